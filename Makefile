@@ -1,0 +1,106 @@
+# Everything is set up on the way: `make demo` and `make test` need Python >= 3.11 with pip, and Git.
+# A stamp file says that an environment is as pyproject.toml (or the line below it) asks for.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# The oracle of the tests, in an environment of its own (its pins are not ours), run as a program.
+DVC := dvc==3.67.1 dvclive==3.49.1
+
+# The tests that start many real programs; `make check` is all the others.
+SLOW := conformance journeys crashes
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:  # two installs into one environment at once would spoil it
+.PHONY: help demo check lint types unit test slow docs bench chromium clean
+
+help:
+	@echo 'make demo    run the example project headless in a new folder (DIR=path chooses it)'
+	@echo 'make check   lint, types, layers and the fast tests, in under a minute'
+	@echo 'make test    all tests and the docs, with what they need set up first'
+	@echo 'make docs    the documentation, into build/docs'
+	@echo 'make bench   times beside those of dvc, as a table'
+	@echo 'make clean   remove what this file made'
+
+# --- environments -------------------------------------------------------------------------------
+
+# Debian's python3 comes without ensurepip unless python3-venv is installed; its pip then fills the
+# environment from outside.
+define environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo 'nbexp needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.12 …' >&2; exit 1; }
+@echo 'making $(1)'
+@$(PYTHON) -m venv $(1) >/dev/null 2>&1 || { \
+	$(PYTHON) -m venv --clear --without-pip $(1) && \
+	$(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
+endef
+
+.venv/bin/python:
+	$(call environment,.venv)
+
+.venv-dvc/bin/python:
+	$(call environment,.venv-dvc)
+
+.venv/.demo: pyproject.toml | .venv/bin/python
+	@echo 'installing nbexp and what the example needs'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+.venv/.test: pyproject.toml | .venv/bin/python
+	@echo 'installing nbexp and what the tests need'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ .venv/.demo
+
+.venv/.docs: pyproject.toml | .venv/bin/python
+	@echo 'installing nbexp and what the documentation needs'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+# Named after the versions, so that another pin installs anew.
+DVC_STAMP := .venv-dvc/.$(subst ==,-,$(firstword $(DVC)))-$(subst ==,-,$(lastword $(DVC)))
+$(DVC_STAMP): | .venv-dvc/bin/python
+	@echo 'installing $(DVC)'
+	@.venv-dvc/bin/python -m pip install --quiet --disable-pip-version-check $(DVC)
+	@touch $@
+
+chromium:
+	@for name in chromium chromium-browser google-chrome; do \
+		if command -v $$name >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes chromium; \
+	else \
+		echo 'The browser tests need Chromium: sudo apt-get install chromium' >&2; exit 1; fi
+
+# --- the words of the README --------------------------------------------------------------------
+
+demo: .venv/.demo
+	@$(BIN)/nbexp demo "$(or $(DIR),$$(mktemp -d)/digits)"
+
+check: lint types unit
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.test
+	$(BIN)/mypy
+
+unit: .venv/.test
+	$(PYTEST) -q -n 2 nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks)
+
+# The slow tests come last, so that the last lines say how many passed.
+test: chromium $(DVC_STAMP) check docs slow
+
+slow: chromium .venv/.test $(DVC_STAMP)
+	$(PYTEST) -q tests/benchmarks
+	$(PYTEST) -q -n 2 $(addprefix tests/,$(SLOW))
+
+docs: .venv/.docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+
+bench: .venv/.test $(DVC_STAMP)
+	$(PYTEST) -q --capture=no tests/benchmarks
+
+clean:
+	rm -rf .venv .venv-dvc build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

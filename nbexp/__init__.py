@@ -1,0 +1,52 @@
+"""Experiment versioning for people who work in notebooks.
+
+    project = nbexp.open()                          # the project around the current directory
+    exp = project.run({"train.lr": 0.01})           # an Experiment: name, rev, baseline, params, metrics
+    project.show().to_frame()                       # every experiment as a pandas DataFrame
+
+In a notebook: `%load_ext nbexp`, then `%exp init train.ipynb`, `%exp run`, `%exp show`.
+
+Importing this package loads the standard library only; each name is loaded on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbexp import errors, live
+    from nbexp.project import Experiment, Project, open
+
+__version__ = "0.1.0"
+
+__all__ = ["Experiment", "Project", "__version__", "errors", "live", "open"]
+
+_HOMES = {"Experiment": "nbexp.project", "Project": "nbexp.project", "open": "nbexp.project"}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in {"errors", "live"}:
+        return importlib.import_module(f"nbexp.{name}")
+    raise AttributeError(f"module 'nbexp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """What `%load_ext nbexp` calls."""
+    from nbexp.jupyter import magics
+
+    magics.load(ipython)
+
+
+def unload_ipython_extension(ipython: Any) -> None:
+    """What `%unload_ext nbexp` calls."""
+    from nbexp.jupyter import magics
+
+    magics.unload(ipython)

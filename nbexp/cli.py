@@ -1,0 +1,129 @@
+"""The command line: argv to a verb, its result to stdout, everything else to stderr.
+
+Exit codes: 0 done, 1 the experiment failed (or `status -q` found changes), 2 wrong usage, 3 an error
+that is explained, 130 interrupted. Anything that is none of these is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import nbexp
+from nbexp import commands, events
+from nbexp.errors import Interrupted, NbexpError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in (["--version"], ["-V"]):
+        print(f"nbexp {nbexp.__version__}")
+        return 0
+    narrator = Narrator(is_quiet="-q" in words or "--quiet" in words, is_json="--json" in words)
+    try:
+        outcome = commands.execute(words, narrator)
+        return _show(outcome)
+    except NbexpError as error:
+        narrator.end_line()
+        print(f"{error}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as stopped:
+        narrator.end_line()
+        print(f"{stopped}", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        narrator.end_line()
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted. Nothing more can be said on this stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _show(outcome: commands.Outcome) -> int:
+    text = commands.formatted(outcome)
+    if text is None:
+        from nbexp import render
+
+        text = render.text(outcome.result)
+    if not outcome.quiet or outcome.shape != "text":
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+    is_dirty = getattr(outcome.result, "is_clean", True) is False
+    return 1 if outcome.quiet and outcome.verb == "status" and is_dirty else 0
+
+
+class Narrator:
+    """Prints events as DVC words them; with `--json` to stderr, so that stdout is JSON alone."""
+
+    def __init__(self, *, is_quiet: bool = False, is_json: bool = False) -> None:
+        self._quiet = is_quiet
+        self._json = is_json
+        self._line_open = False
+
+    def __call__(self, event: events.Event) -> None:
+        if self._quiet and not isinstance(event, events.Notice):
+            return
+        match event:
+            case events.RunStarted(name=name):
+                self._say(f"Running experiment '{name}'")
+            case events.StageSkipped(stage=stage):
+                self._say(f"Stage '{stage}' didn't change, skipping")
+            case events.StageRestored(stage=stage):
+                self._say(f"Stage '{stage}' is cached - skipping run, checking out outputs")
+            case events.StageStarted(stage=stage, reasons=reasons):
+                self._say(f"Running stage '{stage}':")
+                if reasons:
+                    self._aside(f"  because {', '.join(reasons)}")
+            case events.CommandStarted(command=command):
+                self._say(f"> {command}")
+            case events.OutputWritten(data=data):
+                self._pass_on(data)
+            case events.LockUpdated(path=path, created=created):
+                if created:
+                    self._say(f"Generating lock file '{path}'")
+                self._say(f"Updating lock file '{path}'")
+            case events.StageFinished():
+                self.end_line()
+            case events.Notice(message=message, hint=hint):
+                self._aside(message if hint is None else f"{message} Hint: {hint}")
+            case events.Phase(text=text, total=total) if total and total > 100:
+                self._aside(text)
+
+    def end_line(self) -> None:
+        """Begin a new line if a stage's output left the last one open."""
+        if self._line_open:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._line_open = False
+
+    @property
+    def _stream(self) -> TextIO:
+        return sys.stderr if self._json else sys.stdout
+
+    def _say(self, line: str) -> None:
+        self.end_line()
+        print(line, file=self._stream, flush=True)
+
+    def _aside(self, line: str) -> None:
+        self.end_line()
+        print(line, file=sys.stderr, flush=True)
+
+    def _pass_on(self, data: bytes) -> None:
+        """A stage's output as it came, bytes and carriage returns included."""
+        stream = self._stream
+        stream.flush()
+        buffer = getattr(stream, "buffer", None)
+        if buffer is None:
+            stream.write(data.decode("utf-8", "replace"))
+        else:
+            buffer.write(data)
+        stream.flush()
+        self._line_open = not data.endswith(b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,272 @@
+"""The verbs: one file each, with its help, its arguments and what it does. Every face uses these.
+
+A verb's module has
+
+- a docstring: the first line is its summary, the lines below `Examples` are shown by `-h`;
+- `arguments(parser)`, which adds its options to an `argparse` parser;
+- `run(project, args, emit)`, which returns a result object (`to_json()` where `--json` is offered);
+- `needs_project = False` where it works anywhere (`project` is None then);
+- `aliases`, other words for it.
+
+No verb knows who called it. A verb of another package is an entry point of the group `nbexp.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast
+
+import nbexp
+from nbexp import plugins
+from nbexp.errors import UsageError
+from nbexp.events import Emit
+
+if TYPE_CHECKING:
+    from nbexp.project import Project
+
+# Old words and short ones; kept here so that finding a verb does not load them all.
+ALIASES = {"ls": "list", "rm": "remove"}
+
+# The order of the help page: what one needs first comes first; verbs not named come last.
+_ORDER = (
+    "init run show diff plot open status apply undo branch list remove notebook demo lab".split()
+)
+
+Shape = Literal["text", "json", "md", "csv"]
+
+
+class Verb(Protocol):
+    """What the module of a verb offers."""
+
+    __doc__: str
+
+    def arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's own options."""
+
+    def run(self, project: Project, args: argparse.Namespace, emit: Emit) -> object:
+        """Do it, and return what it came to."""
+
+
+class HelpAsked(Exception):
+    """`-h` or `--version`: the text to show instead of doing anything."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Text:
+    """A result that is its own text: help, JSON, Markdown, CSV."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def to_json(self) -> object:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line came to: its result, the shape it was asked in, and how loudly."""
+
+    verb: str
+    result: object
+    shape: Shape = "text"
+    quiet: bool = False
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises instead of printing and leaving: the faces print."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{_sentence(message)} Nothing was done.", f"`{self.prog} -h` has the options.")
+
+    def print_help(self, file: object = None) -> None:
+        raise HelpAsked(self.format_help())
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise HelpAsked(message or "")
+
+
+def names() -> list[str]:
+    """Every verb, in the order of the help page."""
+    known = plugins.names(__name__)
+    first = [name for name in _ORDER if name in known]
+    return first + [name for name in known if name not in first]
+
+
+def load(verb: str) -> ModuleType:
+    """The module of a verb or alias.
+
+    Raises
+    ------
+    UsageError
+        There is no such verb; the nearest is in the hint.
+    """
+    name = ALIASES.get(verb, verb)
+    try:
+        return plugins.load(__name__, name)
+    except LookupError:
+        near = difflib.get_close_matches(verb, [*names(), *ALIASES], n=1)
+        hint = f"did you mean `nbexp {near[0]}`?" if near else "`nbexp help` lists what there is."
+        raise UsageError(f"There is no command `{verb}`.", hint) from None
+
+
+def parser(verb: str, prog: str = "nbexp") -> Parser:
+    """The parser of one verb; `prog` is what stands before it, `nbexp` or `%exp`."""
+    module = load(verb)
+    summary, examples = help_of(module, prog)
+    found = Parser(
+        prog=f"{prog} {verb}",
+        description=summary,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    cast(Verb, module).arguments(found)
+    common = found.add_argument_group("everywhere")
+    common.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="say more")
+    common.add_argument("--cd", metavar="DIR", help="work as if started in DIR")
+    return found
+
+
+def help_of(module: ModuleType, prog: str = "nbexp") -> tuple[str, str]:
+    """A verb's description and its examples, with `prog` for the program's name."""
+    text = (module.__doc__ or "").strip()
+    description, _, examples = text.partition("\nExamples\n")
+    examples = examples.lstrip("-\n").rstrip()
+    if prog != "nbexp":
+        examples = examples.replace("nbexp ", f"{prog} ")
+    return description.strip(), f"examples:\n{examples}" if examples else ""
+
+
+def guide(prog: str = "nbexp") -> str:
+    """One screen: what there is, and where to begin."""
+    lines = [
+        "Experiment versioning for notebooks: every run becomes a Git experiment.",
+        "",
+        f"  {prog} init train.ipynb             make a project of a notebook with a parameters cell",
+        f"  {prog} run -S train.lr=0.01         run it with another value, and record it",
+        f"  {prog} show                         compare what was recorded",
+        f"  {prog} apply NAME                   bring one back",
+        "",
+        "commands:",
+    ]
+    for name in names():
+        summary = (load(name).__doc__ or "").strip().splitlines()[0].rstrip(".")
+        lines.append(f"  {name:<10} {summary}")
+    lines += ["", f"`{prog} help COMMAND` or `{prog} COMMAND -h` has options and examples."]
+    return "\n".join(lines) + "\n"
+
+
+def execute(
+    argv: Sequence[str],
+    emit: Emit,
+    *,
+    prog: str = "nbexp",
+    directory: str | None = None,
+    prepare: object = None,
+) -> Outcome:
+    """Parse and carry out a command line.
+
+    Parameters
+    ----------
+    argv
+        The words after the program's name.
+    directory
+        Where to work; None is the current directory.
+    prepare
+        Called with the project before the verb runs: a face's chance to tell it about itself.
+
+    Raises
+    ------
+    UsageError
+        The words make no command; nothing was done.
+    NbexpError
+        As the verb says.
+    """
+    try:
+        return _execute(list(argv), emit, prog, directory, prepare)
+    except HelpAsked as asked:
+        return Outcome("help", Text(asked.text))
+
+
+def formatted(outcome: Outcome) -> str | None:
+    """The result as the text of the shape that was asked for; None when that is plain text."""
+    if outcome.shape == "text":
+        return None
+    if outcome.shape == "json":
+        return to_json(outcome.result) + "\n"
+    method = "to_markdown" if outcome.shape == "md" else "to_csv"
+    return str(getattr(outcome.result, method)())
+
+
+def to_json(result: object) -> str:
+    """Strict JSON of a result: what is not a number there (NaN, infinity) becomes null."""
+    found = result.to_json() if hasattr(result, "to_json") else result
+    return json.dumps(_strict(found), ensure_ascii=False, default=str)
+
+
+def _execute(
+    argv: list[str], emit: Emit, prog: str, directory: str | None, prepare: object
+) -> Outcome:
+    if argv[:1] in ([], ["-h"], ["--help"]) or argv == ["help"]:
+        return Outcome("help", Text(guide(prog)))
+    if argv[0] in ("--version", "-V"):
+        return Outcome("version", Text(f"nbexp {nbexp.__version__}\n"))
+    if argv[0] == "help":
+        raise HelpAsked(parser(argv[1], prog).format_help())
+    if argv[0] == "--cd" and len(argv) > 2:
+        argv = [*argv[2:], "--cd", argv[1]]
+    verb, words = argv[0], argv[1:]
+    module = load(verb)
+    args = parser(verb, prog).parse_args(words)
+    folder = args.cd if directory is None else os.path.join(directory, args.cd or "")
+    if folder and not os.path.isdir(folder):
+        raise UsageError(f"There is no directory {args.cd}.")
+    project = None
+    if getattr(module, "needs_project", True):
+        from nbexp import project as projects
+
+        project = projects.open(folder or ".")
+        if callable(prepare):
+            prepare(project)
+        if not getattr(module, "writes", False):
+            projects.warn_unfinished(project, emit)
+    args.folder = folder or "."
+    result = cast(Verb, module).run(cast("Project", project), args, emit)
+    return Outcome(ALIASES.get(verb, verb), result, _shape(args), args.quiet)
+
+
+def _shape(args: argparse.Namespace) -> Shape:
+    shapes: tuple[Shape, ...] = ("json", "md", "csv")
+    for shape in shapes:
+        if getattr(args, shape, False):
+            return shape
+    return "text"
+
+
+def _sentence(message: str) -> str:
+    text = message[0].upper() + message[1:]
+    return text if text.endswith(".") else text + "."
+
+
+def _strict(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _strict(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(inner) for inner in value]
+    return value

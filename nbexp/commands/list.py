@@ -1,0 +1,38 @@
+"""List the experiments by name.
+
+Examples
+--------
+  nbexp list                      those of the present commit
+  nbexp list -A                   those of every commit
+  nbexp list --name-only          names alone, for scripts
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nbexp.events import Emit
+
+if TYPE_CHECKING:
+    from nbexp.project import Project
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-A", "--all-commits", action="store_true", help="of every commit")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--name-only", action="store_true", help="names alone")
+    only.add_argument("--sha-only", action="store_true", help="commits alone")
+    only.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    from nbexp.commands import Text
+
+    found = project.list(everywhere=args.all_commits)
+    members = [member for _, group in found.groups for member in group]
+    if args.name_only:
+        return Text("".join(f"{name}\n" for name, _ in members))
+    if args.sha_only:
+        return Text("".join(f"{rev}\n" for _, rev in members))
+    return found

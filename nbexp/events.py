@@ -1,0 +1,134 @@
+"""What the engine narrates while it works; front ends draw it.
+
+Events are frozen values without behaviour. A consumer is any callable that takes one and returns
+quickly; it runs on the engine's thread, so an exception in it stops the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run."""
+
+
+@dataclass(frozen=True)
+class Phase(Event):
+    """A part of the work outside any stage has begun: "recording", "restoring 812 files", …"""
+
+    text: str
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something the user should know, which stops nothing; `hint` as in errors."""
+
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class RunStarted(Event):
+    """A run has its name; `stages` are the addresses of those it covers, in order."""
+
+    name: str
+    baseline: str
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageSkipped(Event):
+    """The stage did not change (DVC: "didn't change, skipping")."""
+
+    stage: str
+    frozen: bool = False
+
+
+@dataclass(frozen=True)
+class StageRestored(Event):
+    """The stage's outputs came back from the run cache instead of being made again."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class StageStarted(Event):
+    """The stage runs now; `reason` says why, in words: "params.yaml:train.lr 0.1 -> 0.03"."""
+
+    stage: str
+    commands: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CommandStarted(Event):
+    """One command of the stage runs now (DVC prints it after `> `)."""
+
+    stage: str
+    command: str
+
+
+@dataclass(frozen=True)
+class OutputWritten(Event):
+    """Bytes the stage wrote to stdout or stderr, as they came; not split into lines."""
+
+    stage: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class CellStarted(Event):
+    """A notebook stage entered a code cell: `cell` of `total`, counted from 1 as the user sees them."""
+
+    stage: str
+    cell: int
+    total: int
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class CellFinished(Event):
+    """A notebook stage left a code cell."""
+
+    stage: str
+    cell: int
+    total: int
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class MetricLogged(Event):
+    """Training code logged values for a step."""
+
+    stage: str
+    step: int | float | None
+    values: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageFinished(Event):
+    """The stage ended well and its outputs are in the cache."""
+
+    stage: str
+    seconds: float
+    cells: int | None = None
+
+
+@dataclass(frozen=True)
+class LockUpdated(Event):
+    """dvc.lock was written (`created`: it was not there before); path relative to the current directory."""
+
+    path: str
+    created: bool = False
+
+
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The consumer that draws nothing."""

@@ -1,0 +1,1 @@
+"""An experiment from request to commit and back."""

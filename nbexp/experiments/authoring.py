@@ -1,0 +1,315 @@
+"""Making a project of a directory, and a stage of a notebook: what `init` does."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbexp import filesystem
+from nbexp.errors import NotFound, ProjectFileError
+from nbexp.events import Emit, Phase
+from nbexp.formats import config, dvc_yaml, ignore, ref_names, values
+from nbexp.git import Git
+from nbexp.pipeline import detect, kinds
+from nbexp.pipeline import graph as graphs
+
+# The folder executed notebooks go to, beside the source.
+RUNS = "runs"
+# What a new repository should never track; an existing one has its own rules.
+_NEW_IGNORES = b"# Notebook and Python leftovers\n.ipynb_checkpoints/\n__pycache__/\n"
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What `init` found and wrote.
+
+    Attributes
+    ----------
+    parameters
+        (name, value as text, type) of the notebook's parameters; `from_cell` says where they stand.
+    metrics, live
+        (path or series, number of the code cell that writes it).
+    wrote
+        Files, relative to the project's root; empty when there was nothing to do.
+    stages, experiments
+        What an existing project holds.
+    """
+
+    root: Path
+    notebook: str | None
+    parameters: tuple[tuple[str, str, str], ...] = ()
+    from_cell: str = ""
+    metrics: tuple[tuple[str, int | None], ...] = ()
+    live: tuple[tuple[str, int | None], ...] = ()
+    modules: tuple[str, ...] = ()
+    wrote: tuple[str, ...] = ()
+    baseline: str | None = None
+    message: str | None = None
+    new_repository: bool = False
+    stages: int = 0
+    experiments: int = 0
+    differing: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def found_project(self) -> bool:
+        """Whether there was nothing to do."""
+        return not self.wrote
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "root": str(self.root),
+            "notebook": self.notebook,
+            "parameters": {name: value for name, value, _ in self.parameters},
+            "metrics": [path for path, _ in self.metrics],
+            "live": [name for name, _ in self.live],
+            "modules": list(self.modules),
+            "wrote": list(self.wrote),
+            "baseline": self.baseline,
+            "stages": self.stages,
+            "experiments": self.experiments,
+        }
+
+
+def init(here: Path, notebook: str | None, emit: Emit) -> InitReport:
+    """Make a project around `here` and a stage of the notebook, in one commit of its own files.
+
+    Everything is checked before anything is written.
+
+    Raises
+    ------
+    NotFound
+        The notebook does not exist, lies outside the repository, or has no parameters cell.
+    ProjectFileError
+        It is no notebook, or a file of the project cannot be extended.
+    """
+    git = Git.find(here)
+    source = None if notebook is None else _notebook(here, notebook, git)
+    root = _root(here, git)
+    present = _present(root, git)
+    if present is not None and (source is None or _has_stage(root, source)):
+        shown = None if source is None else source.relative_to(root).as_posix()
+        return InitReport(root, shown, stages=present[0], experiments=present[1])
+    if source is None:
+        return _bare(root, git)
+    emit(Phase(f"reading {notebook}"))
+    found = detect.inspect(source, root)
+    files, report = _plan(root, source, found)
+    if not (root / ".dvc").is_dir():
+        files = {**_dvc_folder(root), **files}
+    if git is None and not (root / ".gitignore").exists() and ".gitignore" not in files:
+        files[".gitignore"] = _NEW_IGNORES
+    return _write(root, git, files, report, [source, *(root / path for path in found.modules)])
+
+
+def _write(
+    root: Path, git: Git | None, files: Mapping[str, bytes], report: InitReport, own: list[Path]
+) -> InitReport:
+    from dataclasses import replace
+
+    for path, data in files.items():
+        filesystem.atomic_write(root / path, data)
+    repository = git if git is not None else Git.init(root)
+    tracked = repository.is_tracked([_from_top(repository, path) for path in own])
+    paths = [root / path for path in files]
+    paths += [path for path in own if _from_top(repository, path) not in tracked]
+    message = f"nbexp: track {report.notebook}" if report.notebook else "nbexp: start the project"
+    rev = repository.commit_paths([_from_top(repository, path) for path in paths], message)
+    return replace(
+        report,
+        wrote=_shown(files),
+        baseline=rev,
+        message=message,
+        new_repository=git is None,
+    )
+
+
+def _plan(root: Path, source: Path, found: detect.Found) -> tuple[dict[str, bytes], InitReport]:
+    """The files to write for a stage of the notebook, and what to say of them."""
+    parameters = found.parameters
+    shown = source.relative_to(root).as_posix()
+    if parameters.cell is None or not parameters.tagged:
+        raise _no_parameters(source.name, parameters)
+    folder = posixpath.dirname(shown)
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", source.stem)
+    _check_name(root, folder, name)
+    defaults = {item.name: item.value for item in parameters.items if item.is_literal}
+    odd = [item.name for item in parameters.items if not item.is_literal]
+    if odd:
+        raise ProjectFileError(
+            f"the parameters {', '.join(f'`{one}`' for one in odd)} are computed; a params file holds "
+            "plain values.",
+            f"move {odd[0]} out of the cell tagged `parameters`.",
+            path=shown,
+        )
+    output = f"{RUNS}/{source.name}"
+    params, differing = _with_params(root, posixpath.join(folder, "params.yaml"), name, defaults)
+    files = {
+        posixpath.join(folder, "params.yaml"): params,
+        posixpath.join(folder, "dvc.yaml"): dvc_yaml.add_stage(
+            _read(root / folder / "dvc.yaml"), name, _stage(source, folder, name, output, found)
+        ),
+    }
+    ignored = posixpath.join(folder, RUNS, ".gitignore")
+    line = ignore.add_line(_read(root / ignored), source.name)
+    if line is not None:
+        files[ignored] = line
+    files = {path: data for path, data in files.items() if _read(root / path) != data}
+    report = InitReport(
+        root,
+        shown,
+        parameters=tuple((item.name, item.text, item.type) for item in parameters.items),
+        from_cell='the cell tagged "parameters"',
+        metrics=tuple((metric.path, metric.place.cell) for metric in found.metrics),
+        live=tuple((one.name, one.place.cell) for one in found.live),
+        modules=found.modules,
+        differing=differing,
+    )
+    return files, report
+
+
+def _stage(
+    source: Path, folder: str, name: str, output: str, found: detect.Found
+) -> dict[str, object]:
+    deps = [source.name]
+    deps += [posixpath.relpath(module, folder or ".") for module in found.modules]
+    stage: dict[str, object] = {
+        "cmd": f"nbexp notebook {_quoted(source.name)} {_quoted(output)} --params {name}",
+        "deps": deps,
+        "params": [name],
+        "outs": [output],
+    }
+    if found.metrics:
+        stage["metrics"] = [{metric.path: {"cache": False}} for metric in found.metrics]
+    if found.live:
+        stage["plots"] = [{"dvclive/plots/metrics": {"x": "step", "cache": False}}]
+    return stage
+
+
+def _with_params(
+    root: Path, path: str, key: str, defaults: Mapping[str, object]
+) -> tuple[bytes, tuple[tuple[str, str, str], ...]]:
+    """The params file with what the notebook has and it lacks; values already there win."""
+    data = _read(root / path)
+    tree = values.parse(data, path) if data else None
+    present = values.lookup(tree, key) if tree else values.MISSING
+    if present is values.MISSING:
+        edits = [values.Edit(key, dict(defaults), "add", True)]
+        return values.edit(data or b"", path, edits), ()
+    if not isinstance(present, Mapping):
+        raise ProjectFileError(
+            f"`{key}` is {present!r}, but the notebook's parameters belong there.",
+            f"rename `{key}` in {path}, or the notebook.",
+            path=path,
+        )
+    edits = [
+        values.Edit(f"{key}.{name}", value, "add", True)
+        for name, value in defaults.items()
+        if name not in present
+    ]
+    differing = tuple(
+        (name, str(present[name]), str(value))
+        for name, value in defaults.items()
+        if name in present and present[name] != value
+    )
+    return values.edit(data or b"", path, edits) if edits else data or b"", differing
+
+
+def _notebook(here: Path, notebook: str, git: Git | None) -> Path:
+    path = (here / notebook).absolute()
+    if not path.is_file():
+        others = sorted(found.name for found in here.glob("*.ipynb"))
+        hint = f"`nbexp init {others[0]}`" if others else "save the notebook here first."
+        raise NotFound(f"There is no notebook {notebook} in {here}.", hint)
+    top = git.root if git is not None else here
+    if top not in path.resolve().parents:
+        raise NotFound(f"{notebook} is outside of {top}, which is to be the project.")
+    return path.resolve()
+
+
+def _no_parameters(name: str, parameters: object) -> NotFound:
+    items = getattr(parameters, "items", ())
+    names = ", ".join(item.name for item in items)
+    what = f"{names} in its first code cell" if names else "its values"
+    return NotFound(
+        f"{name} has no cell tagged `parameters`. Nothing was written.",
+        f"put {what} in one cell and give it the tag `parameters` (in JupyterLab: the gears at "
+        "the top right, Common Tools, Cell Tags).",
+    )
+
+
+def _root(here: Path, git: Git | None) -> Path:
+    """Where `.dvc` is or will be: the nearest one up to the top of the repository, else that top."""
+    if git is None:
+        return here.resolve()
+    for folder in (here.resolve(), *here.resolve().parents):
+        if (folder / ".dvc").is_dir():
+            return folder
+        if folder == git.root:
+            break
+    return git.root
+
+
+def _present(root: Path, git: Git | None) -> tuple[int, int] | None:
+    """How many stages and experiments the project in `root` has; None if it is no project."""
+    if git is None or not (root / ".dvc").is_dir():
+        return None
+    refs = [ref for ref in git.refs("refs/exps/") if ref_names.parse(ref)]
+    return len(graphs.load(root).stages), len(refs)
+
+
+def _has_stage(root: Path, source: Path) -> bool:
+    shown = source.relative_to(root).as_posix()
+    for stage in graphs.load(root).stages:
+        for command in stage.spec.commands:
+            read = kinds.notebook_source(command)
+            if read is not None and stage.place(read) == shown:
+                return True
+    return False
+
+
+def _check_name(root: Path, folder: str, name: str) -> None:
+    data = _read(root / folder / "dvc.yaml")
+    path = posixpath.join(folder, "dvc.yaml")
+    if data and any(stage.name == name for stage in dvc_yaml.parse(data, path).stages):
+        raise ProjectFileError(
+            f"there is a stage `{name}` already, and it does not run this notebook.",
+            "rename the notebook, or the stage.",
+            path=path,
+        )
+
+
+def _bare(root: Path, git: Git | None) -> InitReport:
+    return _write(root, git, _dvc_folder(root), InitReport(root, None), [])
+
+
+def _dvc_folder(root: Path) -> dict[str, bytes]:
+    files = {path: data for path, data in config.new_project().items()}
+    return {path: data for path, data in files.items() if _read(root / path) != data}
+
+
+def _shown(files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The files in the order people look for them, `.dvc` as one."""
+    plain = [path for path in files if not path.startswith(".dvc")]
+    plain.sort(key=lambda path: (path.endswith(".gitignore"), path.endswith("dvc.yaml"), path))
+    return (*plain, *([".dvc/"] if len(plain) < len(files) else []))
+
+
+def _from_top(git: Git, path: Path) -> str:
+    return path.resolve().relative_to(git.root.resolve()).as_posix()
+
+
+def _quoted(name: str) -> str:
+    import shlex
+
+    return shlex.quote(name)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+

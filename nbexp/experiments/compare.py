@@ -1,0 +1,251 @@
+"""What is different between two states: any two of commit, experiment and workspace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nbexp.experiments.table import Data, markdown, rounded
+from nbexp.formats import values
+
+# What a metric's name says of which way is better; the longest match wins.
+_LOWER = ("loss", "error", "err", "rmse", "mse", "mae", "mape", "perplexity", "latency", "time", "wer", "fpr", "fnr")
+_HIGHER = ("acc", "accuracy", "auc", "f1", "precision", "recall", "score", "r2", "iou", "map", "bleu", "dice", "tpr", "reward")
+
+Polarity = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One param or metric that differs; `values.MISSING` where a side has none."""
+
+    file: str
+    key: str
+    old: object
+    new: object
+
+    @property
+    def delta(self) -> float | int | None:
+        """New minus old, when both are numbers."""
+        if is_number(self.old) and is_number(self.new):
+            return self.new - self.old  # type: ignore[operator,no-any-return]
+        return None
+
+    @property
+    def verdict(self) -> Literal["better", "worse"] | None:
+        """Whether the new value is better, when the metric's name says which way is."""
+        way, delta = polarity(self.key), self.delta
+        if way is None or not delta:
+            return None
+        return "better" if (delta > 0) == (way == "higher") else "worse"
+
+
+@dataclass(frozen=True)
+class NotebookChange:
+    """An executed notebook that differs: the code cells, counted from 1, whose outputs do."""
+
+    path: str
+    cells: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What changed from `old` to `new`, which are names as they were asked for.
+
+    `code` holds the other tracked files that differ, as (path, "added" | "modified" | "deleted").
+    """
+
+    old: str
+    new: str
+    params: tuple[Change, ...]
+    metrics: tuple[Change, ...]
+    code: tuple[tuple[str, str], ...] = ()
+    notebooks: tuple[NotebookChange, ...] = ()
+    outs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.params or self.metrics or self.code or self.notebooks or self.outs)
+
+    def to_json(self) -> dict[str, object]:
+        """DVC's `exp diff --json`; what else differs stands under keys of its own."""
+        return {
+            "metrics": _by_file(self.metrics),
+            "params": _by_file(self.params),
+            "code": [{"path": path, "change": change} for path, change in self.code],
+            "notebooks": [
+                {"path": note.path, "cells": list(note.cells)} for note in self.notebooks
+            ],
+            "outs": [{"path": path, "change": change} for path, change in self.outs],
+        }
+
+    def to_markdown(self) -> str:
+        """DVC's `exp diff --md`: a table of metrics and one of params."""
+        parts = []
+        for title, changes in (("Metric", self.metrics), ("Param", self.params)):
+            lines = [["Path", title, self.old, self.new, "Change"]]
+            for change in changes:
+                delta = change.delta
+                lines.append(
+                    [
+                        change.file,
+                        change.key,
+                        _md(change.old),
+                        _md(change.new),
+                        rounded(delta, 5) if delta is not None else _no_delta(change),
+                    ]
+                )
+            parts.append(markdown(lines))
+        return "\n".join(parts)
+
+    def to_csv(self) -> str:
+        """One line for each change: kind, file, key, old, new, change."""
+        import csv
+        import io
+
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["kind", "path", "key", self.old, self.new, "change"])
+        for kind, changes in (("metric", self.metrics), ("param", self.params)):
+            for change in changes:
+                cells = ["" if v is values.MISSING else v for v in (change.old, change.new)]
+                delta = "" if change.delta is None else change.delta
+                writer.writerow([kind, change.file, change.key, *cells, delta])
+        for path, what in self.code:
+            writer.writerow(["code", path, "", "", "", what])
+        return out.getvalue()
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: its name, what it says, its files by blob, its notebooks' bytes."""
+
+    name: str
+    data: Data
+    files: Mapping[str, str] = field(default_factory=dict)
+    notebooks: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def compare(old: Side, new: Side, *, all_values: bool = False) -> Diff:
+    """What changed from one side to the other; with `all_values` equal params and metrics as well."""
+    return Diff(
+        old.name,
+        new.name,
+        params=changes(old.data, new.data, "params", all_values=all_values),
+        metrics=changes(old.data, new.data, "metrics", all_values=all_values),
+        code=_files(old.files, new.files),
+        notebooks=_notebooks(old.notebooks, new.notebooks),
+        outs=_outs(old.data, new.data),
+    )
+
+
+def changes(
+    old: Data, new: Data, what: Literal["params", "metrics"], *, all_values: bool = False
+) -> tuple[Change, ...]:
+    """The leaves that differ, in the order of the new side."""
+    before, after = old.flat(what), new.flat(what)
+    keys = list(dict.fromkeys([*after, *before]))
+    found = (
+        Change(file, key, before.get((file, key), values.MISSING), after.get((file, key), values.MISSING))
+        for file, key in keys
+    )
+    return tuple(change for change in found if all_values or not same(change.old, change.new))
+
+
+def same(old: object, new: object) -> bool:
+    """Equal, and NaN equal to NaN: a metric that stays undefined has not changed."""
+    return old == new or (old != old and new != new)
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def polarity(name: str) -> Polarity | None:
+    """Which way is better for a metric of that name, as far as the name tells."""
+    words = name.lower().replace("/", ".").replace("-", "_").replace(".", "_").split("_")
+    if any(word in words or any(w.endswith(word) for w in words) for word in _LOWER):
+        return "lower"
+    if any(word in words or any(w.startswith(word) for w in words) for word in _HIGHER):
+        return "higher"
+    return None
+
+
+def _by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]:
+    files: dict[str, dict[str, dict[str, object]]] = {}
+    for change in found:
+        entry: dict[str, object] = {"old": _json(change.old), "new": _json(change.new)}
+        if change.delta is not None:
+            entry["diff"] = change.delta
+        files.setdefault(change.file, {})[change.key] = entry
+    return files
+
+
+def _json(value: object) -> object:
+    if value is values.MISSING:
+        return None
+    # DVC shows a list as the text of it (formats.md 6.3).
+    return str(list(value)) if isinstance(value, (list, tuple)) else value
+
+
+def _md(value: object) -> str:
+    return "-" if value is values.MISSING else rounded(value, 5)
+
+
+def _no_delta(change: Change) -> str:
+    return "-" if values.MISSING in (change.old, change.new) else "diff not supported"
+
+
+def _files(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for path in sorted(set(old) | set(new)):
+        if path not in old:
+            found.append((path, "added"))
+        elif path not in new:
+            found.append((path, "deleted"))
+        elif old[path] != new[path]:
+            found.append((path, "modified"))
+    return tuple(found)
+
+
+def _outs(old: Data, new: Data) -> tuple[tuple[str, str], ...]:
+    before = {path: str(out["hash"]) for path, out in old.outs.items() if out["hash"]}
+    after = {path: str(out["hash"]) for path, out in new.outs.items() if out["hash"]}
+    return _files(before, after)
+
+
+def _notebooks(
+    old: Mapping[str, bytes], new: Mapping[str, bytes]
+) -> tuple[NotebookChange, ...]:
+    found = []
+    for path in sorted(set(old) & set(new)):
+        if old[path] != new[path]:
+            cells = _differing_cells(_cells(old[path]), _cells(new[path]))
+            if cells:
+                found.append(NotebookChange(path, cells))
+    return tuple(found)
+
+
+def _cells(data: bytes) -> list[dict[str, object]]:
+    """The code cells that came from the source notebook, not the injected parameters."""
+    cells = json.loads(data).get("cells", [])
+    return [
+        cell
+        for cell in cells
+        if cell.get("cell_type") == "code"
+        and "injected-parameters" not in cell.get("metadata", {}).get("tags", [])
+    ]
+
+
+def _differing_cells(
+    old: Sequence[Mapping[str, object]], new: Sequence[Mapping[str, object]]
+) -> tuple[int, ...]:
+    count = max(len(old), len(new))
+    return tuple(
+        number
+        for number in range(1, count + 1)
+        if number > min(len(old), len(new))
+        or old[number - 1].get("outputs") != new[number - 1].get("outputs")
+    )

@@ -1,0 +1,60 @@
+"""The bytes of any file of any commit: from its tree, or from the cache by the commit's dvc.lock."""
+
+from __future__ import annotations
+
+import posixpath
+
+from nbexp.errors import NotFound, StoreError
+from nbexp.formats import dvc_lock, dvc_yaml
+from nbexp.formats.dvc_lock import LockedStage
+from nbexp.git import Git
+from nbexp.store.cache import Cache
+
+
+def read(git: Git, cache: Cache, prefix: str, rev: str, path: str) -> bytes:
+    """The file at `path` (relative to the project's root) as the commit has it.
+
+    Raises
+    ------
+    NotFound
+        It is neither in the tree nor among the outputs.
+    StoreError
+        It is an output whose object the cache lacks.
+    """
+    top = f"{prefix}/" if prefix else ""
+    data = git.read(f"{rev}:{top}{path}")
+    if data is not None:
+        return data
+    md5 = _locked(git, cache, rev, top, path)
+    if md5 is None:
+        raise NotFound(f"{path} is not among the files of {rev[:7]}.")
+    if not cache.has_object(md5):
+        raise StoreError(
+            f"The cache lacks {path} of {rev[:7]}.",
+            "`dvc fetch` brings it when a remote has it.",
+        )
+    return cache.read(md5)
+
+
+def _locked(git: Git, cache: Cache, rev: str, top: str, path: str) -> str | None:
+    for pipeline in git.paths_named([rev], "dvc.yaml")[rev]:
+        text = git.read(f"{rev}:{pipeline}")
+        lock = git.read(f"{rev}:{posixpath.join(posixpath.dirname(pipeline), 'dvc.lock')}")
+        if text is None or lock is None or not pipeline.startswith(top):
+            continue
+        folder = posixpath.dirname(pipeline[len(top) :])
+        entries = dvc_lock.parse(lock, "dvc.lock").stages
+        for stage in dvc_yaml.parse(text, pipeline).stages:
+            entry = entries.get(stage.name)
+            if not isinstance(entry, LockedStage):
+                continue
+            for out in entry.outs:
+                place = posixpath.normpath(posixpath.join(folder, stage.wdir or ".", out.path))
+                if place == path:
+                    return out.md5
+                if path.startswith(place + "/") and cache.has_object(out.md5):
+                    inner = path[len(place) + 1 :]
+                    for item in cache.items(out.md5):
+                        if item.relpath == inner:
+                            return item.md5
+    return None

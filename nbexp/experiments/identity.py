@@ -1,0 +1,185 @@
+"""Recognising a run that is recorded already, so that nothing runs twice.
+
+Two runs are identical when they have the same baseline, equal dvc.yaml files and, for every stage, the
+same command, deps and params. What a stage reads from another stage follows from that. The notebook
+in which one types, or a README, does not count; a module that a stage imports does, listed or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from nbexp.formats import dvc_lock, ref_names
+from nbexp.formats.dvc_lock import LockedStage, LockFile
+from nbexp.git import Git
+from nbexp.pipeline import detect
+from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.plan import Inspector, inner_deps, notebook_sources
+from nbexp.pipeline.stage import Stage
+from nbexp.store.cache import Cache
+
+
+def find(
+    git: Git,
+    cache: Cache,
+    root: Path,
+    prefix: str,
+    baseline: str,
+    refs: Mapping[str, str],
+    stages: Sequence[Stage],
+    graph: Graph,
+    inspector: Inspector,
+) -> tuple[str, str] | None:
+    """The ref and rev of the newest experiment of `baseline` that a run of `stages` would repeat.
+
+    Notes
+    -----
+    The digest of each experiment is remembered by its rev, so only new ones are read from Git.
+    """
+    mine = _signature(stages, graph, inspector, None)
+    if mine is None:
+        return None
+    digest = _digest(mine, {path: (root / path).read_bytes() for path in graph.files})
+    candidates = {
+        ref: rev
+        for ref, rev in refs.items()
+        if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
+    }
+    equal = [
+        (ref, rev)
+        for ref, rev in candidates.items()
+        if _recorded_digest(git, cache, prefix, rev, stages, graph, inspector) == digest
+    ]
+    equal = [found for found in equal if _modules_equal(git, root, prefix, found[1], stages)]
+    if not equal:
+        return None
+    times = {info.rev: info.time_s for info in git.commits([rev for _, rev in equal])}
+    return max(equal, key=lambda found: (times[found[1]], found[0]))
+
+
+def unlisted_modules(root: Path, stages: Iterable[Stage]) -> dict[str, list[str]]:
+    """The project's modules that each stage imports without listing them as deps."""
+    found: dict[str, list[str]] = {}
+    for stage in stages:
+        listed = [dep.path for dep in stage.deps]
+        modules = [
+            path
+            for path in _imported(root, stage)
+            if not any(path == dep or path.startswith(dep + "/") for dep in listed)
+        ]
+        if modules:
+            found[stage.name] = modules
+    return found
+
+
+def _imported(root: Path, stage: Stage) -> list[str]:
+    scripts = [dep.path for dep in stage.deps if dep.path.endswith((".py", ".ipynb"))]
+    found: dict[str, None] = {}
+    for script in scripts:
+        if (root / script).is_file():
+            found.update(dict.fromkeys(detect.imports(root / script, root)))
+    return [path for path in found if path not in scripts]
+
+
+def _signature(
+    stages: Sequence[Stage], graph: Graph, inspector: Inspector, lock: Mapping[str, LockFile] | None
+) -> list[object] | None:
+    """Command, params and outer deps of each stage: as they are now, or as a commit's locks have them."""
+    found: list[object] = []
+    for stage in stages:
+        if lock is None:
+            entry: LockedStage | None = inspector.now(stage)
+        else:
+            locked = lock[stage.lock_file].stages.get(stage.name) if stage.lock_file in lock else None
+            entry = locked if isinstance(locked, LockedStage) else None
+        if entry is None:
+            return None
+        inner = inner_deps(stage, graph)
+        sources = notebook_sources(stage)
+        deps = {}
+        for dep in entry.deps:
+            if dep.path in inner:
+                continue
+            path = stage.place(dep.path)
+            meaning = inspector.notebook_identity(path, dep.md5) if path in sources else None
+            deps[dep.path] = meaning or dep.md5
+        found.append([stage.address(), entry.cmd, deps, entry.params])
+    return found
+
+
+def _consistent(
+    stages: Sequence[Stage], graph: Graph, locks: Mapping[str, LockFile], cache: Cache
+) -> bool:
+    """Whether each stage read what the stages before it wrote (not so after `--single-item`)."""
+    written = {}
+    for stage in stages:
+        entry = locks[stage.lock_file].stages.get(stage.name)
+        if isinstance(entry, LockedStage):
+            written.update({stage.place(out.path): out.md5 for out in entry.outs})
+    for stage in stages:
+        entry = locks[stage.lock_file].stages.get(stage.name)
+        if not isinstance(entry, LockedStage):
+            return False
+        inner = inner_deps(stage, graph)
+        for dep in entry.deps:
+            path = stage.place(dep.path)
+            if dep.path in inner and written.get(path, _inside(path, written, cache)) != dep.md5:
+                return False
+    return True
+
+
+def _inside(path: str, written: Mapping[str, str], cache: Cache) -> str | None:
+    """The md5 of a file inside a directory output, if the cache can tell."""
+    for folder, md5 in written.items():
+        if path.startswith(folder + "/") and md5.endswith(".dir") and cache.has_object(md5):
+            relative = path[len(folder) + 1 :]
+            for item in cache.items(md5):
+                if item.relpath == relative:
+                    return item.md5
+    return None
+
+
+def _recorded_digest(
+    git: Git,
+    cache: Cache,
+    prefix: str,
+    rev: str,
+    stages: Sequence[Stage],
+    graph: Graph,
+    inspector: Inspector,
+) -> str | None:
+    names = ",".join(stage.address() for stage in stages)
+    key = f"{rev}:{hashlib.sha256(names.encode()).hexdigest()[:16]}"
+    known = cache.memo("identity", key)
+    if known is not None:
+        return known or None
+    top = f"{prefix}/" if prefix else ""
+    lock_paths = sorted({stage.lock_file for stage in stages})
+    paths = [*sorted(graph.files), *lock_paths]
+    read = dict(zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True))
+    digest = ""
+    if all(read[path] is not None for path in paths):
+        locks = {path: dvc_lock.parse(read[path] or b"", path) for path in lock_paths}
+        signature = _signature(stages, graph, inspector, locks)
+        if signature is not None and _consistent(stages, graph, locks, cache):
+            digest = _digest(signature, {path: read[path] or b"" for path in graph.files})
+    cache.remember("identity", key, digest)
+    return digest or None
+
+
+def _digest(signature: list[object], pipelines: Mapping[str, bytes]) -> str:
+    texts = {path: hashlib.sha256(data).hexdigest() for path, data in pipelines.items()}
+    text = json.dumps([signature, texts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _modules_equal(git: Git, root: Path, prefix: str, rev: str, stages: Sequence[Stage]) -> bool:
+    modules = sorted({path for paths in unlisted_modules(root, stages).values() for path in paths})
+    top = f"{prefix}/" if prefix else ""
+    recorded = git.read_many([f"{rev}:{top}{path}" for path in modules])
+    return all(
+        data == (root / path).read_bytes() for path, data in zip(modules, recorded, strict=True)
+    )

@@ -1,0 +1,299 @@
+"""The old state of everything a command changes in the user's files, kept until the command is done.
+
+A command that rewrites files opens the journal, changes paths only through it, and ends with
+`finish` or `roll_back`. Killed in between, it leaves the journal, and the next writing command of any
+face rolls back first. The rule behind it: the line that says how to put a path back is on disk before
+the path changes.
+
+    .dvc/tmp/nbexp/journal/lines      one JSON object a line: what was where
+    .dvc/tmp/nbexp/journal/saved/N    the old bytes, or the old output itself, moved
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nbexp import filesystem
+from nbexp.errors import StoreError
+
+
+_DVC_IN_GIT = (["config"], [".gitignore"], ["plots"])
+
+
+@dataclass(frozen=True)
+class Line:
+    """How one path was before: `saved` is its file below `saved/`, None where nothing was there."""
+
+    path: str
+    kind: Literal["file", "moved", "copied", "absent"]
+    saved: str | None
+    mode: int | None = None
+
+
+class Journal:
+    """What one command changes below `root` (the top of the Git work tree).
+
+    Parameters
+    ----------
+    folder
+        Where the journal is kept; on the file system of `root`, so that outputs can be moved.
+    op
+        The command, for the message when it has to be rolled back: "run", "apply low-lr".
+    uid
+        Marks the processes of the command, so that the rollback can end those that outlived it.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root = root
+        self.folder = folder
+        self.op = ""
+        self.uid = ""
+        self.lines: list[Line] = []
+        self.written: dict[str, set[str]] = {}
+        self._known: set[str] = set()
+        self._file: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a command left off in the middle (or is in it)."""
+        return (self.folder / "lines").exists()
+
+    def begin(self, op: str, uid: str) -> None:
+        """Open the journal; there must be none."""
+        (self.folder / "saved").mkdir(parents=True, exist_ok=True)
+        self.op, self.uid = op, uid
+        self._file = os.open(
+            self.folder / "lines", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        self._append({"op": op, "uid": uid, "pid": os.getpid(), "time": time.time()})
+        filesystem.crash_point("journal.begun")
+
+    def write(self, path: str, data: bytes, *, mode: int | None = None) -> None:
+        """Write a file in one step, its old bytes kept; `path` is relative to the root, POSIX.
+
+        Raises
+        ------
+        StoreError
+            The path leads out of the root, through a link or otherwise.
+        """
+        target = self._allowed(path)
+        self._keep_file(path)
+        self._wrote(path, data)
+        filesystem.atomic_write(target, data, mode=mode if mode is not None else _mode(target))
+        filesystem.crash_point("journal.wrote")
+
+    def link(self, path: str, target: str) -> None:
+        """Put a symbolic link there, what was there kept."""
+        place = self._allowed(path)
+        self._keep_file(path)
+        self._wrote(path, os.fsencode(target))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        filesystem.remove(place)
+        os.symlink(target, place)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, its bytes kept."""
+        self._keep_file(path)
+        self.written.setdefault(path, set()).add("")
+        self._append({"wrote": path, "md5": ""})
+        filesystem.remove(self.root / path)
+        filesystem.crash_point("journal.removed")
+
+    def set_aside(self, path: str) -> None:
+        """Move a file or directory away; afterwards nothing is there."""
+        target = self._allowed(path)
+        if path in self._known:
+            filesystem.remove(target)
+            return
+        if not os.path.lexists(target):
+            self._note(Line(path, "absent", None))
+            return
+        line = Line(path, "moved", str(len(self.lines)))
+        self._note(line)
+        filesystem.crash_point("journal.moving")
+        os.rename(target, self.folder / "saved" / str(line.saved))
+        filesystem.crash_point("journal.moved")
+
+    def copy_aside(self, path: str) -> None:
+        """Keep a copy of a file or directory that is about to be changed in place."""
+        target = self.root / path
+        if path in self._known:
+            return
+        if not os.path.lexists(target):
+            self._note(Line(path, "absent", None))
+            return
+        name = str(len(self.lines))
+        saved = self.folder / "saved" / name
+        if target.is_dir():
+            shutil.copytree(target, saved, symlinks=True)
+        else:
+            shutil.copy2(target, saved, follow_symlinks=False)
+        self._note(Line(path, "copied", name))
+
+    def saved(self, line: Line) -> Path | None:
+        """Where the old content of a line is; None where nothing was."""
+        return None if line.saved is None else self.folder / "saved" / line.saved
+
+    def finish(self) -> None:
+        """Everything is done: forget the old state."""
+        filesystem.crash_point("journal.finishing")
+        self._close()
+        # One rename takes the journal out of the way whole; what is left of it then is rubbish.
+        rubbish = self.folder.with_name(f"journal-done-{os.getpid()}-{time.monotonic_ns()}")
+        os.rename(self.folder, rubbish)
+        filesystem.crash_point("journal.finished")
+        filesystem.remove(rubbish)
+
+    def roll_back(self) -> list[str]:
+        """Put every path back as it was; the paths that somebody edited since, which stay as they are.
+
+        Can be killed and called again at any point.
+        """
+        self._close()
+        edited = []
+        for line in reversed(self.lines):
+            if not self._put_back(line):
+                edited.append(line.path)
+            filesystem.crash_point("journal.put_back")
+        self.finish()
+        return edited
+
+    def read(self) -> None:
+        """Load what a killed command left."""
+        self.lines, self.written, self._known = [], {}, set()
+        for number, entry in enumerate(_lines(self.folder / "lines")):
+            if number == 0:
+                self.op, self.uid = str(entry.get("op", "")), str(entry.get("uid", ""))
+            elif "wrote" in entry:
+                self.written.setdefault(str(entry["wrote"]), set()).add(str(entry["md5"]))
+            else:
+                line = Line(entry["path"], entry["kind"], entry["saved"], entry["mode"])
+                self.lines.append(line)
+                self._known.add(line.path)
+
+    def sweep(self) -> None:
+        """Remove what finished journals left when they were killed while tidying up."""
+        for rubbish in self.folder.parent.glob("journal-done-*"):
+            filesystem.remove(rubbish)
+
+    def _allowed(self, path: str) -> Path:
+        """Where the path is on disk; raises StoreError when it must not be written.
+
+        What a commit may bring into a `.dvc` folder is what DVC keeps in Git there.
+        """
+        inner = path.split("/")
+        if ".dvc" in inner and inner[inner.index(".dvc") + 1 :][:1] in _DVC_IN_GIT:
+            return self.root / path
+        try:
+            return filesystem.check_inside(self.root, path)
+        except filesystem.Outside as outside:
+            raise StoreError(f"{outside} Nothing was changed.") from None
+
+    def _keep_file(self, path: str) -> None:
+        if path in self._known:
+            return
+        target = self.root / path
+        if target.is_symlink() or target.is_dir():
+            self.set_aside(path)
+            return
+        try:
+            data = target.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            self._note(Line(path, "absent", None))
+            return
+        name = str(len(self.lines))
+        filesystem.atomic_write(self.folder / "saved" / name, data)
+        self._note(Line(path, "file", name, _mode(target)))
+        filesystem.crash_point("journal.kept")
+
+    def _wrote(self, path: str, data: bytes) -> None:
+        digest = _md5(data)
+        self.written.setdefault(path, set()).add(digest)
+        self._append({"wrote": path, "md5": digest})
+
+    def _note(self, line: Line) -> None:
+        self._append({"path": line.path, "kind": line.kind, "saved": line.saved, "mode": line.mode})
+        self.lines.append(line)
+        self._known.add(line.path)
+
+    def _append(self, entry: dict[str, object]) -> None:
+        assert self._file is not None, "the journal is not open"
+        os.write(self._file, json.dumps(entry).encode() + b"\n")
+        os.fdatasync(self._file)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _put_back(self, line: Line) -> bool:
+        """Restore one path; False if it was edited since the command wrote it."""
+        target, saved = self.root / line.path, self.saved(line)
+        if line.kind in {"file", "absent"} and self._edited_since(line, saved):
+            return False
+        if line.kind == "absent":
+            self._leave(target)
+        elif line.kind == "file":
+            assert saved is not None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_symlink() or target.is_dir():
+                filesystem.remove(target)
+            filesystem.atomic_write(target, saved.read_bytes(), mode=line.mode)
+        elif saved is not None and os.path.lexists(saved):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._leave(target)
+            os.rename(saved, target)
+        return True
+
+    def _edited_since(self, line: Line, saved: Path | None) -> bool:
+        wrote = self.written.get(line.path)
+        if wrote is None:
+            return False
+        target = self.root / line.path
+        try:
+            present = (
+                os.fsencode(os.readlink(target)) if target.is_symlink() else target.read_bytes()
+            )
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        return _md5(present) not in wrote and not (
+            saved is not None and saved.exists() and saved.read_bytes() == present
+        )
+
+    def _leave(self, target: Path) -> None:
+        """Take what an unfinished command made out of the way, without destroying it."""
+        if not os.path.lexists(target):
+            return
+        kept = self.folder.parent / "unfinished" / (self.uid or "unknown")
+        kept.mkdir(parents=True, exist_ok=True)
+        place = kept / target.relative_to(self.root).as_posix().replace("/", "%2F")
+        filesystem.remove(place)
+        os.rename(target, place)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    for raw in path.read_bytes().splitlines():
+        try:
+            yield json.loads(raw)
+        except ValueError:
+            # The last line of a killed command may be torn; the change it announces never happened.
+            return
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,265 @@
+"""A finished workspace to a commit and a ref; and taking refs away again.
+
+What goes into the tree is decided in one place, `recorded_paths` (decisions.md, "Recording,
+precisely"; formats.md 1.3): the user's index and every edit of a tracked file, plus the stage files,
+what stages read from Git, outputs with `cache: false`, and the ignore files of outputs. Never all
+untracked files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbexp import filesystem
+from nbexp.experiments.spec import Spec
+from nbexp.formats.ref_names import ExpRef
+from nbexp.git import Git, NewCommit, Status
+from nbexp.pipeline.execute import Outcome, StageResult
+from nbexp.pipeline.graph import Graph, is_inside
+from nbexp.pipeline.stage import Stage
+
+FAILED = "refs/nbexp/failed/"
+TRASH = "refs/nbexp/trash/"
+
+
+@dataclass(frozen=True)
+class NotRecorded:
+    """A file that a stage wrote and nothing keeps: neither an output nor tracked by Git."""
+
+    path: str
+    stage: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"path": self.path, "stage": self.stage}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The commit of a run, and what it leaves out."""
+
+    ref: str
+    rev: str
+    not_recorded: tuple[NotRecorded, ...]
+
+
+def record(
+    git: Git,
+    root: Path,
+    prefix: str,
+    spec: Spec,
+    graph: Graph,
+    stages: Sequence[Stage],
+    outcome: Outcome,
+    *,
+    started_s: float,
+    undo_point: NewCommit | None,
+) -> Recorded:
+    """Commit what a finished run left in the workspace, and name the commit.
+
+    The commit's only parent is the baseline and only a ref under `refs/exps` points to it, so no
+    branch moves. Killed half-way, this leaves at most objects without a name, which Git collects.
+
+    Parameters
+    ----------
+    prefix
+        The project's root as seen from the top of the work tree; "" when it is the same.
+    started_s
+        When the run began, by the clock of the file system: an untracked file changed since then
+        was written by a stage.
+    undo_point
+        Kept by the same call to Git.
+
+    Raises
+    ------
+    GitError
+        Another process took the name between the look and the write. Nothing was recorded.
+
+    Notes
+    -----
+    Three Git processes whatever the number of stages and files: status, hash-object, fast-import.
+    """
+    status = git.status()
+    extra = recorded_paths(root, prefix, spec, graph, stages, status.untracked)
+    files = git.snapshot(status, extra)
+    commit = NewCommit(
+        ref=spec.ref,
+        parent=spec.baseline,
+        message=(spec.message or f"dvc: commit experiment {experiment_hash(outcome)}").encode(),
+        base=spec.baseline,
+        files=files,
+        expect=spec.replaces,
+    )
+    resets = []
+    if spec.replaces is not None:
+        resets.append((_trash_ref(spec.ref, spec.replaces), spec.replaces))
+    filesystem.crash_point("record.before")
+    commits = [commit] if undo_point is None else [commit, undo_point]
+    # The undo point may be there without the experiment: undoing what never was changes nothing.
+    rev = git.commit(*commits, resets=resets, one_by_one=True)[0]
+    filesystem.crash_point("record.done")
+    left_out = _not_recorded(git.root, prefix, status, extra, outcome.stages, started_s)
+    return Recorded(spec.ref, rev, left_out)
+
+
+def record_failed(
+    git: Git,
+    root: Path,
+    prefix: str,
+    spec: Spec,
+    graph: Graph,
+    stages: Sequence[Stage],
+    *,
+    state: str,
+    stage: str,
+    error: str,
+) -> str:
+    """Keep what a failed or interrupted run left, under `refs/nbexp/failed/`; the commit's rev.
+
+    Outputs are kept as files of the tree, so that the notebook of a failed stage can be opened.
+    """
+    status: Status = git.status()
+    extra = set(recorded_paths(root, prefix, spec, graph, stages, status.untracked))
+    for member in stages:
+        for out in member.outs:
+            extra.update(_small_files(root, prefix, out.path))
+    files = git.snapshot(status, sorted(extra))
+    message = (
+        f"nbexp: {state} experiment {spec.name}\n\n{error}\n\n"
+        f"Nbexp-State: {state}\nNbexp-Stage: {stage}\n"
+    )
+    commit = NewCommit(
+        ref=FAILED + spec.ref.removeprefix("refs/exps/"),
+        parent=spec.baseline,
+        message=message.encode(),
+        base=spec.baseline,
+        files=files,
+        expect="any",
+    )
+    return git.commit(commit)[0]
+
+
+def experiment_hash(outcome: Outcome) -> str:
+    """DVC's hash of an experiment: over the lock entries of the stages that ran or were restored."""
+    entries = {
+        result.stage.name: result.entry.entry()
+        for result in outcome.changed
+        if result.entry is not None
+    }
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def recorded_paths(
+    root: Path,
+    prefix: str,
+    spec: Spec,
+    graph: Graph,
+    stages: Sequence[Stage],
+    untracked: Iterable[str],
+) -> list[str]:
+    """What the tree holds beyond tracked files: paths from the top of the work tree."""
+    forced: set[str] = set()
+    read: set[str] = set(spec.edits)
+    for path, file in graph.files.items():
+        folder = posixpath.dirname(path)
+        for listed in (*file.params, *file.metrics, *(plot.id for plot in file.plots)):
+            forced.update(_files(root, prefix, posixpath.join(folder, listed)))
+    for stage in stages:
+        forced.update(_files(root, prefix, stage.file))
+        forced.update(_files(root, prefix, stage.lock_file))
+        read.update(dep.path for dep in stage.deps)
+        read.update(param.path for param in stage.params)
+        for out in stage.outs:
+            if out.cache:
+                read.add(posixpath.join(posixpath.dirname(out.path), ".gitignore"))
+            else:
+                forced.update(_files(root, prefix, out.path))
+    cached = [posixpath.join(prefix, out.path) for _, out in graph.outs if out.cache]
+    wanted = [posixpath.join(prefix, path) for path in read]
+    for path in untracked:
+        if any(is_inside(path, place) for place in wanted):
+            forced.add(path)
+    return sorted(path for path in forced if not any(is_inside(path, out) for out in cached))
+
+
+def remove(git: Git, refs: Mapping[str, str]) -> None:
+    """Take experiments out of the list; their commits go to the trash, so nothing is lost."""
+    changes: list[tuple[str, str | None, str | None]] = []
+    for ref, rev in refs.items():
+        trash = _trash_ref(ref, rev)
+        if git.resolve(trash) is None:
+            changes.append((trash, rev, None))
+        changes.append((ref, None, rev))
+    git.update_refs(changes)
+
+
+def _trash_ref(ref: str, rev: str) -> str:
+    # The rev tells apart what had the same name on the same baseline at different times.
+    return f"{TRASH}{ref.removeprefix('refs/exps/')}/{rev[:12]}"
+
+
+def _files(root: Path, prefix: str, path: str) -> list[str]:
+    """The files at or below a path, from the top of the work tree."""
+    target = root / path
+    if target.is_file() or target.is_symlink():
+        return [posixpath.join(prefix, path)]
+    if target.is_dir():
+        return [
+            posixpath.join(prefix, path, inner) for inner, _ in filesystem.walk(target, None)
+        ]
+    return []
+
+
+# Larger outputs of a failed run are not worth a place in the repository.
+_SMALL_BYTES = 16 << 20
+
+
+def _small_files(root: Path, prefix: str, path: str) -> list[str]:
+    return [
+        found
+        for found in _files(root, prefix, path)
+        if os.stat(root / os.path.relpath(found, prefix or ".")).st_size <= _SMALL_BYTES
+    ]
+
+
+def _not_recorded(
+    top: Path,
+    prefix: str,
+    status: Status,
+    extra: Sequence[str],
+    results: Sequence[StageResult],
+    started_s: float,
+) -> tuple[NotRecorded, ...]:
+    found = []
+    kept = set(extra)
+    ran = [result for result in results if result.action == "ran"]
+    for path in status.untracked:
+        if path in kept or not ran:
+            continue
+        try:
+            changed_s = os.lstat(top / path).st_mtime
+        except FileNotFoundError:
+            continue
+        if changed_s < started_s:
+            continue
+        writer = next((r for r in ran if changed_s <= r.ended + 0.01), ran[-1])
+        shown = posixpath.relpath(path, prefix) if prefix else path
+        found.append(NotRecorded(shown, writer.stage.name))
+    return tuple(found)
+
+
+def name_of(ref: str) -> str:
+    """The experiment's name in a ref below `refs/exps`, `refs/nbexp/failed` or the trash."""
+    parts = ref.split("/")
+    return parts[-2] if ref.startswith(TRASH) else parts[-1]
+
+
+def parse_failed(ref: str) -> ExpRef:
+    """The baseline and name in a ref below `refs/nbexp/failed/`."""
+    first, rest, name = ref.removeprefix(FAILED).split("/")
+    return ExpRef(first + rest, name)

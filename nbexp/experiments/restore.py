@@ -1,0 +1,325 @@
+"""Bringing an experiment back into the workspace, and taking that back.
+
+`apply` makes the workspace what the experiment's commit says: every file of its tree, every output
+from the cache, and no file that the present commit tracks and the experiment does not. It stops,
+before anything changes, at edits that no commit and no experiment holds.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbexp import filesystem
+from nbexp.errors import NbexpError, StoreError
+from nbexp.events import Emit, Notice, Phase
+from nbexp.experiments import undo
+from nbexp.experiments.undo import Undone
+from nbexp.experiments.workspace import InPlace, own_folder
+from nbexp.formats import dvc_lock
+from nbexp.formats.dvc_lock import LockedStage
+from nbexp.git import Entry, Git
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.plan import hash_of
+from nbexp.store.cache import Cache, Hash
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What `apply` did; `kept` are files left alone because they are open in the asking notebook.
+
+    `saved` are the edits that `force` overwrote and `undo` brings back.
+    """
+
+    name: str
+    rev: str
+    written: tuple[str, ...]
+    removed: tuple[str, ...]
+    outs: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    saved: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "applied": self.name,
+            "rev": self.rev,
+            "written": list(self.written),
+            "removed": list(self.removed),
+            "outs": list(self.outs),
+            "kept": list(self.kept),
+            "saved": list(self.saved),
+        }
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What has to change: files by their entry in the tree, files to remove, outputs by content."""
+
+    files: Mapping[str, Entry]
+    removals: tuple[str, ...]
+    outs: Mapping[str, Hash]
+    in_the_way: tuple[str, ...]
+
+
+def apply(
+    git: Git,
+    cache: Cache,
+    root: Path,
+    prefix: str,
+    rev: str,
+    name: str,
+    emit: Emit,
+    *,
+    force: bool = False,
+    keep: Sequence[str] = (),
+) -> Applied:
+    """Make the workspace what the commit `rev` says; killed half-way, it is rolled back.
+
+    Parameters
+    ----------
+    keep
+        Files, from the top of the work tree, that must stay as they are: the notebook that asks.
+
+    Raises
+    ------
+    StoreError
+        Edits are in the way and `force` is off, or the cache lacks an output. Nothing was changed.
+    """
+    workspace = InPlace(git, cache, root, f"apply {name}")
+    workspace.open(emit)
+    try:
+        changes = _changes(git, cache, root, prefix, rev, name, keep)
+        if changes.in_the_way and not force:
+            raise _in_the_way(changes.in_the_way, name)
+        kept = _write(git, cache, root, prefix, rev, changes, workspace, keep, emit)
+        undo_point = workspace.undo_point()
+        if undo_point is not None:
+            git.commit(undo_point)
+        workspace.finish()
+    except BaseException:
+        workspace.roll_back()
+        raise
+    return Applied(
+        name,
+        rev,
+        written=tuple(path for path in sorted(changes.files) if path not in keep),
+        removed=changes.removals,
+        outs=tuple(sorted(changes.outs)),
+        kept=kept,
+        saved=changes.in_the_way,
+    )
+
+
+def undo_last(git: Git, cache: Cache, root: Path, emit: Emit, *, force: bool = False) -> Undone:
+    """Put back what the last command changed.
+
+    Raises
+    ------
+    NotFound
+        There is nothing to undo.
+    StoreError
+        A path was edited after that command and `force` is off; nothing was changed.
+    """
+    workspace = InPlace(git, cache, root, "undo")
+    workspace.open(emit)
+    try:
+        point = undo.newest(git)
+        edited = undo.edited_since(git, cache, git.root, point)
+        if edited and not force:
+            raise StoreError(
+                f"{_files_have(edited)} been edited since `{point.op}`: {', '.join(edited)}. Nothing was undone.",
+                "keep the edits as an undo point and go on: `nbexp undo --force`.",
+            )
+        changed = undo.restore(git, cache, workspace.journal, point)
+        if edited:
+            kept = workspace.undo_point()
+            if kept is not None:
+                git.commit(kept)
+        workspace.finish()
+    except BaseException:
+        workspace.roll_back()
+        raise
+    # Counted only now: killed before this, the next undo finds everything as it was and counts it.
+    undo.forget(git, point)
+    return Undone(point.op, tuple(changed), len(undo.points(git)))
+
+
+def _changes(
+    git: Git,
+    cache: Cache,
+    root: Path,
+    prefix: str,
+    rev: str,
+    name: str,
+    keep: Sequence[str],
+) -> _Changes:
+    wanted = {path: entry for path, entry in git.tree(rev).items() if entry.mode != "160000"}
+    head = git.tree("HEAD")
+    present = _present(git, wanted, head)
+    files = {path: entry for path, entry in wanted.items() if present.get(path) != entry}
+    removals = tuple(
+        path
+        for path in sorted(head)
+        if path not in wanted and path in present and head[path].mode != "160000"
+    )
+    outs = _outs(git, cache, root, prefix, rev, name)
+    touched = [path for path in (*files, *removals) if path in present and path not in keep]
+    edited = [path for path in touched if head.get(path) != present[path]]
+    in_the_way = _held_nowhere(git, edited, present)
+    for path in outs:
+        found = cache.hash(root / path)
+        if found is not None and not cache.has(found):
+            in_the_way.append(posixpath.join(prefix, path))
+    return _Changes(files, removals, outs, tuple(in_the_way))
+
+
+def _present(
+    git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]
+) -> dict[str, Entry]:
+    """What is on disk at each path of either tree, as Git would store it."""
+    present = dict(head)
+    to_hash: list[str] = []
+    for change in git.status(untracked=False).changes:
+        present.pop(change.path, None)
+        to_hash.append(change.path)
+    to_hash += [path for path in wanted if path not in head]
+    regular = []
+    for path in dict.fromkeys(to_hash):
+        place = git.root / path
+        try:
+            found = os.lstat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISREG(found.st_mode):
+            regular.append((path, "100755" if found.st_mode & 0o100 else "100644"))
+        elif stat.S_ISLNK(found.st_mode):
+            present[path] = Entry("120000", git.hash_bytes(os.fsencode(os.readlink(place))))
+    oids = git.hash_files([path for path, _ in regular], write=False)
+    for (path, mode), oid in zip(regular, oids, strict=True):
+        present[path] = Entry(mode, oid)
+    return present
+
+
+def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) -> list[str]:
+    """Those of the paths whose present bytes no branch, tag or experiment has at that path."""
+    if not paths:
+        return []
+    refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/")
+    revs = list(dict.fromkeys(refs.values()))
+    specs = [f"{rev}:{path}" for path in paths for rev in revs]
+    infos = git.info_many(specs)
+    found = []
+    for number, path in enumerate(paths):
+        oids = {info[0] for info in infos[number * len(revs) : (number + 1) * len(revs)] if info}
+        if present[path].oid not in oids:
+            found.append(path)
+    return found
+
+
+def _outs(
+    git: Git, cache: Cache, root: Path, prefix: str, rev: str, name: str
+) -> dict[str, Hash]:
+    """The outputs whose content has to change, by path relative to the project's root."""
+    top = f"{prefix}/" if prefix else ""
+    paths = [
+        path[len(top) :] for path in git.paths_named([rev], "dvc.yaml")[rev] if path.startswith(top)
+    ]
+    texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
+    graph = graphs.load(root, {p: t for p, t in zip(paths, texts, strict=True) if t is not None})
+    found: dict[str, Hash] = {}
+    missing = []
+    locks: dict[str, dvc_lock.LockFile] = {}
+    for stage in graph.stages:
+        if stage.lock_file not in locks:
+            data = git.read(f"{rev}:{top}{stage.lock_file}")
+            locks[stage.lock_file] = dvc_lock.parse(data or b"", stage.lock_file)
+        entry = locks[stage.lock_file].stages.get(stage.name)
+        if not isinstance(entry, LockedStage):
+            continue
+        made = {out.path: out for out in entry.outs}
+        for out in stage.outs:
+            if not out.cache or out.spelled not in made:
+                continue
+            wanted = hash_of(made[out.spelled])
+            there = cache.hash(root / out.path)
+            if there is not None and there.md5 == wanted.md5:
+                continue
+            if not cache.has(wanted):
+                missing.append(out.path)
+            found[out.path] = wanted
+    if missing:
+        raise StoreError(
+            f"The cache lacks {', '.join(missing)} of experiment `{name}`. Nothing was applied.",
+            "`dvc fetch` brings them when a remote has them; running the experiment again makes them.",
+        )
+    return found
+
+
+def _write(
+    git: Git,
+    cache: Cache,
+    root: Path,
+    prefix: str,
+    rev: str,
+    changes: _Changes,
+    workspace: InPlace,
+    keep: Sequence[str],
+    emit: Emit,
+) -> tuple[str, ...]:
+    total = len(changes.files) + len(changes.removals) + len(changes.outs)
+    emit(Phase(f"restoring {total} files", 0, total))
+    kept = tuple(path for path in (*changes.files, *changes.removals) if path in keep)
+    with tempfile.TemporaryDirectory(dir=_scratch(root), prefix="apply-") as scratch:
+        exported = Path(scratch)
+        git.export(rev, [path for path in changes.files if path not in keep], exported)
+        for path, entry in changes.files.items():
+            if path in keep:
+                continue
+            if entry.mode == "120000":
+                workspace.journal.link(path, os.readlink(exported / path))
+            else:
+                mode = 0o755 if entry.mode == "100755" else 0o644
+                workspace.journal.write(path, (exported / path).read_bytes(), mode=mode)
+            filesystem.crash_point("apply.wrote")
+    for path in changes.removals:
+        if path not in keep:
+            workspace.journal.remove(path)
+    for done, (path, wanted) in enumerate(changes.outs.items()):
+        emit(Phase(f"restoring {path}", done, len(changes.outs)))
+        workspace.set_aside(path)
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cache.checkout(wanted, target)
+        filesystem.crash_point("apply.checked_out")
+    for path in kept:
+        emit(
+            Notice(
+                f"{path} is the notebook you are in and stays as it is.",
+                f"`nbexp open` shows the one that was recorded: `nbexp open {rev[:7]} {path}`.",
+            )
+        )
+    return kept
+
+
+def _scratch(root: Path) -> Path:
+    folder = own_folder(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _in_the_way(paths: Sequence[str], name: str) -> NbexpError:
+    return StoreError(
+        f"{_files_have(paths)} edits that no commit or experiment holds: {', '.join(paths)}. Nothing was applied.",
+        f"keep them as an undo point and go on: `nbexp apply {name} --force` "
+        "(then `nbexp undo` brings them back).",
+    )
+
+
+def _files_have(paths: Sequence[str]) -> str:
+    return "1 file has" if len(paths) == 1 else f"{len(paths)} files have"
+

@@ -1,0 +1,306 @@
+"""From a spec to an experiment: the one path for cell, command line and Python.
+
+    spec -> is it recorded already? -> params written -> stages -> commit and ref -> report
+
+Whatever ends it early, the workspace is as it was before; what there was is kept under
+`refs/nbexp/failed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbexp import filesystem
+from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed
+from nbexp.events import Emit, Notice, Phase, RunStarted
+from nbexp.experiments import identity
+from nbexp.experiments import record as recording
+from nbexp.experiments.record import NotRecorded
+from nbexp.experiments.spec import Spec
+from nbexp.experiments.workspace import InPlace, explain_rollback, own_folder
+from nbexp.formats import dvc_lock
+from nbexp.formats.dvc_lock import LockedStage
+from nbexp.git import Git
+from nbexp.pipeline import execute
+from nbexp.pipeline.execute import Context, Outcome
+from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.plan import Disk, Inspector
+from nbexp.pipeline.stage import Stage
+from nbexp.store.cache import Cache
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run came to.
+
+    Attributes
+    ----------
+    identical
+        The experiment was there already; no stage ran, and the workspace is as after it.
+    own_s
+        Seconds that nbexp itself took: all but the stages.
+    """
+
+    ref: str
+    rev: str
+    outcome: Outcome
+    identical: bool
+    not_recorded: tuple[NotRecorded, ...]
+    unlisted: Mapping[str, list[str]]
+    elapsed_s: float
+    own_s: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """The project a run works on."""
+
+    git: Git
+    cache: Cache
+    root: Path
+    prefix: str
+    use_run_cache: bool = True
+    env: Mapping[str, str] | None = None
+
+
+class GitIgnores:
+    """What Git ignores, asked with paths relative to the project's root."""
+
+    def __init__(self, git: Git, prefix: str) -> None:
+        self._git = git
+        self._top = f"{prefix}/" if prefix else ""
+
+    def ignored(self, paths: Sequence[str]) -> set[str]:
+        found = self._git.ignored([self._top + path for path in paths])
+        return {path.removeprefix(self._top) for path in found}
+
+
+class GitMeanings:
+    """Looks for a notebook's old bytes in HEAD, then in the experiments."""
+
+    def __init__(self, git: Git, prefix: str, refs: Mapping[str, str]) -> None:
+        self._git = git
+        self._top = f"{prefix}/" if prefix else ""
+        self._refs = refs
+
+    def notebook(self, path: str, md5: str) -> bytes | None:
+        specs = [f"{rev}:{self._top}{path}" for rev in ("HEAD", *self._refs.values())]
+        for data in self._git.read_many(specs):
+            if data is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
+                return data
+        return None
+
+
+def run(
+    spec: Spec, place: Place, graph: Graph, stages: Sequence[Stage], refs: Mapping[str, str], emit: Emit
+) -> Ran:
+    """Run the spec in the user's own workspace and record it.
+
+    Parameters
+    ----------
+    stages
+        What to bring up to date, in order.
+    refs
+        Every experiment ref and its rev, as `spec` was checked against.
+
+    Raises
+    ------
+    StageFailed
+        A stage stopped; the workspace is as it was, and what there was is under `refs/nbexp/failed`.
+    Interrupted
+        The user stopped it; the same holds.
+    """
+    clock = time.monotonic()
+    git, root = place.git, place.root
+    workspace = InPlace(git, place.cache, root, f"run {spec.name}")
+    workspace.open(emit)
+    try:
+        edits = Disk(root, spec.edits)
+        meanings = GitMeanings(git, place.prefix, refs)
+        inspector = Inspector(root, place.cache, edits, meanings)
+        inspector.require_inputs(stages, graph)
+        context = _context(spec, place, workspace)
+        unlisted = identity.unlisted_modules(root, stages)
+        if not spec.asks_to_execute:
+            found = identity.find(
+                git, place.cache, root, place.prefix, spec.baseline, refs, stages, graph, inspector
+            )
+            if found is not None and _bring_back(found[1], spec, place, stages, workspace, context):
+                ref, rev = _also_named(found, spec, git)
+                undo_point = workspace.undo_point()
+                if undo_point is not None:
+                    git.commit(undo_point)
+                workspace.finish()
+                took = time.monotonic() - clock
+                return Ran(ref, rev, Outcome(), True, (), unlisted, took, took)
+        for path, data in spec.edits.items():
+            workspace.write(path, data)
+        emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
+        started_s = _now(workspace)
+        inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
+        outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
+        emit(Phase("recording"))
+        recorded = recording.record(
+            git,
+            root,
+            place.prefix,
+            spec,
+            graph,
+            stages,
+            outcome,
+            started_s=started_s,
+            undo_point=workspace.undo_point(),
+        )
+        workspace.finish()
+    except (NbexpError, KeyboardInterrupt) as error:
+        raise _undone(error, spec, place, graph, stages, workspace, emit) from None
+    except BaseException:
+        workspace.roll_back()
+        raise
+    took = time.monotonic() - clock
+    own = took - sum(result.seconds for result in outcome.stages)
+    return Ran(recorded.ref, recorded.rev, outcome, False, recorded.not_recorded, unlisted, took, own)
+
+
+def _context(spec: Spec, place: Place, workspace: InPlace) -> Context:
+    run_dir = own_folder(place.root) / "runs" / workspace.uid
+    run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    env = {
+        **(place.env if place.env is not None else os.environ),
+        # What DVC sets for every stage; dvclive decides by it (formats.md 1.9).
+        "DVC_ROOT": str(place.root),
+        "DVC_EXP_NAME": spec.name,
+        "DVC_EXP_BASELINE_REV": spec.baseline,
+        "NBEXP_ITEM": workspace.uid,
+    }
+    return Context(
+        root=place.root,
+        cache=place.cache,
+        guard=workspace,
+        ignores=GitIgnores(place.git, place.prefix),
+        env=env,
+        run_dir=run_dir,
+        here=spec.here,
+        use_run_cache=place.use_run_cache,
+    )
+
+
+def _bring_back(
+    rev: str, spec: Spec, place: Place, stages: Sequence[Stage], workspace: InPlace, context: Context
+) -> bool:
+    """Make the workspace what it was after that experiment; False if an output is nowhere any more."""
+    git, cache = place.git, place.cache
+    top = f"{place.prefix}/" if place.prefix else ""
+    paths = sorted({stage.lock_file for stage in stages})
+    locks = {}
+    for path, data in zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True):
+        if data is None:
+            return False
+        locks[path] = (data, dvc_lock.parse(data, path))
+    entries: list[tuple[Stage, LockedStage]] = []
+    for stage in stages:
+        entry = locks[stage.lock_file][1].stages.get(stage.name)
+        if not isinstance(entry, LockedStage):
+            return False
+        if not execute.restorable_outs(stage, entry, cache) and not _from_git(
+            stage, entry, rev, top, git, cache
+        ):
+            return False
+        entries.append((stage, entry))
+    for path, data in spec.edits.items():
+        workspace.write(path, data)
+    for stage, entry in entries:
+        execute.checkout_outs(stage, entry, context)
+    for path, (data, _) in locks.items():
+        if _bytes(place.root / path) != data:
+            workspace.write(path, data)
+    return True
+
+
+def _from_git(
+    stage: Stage, entry: LockedStage, rev: str, top: str, git: Git, cache: Cache
+) -> bool:
+    """Whether every output is in the cache once the Git-tracked ones were taken from the commit."""
+    kept_in_git = {out.spelled: out for out in stage.outs if not out.cache}
+    for locked in entry.outs:
+        if cache.has(locked.md5) or locked.path not in kept_in_git:
+            continue
+        data = git.read(f"{rev}:{top}{kept_in_git[locked.path].path}")
+        if data is None or locked.md5.endswith(".dir"):
+            return False
+        cache.put(data)
+    return execute.restorable_outs(stage, entry, cache)
+
+
+def _also_named(found: tuple[str, str], spec: Spec, git: Git) -> tuple[str, str]:
+    """With `-n other`, the same commit gets that name as well."""
+    ref, rev = found
+    if not spec.named or ref == spec.ref:
+        return found
+    git.update_refs([(spec.ref, rev, None)])
+    return spec.ref, rev
+
+
+def _undone(
+    error: NbexpError | KeyboardInterrupt,
+    spec: Spec,
+    place: Place,
+    graph: Graph,
+    stages: Sequence[Stage],
+    workspace: InPlace,
+    emit: Emit,
+) -> BaseException:
+    """Keep what the run left, put the workspace back, and return what to raise."""
+    interrupted = isinstance(error, KeyboardInterrupt)
+    started = interrupted or isinstance(error, StageFailed)
+    kept = False
+    if started:
+        try:
+            recording.record_failed(
+                place.git,
+                place.root,
+                place.prefix,
+                spec,
+                graph,
+                stages,
+                state="interrupted" if interrupted else "failed",
+                stage=error.stage if isinstance(error, StageFailed) else "",
+                error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
+            )
+            kept = True
+        except (GitError, OSError) as failure:
+            emit(Notice(f"What the run left could not be kept: {failure}."))
+    edited = workspace.roll_back()
+    if interrupted:
+        raised = Interrupted(
+            f"Run `{spec.name}` was interrupted. Your workspace is as it was before it.",
+            f"`nbexp open {spec.name}` shows what it left." if kept else None,
+        )
+        if edited:
+            raised.message += f" Edited meanwhile, and so left as it is: {', '.join(edited)}."
+        return raised
+    assert isinstance(error, NbexpError)
+    explain_rollback(error, edited)
+    if isinstance(error, StageFailed):
+        error.experiment = spec.name
+    return error
+
+
+def _now(workspace: InPlace) -> float:
+    """The present by the clock of the file system, which may not be this machine's."""
+    marker = workspace.journal.folder / "started"
+    filesystem.atomic_write(marker, b"", durable=False)
+    return marker.stat().st_mtime
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+

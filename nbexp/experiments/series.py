@@ -1,0 +1,199 @@
+"""A metric step by step, for several experiments at once: what `plot` draws."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nbexp.errors import NotFound
+from nbexp.formats import dvc_lock, dvc_yaml, rows
+from nbexp.formats.dvc_lock import LockedStage
+from nbexp.git import Git
+from nbexp.pipeline.graph import pipeline_files
+from nbexp.store.cache import Cache
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a plot: `steps` and `values` are equally long; `name` is the experiment's."""
+
+    name: str
+    x: str
+    steps: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A metric of several experiments over their steps."""
+
+    metric: str
+    series: tuple[Series, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "metric": self.metric,
+            "series": [
+                {"name": one.name, "x": one.x, "steps": list(one.steps), "values": list(one.values)}
+                for one in self.series
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class _Source:
+    path: str
+    x: str | None
+    md5: str | None
+    is_folder: bool
+
+
+class Finder:
+    """Finds series in the plots files of commits and of the workspace."""
+
+    def __init__(self, git: Git, cache: Cache, root: Path, prefix: str) -> None:
+        self._git = git
+        self._cache = cache
+        self._root = root
+        self._top = f"{prefix}/" if prefix else ""
+
+    def read(self, metric: str, sources: Sequence[tuple[str, str | None]]) -> Curves:
+        """The metric of each source (name and rev; rev None is the workspace) that has it.
+
+        Raises
+        ------
+        NotFound
+            None of them has it; the names they have are in the hint.
+        """
+        found, names = [], set()
+        for name, rev in sources:
+            for series, known in self._of(name, rev, metric):
+                names.update(known)
+                if series is not None:
+                    found.append(series)
+                    break
+        if not found:
+            near = difflib.get_close_matches(metric, names, n=1)
+            hint = None
+            if near:
+                hint = f"did you mean `nbexp plot {near[0]}`?"
+            elif names:
+                hint = f"there are {', '.join(sorted(names))}."
+            elif not sources:
+                hint = "`nbexp run` makes an experiment."
+            else:
+                hint = "log it in training code with `nbexp.live.log(step=step, acc=acc)`."
+            raise NotFound(f"No experiment here has a plot of `{metric}`.", hint)
+        return Curves(metric, tuple(found))
+
+    def _of(
+        self, name: str, rev: str | None, metric: str
+    ) -> Iterator[tuple[Series | None, set[str]]]:
+        for source in self._sources(rev):
+            path = source.path
+            if source.is_folder:
+                data = self._bytes(rev, f"{path}/{metric}.tsv", source, f"{metric}.tsv")
+                if data is None:
+                    yield None, self._names_in(rev, source)
+                    continue
+                path = f"{path}/{metric}.tsv"
+            else:
+                data = self._bytes(rev, path, source, None)
+            if data is None:
+                continue
+            table = rows.parse(data, path)
+            columns = {key for row in table for key in row}
+            column = posixpath.basename(metric)
+            if column not in columns and posixpath.splitext(posixpath.basename(path))[0] == metric:
+                column = list(table[0])[-1]
+            if column not in columns:
+                yield None, {key for key in columns if key != source.x and key != "step"}
+                continue
+            yield _series(name, table, column, source.x), columns
+
+    def _sources(self, rev: str | None) -> Iterator[_Source]:
+        for path in self._pipelines(rev):
+            folder = posixpath.dirname(path)
+            text = self._read(rev, path)
+            if text is None:
+                continue
+            file = dvc_yaml.parse(text, path)
+            lock = self._read(rev, posixpath.join(folder, "dvc.lock"))
+            entries = dvc_lock.parse(lock, path).stages if lock else {}
+            for stage in file.stages:
+                here = posixpath.normpath(posixpath.join(folder, stage.wdir or "."))
+                entry = entries.get(stage.name)
+                made = (
+                    {out.path: out.md5 for out in entry.outs} if isinstance(entry, LockedStage) else {}
+                )
+                for out in stage.outs:
+                    if out.bucket == "plots":
+                        place = posixpath.normpath(posixpath.join(here, out.path))
+                        yield self._source(rev, place, out.plot, made.get(out.path))
+            for plot in file.plots:
+                options: Mapping[str, object] = plot.options or {}
+                if not isinstance(options.get("y"), Mapping):
+                    yield self._source(rev, posixpath.join(folder, plot.id), options, None)
+
+    def _source(
+        self, rev: str | None, path: str, options: Mapping[str, object], md5: str | None
+    ) -> _Source:
+        x = options.get("x")
+        is_folder = posixpath.splitext(path)[1] == ""
+        if rev is None:
+            is_folder = (self._root / path).is_dir()
+        return _Source(path, x if isinstance(x, str) else None, md5, is_folder)
+
+    def _pipelines(self, rev: str | None) -> list[str]:
+        if rev is None:
+            return pipeline_files(self._root)
+        paths = self._git.paths_named([rev], "dvc.yaml")[rev]
+        return [path[len(self._top) :] for path in paths if path.startswith(self._top)]
+
+    def _read(self, rev: str | None, path: str) -> bytes | None:
+        if rev is not None:
+            return self._git.read(f"{rev}:{self._top}{path}")
+        try:
+            return (self._root / path).read_bytes()
+        except OSError:
+            return None
+
+    def _bytes(
+        self, rev: str | None, path: str, source: _Source, inner: str | None
+    ) -> bytes | None:
+        data = self._read(rev, path)
+        if data is not None or source.md5 is None or not self._cache.has(source.md5):
+            return data
+        if inner is None:
+            return self._cache.read(source.md5)
+        for item in self._cache.items(source.md5):
+            if item.relpath == inner:
+                return self._cache.read(item.md5)
+        return None
+
+    def _names_in(self, rev: str | None, source: _Source) -> set[str]:
+        if rev is None:
+            folder = self._root / source.path
+            files = [path.relative_to(folder).as_posix() for path in folder.rglob("*.tsv")]
+        elif source.md5 is not None and self._cache.has(source.md5):
+            files = [item.relpath for item in self._cache.items(source.md5)]
+        else:
+            inner = f"{self._top}{source.path}/"
+            files = [path[len(inner) :] for path in self._git.tree(rev, prefix=inner)]
+        return {file.removesuffix(".tsv") for file in files if file.endswith(".tsv")}
+
+
+def _series(name: str, table: Sequence[rows.Row], column: str, x: str | None) -> Series:
+    axis = x if x is not None and any(x in row for row in table) else "step"
+    steps: list[float] = []
+    found: list[float] = []
+    for number, row in enumerate(table):
+        value = row.get(column)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            step = row.get(axis, number)
+            steps.append(step if isinstance(step, (int, float)) else number)
+            found.append(value)
+    return Series(name, axis, tuple(steps), tuple(found))

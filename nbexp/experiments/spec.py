@@ -1,0 +1,171 @@
+"""Spec: everything that was asked for, checked against the params files before anything runs."""
+
+from __future__ import annotations
+
+import posixpath
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nbexp.errors import NameTaken, NotFound, UsageError
+from nbexp.formats import ref_names, values
+from nbexp.formats.ref_names import ExpRef
+from nbexp.git import Git
+from nbexp.overrides import Override
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A run as it was asked for, frozen.
+
+    Attributes
+    ----------
+    baseline
+        The commit the experiment starts from.
+    name
+        Reserved: no experiment of `baseline` has it, or `replaces` is that experiment's rev.
+    here
+        The user's directory, relative to the project's root; targets and params files are named
+        from there.
+    edits
+        The params files with the overrides written into them, by path relative to the root.
+    force
+        Run every stage. `single` runs the targets alone. `new` runs even what is recorded already.
+    """
+
+    baseline: str
+    name: str
+    here: str = "."
+    targets: tuple[str, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    edits: Mapping[str, bytes] = field(default_factory=dict)
+    message: str | None = None
+    force: bool = False
+    single: bool = False
+    new: bool = False
+    replaces: str | None = None
+    named: bool = False
+
+    @property
+    def ref(self) -> str:
+        return ExpRef(self.baseline, self.name).ref
+
+    @property
+    def asks_to_execute(self) -> bool:
+        """Whether an equal experiment does not answer it: stages are to run."""
+        return self.force or self.single or self.new
+
+
+def make(
+    git: Git,
+    root: Path,
+    baseline: str,
+    taken: Mapping[str, str],
+    *,
+    here: str = ".",
+    targets: Sequence[str] = (),
+    overrides: Sequence[Override] = (),
+    name: str | None = None,
+    message: str | None = None,
+    force: bool = False,
+    single: bool = False,
+    new: bool = False,
+) -> Spec:
+    """The spec of a request.
+
+    Parameters
+    ----------
+    taken
+        Every experiment ref and its rev.
+
+    Raises
+    ------
+    UsageError
+        The name is not one an experiment may have.
+    NameTaken
+        The baseline has an experiment of that name and `force` is off.
+    NotFound
+        A params file or key does not exist; the nearest key is in the hint.
+    """
+    replaces = None
+    if name is None:
+        known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
+        name = ref_names.draw(known, random.SystemRandom())
+        named = False
+    else:
+        named = True
+        ref_names.check_name(name)
+        replaces = _holder(name, baseline, taken)
+        if replaces is not None and not force:
+            raise NameTaken(
+                f"Experiment `{name}` already exists on baseline {baseline[:7]}. Nothing was run.",
+                f"`nbexp run -n {name} --force` replaces it; without `-n` a fresh name is drawn.",
+            )
+    return Spec(
+        baseline=baseline,
+        name=name,
+        here=here,
+        targets=tuple(targets),
+        overrides=tuple(overrides),
+        edits=params_edits(root, here, overrides),
+        message=message,
+        force=force,
+        single=single,
+        new=new,
+        replaces=replaces,
+        named=named,
+    )
+
+
+def params_edits(root: Path, here: str, overrides: Sequence[Override]) -> dict[str, bytes]:
+    """The params files as the overrides make them; files that stay equal are left out."""
+    by_file: dict[str, list[values.Edit]] = {}
+    for override in overrides:
+        path = posixpath.normpath(posixpath.join(here, override.file))
+        edit = values.Edit(override.key, override.value, override.op, override.has_value)
+        by_file.setdefault(path, []).append(edit)
+    edits = {}
+    for path, wanted in by_file.items():
+        try:
+            data = (root / path).read_bytes()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise NotFound(
+                f"There is no params file {posixpath.relpath(path, here)}. Nothing was run.",
+                "a value of another file is set as `nbexp run -S other.json:key=value`.",
+            ) from None
+        changed = values.edit(data, posixpath.relpath(path, here), wanted)
+        if changed != data:
+            edits[path] = changed
+    return edits
+
+
+def one_point(points: Sequence[tuple[Override, ...]]) -> tuple[Override, ...]:
+    """The overrides of a request that must not be a sweep.
+
+    Raises
+    ------
+    UsageError
+        They give several values to a key.
+    """
+    if len(points) > 1:
+        text = next((one.text for one in points[0] if _varies(one.key, points)), "")
+        raise UsageError(
+            f"`-S {text}` gives {len(points)} points, and `run` makes one experiment. Nothing was run.",
+            f"run them one by one, or quote a value that holds a comma: `-S \"{text.split('=')[0]}='a,b'\"`.",
+        )
+    return points[0] if points else ()
+
+
+def _varies(key: str, points: Sequence[tuple[Override, ...]]) -> bool:
+    seen = [override.value for point in points for override in point if override.key == key]
+    return any(value != seen[0] for value in seen)
+
+
+def _holder(name: str, baseline: str, taken: Mapping[str, str]) -> str | None:
+    """The rev of the baseline's experiment of that name; case does not tell two names apart (S1)."""
+    for ref, rev in taken.items():
+        parsed = ref_names.parse(ref)
+        if parsed and parsed.baseline == baseline and parsed.name.lower() == name.lower():
+            return rev
+    return None

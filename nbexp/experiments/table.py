@@ -1,0 +1,517 @@
+"""Many commits to params, metrics, deps and outs by row; DVC's JSON, CSV and Markdown of them.
+
+Everything about a commit follows from its files, so it is read once and remembered by its rev. All
+blobs of all new commits come through one `cat-file`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import posixpath
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from nbexp.errors import NbexpError, NotFound
+from nbexp.formats import dvc_lock, dvc_yaml, values
+from nbexp.formats.dvc_lock import LockedPath, LockedStage
+from nbexp.git import Git
+from nbexp.pipeline.graph import pipeline_files
+from nbexp.store.cache import Cache
+
+# The form of what is remembered about a commit; a new form gets a new number.
+_FORM = "row-1"
+
+Kind = Literal["workspace", "baseline", "experiment"]
+
+
+@dataclass(frozen=True)
+class FileError:
+    """Why a params or metrics file could not be read; `type` is the name DVC gives it."""
+
+    type: str
+    msg: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """What one commit, or the workspace, says of itself.
+
+    `params` and `metrics` map a file (relative to the project's root) to its tree or to why there is
+    none; `deps` and `outs` map a path to DVC's fields about it.
+    """
+
+    params: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    deps: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    outs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+    def flat(self, what: Literal["params", "metrics"]) -> dict[tuple[str, str], object]:
+        """Leaves by file and dotted key; files that could not be read are left out."""
+        found: dict[tuple[str, str], object] = {}
+        for path, tree in getattr(self, what).items():
+            if not isinstance(tree, FileError):
+                for key, value in values.flatten(tree).items():
+                    found[path, key] = value
+        return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    `rev` is 40 hex digits, or "workspace"; `name` the experiment's, branch's or tag's; `state` is
+    "done", or why there is no result: "failed", "interrupted".
+    """
+
+    rev: str
+    name: str | None
+    kind: Kind
+    data: Data | None
+    baseline: str | None = None
+    created_s: int | None = None
+    state: str = "done"
+    error: str | None = None
+
+    @property
+    def params(self) -> dict[str, object]:
+        return _by_column(self.data.flat("params")) if self.data else {}
+
+    @property
+    def metrics(self) -> dict[str, object]:
+        return _by_column(self.data.flat("metrics")) if self.data else {}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `file` and `key` of a param or metric, the path of a dep."""
+
+    kind: Literal["metric", "param", "dep"]
+    file: str
+    key: str
+    title: str
+
+
+
+
+@dataclass(frozen=True)
+class Table:
+    """Experiments below their baselines, newest first, the workspace on top.
+
+    A list of rows: `len(table)`, `table["low-lr"]`, `for row in table`; `to_frame()` gives a pandas
+    DataFrame with typed columns.
+    """
+
+    rows: tuple[Row, ...]
+    short: Mapping[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, name: str) -> Row:
+        for row in self.rows:
+            if name in (row.name, row.rev):
+                return row
+        raise NotFound(f"The table has no row `{name}`.")
+
+    @property
+    def experiments(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == "experiment")
+
+    def columns(self, *, deps: bool = False) -> list[Column]:
+        """The columns in order: metrics, params and, when asked for, deps.
+
+        A title is the dotted key; `file:key` only where two files have the same key, as in DVC.
+        """
+        found: list[Column] = []
+        for kind, what in (("metric", "metrics"), ("param", "params")):
+            keys: dict[tuple[str, str], None] = {}
+            for row in self.rows:
+                if row.data is not None:
+                    keys.update(dict.fromkeys(row.data.flat(what)))  # type: ignore[arg-type]
+            names = [key for _, key in keys]
+            for file, key in keys:
+                title = key if names.count(key) == 1 else f"{file}:{key}"
+                found.append(Column(kind, file, key, title))  # type: ignore[arg-type]
+        if deps:
+            paths = {path for row in self.rows if row.data for path in row.data.deps}
+            found += [Column("dep", path, "", path) for path in sorted(paths)]
+        return found
+
+    def value(self, row: Row, column: Column) -> object:
+        """What the row has in the column; `values.MISSING` where it has nothing."""
+        if row.data is None:
+            return values.MISSING
+        if column.kind == "dep":
+            return (row.data.deps.get(column.file) or {}).get("hash") or values.MISSING
+        tree = (row.data.metrics if column.kind == "metric" else row.data.params).get(
+            column.file, values.MISSING
+        )
+        if tree is values.MISSING or isinstance(tree, FileError):
+            return tree
+        return values.flatten(tree).get(column.key, values.MISSING)
+
+    def to_json(self) -> list[dict[str, object]]:
+        """DVC's `exp show --json` (formats.md 6.2)."""
+        found: list[dict[str, object]] = []
+        groups: dict[str, dict[str, object]] = {}
+        for row in self.rows:
+            if row.kind == "experiment":
+                continue
+            state = _state(row)
+            state["experiments"] = None if row.kind == "workspace" else []
+            groups[row.rev] = state
+            found.append(state)
+        for row in self.experiments:
+            group = groups.get(row.baseline or "")
+            if group is None:
+                group = {
+                    "rev": row.baseline,
+                    "name": None,
+                    "data": None,
+                    "error": None,
+                    "experiments": [],
+                }
+                groups[row.baseline or ""] = group
+                found.append(group)
+            members = group["experiments"]
+            assert isinstance(members, list)
+            executor = None
+            if row.state != "done":
+                executor = {"state": "failed", "name": "nbexp", "local": None}
+            members.append({"revs": [_state(row)], "executor": executor, "name": row.name})
+        for state in found:
+            # DVC has null, not an empty list, where a baseline has no experiments.
+            state["experiments"] = state["experiments"] or None
+        return found
+
+    def to_csv(self) -> str:
+        """DVC's `exp show --csv`, whose precision is full."""
+        columns = self.columns(deps=True)
+        states = any(row.state != "done" for row in self.rows)
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        head = ["Experiment", "rev", "typ", "Created", "parent"]
+        writer.writerow([*head, *(["State"] if states else []), *(c.title for c in columns)])
+        for row in self.rows:
+            cells = [self._cell(row, column) for column in columns]
+            created = "" if row.created_s is None else local_time(row.created_s)
+            state = ([row.state if row.state != "done" else ""]) if states else []
+            writer.writerow([*self._csv_head(row), created, "", *state, *cells])
+        return out.getvalue()
+
+    def to_markdown(self) -> str:
+        """DVC's `exp show --md`."""
+        columns = self.columns(deps=True)
+        lines = [["Experiment", "Created", *(column.title for column in columns)]]
+        for row in self.rows:
+            created = "-" if row.created_s is None else _dvc_time(row.created_s)
+            cells = [self._md_cell(row, column) for column in columns]
+            lines.append([self._md_name(row), created, *cells])
+        return markdown(lines)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame: one line a row, typed columns, missing values as NaN."""
+        import pandas as pd
+
+        columns = self.columns()
+        records = []
+        for row in self.rows:
+            record: dict[str, object] = {
+                "experiment": row.name if row.kind != "workspace" else "workspace",
+                "rev": row.rev,
+                "kind": row.kind,
+                "baseline": row.baseline,
+                "state": row.state,
+                "created": None
+                if row.created_s is None
+                else pd.Timestamp(row.created_s, unit="s", tz="UTC"),
+            }
+            for column in columns:
+                value = self.value(row, column)
+                usable = value is not values.MISSING and not isinstance(value, FileError)
+                record[column.title] = value if usable else None
+            records.append(record)
+        names = ["experiment", "rev", "kind", "baseline", "state", "created"]
+        frame = pd.DataFrame(records, columns=[*names, *(column.title for column in columns)])
+        return frame.infer_objects()
+
+    def _csv_head(self, row: Row) -> list[str]:
+        if row.kind == "workspace":
+            return ["", "workspace", "baseline"]
+        if row.kind == "baseline":
+            return ["", row.name or row.rev[:7], "baseline"]
+        return [row.name or "", row.rev[:7], self._branch(row)]
+
+    def _branch(self, row: Row) -> str:
+        mine = [other for other in self.experiments if other.baseline == row.baseline]
+        return "branch_base" if mine[-1] is row else "branch_commit"
+
+    def _md_name(self, row: Row) -> str:
+        if row.kind == "workspace":
+            return "workspace"
+        if row.kind == "baseline":
+            return row.name or row.rev[:7]
+        corner = "└──" if self._branch(row) == "branch_base" else "├──"
+        return f"{corner} {row.rev[:7]} [{row.name}]"
+
+    def _cell(self, row: Row, column: Column) -> str:
+        value = self.value(row, column)
+        if value is values.MISSING:
+            return ""
+        return "!" if isinstance(value, FileError) else plain(value)
+
+    def _md_cell(self, row: Row, column: Column) -> str:
+        value = self.value(row, column)
+        if value is values.MISSING:
+            return "-"
+        return "!" if isinstance(value, FileError) else rounded(value, 5)
+
+
+class Reader:
+    """Reads commits and the workspace of one project into `Data`."""
+
+    def __init__(self, git: Git, cache: Cache, root: Path, prefix: str) -> None:
+        self._git = git
+        self._cache = cache
+        self._root = root
+        self._top = f"{prefix}/" if prefix else ""
+
+    def workspace(self) -> Data:
+        """What the files on disk say."""
+        paths = pipeline_files(self._root)
+        return self._data(_Files(paths, self._on_disk))
+
+    def commits(self, revs: Sequence[str]) -> dict[str, Data]:
+        """What each commit says; those seen before come from the index."""
+        found: dict[str, Data] = {}
+        unknown: list[str] = []
+        for rev in dict.fromkeys(revs):
+            stored = self._cache.memo(_FORM, rev)
+            if stored is None:
+                unknown.append(rev)
+            else:
+                found[rev] = _from_memo(stored)
+        if unknown:
+            listed = self._git.paths_named(unknown, "dvc.yaml")
+            read: dict[str, Data] = {}
+            for rev in unknown:
+                paths = [
+                    path[len(self._top) :] for path in listed[rev] if path.startswith(self._top)
+                ]
+                read[rev] = self._data(_Files(paths, _Commit(self._git, rev, self._top).read_many))
+            self._cache.remember_many(
+                _FORM, {rev: _to_memo(data) for rev, data in read.items() if _complete(data)}
+            )
+            found.update(read)
+        return found
+
+    def _on_disk(self, paths: Sequence[str]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for path in paths:
+            try:
+                found.append((self._root / path).read_bytes())
+            except OSError:
+                found.append(None)
+        return found
+
+    def _data(self, files: _Files) -> Data:
+        pipelines = files.read(files.pipelines)
+        locks = files.read([posixpath.join(posixpath.dirname(p), "dvc.lock") for p in files.pipelines])
+        params: dict[str, None] = {}
+        metrics: dict[str, None] = {}
+        deps: dict[str, Mapping[str, object]] = {}
+        outs: dict[str, Mapping[str, object]] = {}
+        cached: dict[str, str] = {}
+        for path, text, lock in zip(files.pipelines, pipelines, locks, strict=True):
+            folder = posixpath.dirname(path)
+            if text is None:
+                continue
+            file = dvc_yaml.parse(text, path)
+            entries = dvc_lock.parse(lock, path).stages if lock else {}
+            params.update(dict.fromkeys(_join(folder, listed) for listed in file.params))
+            metrics.update(dict.fromkeys(_join(folder, listed) for listed in file.metrics))
+            for stage in file.stages:
+                here = _join(folder, stage.wdir or ".")
+                entry = entries.get(stage.name)
+                locked = entry if isinstance(entry, LockedStage) else None
+                known = {item.path: item for item in locked.deps} if locked else {}
+                made = {item.path: item for item in locked.outs} if locked else {}
+                params.update(dict.fromkeys(_join(here, param.path) for param in stage.params))
+                for dep in stage.deps:
+                    deps[_join(here, dep)] = _fields(known.get(dep))
+                for out in stage.outs:
+                    place = _join(here, out.path)
+                    if out.path in made:
+                        cached[place] = made[out.path].md5
+                    if out.bucket == "metrics":
+                        metrics[place] = None
+                    elif out.bucket == "outs":
+                        fields = dict(_fields(made.get(out.path)))
+                        outs[place] = {**fields, "use_cache": out.cache, "is_data_source": False}
+        return Data(
+            self._trees(files, _with_default(params, files), {}),
+            self._trees(files, metrics, cached),
+            deps,
+            outs,
+        )
+
+    def _trees(
+        self, files: _Files, paths: Iterable[str], cached: Mapping[str, str]
+    ) -> dict[str, object]:
+        wanted = list(paths)
+        trees: dict[str, object] = {}
+        for path, data in zip(wanted, files.read(wanted), strict=True):
+            md5 = cached.get(path)
+            if data is None and md5 is not None and self._cache.has(md5) and not md5.endswith(".dir"):
+                data = self._cache.read(md5)
+            trees[path] = _tree(path, data)
+        return trees
+
+
+class _Read(Protocol):
+    def __call__(self, paths: Sequence[str]) -> list[bytes | None]: ...
+
+
+@dataclass(frozen=True)
+class _Files:
+    pipelines: Sequence[str]
+    read: _Read
+
+
+class _Commit:
+    def __init__(self, git: Git, rev: str, top: str) -> None:
+        self._git = git
+        self._at = f"{rev}:{top}"
+
+    def read_many(self, paths: Sequence[str]) -> list[bytes | None]:
+        return self._git.read_many([self._at + path for path in paths])
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first line its head, padded as DVC pads it."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    # tabulate, which DVC uses, keeps two spaces of air in the head of every column.
+    widths = [max(width, len(head) + 2) for width, head in zip(widths, lines[0], strict=True)]
+
+    def written(line: Sequence[str]) -> str:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        return "| " + " | ".join(cells) + " |"
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([written(lines[0]), rule, *map(written, lines[1:])]) + "\n"
+
+
+def plain(value: object) -> str:
+    """A value as DVC writes it in CSV."""
+    if value is None:
+        return ""
+    return str(list(value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def rounded(value: object, digits: int) -> str:
+    """A value for people: floats with that many significant digits."""
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    return "-" if value is None else plain(value)
+
+
+def local_time(seconds: int) -> str:
+    """ISO local time without a zone, as DVC has it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+
+
+def _dvc_time(seconds: int) -> str:
+    moment = time.localtime(seconds)
+    today = moment[:3] == time.localtime()[:3]
+    return time.strftime("%I:%M %p" if today else "%b %d, %Y", moment)
+
+
+def _by_column(flat: Mapping[tuple[str, str], object]) -> dict[str, object]:
+    names = [key for _, key in flat]
+    return {
+        key if names.count(key) == 1 else f"{file}:{key}": value
+        for (file, key), value in flat.items()
+    }
+
+
+def _state(row: Row) -> dict[str, object]:
+    data: dict[str, object] | None = None
+    if row.data is not None:
+        data = {
+            "rev": row.rev,
+            "timestamp": None if row.created_s is None else local_time(row.created_s),
+            "params": {path: _wrapped(tree) for path, tree in row.data.params.items()},
+            "metrics": {path: _wrapped(tree) for path, tree in row.data.metrics.items()},
+            "deps": dict(row.data.deps),
+            "outs": dict(row.data.outs),
+            "meta": {},
+        }
+    error = None if row.error is None else {"msg": row.error, "type": ""}
+    return {"rev": row.rev, "name": row.name, "data": data, "error": error, "experiments": None}
+
+
+def _wrapped(tree: object) -> dict[str, object]:
+    if isinstance(tree, FileError):
+        return {"error": {"type": tree.type, "msg": tree.msg}}
+    return {"data": tree}
+
+
+def _tree(path: str, data: bytes | None) -> object:
+    if data is None:
+        return FileError("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'")
+    try:
+        return values.parse(data, path)
+    except NbexpError as error:
+        kind = "JSONFileCorruptedError" if path.endswith(".json") else "YAMLFileCorruptedError"
+        return FileError(kind, error.message)
+
+
+def _fields(locked: LockedPath | None) -> dict[str, object]:
+    if locked is None:
+        return {"hash": None, "size": None, "nfiles": None}
+    return {"hash": locked.md5, "size": locked.size, "nfiles": locked.nfiles}
+
+
+def _with_default(params: Mapping[str, None], files: _Files) -> list[str]:
+    """DVC shows params.yaml whole whenever there is one, listed or not."""
+    listed = list(params)
+    if "params.yaml" not in params and files.read(["params.yaml"])[0] is not None:
+        listed.append("params.yaml")
+    return listed
+
+
+def _join(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))
+
+
+def _complete(data: Data) -> bool:
+    """Whether nothing could be read better later (a metric that is only in a remote's cache)."""
+    return not any(isinstance(tree, FileError) for tree in data.metrics.values())
+
+
+def _to_memo(data: Data) -> str:
+    trees = [
+        {path: _wrapped(tree) for path, tree in part.items()}
+        for part in (data.params, data.metrics)
+    ]
+    return json.dumps([*trees, data.deps, data.outs])
+
+
+def _from_memo(stored: str) -> Data:
+    params, metrics, deps, outs = json.loads(stored)
+
+    def trees(part: dict[str, dict[str, Any]]) -> dict[str, object]:
+        return {
+            path: FileError(**tree["error"]) if "error" in tree else tree["data"]
+            for path, tree in part.items()
+        }
+
+    return Data(trees(params), trees(metrics), deps, outs)

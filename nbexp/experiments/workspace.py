@@ -1,0 +1,197 @@
+"""Where a run happens: the user's own files, with every change undoable and DVC kept out meanwhile.
+
+`InPlace` is the guard that the pipeline tells before anything changes. It lives from `open_in_place`
+to `finish` or `roll_back`; whatever kills it in between, the next writing command puts things right
+(`recover`).
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from nbexp import filesystem
+from nbexp.errors import NbexpError, StoreError
+from nbexp.events import Emit, Notice
+from nbexp.experiments import undo
+from nbexp.experiments.journal import Journal
+from nbexp.git import Git, NewCommit
+from nbexp.pipeline import process
+from nbexp.pipeline.locks import DvcLock, declared
+from nbexp.store.cache import Cache, Hash
+
+# How long a command waits for another nbexp command on the same files before it says who holds them.
+WAIT_S = 60.0
+
+
+class InPlace:
+    """The user's files, exclusively this command's until it is closed.
+
+    Parameters
+    ----------
+    root
+        The project's root; `git.root` is it or above it.
+    op
+        The command as the user knows it, for messages: "run", "apply low-lr".
+    """
+
+    def __init__(self, git: Git, cache: Cache, root: Path, op: str) -> None:
+        self.git = git
+        self.cache = cache
+        self.root = root
+        self.uid = secrets.token_hex(8)
+        self.prefix = prefix(git, root)
+        self.journal = Journal(git.root, journal_folder(root))
+        self._op = op
+        self._dvc_tmp = root / ".dvc" / "tmp"
+        self._dvc_lock = DvcLock(self._dvc_tmp)
+        self._lock = filesystem.FileLock(own_folder(root) / "locks" / "workspace.lock")
+        self._hashes: dict[str, Hash | None] = {}
+        self._index: bytes | None = None
+
+    def open(self, emit: Emit) -> None:
+        """Wait for other commands, put right what a killed one left, and open the journal.
+
+        Raises
+        ------
+        StoreError
+            Another command held the workspace for a minute.
+        """
+        _take(self._lock, emit)
+        try:
+            self._dvc_lock.take()
+            recover(self.journal, emit)
+            self._index = _read(self.git.folder / "index")
+            self.journal.begin(self._op, self.uid)
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, path: str, data: bytes) -> None:
+        self.journal.write(self._from_top(path), data)
+
+    def remember(self, path: str) -> None:
+        self._note_hash(path)
+        self.journal.copy_aside(self._from_top(path))
+
+    def set_aside(self, path: str) -> None:
+        self._note_hash(path)
+        self.journal.set_aside(self._from_top(path))
+
+    @contextmanager
+    def busy(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
+        with declared(self._dvc_tmp, reads, writes):
+            # DVC lets go of its lock while a command runs, and a command may call `dvc` itself.
+            self._dvc_lock.release()
+            try:
+                yield
+            finally:
+                self._dvc_lock.take()
+
+    def undo_point(self) -> NewCommit | None:
+        """The commit that lets `undo` go back to how it was when this opened."""
+        return undo.point(self.journal, self.cache, root=self.git.root, hashes=self._hashes)
+
+    def restore_index(self) -> None:
+        """Give the user's index the bytes it had: tools in a stage may have staged files."""
+        path = self.git.folder / "index"
+        if _read(path) != self._index:
+            if self._index is None:
+                filesystem.remove(path)
+            else:
+                filesystem.atomic_write(path, self._index)
+
+    def finish(self) -> None:
+        """Keep what was done, and let others in."""
+        self.restore_index()
+        self.journal.finish()
+        self.close()
+
+    def roll_back(self) -> list[str]:
+        """Put everything back, and let others in; paths the user edited meanwhile stay and are named."""
+        try:
+            self.restore_index()
+            return self.journal.roll_back()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._dvc_lock.release()
+        self._lock.release()
+
+    def _from_top(self, path: str) -> str:
+        return posixpath.join(self.prefix, path)
+
+    def _note_hash(self, path: str) -> None:
+        key = self._from_top(path)
+        if key not in self._hashes:
+            self._hashes[key] = self.cache.hash(self.root / path)
+
+
+def own_folder(root: Path) -> Path:
+    """Where nbexp keeps what is derived or in flight; ignored by Git and by DVC."""
+    return root / ".dvc" / "tmp" / "nbexp"
+
+
+def journal_folder(root: Path) -> Path:
+    return own_folder(root) / "journal"
+
+
+def prefix(git: Git, root: Path) -> str:
+    """The project's root as seen from the top of the Git work tree; empty when it is the same."""
+    relative = os.path.relpath(root, git.root)
+    return "" if relative == "." else Path(relative).as_posix()
+
+
+def recover(journal: Journal, emit: Emit) -> None:
+    """Roll back what a killed command left half done; the caller holds the workspace's lock."""
+    if not journal.is_open:
+        return
+    journal.read()
+    process.kill_marked(journal.uid)
+    edited = journal.roll_back()
+    journal.sweep()
+    what = journal.op or "command"
+    kept = f" Edited since, and so left alone: {', '.join(edited)}." if edited else ""
+    emit(Notice(f"A `{what}` that was killed half-way has been rolled back.{kept}"))
+
+
+def unfinished(git: Git, root: Path) -> str | None:
+    """The command that was killed half-way, for a read-only command's warning; None if there is none."""
+    journal = Journal(git.root, journal_folder(root))
+    lock = filesystem.FileLock(own_folder(root) / "locks" / "workspace.lock")
+    if not journal.is_open or lock.held():
+        return None
+    journal.read()
+    return journal.op
+
+
+def explain_rollback(error: NbexpError, edited: Sequence[str]) -> None:
+    """Say in the error which paths could not be put back because they were edited meanwhile."""
+    if edited:
+        error.message += f" Edited meanwhile, and so left as it is: {', '.join(edited)}."
+        error.args = (error.message,)
+
+
+def _take(lock: filesystem.FileLock, emit: Emit) -> None:
+    def waiting(holder: str) -> None:
+        emit(Notice(f"Waiting for another nbexp command on this workspace ({holder})."))
+
+    try:
+        lock.acquire(timeout_s=WAIT_S, on_wait=waiting)
+    except filesystem.Locked as locked:
+        raise StoreError(
+            f"Another nbexp command works on this workspace ({locked}). Nothing was changed.",
+            "wait until it is done and try again.",
+        ) from None
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,738 @@
+"""Files as nbexp needs them: whole or not at all, locked, linked, listed, and never outside a folder.
+
+Everything is written under a temporary name beside its target and renamed, so that a process killed at
+any instruction leaves the old bytes or the new ones under the final name. What a killed process does
+leave, `.nbexp-*.tmp`, is invisible to `walk` and removed by `sweep`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+CRASH_POINTS = frozenset(
+    {
+        "write.written",  # the temporary file is complete, the target still old
+        "write.replaced",  # the target is new, its folder not yet flushed
+        "place.linked",  # the link or copy stands under its temporary name
+        "add.hashed",  # the digest is known, nothing stored
+        "add.copied",  # the bytes stand under a temporary name in the cache
+        "add.stored",  # one object has its final name
+        "add.listed",  # every file of a directory is stored, its `.dir` object not
+        "add.linked",  # one workspace file was replaced by a link to its object
+        "checkout.checked",  # every object was found good, the path is untouched
+        "checkout.built",  # the new tree is complete beside the path
+        "checkout.moved",  # the old tree is out of the way, the new one not in place
+        "checkout.swapped",  # the new tree is in place, the old one not yet removed
+        "run.saved",  # a run-cache entry has its final name
+        "journal.begun",  # the journal is open, nothing has changed
+        "journal.kept",  # a file's old bytes are safe, the file is still old
+        "journal.wrote",  # a file is new
+        "journal.removed",  # a file is gone
+        "journal.moving",  # an output's move is announced, it is still there
+        "journal.moved",  # an output is out of the way
+        "journal.put_back",  # the rollback has put back one path
+        "journal.finishing",  # everything is done, the journal says otherwise
+        "journal.finished",  # the journal is out of the way, its rubbish is not removed
+        "record.before",  # stages are done, nothing is recorded
+        "record.done",  # the experiment has its ref, the journal is still open
+        "apply.wrote",  # some files are those of the experiment
+        "apply.checked_out",  # some outputs are those of the experiment
+        "state.flush",  # rows are in the transaction, which is not committed
+    }
+)
+
+_PREFIX, _SUFFIX = ".nbexp-", ".tmp"
+_BUFFER = 1 << 20  # 128 KiB and 8 MiB both copied less than half as fast, measured on ext4
+_FICLONE = 0x40049409  # linux/fs.h
+_BINARY: int = getattr(os, "O_BINARY", 0)
+_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+_no_reflinks: set[int] = set()  # devices that refused one; asking costs as much as a small copy
+
+
+class Locked(Exception):
+    """Another process holds the lock; `holder` is its "pid command", or empty when it did not say."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"held by {holder or 'another process'}")
+        self.holder = holder
+
+
+class Outside(Exception):
+    """A path that must not be written; the text is a sentence that names it and says why."""
+
+
+def crash_point(name: str) -> None:
+    """Kill this process when `NBEXP_CRASH` is `name`, or `name@n` on the n-th call; else do nothing.
+
+    The signal is SIGKILL: no handler, no `finally`, as a power cut would be. Names are listed in `CRASH_POINTS`.
+    """
+    assert name in CRASH_POINTS, name
+    wanted = os.environ.get("NBEXP_CRASH")
+    if not wanted:
+        return
+    point, _, nth = wanted.partition("@")
+    if point != name:
+        return
+    _hits[name] = _hits.get(name, 0) + 1
+    if _hits[name] == int(nth or 1):
+        if sys.platform == "win32":
+            os._exit(137)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_hits: dict[str, int] = {}
+
+
+def temporary(folder: Path) -> Path:
+    """A fresh name in `folder` that `walk` leaves out and `sweep` removes; nothing is created."""
+    return folder / _fresh()
+
+
+def _fresh() -> str:
+    return f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of that name is one of nbexp's own unfinished ones."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
+def atomic_write(path: Path, data: bytes, *, mode: int | None = None, durable: bool = True) -> None:
+    """Make `path` hold exactly `data`, or leave it as it was.
+
+    Parameters
+    ----------
+    path
+        Replaced even when it is a symbolic link: the link goes, what it pointed to stays. Missing parent
+        folders are made.
+    mode
+        Permission bits; None keeps those of an existing file and otherwise follows the umask.
+    durable
+        Flush the file and its folder to disk, so that the new bytes survive a power cut (0.7 ms).
+    """
+    target = os.fspath(path)
+    folder = os.path.dirname(target)
+    fresh = os.path.join(folder, _fresh())
+    if mode is None:
+        mode = _mode_of(target)
+    try:
+        descriptor = _create(fresh, mode)
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
+        descriptor = _create(fresh, mode)
+    try:
+        _fill(descriptor, data, mode, durable=durable)
+        crash_point("write.written")
+        os.replace(fresh, target)
+    except BaseException:
+        _unlink(fresh)
+        raise
+    crash_point("write.replaced")
+    if durable:
+        sync_folder(Path(folder))
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in `folder` to disk, where the system has such a call."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: str, mode: int | None, folder: int | None = None) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NOFOLLOW
+    return os.open(path, flags, 0o666 if mode is None else mode | 0o200, dir_fd=folder)
+
+
+def _fill(descriptor: int, data: bytes, mode: int | None, *, durable: bool) -> None:
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if mode is not None and sys.platform != "win32":
+            os.fchmod(descriptor, mode)  # what O_CREAT was given is cut by the umask
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _mode_of(path: str, folder: int | None = None) -> int | None:
+    try:
+        found = os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return None
+    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else None
+
+
+def _unlink(path: str, folder: int | None = None) -> None:
+    try:
+        os.unlink(path, dir_fd=folder)
+    except OSError:
+        pass
+
+
+# Paths that come from a file of the project -------------------------------------------------------
+
+
+def check_inside(root: Path, relpath: str) -> Path:
+    """The path of `relpath` below `root`, when it is one that a project's file may name.
+
+    Raises
+    ------
+    Outside
+        It is absolute, leaves `root` by `..` or through a symbolic link, lies in `.git` or `.dvc`, or has a name
+        that another system cannot hold. Nothing was created.
+
+    Notes
+    -----
+    The last component may be a symbolic link: writers replace it, they do not follow it.
+    """
+    parts = _parts(relpath)
+    _resolved_folder(root, relpath, parts)
+    return root.joinpath(*parts)
+
+
+def write_inside(
+    root: Path, relpath: str, data: bytes, mode: int | None = None, *, durable: bool = True
+) -> None:
+    """`atomic_write` below `root`, for a path that somebody else may have chosen.
+
+    Folders are opened one by one without following links, each relative to the one before, so that
+    a link slipped in between the check and the write is refused as well.
+
+    Raises
+    ------
+    Outside
+        As `check_inside`. Nothing was written.
+    """
+    parts = _parts(relpath)
+    base, inner = _resolved_folder(root, relpath, parts)
+    if sys.platform == "win32":
+        atomic_write(Path(base, *inner, parts[-1]), data, mode=mode, durable=durable)
+        return
+    folder = _open_folder(base, inner, relpath)
+    try:
+        if mode is None:
+            mode = _mode_of(parts[-1], folder)
+        fresh = _fresh()
+        descriptor = _create(fresh, mode, folder)
+        try:
+            _fill(descriptor, data, mode, durable=durable)
+            crash_point("write.written")
+            os.replace(fresh, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            _unlink(fresh, folder)
+            raise
+        crash_point("write.replaced")
+        if durable:
+            os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
+)
+
+
+def _parts(relpath: str) -> tuple[str, ...]:
+    """The components of a relative posix path, when each may be created on any system."""
+    if not relpath or "\0" in relpath:
+        raise Outside(f"`{relpath!r}` is not a path.")
+    if relpath.startswith("/") or (len(relpath) > 1 and relpath[1] == ":"):
+        raise Outside(f"`{relpath}` is an absolute path; one inside the project is expected.")
+    parts = tuple(part for part in relpath.split("/") if part not in ("", "."))
+    if not parts:
+        raise Outside(f"`{relpath}` is the project's folder itself; a path inside it is expected.")
+    _check_parts(parts, relpath)
+    return parts
+
+
+def _check_parts(parts: Sequence[str], relpath: str) -> None:
+    for part in parts:
+        if part == "..":
+            raise Outside(f"`{relpath}` leaves the project.")
+        if part.lower() in (".git", ".dvc"):
+            raise Outside(f"`{relpath}` lies in `{part}`, which holds the project's records.")
+        if part[-1] in ". " or part.split(".")[0].lower() in _DEVICES:
+            raise Outside(f"`{relpath}` has a component, `{part}`, that not every system can hold.")
+
+
+def _resolved_folder(root: Path, relpath: str, parts: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The true place of `root`, and of the path's folder below it, with links followed."""
+    base = os.path.realpath(root)
+    folder = os.path.realpath(os.path.join(base, *parts[:-1]))
+    if folder == base:
+        return base, ()
+    if not folder.startswith(os.path.join(base, "")):
+        raise Outside(f"`{relpath}` leads out of the project through a symbolic link.")
+    inner = tuple(folder[len(os.path.join(base, "")) :].split(os.sep))
+    if inner != tuple(parts[:-1]):
+        _check_parts(inner, relpath)
+    return base, inner
+
+
+def _open_folder(base: str, parts: Sequence[str], relpath: str) -> int:
+    """A descriptor of the folder, made where it is missing; no component may be a link by now."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | _NOFOLLOW
+    folder = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
+    for part in parts:
+        try:
+            try:
+                inner = os.open(part, flags, dir_fd=folder)
+            except FileNotFoundError:
+                try:
+                    os.mkdir(part, dir_fd=folder)
+                except FileExistsError:
+                    pass
+                inner = os.open(part, flags, dir_fd=folder)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise Outside(
+                    f"`{relpath}` passes through `{part}`, which is not a folder."
+                ) from None
+            raise
+        finally:
+            os.close(folder)
+        folder = inner
+    return folder
+
+
+# Locks --------------------------------------------------------------------------------------------
+
+
+class FileLock:
+    """An exclusive lock that vanishes with its process; the file itself stays and means nothing.
+
+    `flock` excludes real DVC too, whose lock file starts with a space and the pid; so does this one.
+    Two objects of one process exclude each other; one object is not taken twice. A forked child
+    does not hold what its parent holds, so a zygote's children cannot keep a dead worker's lock alive.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._descriptor: int | None = None
+
+    def acquire(
+        self,
+        blocking: bool = True,
+        timeout_s: float | None = None,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take the lock, waiting for another holder if there is one.
+
+        Parameters
+        ----------
+        blocking
+            Off: do not wait.
+        timeout_s
+            Seconds to wait at most; None is for ever.
+        on_wait
+            Called once, with "pid command" of the holder, before the wait begins.
+
+        Raises
+        ------
+        Locked
+            Not waiting, or waited long enough.
+        """
+        if self._descriptor is not None:
+            raise RuntimeError(f"{self.path} is held by this object already")
+        descriptor = self._open()
+        try:
+            if not _try_patiently(descriptor):
+                if not blocking:
+                    raise Locked(self.holder())
+                if on_wait is not None:
+                    on_wait(self.holder())
+                self._wait(descriptor, timeout_s)
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, f" {os.getpid()} {_command()}\n".encode())
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        _held.add(self)
+
+    def release(self) -> None:
+        """Let go; not holding it is fine."""
+        descriptor, self._descriptor = self._descriptor, None
+        _held.discard(self)
+        if descriptor is not None:
+            try:
+                os.ftruncate(descriptor, 0)
+            finally:
+                _unlock(descriptor)
+                os.close(descriptor)
+
+    def held(self) -> bool:
+        """Whether another process, or another object of this one, holds the lock now."""
+        if self._descriptor is not None or not self.path.exists():
+            return False
+        descriptor = self._open()
+        try:
+            if not _try_lock(descriptor):
+                return True
+            _unlock(descriptor)
+            return False
+        finally:
+            os.close(descriptor)
+
+    def holder(self) -> str:
+        """What the last holder wrote: "pid command", or empty."""
+        try:
+            return self.path.read_bytes()[:500].decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | _BINARY
+        try:
+            return os.open(self.path, flags, 0o666)
+        except FileNotFoundError:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self.path, flags, 0o666)
+
+    def _wait(self, descriptor: int, timeout_s: float | None) -> None:
+        if timeout_s is None and sys.platform != "win32":
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            return
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not _try_lock(descriptor):
+            if end is not None and time.monotonic() >= end:
+                raise Locked(self.holder())
+            time.sleep(0.02)
+
+
+_held: weakref.WeakSet[FileLock] = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for lock in list(_held):
+        descriptor, lock._descriptor = lock._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)  # closes a copy: the parent's lock stands
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
+
+
+def _try_patiently(descriptor: int) -> bool:
+    """`_try_lock`, again after 2 ms: `held()` of another process takes the lock for microseconds."""
+    for _ in range(3):
+        if _try_lock(descriptor):
+            return True
+        time.sleep(0.002)
+    return _try_lock(descriptor)
+
+
+def _command() -> str:
+    words = [os.path.basename(sys.argv[0]), *sys.argv[1:3]] if sys.argv else []
+    return " ".join(words).replace("\n", " ")[:200] or "python"
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # past the holder's text, which others must read
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+# Links, lists, removal ----------------------------------------------------------------------------
+
+
+def place(source: Path, target: Path, kinds: Sequence[str]) -> str:
+    """Make `target` the content of `source` by the first of `kinds` that works, and say which.
+
+    Whatever file or link stood at `target` is replaced in one step; its folder must exist.
+
+    Parameters
+    ----------
+    kinds
+        Of "reflink", "hardlink", "symlink" and "copy", in the order to try. A copy or reflink is an own file
+        with the mode that the umask gives; a hard link shares mode and bytes; a symbolic link is absolute.
+
+    Raises
+    ------
+    OSError
+        No kind worked; the last one's error. The target is as it was.
+    """
+    fresh = temporary(target.parent)
+    try:
+        kind = link(source, fresh, kinds)
+        crash_point("place.linked")
+        os.replace(fresh, target)
+        if kind == "hardlink":
+            # POSIX: renaming one name of a file onto another name of the same file does nothing.
+            _unlink(os.fspath(fresh))
+    except BaseException:
+        _unlink(os.fspath(fresh))
+        raise
+    return kind
+
+
+def link(source: Path | str, target: Path | str, kinds: Sequence[str]) -> str:
+    """As `place` for a target that does not exist yet and that nobody looks at; a third cheaper."""
+    error: OSError | None = None
+    for kind in kinds:
+        try:
+            _LINKS[kind](source, target)
+        except OSError as refused:
+            if refused.errno in (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EEXIST):
+                raise
+            error = refused
+        else:
+            return kind
+    raise error or OSError(errno.EINVAL, "no kind of link was given", os.fspath(target))
+
+
+def _reflink(source: Path | str, target: Path | str) -> None:
+    with open(source, "rb") as old:
+        device = os.fstat(old.fileno()).st_dev
+        if device in _no_reflinks:
+            raise OSError(errno.EOPNOTSUPP, "reflinks are not supported here", os.fspath(target))
+        if sys.platform == "darwin":
+            _clone_file(source, target)
+            return
+        if sys.platform != "linux":
+            raise OSError(errno.EOPNOTSUPP, "reflinks are not supported here", os.fspath(target))
+        with open(target, "xb") as new:
+            try:
+                fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+                return
+            except OSError as error:
+                _unlink(os.fspath(target))
+                if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS):
+                    _no_reflinks.add(device)
+                raise
+
+
+def _clone_file(source: Path | str, target: Path | str) -> None:
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fspath(target))
+    os.chmod(target, 0o666 & ~umask())
+
+
+def _hardlink(source: Path | str, target: Path | str) -> None:
+    os.link(source, target)
+
+
+def _symlink(source: Path | str, target: Path | str) -> None:
+    os.symlink(os.path.abspath(source), target)
+
+
+def _copy(source: Path | str, target: Path | str) -> None:
+    old = os.open(source, os.O_RDONLY | _BINARY)
+    try:
+        new = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        try:
+            while data := os.read(old, _BUFFER):
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(new, rest) :]
+        except BaseException:
+            _unlink(os.fspath(target))
+            raise
+        finally:
+            os.close(new)
+    finally:
+        os.close(old)
+
+
+_LINKS: dict[str, Callable[[Path | str, Path | str], None]] = {
+    "reflink": _reflink,
+    "hardlink": _hardlink,
+    "symlink": _symlink,
+    "copy": _copy,
+}
+
+
+def umask() -> int:
+    """This process's umask, read once: asking for it means setting it, which other threads would see."""
+    global _umask
+    if _umask is None:
+        _umask = os.umask(0o022)
+        os.umask(_umask)
+    return _umask
+
+
+_umask: int | None = None
+
+
+def walk(
+    folder: Path, skip: Callable[[str, bool], bool] | None = None
+) -> Iterator[tuple[str, os.stat_result]]:
+    """The files below `folder` as posix paths relative to it, with their stat, sorted by code points.
+
+    Symbolic links are followed; what is neither file nor folder is left out, and so are nbexp's own
+    temporary files. A listing costs one `scandir` per folder and one `stat` per file.
+
+    Parameters
+    ----------
+    skip
+        Told each relative path and whether it is a folder; a folder it wants skipped is not entered.
+
+    Raises
+    ------
+    OSError
+        A folder cannot be read, a link points nowhere (ENOENT), or one leads into itself (ELOOP).
+    """
+    found: list[tuple[str, os.stat_result]] = []
+    _collect(os.fspath(folder), "", skip, found, ())
+    found.sort(key=lambda item: item[0])
+    yield from found
+
+
+def _collect(
+    folder: str,
+    prefix: str,
+    skip: Callable[[str, bool], bool] | None,
+    found: list[tuple[str, os.stat_result]],
+    links: tuple[str, ...],
+) -> None:
+    folders: list[tuple[str, str, bool]] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
+                continue
+            relpath = prefix + name
+            if entry.is_dir():
+                if skip is None or not skip(relpath, True):
+                    folders.append((entry.path, relpath + "/", entry.is_symlink()))
+            elif skip is None or not skip(relpath, False):
+                status = entry.stat()
+                if stat.S_ISREG(status.st_mode):
+                    found.append((relpath, status))
+    for path, relpath, is_link in folders:
+        inner = links
+        if is_link:
+            true, here = os.path.realpath(path), os.path.realpath(folder)
+            if true in links or os.path.join(here, "").startswith(os.path.join(true, "")):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            inner = (*links, true)
+        _collect(path, relpath, skip, found, inner)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it points to) or a whole tree, read-only ones too; missing is fine."""
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode):
+            _unlink_read_only(os.fspath(path))
+            return
+    except FileNotFoundError:
+        return
+    import shutil  # brings three compression libraries along: 4 ms
+
+    def allow(_function: Callable[..., object], failed: str, _problem: object) -> None:
+        """What could not be listed or deleted gets its permissions, and its folder too, and another try."""
+        if not os.path.lexists(failed):
+            return
+        os.chmod(os.path.dirname(failed), 0o700)
+        if os.path.islink(failed) or not os.path.isdir(failed):
+            _unlink_read_only(failed)
+        else:
+            os.chmod(failed, 0o700)
+            shutil.rmtree(failed)
+
+    shutil.rmtree(path, onerror=allow)
+
+
+def _unlink_read_only(path: str) -> None:
+    try:
+        os.unlink(path)
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
+        os.chmod(path, stat.S_IWRITE)
+        os.unlink(path)
+
+
+def sweep(folder: Path, older_than_s: float, *, recursive: bool = False) -> int:
+    """Remove what killed processes left in `folder`, and say how many; never fails.
+
+    Parameters
+    ----------
+    older_than_s
+        Seconds since the last change; younger ones may belong to a process at work.
+    recursive
+        Look into the folders below as well, links not followed.
+    """
+    limit = time.time() - older_than_s
+    count = 0
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return 0
+    for entry in entries:
+        try:
+            if is_temporary(entry.name):
+                if entry.stat(follow_symlinks=False).st_mtime <= limit:
+                    remove(Path(entry.path))
+                    count += 1
+            elif recursive and entry.is_dir(follow_symlinks=False):
+                count += sweep(Path(entry.path), older_than_s, recursive=True)
+        except OSError:
+            continue
+    return count

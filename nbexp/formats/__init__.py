@@ -1,0 +1,14 @@
+"""Bytes on disk and what they mean, one file for each format; nothing here opens a file or starts a process.
+
+    values         params and metrics in YAML, JSON, TOML and Python: read, and edited by the smallest change
+    dvc_yaml       pipelines: stages, params, metrics, plots
+    dvc_lock       what the stages were run with, byte for byte as DVC writes it
+    dvc_file       one file or folder of data under DVC's care
+    interpolation  `${…}`, `foreach` and `matrix` of pipelines
+    run_cache      the keys of finished stages
+    directory      the list of files that a folder in the cache is
+    config         `.dvc/config` and its three companions
+    ignore         lines of `.gitignore`, and `.dvcignore`
+    ref_names      `refs/exps/…` and the names of experiments
+    notebook       notebooks: canonical bytes, parameters, what counts as a change
+"""

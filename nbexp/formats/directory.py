@@ -1,0 +1,83 @@
+"""Directory objects: the list of a directory's files that the cache stores under `<md5>.dir`.
+
+A JSON list of `{"md5", "relpath"}`, sorted by path, with Python's default separators and no newline
+(DVC 3.67.1, formats.md 4.1). Its MD5 is the directory's hash, so these bytes must never differ.
+Empty directories, modes and times are not in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import NamedTuple
+
+from nbexp.errors import StoreError
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+# What may make a path lead elsewhere, looked for in all paths at once, each between line ends.
+_SUSPICIOUS = ("\n/", "//", "/\n", "\n\n", "./", ".\n", "\\", ":", "\0", ".git/", ".git\n")
+
+
+class Item(NamedTuple):
+    """A file of a directory: its path inside (POSIX) and the MD5 of its content."""
+
+    relpath: str
+    md5: str
+
+
+def dump(items: Iterable[Item]) -> bytes:
+    """The bytes of the directory object that lists `items`, whatever their order.
+
+    Examples
+    --------
+    >>> dump([Item("b", "0cc175b9c0f1b6a831c399e269772661")])
+    b'[{"md5": "0cc175b9c0f1b6a831c399e269772661", "relpath": "b"}]'
+    """
+    listed = sorted(items, key=attrgetter("relpath"))
+    return json.dumps([{"md5": md5, "relpath": relpath} for relpath, md5 in listed]).encode("ascii")
+
+
+def digest(items: Iterable[Item]) -> str:
+    """The hash of a directory with these files: 32 hex digits and `.dir`."""
+    return hashlib.md5(dump(items), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def parse(data: bytes) -> tuple[Item, ...]:
+    """The files that a directory object lists, in its order.
+
+    Raises
+    ------
+    StoreError
+        These are not the bytes of a directory object, or a path in it leads out of the directory or
+        into a `.git`. An object can come from anybody's remote, so its paths are not trusted.
+    """
+    try:
+        items = tuple(Item(entry["relpath"], entry["md5"]) for entry in json.loads(data))
+        paths = "\n".join(item.relpath for item in items)
+        sound = all(_MD5.fullmatch(item.md5) for item in items)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        raise StoreError("A directory object is damaged: it is no list of files with their MD5.")
+    # One look at all paths together costs a tenth of a look at each, and nearly always suffices.
+    around = f"\n{paths}\n".casefold()
+    if any(sign in around for sign in _SUSPICIOUS):
+        for item in items:
+            if not _stays_inside(item.relpath):
+                raise StoreError(
+                    f"A directory object lists `{item.relpath}`, which is no path inside a directory."
+                )
+    return items
+
+
+def _stays_inside(relpath: str) -> bool:
+    if "\0" in relpath or {"", ".", ".."} & set(relpath.split("/")):
+        return False
+    if ".git" in relpath.casefold().split("/"):
+        return False
+    # Elsewhere a backslash or a colon is an odd letter and nothing more.
+    return os.name != "nt" or not ("\\" in relpath or ":" in relpath)

@@ -1,0 +1,718 @@
+"""dvc.yaml: the stages of a pipeline, and the metrics, plots and artifacts it declares.
+
+The whole schema of DVC 3.67.1 is checked (formats.md 2.1), and what is wrong is told with its line.
+Paths are what the file's author writes, who may be anybody: none may lead out of the project
+(execution.md S3). A new stage is put in as text, so that everything around it stays as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+import re
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from nbexp.errors import ProjectFileError, UsageError
+from nbexp.formats import dvc_lock, values
+from nbexp.formats.ref_names import DEVICES
+
+if TYPE_CHECKING:
+    import yaml
+
+Bucket = Literal["outs", "metrics", "plots"]
+
+DEFAULT_PARAMS_FILE = "params.yaml"
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """A params file that a stage reads, and which keys of it; no keys means all of the file."""
+
+    path: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OutSpec:
+    """A file or directory that a stage writes, and how it is kept.
+
+    `plot` holds the options of a plot: template, x, y, x_label, y_label, title, header.
+    """
+
+    path: str
+    bucket: Bucket = "outs"
+    cache: bool = True
+    persist: bool = False
+    remote: str | None = None
+    push: bool = True
+    plot: Mapping[str, object] = field(default_factory=dict, hash=False)
+    desc: str | None = None
+    type: str | None = None
+    labels: tuple[str, ...] = ()
+    meta: object = field(default=None, hash=False)
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage as dvc.yaml defines it, paths as it spells them (relative to `wdir`).
+
+    Attributes
+    ----------
+    commands
+        What is run, one process each: the items of a list, the lines of a text.
+    cmd
+        The same as it is in the file, which is what dvc.lock keeps.
+    wdir
+        Where commands run, relative to the directory of the file; None: there.
+    line
+        Where in the file the stage begins.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    cmd: str | tuple[str, ...]
+    wdir: str | None = None
+    deps: tuple[str, ...] = ()
+    params: tuple[ParamSpec, ...] = ()
+    outs: tuple[OutSpec, ...] = ()
+    frozen: bool = False
+    always_changed: bool = False
+    desc: str | None = None
+    meta: object = None
+    line: int | None = None
+
+    # Stages are the keys of a graph's mappings; a file has one of each name, and `meta` is anything.
+    def __hash__(self) -> int:
+        return hash((self.name, self.line))
+
+
+@dataclass(frozen=True)
+class PlotSpec:
+    """A plot declared at the top of the file: a path or a title, and the options given for it."""
+
+    id: str
+    options: Mapping[str, object] | None = field(default=None, hash=False)
+
+
+@dataclass(frozen=True)
+class PipelineFile:
+    """All that a dvc.yaml says. Paths at the top are relative to the file's own directory."""
+
+    stages: tuple[StageSpec, ...] = ()
+    params: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    plots: tuple[PlotSpec, ...] = ()
+    artifacts: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
+
+
+def parse(data: bytes, path: str) -> PipelineFile:
+    """The pipeline that these bytes define.
+
+    Parameters
+    ----------
+    path
+        Where the file is, relative to the project's root: for messages, and to see where its paths lead.
+
+    Raises
+    ------
+    ProjectFileError
+        It is no YAML, breaks the schema, has a path out of the project, or uses templates (`${…}`,
+        `vars`, `foreach`, `matrix`), which only DVC itself fills in so far.
+    """
+    dvc_lock.check_merged(data, path)
+    # First, because it has the limits that keep the second reading from harm.
+    tree = values.parse(data, path)
+    root = _compose(data)
+    try:
+        return _Reader(posixpath.dirname(path), root, b"${" in data).file(tree)
+    except _Refused as refused:
+        line = _line(root, refused.at)
+        raise ProjectFileError(refused.message, refused.hint, path=path, line=line) from None
+
+
+def add_stage(
+    data: bytes | None,
+    name: str,
+    stage: Mapping[str, object],
+    *,
+    path: str = "dvc.yaml",
+    force: bool = False,
+) -> bytes:
+    """The file with one more stage at the end of `stages`, all else byte for byte as it was.
+
+    Parameters
+    ----------
+    data
+        The file's bytes; None where there is no file.
+    stage
+        The definition, with the keys of dvc.yaml. It is written as `dvc stage add` writes it: keys in
+        DVC's order, paths sorted, nothing that is empty.
+    force
+        Replace a stage of that name instead of refusing. The file is then written anew as a whole, as
+        DVC would: with its comments, but not with every quote and line break.
+
+    Raises
+    ------
+    UsageError
+        The name or the definition cannot be, or a stage of that name is there.
+    ProjectFileError
+        The file is not as it should be, so nothing can be added to it.
+    """
+    before = parse(data, path) if data is not None else PipelineFile()
+    if not name or set(name) & (set(string.punctuation) - {"_", "-"}):
+        raise UsageError(
+            f"`{name}` cannot be the name of a stage: of punctuation it may have `_` and `-` only."
+        )
+    folder = posixpath.dirname(path)
+    given = _Value(stage, called=f"stage `{name}`")
+    try:
+        _Reader(folder, None, templates=True).stage(name, given)
+        definition = _definition(_Reader(folder, None, templates=False).stage(name, given))
+    except _Refused as refused:
+        message = refused.message[0].upper() + refused.message[1:]
+        raise UsageError(message, refused.hint) from None
+    if all(other.name != name for other in before.stages):
+        added = _appended(data or b"", name, definition)
+        if added is not None and _holds(added, data or b"", name, definition, path):
+            return added
+    elif not force:
+        raise UsageError(
+            f"Stage `{name}` already exists in {path}. Nothing was written.",
+            f"`nbexp stage add --force -n {name} …` replaces it.",
+        )
+    return _rewritten(data or b"", name, definition)
+
+
+# --- Reading ---------------------------------------------------------------------------------------
+
+_FILE_KEYS = ("vars", "params", "metrics", "plots", "artifacts", "datasets", "stages")
+_STAGE_KEYS = (
+    "cmd", "wdir", "deps", "params", "outs", "metrics", "plots", "frozen", "always_changed", "desc", "meta",
+    "vars", "matrix", "foreach", "do",
+)  # fmt: skip
+_NOTE_KEYS = ("desc", "type", "labels", "meta")
+_OUT_KEYS = ("cache", "persist", "remote", "push", *_NOTE_KEYS, "checkpoint")
+_PLOT_KEYS = ("template", "x", "y", "x_label", "y_label", "title", "header")
+_TOP_PLOT_KEYS = ("x", "y", "x_label", "y_label", "title", "template")
+
+_PATHS = "a list of paths"
+# As DVC has it: whatever stands between `${` and the next `}` of the line, unless a `\` is before it.
+_TEMPLATE = re.compile(r"(?<!\\)\$\{.*?\}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_BY_DVC = "`dvc repro` runs such a pipeline."
+
+
+class _Refused(Exception):
+    """What is wrong, and where in the tree."""
+
+    def __init__(self, message: str, at: tuple[str | int, ...], hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.at = at
+        self.hint = hint
+
+
+class _Value:
+    """A value of the file, which knows what to call itself when it is wrong."""
+
+    __slots__ = ("_called", "_parent", "_step", "value")
+
+    def __init__(
+        self,
+        value: object,
+        parent: _Value | None = None,
+        step: str | int | None = None,
+        *,
+        called: str | None = None,
+    ) -> None:
+        self.value = value
+        self._parent = parent
+        self._step = step
+        self._called = called
+
+    @property
+    def name(self) -> str:
+        """For messages: "item 2 of `deps` of stage `train`"."""
+        if self._called is not None:
+            return self._called
+        own = f"item {self._step + 1}" if isinstance(self._step, int) else f"`{self._step}`"
+        above = self._parent.name if self._parent is not None else ""
+        return f"{own} of {above}" if above else own
+
+    @property
+    def at(self) -> tuple[str | int, ...]:
+        """The keys and numbers that lead to it from the top of the file."""
+        above = self._parent.at if self._parent is not None else ()
+        return above if self._step is None else (*above, self._step)
+
+    def refused(self, message: str, hint: str | None = None) -> _Refused:
+        return _Refused(message, self.at, hint)
+
+    def wrong(self, expected: str) -> _Refused:
+        """That its type is another than expected."""
+        return self.refused(f"{self.name} is {_kind(self.value)}; {expected} is expected.")
+
+    def text(self) -> str:
+        if not isinstance(self.value, str):
+            raise self.wrong("text")
+        return self.value
+
+    def flag(self) -> bool:
+        if not isinstance(self.value, bool):
+            raise self.wrong("true or false")
+        return self.value
+
+    def items(self, expected: str) -> Iterator[_Value]:
+        if not isinstance(self.value, list):
+            raise self.wrong(expected)
+        for number, item in enumerate(self.value):
+            yield _Value(item, self, number)
+
+    def texts(self, expected: str) -> tuple[str, ...]:
+        return tuple(item.text() for item in self.items(expected))
+
+    def entries(self, known: tuple[str, ...] = (), of: str = "") -> dict[str, _Value]:
+        """Its keys and values; with `known`, no other keys are allowed."""
+        if not isinstance(self.value, Mapping):
+            raise self.wrong("a mapping")
+        found: dict[str, _Value] = {}
+        for key, value in self.value.items():
+            if not isinstance(key, str):
+                raise self.refused(
+                    f"`{_shown(key)}` in {self.name} is no text.", "put it in quotes."
+                )
+            entry = found[key] = _Value(value, self, key)
+            if known and key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = (
+                    f"did you mean `{near[0]}`?" if near else f"keys: {', '.join(sorted(known))}."
+                )
+                raise entry.refused(f"`{key}` is no key of {of or self.name}.", hint)
+        return found
+
+
+class _Reader:
+    """Makes the dataclasses of a dvc.yaml in the directory `folder` (relative to the project's root)."""
+
+    def __init__(self, folder: str, root: yaml.Node | None, templates: bool) -> None:
+        self._folder = folder
+        self._root = root
+        self._templates = templates
+
+    def file(self, tree: object) -> PipelineFile:
+        top = _Value(tree, called="").entries(_FILE_KEYS, "a dvc.yaml")
+        if "vars" in top and top["vars"].value:
+            raise top["vars"].refused(
+                "`vars` are for templates, which nbexp does not fill in.", _BY_DVC
+            )
+        stages: list[StageSpec] = []
+        for key, found in top.items():
+            if key == "stages":
+                for name, stage in found.entries().items():
+                    stages.append(
+                        self.stage(name, _Value(stage.value, found, name, called=f"stage `{name}`"))
+                    )
+            elif key != "vars":
+                self._fill_in(found)
+        nothing = _Value([])
+        return PipelineFile(
+            tuple(stages),
+            self._paths(top.get("params", nothing), self._folder),
+            self._paths(top.get("metrics", nothing), self._folder),
+            tuple(self._top_plots(top.get("plots", nothing))),
+            self._artifacts(top["artifacts"]) if "artifacts" in top else {},
+        )
+
+    def stage(self, name: str, stage: _Value) -> StageSpec:
+        found = stage.entries(_STAGE_KEYS)
+        for construct in ("foreach", "do", "matrix", "vars"):
+            if construct in found:
+                entry = found[construct]
+                raise entry.refused(
+                    f"{entry.name} is for templates, which nbexp does not fill in.", _BY_DVC
+                )
+        for entry in found.values():
+            self._fill_in(entry)
+        cmd = _cmd(stage, found)
+        wdir = found["wdir"].text() if "wdir" in found else None
+        if wdir is not None:
+            self._check(wdir, self._folder, found["wdir"])
+        base = posixpath.join(self._folder, wdir or ".")
+        nothing = _Value([])
+        return StageSpec(
+            name,
+            tuple(line for line in cmd.splitlines() if line.strip())
+            if isinstance(cmd, str)
+            else cmd,
+            cmd,
+            wdir,
+            self._paths(found.get("deps", nothing), base),
+            self._params(found.get("params", nothing), base),
+            self._outs(found, base),
+            "frozen" in found and found["frozen"].flag(),
+            "always_changed" in found and found["always_changed"].flag(),
+            found["desc"].text() if "desc" in found else None,
+            found["meta"].value if "meta" in found else None,
+            _line(self._root, stage.at),
+        )
+
+    def _paths(self, listed: _Value, base: str) -> tuple[str, ...]:
+        return tuple(self._check(item.text(), base, item) for item in listed.items(_PATHS))
+
+    def _params(self, listed: _Value, base: str) -> tuple[ParamSpec, ...]:
+        """Each params file once, with all keys asked of it; if all of it is asked for, that counts."""
+        wanted: dict[str, dict[str, None] | None] = {}
+        for item in listed.items("a list of keys"):
+            if isinstance(item.value, str):
+                files = {DEFAULT_PARAMS_FILE: _Value([item.value])}
+            elif isinstance(item.value, Mapping):
+                files = item.entries()
+            else:
+                raise item.wrong("a key, or a params file with its keys,")
+            for path, keys in files.items():
+                self._check(path, base, keys if keys.at else item)
+                asked = keys.texts("a list of keys") if keys.value is not None else ()
+                known = wanted.setdefault(path, {})
+                if not asked:
+                    wanted[path] = None
+                elif known is not None:
+                    known.update(dict.fromkeys(asked))
+        return tuple(ParamSpec(path, tuple(keys or ())) for path, keys in wanted.items())
+
+    def _outs(self, found: Mapping[str, _Value], base: str) -> tuple[OutSpec, ...]:
+        outs: dict[str, OutSpec] = {}
+        buckets: tuple[Bucket, ...] = ("outs", "metrics", "plots")
+        for bucket in buckets:
+            for item in found[bucket].items(_PATHS) if bucket in found else ():
+                if isinstance(item.value, str):
+                    spelled = {item.value: item}
+                elif isinstance(item.value, Mapping):
+                    spelled = item.entries()
+                else:
+                    raise item.wrong("a path, or a path with options,")
+                for path, options in spelled.items():
+                    self._check(path, base, options)
+                    if path in outs and outs[path].bucket != bucket:
+                        raise options.refused(
+                            f"`{path}` is in `{outs[path].bucket}` and in `{bucket}`.",
+                            "keep one of the two; a metric or plot is an output already.",
+                        )
+                    outs[path] = (
+                        OutSpec(path, bucket) if options is item else _out(path, bucket, options)
+                    )
+        return tuple(outs.values())
+
+    def _top_plots(self, listed: _Value) -> Iterator[PlotSpec]:
+        for item in listed.items("a list of plots"):
+            if isinstance(item.value, str):
+                yield PlotSpec(self._check(item.value, self._folder, item))
+            elif isinstance(item.value, Mapping):
+                for name, options in item.entries().items():
+                    yield self._top_plot(name, options)
+            else:
+                raise item.wrong("a path, or a path or title with options,")
+
+    def _top_plot(self, name: str, options: _Value) -> PlotSpec:
+        if options.value is None:
+            return PlotSpec(self._check(name, self._folder, options))
+        found = options.entries(_TOP_PLOT_KEYS)
+        files = []
+        for key, value in found.items():
+            if key in {"x", "y"} and isinstance(value.value, Mapping):
+                columns = value.entries()
+                files += [(path, column) for path, column in columns.items()]
+            else:
+                columns = {key: value}
+            for column in columns.values():
+                if key == "y" and isinstance(column.value, list):
+                    column.texts("a list of columns")
+                else:
+                    column.text()
+        if not ("y" in found and isinstance(found["y"].value, Mapping)):
+            # Without files named in `y`, the name is the file.
+            files.append((name, options))
+        for path, where in files:
+            self._check(path, self._folder, where)
+        return PlotSpec(name, _plain(found))
+
+    def _artifacts(self, artifacts: _Value) -> dict[str, Mapping[str, object]]:
+        plain: dict[str, Mapping[str, object]] = {}
+        for name, artifact in artifacts.entries().items():
+            found = artifact.entries(("path", *_NOTE_KEYS))
+            if "path" not in found:
+                raise artifact.refused(f"{artifact.name} has no `path`.")
+            self._check(found["path"].text(), self._folder, found["path"])
+            _check_notes(found)
+            plain[name] = _plain(found)
+        return plain
+
+    def _check(self, path: str, base: str, where: _Value) -> str:
+        """The path, if it leads to a place inside the project (execution.md S3)."""
+        if _URL.match(path):
+            raise where.refused(
+                f"`{path}` ({where.name}) is a URL; a path inside the project is expected.",
+                "`dvc import-url` brings the data into the project.",
+            )
+        wrong = _what_is_wrong(path, base)
+        if wrong:
+            raise where.refused(
+                f"`{path}` ({where.name}) {wrong}; a path inside the project is expected."
+            )
+        return path
+
+    def _fill_in(self, entry: _Value) -> None:
+        """Make `\\${` the `${` it stands for; refuse a template."""
+        if self._templates:
+            entry.value = _filled_in(entry)
+
+
+def _filled_in(entry: _Value) -> object:
+    value = entry.value
+    if isinstance(value, str):
+        template = _TEMPLATE.search(value)
+        if template:
+            raise entry.refused(
+                f"{entry.name} has the template `{template[0]}`, which nbexp does not fill in.",
+                f"{_BY_DVC} For a variable of the shell write `\\{template[0]}`.",
+            )
+        return value.replace("\\${", "${")
+    if isinstance(value, Mapping):
+        return {
+            _filled_in(_Value(key, entry)): _filled_in(_Value(inner, entry, str(key)))
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_filled_in(_Value(item, entry, number)) for number, item in enumerate(value)]
+    return value
+
+
+def _cmd(stage: _Value, found: Mapping[str, _Value]) -> str | tuple[str, ...]:
+    if "cmd" not in found:
+        raise stage.refused(f"{stage.name} has no `cmd`.")
+    cmd = found["cmd"]
+    if isinstance(cmd.value, list):
+        commands = cmd.texts("")
+        if commands and all(command.strip() for command in commands):
+            return commands
+    elif isinstance(cmd.value, str) and cmd.value.strip():
+        return cmd.value
+    elif not isinstance(cmd.value, str | None):
+        raise cmd.wrong("a command, or a list of them,")
+    raise cmd.refused(f"{cmd.name} is empty.")
+
+
+def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
+    if options.value is None:
+        raise options.refused(
+            f"`{path}` has a colon and no options after it.",
+            f"write `- {path}`, or put options below.",
+        )
+    found = options.entries((*_OUT_KEYS, *_PLOT_KEYS) if bucket == "plots" else _OUT_KEYS)
+    for key, value in found.items():
+        if key in {"cache", "persist", "push", "checkpoint", "header"}:
+            value.flag()
+        elif key not in _NOTE_KEYS:
+            value.text()
+    _check_notes(found)
+    plain = _plain(found)
+    plot = {key: plain.pop(key) for key in _PLOT_KEYS if key in plain}
+    # It is a leftover of DVC 2, which DVC 3 reads and does nothing about.
+    plain.pop("checkpoint", None)
+    labels = found["labels"].texts("") if "labels" in found else ()
+    return OutSpec(path, bucket, plot=plot, **{**plain, "labels": labels})  # type: ignore[arg-type]
+
+
+def _check_notes(found: Mapping[str, _Value]) -> None:
+    for key in ("desc", "type"):
+        if key in found:
+            found[key].text()
+    if "labels" in found:
+        found["labels"].texts("a list of labels")
+
+
+def _plain(found: Mapping[str, _Value]) -> dict[str, object]:
+    return {key: entry.value for key, entry in found.items()}
+
+
+def _what_is_wrong(path: str, base: str) -> str | None:
+    place = posixpath.normpath(posixpath.join(base, path))
+    if not path:
+        return "is empty"
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
+        return "has control characters"
+    if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
+        return "is an absolute path"
+    if place == ".." or place.startswith("../"):
+        return "leads out of the project"
+    for part in path.split("/"):
+        folded = part.casefold()
+        if folded in {".git", ".dvc"}:
+            return f"is in the {part} directory"
+        if part not in {"", ".", ".."} and part[-1] in ". ":
+            return "has a name with a dot or space at its end, which not every system can hold"
+        if folded.split(".")[0] in DEVICES:
+            return "has a name that Windows keeps for a device"
+    return None
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{_shown(value)}`"
+    if isinstance(value, int | float):
+        return f"a number ({_shown(value)})"
+    if isinstance(value, str):
+        return f"text (`{_shown(value)}`)"
+    return "a mapping" if isinstance(value, Mapping) else "a list"
+
+
+def _shown(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+# --- Where things stand ----------------------------------------------------------------------------
+
+
+def _compose(data: bytes) -> yaml.Node | None:
+    import yaml
+
+    # What a scalar means comes from `values.parse`; only places are looked up here.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: yaml.Node | None = yaml.compose(data, Loader=loader)
+    return found
+
+
+def _line(root: yaml.Node | None, at: Iterable[str | int]) -> int | None:
+    """The line of a key or item; of what it is in, where it is not written itself."""
+    node, line = root, None
+    for step in at:
+        found = _child(node, step)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
+    """The line of a key of a mapping, or of an item of a list, and the node it leads to."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode) and isinstance(step, str):
+        for key, value in node.value:
+            if key.value == step:
+                return key.start_mark.line + 1, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item = node.value[step]
+        return item.start_mark.line + 1, item
+    return None
+
+
+# --- Writing ---------------------------------------------------------------------------------------
+
+
+def _definition(stage: StageSpec) -> dict[str, object]:
+    """The stage as `dvc stage add` writes it."""
+    buckets: dict[str, list[object]] = {"outs": [], "metrics": [], "plots": []}
+    for out in sorted(stage.outs, key=lambda out: out.path):
+        options = {
+            **{"desc": out.desc, "type": out.type, "labels": list(out.labels), "meta": out.meta},
+            **({} if out.cache else {"cache": False}),
+            **({"persist": True} if out.persist else {}),
+            **out.plot,
+            "remote": out.remote,
+            **({} if out.push else {"push": False}),
+        }
+        given = {key: value for key, value in options.items() if value or value is False}
+        buckets[out.bucket].append({out.path: given} if given else out.path)
+    definition = {
+        "desc": stage.desc,
+        "cmd": stage.cmd if isinstance(stage.cmd, str) else list(stage.cmd),
+        "wdir": stage.wdir,
+        "deps": sorted(stage.deps),
+        "params": _params_items(stage.params),
+        **buckets,
+        "frozen": stage.frozen,
+        "always_changed": stage.always_changed,
+        "meta": stage.meta,
+    }
+    return {key: value for key, value in definition.items() if value}
+
+
+def _params_items(params: Iterable[ParamSpec]) -> list[object]:
+    items: list[object] = []
+    for param in sorted(params, key=lambda param: param.path):
+        keys: list[object] = [*sorted(param.keys)]
+        if keys and param.path == DEFAULT_PARAMS_FILE:
+            items = keys + items
+        else:
+            items.append({param.path: keys or None})
+    return items
+
+
+def _appended(data: bytes, name: str, definition: Mapping[str, object]) -> bytes | None:
+    """The file with the stage's lines in it; None where it is written so that lines cannot go in."""
+    import yaml
+
+    lines = dvc_lock.dump_tree({"stages": {name: definition}}).splitlines(keepends=True)
+    text = data.splitlines(keepends=True)
+    at = len(text)
+    root = _compose(data)
+    if root is not None:
+        if not isinstance(root, yaml.MappingNode) or root.flow_style or root.start_mark.column:
+            return None
+        found = _child(root, "stages")
+        if found is not None:
+            stages = found[1]
+            if not isinstance(stages, yaml.MappingNode) or stages.flow_style or not stages.value:
+                return None
+            column = stages.start_mark.column
+            lines = [b" " * column + line[2:] for line in lines[1:]]
+            at = _last_line(stages)
+            # A comment that is indented like the stages is theirs.
+            while at < len(text) and re.match(rb" {%d,}#" % max(column, 1), text[at]):
+                at += 1
+    if at and not text[at - 1].endswith(b"\n"):
+        text[at - 1] += b"\n"
+    if b"\r\n" in data:
+        lines = [line.replace(b"\n", b"\r\n") for line in lines]
+    return b"".join([*text[:at], *lines, *text[at:]])
+
+
+def _last_line(node: yaml.Node) -> int:
+    """The number of the last line that a node's text is on."""
+    import yaml
+
+    if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+        last = node.value[-1]
+        return _last_line(last[1] if isinstance(node, yaml.MappingNode) else last)
+    end = node.end_mark
+    # A block text ends where the next line begins.
+    return int(end.line) + (0 if end.column == 0 and end.line > node.start_mark.line else 1)
+
+
+def _holds(
+    added: bytes, data: bytes, name: str, definition: Mapping[str, object], path: str
+) -> bool:
+    """Whether the bytes say what was there, and the new stage, and nothing else."""
+    before = values.parse(data, path)
+    assert isinstance(before, Mapping)
+    try:
+        after = values.parse(added, path)
+    except ProjectFileError:
+        return False
+    return after == {**before, "stages": {**before.get("stages", {}), name: definition}}
+
+
+def _rewritten(data: bytes, name: str, definition: Mapping[str, object]) -> bytes:
+    from ruamel.yaml import YAML
+
+    tree = YAML().load(data) or {}
+    if not tree.get("stages"):
+        tree["stages"] = {}
+    tree["stages"][name] = dict(definition)
+    return dvc_lock.dump_tree(tree)

@@ -1,0 +1,1376 @@
+"""The one door to Git: text, bytes and paths in and out, and as few processes as the work allows.
+
+What it hides: which Git program answers a question, how its streams are framed and kept from
+blocking each other, what of the user's set-up must not leak in (hooks, signing, prompts, `GIT_DIR`
+and its kin), and how commits come into being without HEAD, the index, a branch or the stash moving.
+
+Objects are read through one `git cat-file` per `Git`, which lives as long as the object does. All
+else is one short process per call, whatever the number of paths, refs or commits in it.
+
+    git = Git.find(Path.cwd())
+    status = git.status()
+    files = git.snapshot(status, extra=["dvc.lock"])
+    git.commit(NewCommit(ref, status.head, b"message", base=status.head, files=files))
+
+GitPython is imported by `Git.repo` alone. It stays out of the way elsewhere because it lists packed
+refs in quadratic time and rewrites the index in Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NoReturn, cast
+
+from nbexp.errors import GitError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from git import Repo
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who an author or committer is."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a Git tree; mode 100644, 100755, 120000 (symbolic link) or 160000 (submodule)."""
+
+    mode: str
+    oid: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A tracked path that differs between HEAD, the index and the work tree.
+
+    Attributes
+    ----------
+    path
+        Relative to the top of the work tree, with slashes.
+    head, index
+        What each of them holds; None where it holds nothing (also after `git add -N`).
+    worktree
+        The file on disk against the index.
+    unmerged
+        A conflict is open; `head` is then our side and `index` None.
+    mode
+        The mode Git would give the file on disk, None if there is no file.
+    """
+
+    path: str
+    head: Entry | None
+    index: Entry | None
+    worktree: Literal["same", "modified", "deleted", "type"]
+    unmerged: bool = False
+    mode: str | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where the work tree differs from HEAD at one moment.
+
+    `untracked` leaves out ignored files; a repository inside this one is one path with a slash at
+    its end. `head` is the commit it was compared with, None before the first one.
+    """
+
+    changes: tuple[Change, ...]
+    untracked: tuple[str, ...]
+    head: str | None = None
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """A commit as it is stored: author "Name <email>", seconds of the committer's clock."""
+
+    rev: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    time_s: int
+    message: str
+
+
+FileContent = Entry | bytes | tuple[str, bytes] | None
+
+
+@dataclass(frozen=True)
+class NewCommit:
+    """A commit to be made.
+
+    Attributes
+    ----------
+    ref
+        The full name of the ref that shall point to it; None makes a commit that nothing holds yet.
+    parent
+        A revision, None for a root commit; ":1" is the first commit of the same call.
+    message
+        Stored byte for byte, nothing is added.
+    base
+        Whose tree the files are put onto: a revision or tree; None starts from nothing. ":1" is
+        possible where it is the parent too.
+    files
+        By path: an object that is there, bytes of a regular file, (mode, bytes), or None to delete
+        a file or folder. Deletions come first.
+    expect
+        What the ref must be at the moment it is set: None not there, a full hex rev, or "any".
+    time_s
+        Of author and committer, in seconds since 1970; None is now.
+    """
+
+    ref: str | None
+    parent: str | None
+    message: bytes
+    base: str | None = None
+    files: Mapping[str, FileContent] = field(default_factory=dict)
+    expect: str | None = None
+    time_s: int | None = None
+
+
+class Git:
+    """One work tree and the repository behind it. Safe to share among threads.
+
+    Attributes
+    ----------
+    processes
+        How many Git programs this Python process has started, through any `Git`.
+    root
+        The top of the work tree, symbolic links resolved, as Git itself resolves them.
+    folder
+        The work tree's own Git directory: its HEAD and index are there.
+    common
+        The Git directory shared by all work trees: refs, objects and config are there.
+    """
+
+    processes: ClassVar[int] = 0
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root = root
+        self.folder = folder
+        self.common = _common(folder)
+        self._objects = _Objects(root)
+        self._config: tuple[object, dict[str, str], tuple[str, ...]] | None = None
+        self._repo: Repo | None = None
+        self._trees: dict[str, list[tuple[str, str, str]]] = {}
+
+    def __repr__(self) -> str:
+        return f"Git({str(self.root)!r})"
+
+    @classmethod
+    def find(cls, path: Path) -> Git | None:
+        """The repository whose work tree holds `path`, None if there is none. Starts no process.
+
+        Raises
+        ------
+        GitError
+            A `.git` file points to a place where no repository is. An outer repository is not
+            taken instead: commits would end up in the wrong one.
+        """
+        start = path.resolve()
+        for root in (start, *start.parents):
+            link = root / ".git"
+            if link.is_file():
+                return cls(root, _linked(link))
+            if _is_repository(link):
+                return cls(root, link)
+        return None
+
+    @classmethod
+    def init(cls, path: Path, branch: str = "main") -> Git:
+        """A new repository in `path`, its HEAD on the unborn `branch`; an existing one is kept."""
+        path.mkdir(parents=True, exist_ok=True)
+        _run(path, ["init", "--quiet", f"--initial-branch={branch}"])
+        git = cls.find(path)
+        assert git is not None
+        return git
+
+    def close(self) -> None:
+        """End the reading process; the next question starts another."""
+        self._objects.close()
+        if self._repo is not None:
+            self._repo.close()
+
+    @property
+    def repo(self) -> Repo:
+        """GitPython's view of this repository, for users; the package is imported on first use."""
+        if self._repo is None:
+            from git import Repo
+
+            self._repo = Repo(self.root)
+        return self._repo
+
+    # Reading objects: no process but the one that is there.
+
+    def head(self) -> str | None:
+        """The commit HEAD is at, None before the first one."""
+        return self.resolve("HEAD")
+
+    def branch(self) -> str | None:
+        """The branch HEAD is on, born or not; None when HEAD is detached."""
+        file = self.folder / "HEAD"
+        text = "" if file.is_symlink() else os.fsdecode(file.read_bytes()).strip()
+        if _OID.fullmatch(text):
+            return None
+        # A reftable repository keeps "ref: refs/heads/.invalid" there, and an old one a link.
+        if not text.startswith("ref: refs/heads/") or text.endswith("/.invalid"):
+            out = self.run("symbolic-ref", "--quiet", "HEAD", allowed=(0, 1))
+            text = f"ref: {os.fsdecode(out).strip()}"
+        branch = text.removeprefix("ref: refs/heads/")
+        return None if branch == text else branch
+
+    def branch_at(self, name: str) -> str | None:
+        """The commit of the local branch `name`, None if there is no such branch."""
+        return self.resolve(f"refs/heads/{name}")
+
+    def resolve(self, rev: str) -> str | None:
+        """The commit that any of Git's ways to write a revision means, None if it means none."""
+        if rev.startswith(":/"):  # a regex to the end of the line: a suffix would become part of it
+            found = self.info(rev)
+            return found[0] if found and found[1] == "commit" else None
+        found = self.info(f"{rev}^{{commit}}") if rev else None
+        return found[0] if found else None
+
+    def info(self, spec: str) -> tuple[str, str, int] | None:
+        """Object id, type and size of what `spec` names, None if it names nothing."""
+        found = self._objects.ask("info", [spec])[0]
+        return (found.oid, found.kind, found.size) if found else None
+
+    def read(self, spec: str) -> bytes | None:
+        """The bytes of an object: "<rev>:<path>" or an id; None if there is no such object.
+
+        Specs that read the index (":path") answer for the index as it was when first asked.
+        """
+        return self.read_many([spec])[0]
+
+    def read_many(self, specs: Sequence[str]) -> list[bytes | None]:
+        """As `read`, for each of many, in their order; questions and answers overlap."""
+        return [found.data if found else None for found in self._objects.ask("contents", specs)]
+
+    def commits(self, revs: Sequence[str]) -> list[CommitInfo]:
+        """Each of the commits, in their order.
+
+        Raises
+        ------
+        GitError
+            One of `revs` is no commit.
+        """
+        found = self._objects.ask("contents", [f"{rev}^{{commit}}" for rev in revs])
+        return [
+            _commit_info(commit) if commit else _no_commit(rev)
+            for rev, commit in zip(revs, found, strict=True)
+        ]
+
+    def info_many(self, specs: Sequence[str]) -> list[tuple[str, str, int] | None]:
+        """As `info`, for each of many, in their order."""
+        found = self._objects.ask("info", specs)
+        return [(one.oid, one.kind, one.size) if one else None for one in found]
+
+    def paths_named(self, revs: Sequence[str], name: str) -> dict[str, list[str]]:
+        """For each revision the paths of its files called `name`, sorted.
+
+        Trees that revisions share are read once, and none twice in the life of this object, so that
+        experiments of one baseline cost little more than the baseline.
+        """
+        roots = self._objects.ask("info", [f"{rev}^{{tree}}" for rev in revs])
+        todo = {root.oid for root in roots if root} - self._trees.keys()
+        while todo:
+            ordered = sorted(todo)
+            trees = self._objects.ask("contents", ordered)
+            for oid, tree in zip(ordered, trees, strict=True):
+                self._trees[oid] = _tree_entries(tree.data if tree else b"", len(oid) // 2)
+            inner = {oid for one in ordered for _, mode, oid in self._trees[one] if mode == "40000"}
+            todo = inner - self._trees.keys()
+        return {
+            rev: sorted(self._named(root.oid, name, "")) if root else []
+            for rev, root in zip(revs, roots, strict=True)
+        }
+
+    def _named(self, tree: str, name: str, folder: str) -> Iterator[str]:
+        for entry, mode, oid in self._trees[tree]:
+            if mode == "40000":
+                yield from self._named(oid, name, f"{folder}{entry}/")
+            elif entry == name and mode != "160000":
+                yield folder + entry
+
+    def hash_bytes(self, data: bytes) -> str:
+        """The id a blob of these bytes has in this repository."""
+        digest = hashlib.sha256 if self._is_sha256() else hashlib.sha1
+        return digest(b"blob %d\0" % len(data) + data).hexdigest()
+
+    def _is_sha256(self) -> bool:
+        return self.config().get("extensions.objectformat", "sha1") == "sha256"
+
+    # Listing: one process each.
+
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """Object id by full ref name, in the order of names; no prefix lists all.
+
+        A prefix is a whole name or ends at a slash. Tags are peeled to what they tag.
+        """
+        # Peeling opens every object: it doubles the time for 10,000 experiments, none of them a tag.
+        peel = not prefixes or any(
+            prefix.startswith("refs/tags") or "refs/tags/".startswith(prefix) for prefix in prefixes
+        )
+        fields = "%(objectname) %(*objectname)" if peel else "%(objectname) "
+        out = self.run("for-each-ref", f"--format={fields} %(refname)", *prefixes)
+        refs = {}
+        for line in os.fsdecode(out).splitlines():
+            oid, peeled, name = line.split(" ", 2)
+            refs[name] = peeled or oid
+        return refs
+
+    def tree(self, rev: str, *, prefix: str = "") -> dict[str, Entry]:
+        """Every file below a revision or tree by path; `prefix` keeps one file or folder of it."""
+        found = self.info(f"{rev}^{{tree}}")
+        if found is None:
+            _no_commit(rev)
+        out = self.run(
+            "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", found[0], "--",
+            *([prefix] if prefix else []),
+        )  # fmt: skip
+        tree = {}
+        for line in out.split(b"\0")[:-1]:
+            meta, path = line.split(b"\t", 1)
+            mode, _, oid = meta.decode("ascii").split(" ")
+            tree[os.fsdecode(path)] = Entry(mode, oid)
+        return tree
+
+    def status(self, *, untracked: bool = True) -> Status:
+        """Where HEAD, index and work tree differ now; the index file is not refreshed.
+
+        Renames are a deletion and a new file. What is inside a submodule is not looked at, only
+        which commit it has checked out.
+        """
+        out = self.run(
+            "status", "--porcelain=v2", "-z", "--branch", "--no-ahead-behind", "--no-renames",
+            "--ignore-submodules=dirty", f"--untracked-files={'all' if untracked else 'no'}",
+        )  # fmt: skip
+        changes, others, head = [], [], None
+        for line in os.fsdecode(out).split("\0")[:-1]:
+            if line.startswith("1 ") or line.startswith("u "):
+                changes.append(_change(line))
+            elif line.startswith("? "):
+                others.append(line[2:])
+            elif line.startswith("# branch.oid ") and line != "# branch.oid (initial)":
+                head = line.removeprefix("# branch.oid ")
+        return Status(tuple(changes), tuple(others), head)
+
+    def ignored(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths` that Git ignores; a tracked path never is. They need not exist."""
+        asked = [path for path in paths if self._is_own(path)]
+        if not asked:
+            return set()
+        out = self.run("check-ignore", "-z", "--stdin", stdin=_lines(asked), allowed=(0, 1))
+        return {os.fsdecode(path) for path in out.split(b"\0")[:-1]}
+
+    def is_tracked(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths` that are in the index, or are folders of files in the index."""
+        asked = [path for path in paths if self._is_own(path)]
+        if not asked:
+            return set()
+        # The command line has a limit, so many paths mean to list all and look here.
+        named = asked if sum(map(len, asked)) < 50_000 else []
+        out = self.run("--literal-pathspecs", "ls-files", "-z", "--", *named)
+        files = os.fsdecode(out).split("\0")[:-1]
+        tracked = set(files)
+        tracked.update(file[:cut] for file in files for cut in _slashes(file))
+        return {path for path in asked if path.rstrip("/") in tracked}
+
+    # Who the user is.
+
+    def config(self) -> Mapping[str, str]:
+        """Git's configuration for this repository; section and variable in lower case, last wins.
+
+        One process, and none while every file it came from (includes too) is as it was.
+        """
+        if self._config is None or self._config[0] != self._config_stamp(self._config[2]):
+            out = _run(self.root, ["config", "--list", "-z", "--show-origin"], settings=())
+            parts = os.fsdecode(out).split("\0")[:-1]
+            values = {}
+            for item in parts[1::2]:
+                key, _, value = item.partition("\n")
+                values[key] = value if "\n" in item else "true"  # `[core] bare` means true
+            files = tuple({part[5:] for part in parts[::2] if part.startswith("file:")})
+            self._config = (self._config_stamp(files), values, files)
+        return self._config[1]
+
+    def identity(self, role: Literal["author", "committer"] = "author") -> Identity:
+        """Who commits: the environment, else the configuration, else `nbexp`; never an error."""
+
+        def find(field: str) -> str:
+            return (
+                _ident(os.environ.get(f"GIT_{role}_{field}".upper(), ""))
+                or _ident(self.config().get(f"{role}.{field}", ""))
+                or _ident(self.config().get(f"user.{field}", ""))
+                or (_ident(os.environ.get("EMAIL", "")) if field == "email" else "")
+            )
+
+        return Identity(find("name") or "nbexp", find("email") or "nbexp@localhost")
+
+    # What the work tree would be as a commit.
+
+    def hash_files(self, paths: Sequence[str], *, write: bool) -> list[str]:
+        """The blob ids `paths` would get from `git add`, filters applied; `write` keeps the blobs.
+
+        Symbolic links are followed.
+
+        Raises
+        ------
+        GitError
+            A path is no file. Blobs of paths before it may have been written.
+        """
+        if not paths:
+            return []
+        names = [os.fsencode(path) for path in paths]
+        lines = b"".join((_quoted(n) if n[:1] == b'"' or b"\n" in n else n) + b"\n" for n in names)
+        out = self.run("hash-object", "--stdin-paths", *(["-w"] if write else []), stdin=lines)
+        return out.decode("ascii").split()
+
+    def snapshot(
+        self, status: Status, extra: Iterable[str] = ()
+    ) -> dict[str, Entry | tuple[str, bytes] | None]:
+        """What differs from HEAD's tree in a commit of the index, `git add -u` and `extra`.
+
+        The mapping fits `NewCommit.files` with `status.head` as base. Blobs are written, one
+        process for all; the index is not.
+
+        Parameters
+        ----------
+        extra
+            Files and folders to add even if ignored (`git add -f`). Missing ones, and those in a
+            repository of their own or behind a symbolic link, are left out.
+
+        Notes
+        -----
+        A submodule is recorded at the commit it has checked out, as `git add -u` does.
+        """
+        changes = {change.path: change for change in status.changes}
+        heads = {change.path: change.head for change in status.changes}
+        tree: dict[str, Entry | tuple[str, bytes] | None] = {}
+        modes: dict[str, str] = {}
+        for path, change in changes.items():
+            if change.worktree == "same":
+                tree[path] = change.index
+            elif change.worktree == "deleted" or change.mode is None:
+                tree[path] = None
+            else:
+                modes[path] = change.mode
+        modes |= self._extra_modes(extra, changes, status.head)
+        regular = {}
+        for path, mode in modes.items():
+            if mode == "160000":
+                tree[path] = self._submodule(path) or changes[path].index
+            elif mode == "120000":
+                tree[path] = (mode, self._link_target(path))
+            else:
+                regular[path] = mode
+        for path, oid in self._blobs(list(regular), changes).items():
+            tree[path] = Entry(regular[path], oid)
+        return {
+            path: value
+            for path, value in tree.items()
+            if self._as_entry(value, heads.get(path)) != heads.get(path)
+        }
+
+    def export(self, rev: str, paths: Sequence[str], folder: Path) -> None:
+        """Write files of a revision below `folder`, filters applied as in a checkout."""
+        if not paths:
+            return
+        env = {"GIT_INDEX_FILE": str(folder / ".nbexp-index")}
+        self.run("read-tree", self._oid(f"{rev}^{{tree}}"), env=env)
+        lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        prefix = f"--prefix={folder}{os.sep}"
+        self.run("checkout-index", "-z", "--stdin", prefix, stdin=lines, env=env)
+        (folder / ".nbexp-index").unlink()
+
+    # Writing commits and refs.
+
+    def commit(
+        self,
+        *commits: NewCommit,
+        resets: Sequence[tuple[str, str]] = (),
+        one_by_one: bool = False,
+    ) -> list[str]:
+        """Make commits, then set all their refs and the `resets` (ref, rev) or none of them.
+
+        HEAD, index, work tree and stash are not involved; no hook runs and nothing is signed.
+        Objects and refs are on the disk when it returns. Killed half-way, it leaves at most objects
+        without a name, which Git collects in time.
+
+        Parameters
+        ----------
+        one_by_one
+            New refs need not appear together: one process fewer, and when it is killed, or one of
+            them was taken meanwhile, the others may be there.
+
+        Returns
+        -------
+        list of str
+            The revs, in the order of `commits`.
+
+        Raises
+        ------
+        GitError
+            A ref is not what was expected, maybe as another process was faster, or a revision or
+            object is missing. No ref has moved.
+
+        Notes
+        -----
+        One `git fast-import`, whatever there is to write. It also sets the ref if it is a single
+        new one: it refuses to where the ref has come to hold a commit that the new one does not
+        contain, so of two racing writers one loses. All else is a transaction of a second process,
+        `git update-ref`, because fast-import moves several refs one after the other, and takes no
+        expected value. Less than a hundred objects end up loose (fast-import unpacks them itself),
+        more as a pack; `git cat-file` finds both while it runs.
+        """
+        moves: dict[str, tuple[str, str | None]] = {}  # ref -> what it becomes, what it must be
+        for number, new in enumerate(commits, 1):
+            if new.ref is not None:
+                expect = moves[new.ref][1] if new.ref in moves else new.expect
+                moves[new.ref] = (f":{number}", expect)
+        moves.update((ref, (rev, "any")) for ref, rev in resets)
+        _check_refs(moves)
+        seen = {ref: self._seen(ref) for ref in moves}
+        for ref, (_, expect) in moves.items():
+            if expect != "any" and seen[ref] not in (expect, _UNKNOWN):
+                raise _moved(ref, seen[ref])
+        direct = (
+            (len(moves) == 1 or (one_by_one and len(moves) == len(commits)))
+            and not resets
+            and all(new.ref is not None for new in commits)
+            and (one_by_one or all(new.parent is not None for new in commits[1:]))
+            and set(seen.values()) == {None}
+            and all(new.expect is None for new in commits)
+        )
+        revs = self._import(commits, direct=direct) if commits else []
+        if not direct:
+            marks = {f":{number}": rev for number, rev in enumerate(revs, 1)}
+            self.update_refs(
+                [(ref, marks.get(rev) or self._oid(rev), old) for ref, (rev, old) in moves.items()]
+            )
+        return revs
+
+    def update_refs(self, changes: Sequence[tuple[str, str | None, str | None]]) -> None:
+        """Set or delete refs, all or none: (ref, new, old) each.
+
+        `new` None deletes the ref. `old` None: it must not be there (a ref to be deleted may be
+        anything); a full hex rev: it must be that; "any": whatever it is.
+
+        Raises
+        ------
+        GitError
+            A ref is not at its `old`, or is locked. No ref has moved.
+        """
+        if not changes:
+            return
+        _check_refs(ref for ref, _, _ in changes)
+        orders = []
+        for ref, new, old in changes:
+            known = "" if old in (None, "any") else old
+            if new is None:
+                orders.append(f"delete {ref}\0{known}\0")
+            elif old is None:
+                orders.append(f"create {ref}\0{new}\0")
+            else:
+                orders.append(f"update {ref}\0{new}\0{known}\0")
+        try:
+            self.run("update-ref", "-z", "--stdin", stdin=os.fsencode("".join(orders)))
+        except GitError:
+            for ref, new, old in changes:
+                unchecked = old == "any" or (new is None and old is None)
+                if not unchecked and (seen := self._seen(ref)) not in (old, _UNKNOWN):
+                    raise _moved(ref, seen) from None
+            raise
+
+    def create_branch(self, name: str, rev: str) -> None:
+        """A new branch `name` at `rev`; HEAD stays where it is.
+
+        Raises
+        ------
+        GitError
+            The branch exists, Git allows no such name, or `rev` is no commit.
+        """
+        if name.startswith("-") or name == "HEAD":
+            raise GitError(f"`{name}` cannot be the name of a branch.")
+        self.update_refs([(f"refs/heads/{name}", self.resolve(rev) or _no_commit(rev), None)])
+
+    def is_branch_name(self, name: str) -> bool:
+        """Whether Git allows a branch of that name."""
+        if not name or name.startswith("-") or name == "HEAD" or "\0" in name:
+            return False
+        try:
+            self.run("check-ref-format", f"refs/heads/{name}")
+        except GitError:
+            return False
+        return True
+
+    def commit_paths(self, paths: Sequence[str], message: str) -> str:
+        """Commit just these paths, as they are on disk, on the current branch; the new rev.
+
+        What else the user has staged stays staged. No hook runs, nothing is signed, ignore rules
+        do not matter, and nothing to commit is no error: HEAD's rev comes back.
+
+        Raises
+        ------
+        GitError
+            A path neither exists nor is tracked, a merge is under way, or the index stays locked.
+        """
+        if not paths:
+            return self.head() or _no_commit("HEAD")
+        author, committer = self.identity("author"), self.identity("committer")
+        env = {
+            "GIT_AUTHOR_NAME": author.name,
+            "GIT_AUTHOR_EMAIL": author.email,
+            "GIT_COMMITTER_NAME": committer.name,
+            "GIT_COMMITTER_EMAIL": committer.email,
+        }
+        self._wait_for_index()
+        self.run("--literal-pathspecs", "add", "--force", "--", *paths)
+        self._wait_for_index()
+        try:
+            self.run(
+                "-c", "i18n.commitEncoding=UTF-8",
+                "--literal-pathspecs", "commit", "--quiet", "--only", "--no-verify",
+                "--no-gpg-sign", "--allow-empty-message", "--cleanup=verbatim", "--file=-",
+                "--", *paths, stdin=message.encode(), env=env,
+            )  # fmt: skip
+        except GitError:
+            changed = self.run("--literal-pathspecs", "status", "--porcelain", "--", *paths)
+            if changed:
+                raise
+        return self.head() or _no_commit("HEAD")
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        allowed: Collection[int] = (0,),
+    ) -> bytes:
+        """What one Git command prints, run at the top of the work tree under this door's rules.
+
+        Put `--end-of-options` or `--` before text that a user typed.
+
+        Raises
+        ------
+        GitError
+            It ended with an exit code that is not `allowed`.
+        """
+        return _run(self.root, arguments, stdin=stdin, env=env, allowed=allowed)
+
+    # What the public methods share.
+
+    def _oid(self, rev: str) -> str:
+        found = self.info(rev)
+        return found[0] if found else _no_commit(rev)
+
+    def _seen(self, ref: str) -> str | None:
+        """What the ref holds, None if it is not there, `_UNKNOWN` where only Git can tell.
+
+        Not asked of cat-file: to that, a name that ends in `-gabc1234` means commit abc1234.
+        """
+        own_to_a_worktree = ref.startswith(("refs/bisect/", "refs/worktree/", "refs/rewritten/"))
+        if own_to_a_worktree or (self.common / "reftable").is_dir():
+            return _UNKNOWN
+        try:
+            text = (self.common / ref).read_text(encoding="ascii").strip()
+            return text if _OID.fullmatch(text) else _UNKNOWN
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            pass
+        except (OSError, ValueError):
+            return _UNKNOWN
+        try:
+            packed = (self.common / "packed-refs").read_bytes()
+        except FileNotFoundError:
+            return None
+        end = packed.find(b" " + os.fsencode(ref) + b"\n")
+        return packed[packed.rfind(b"\n", 0, end) + 1 : end].decode() if end >= 0 else None
+
+    def _import(self, commits: Sequence[NewCommit], *, direct: bool) -> list[str]:
+        wanted = {f"{new.parent}^{{commit}}" for new in commits if _is_rev(new.parent)}
+        wanted |= {f"{new.base}^{{tree}}" for new in commits if _is_rev(new.base)}
+        specs = sorted(wanted)
+        found = self._objects.ask("info", specs)
+        known = {
+            spec: one or _no_commit(spec.rpartition("^")[0])
+            for spec, one in zip(specs, found, strict=True)
+        }
+        author, committer = self.identity("author"), self.identity("committer")
+        out: list[bytes] = []
+        for number, new in enumerate(commits, 1):
+            if not direct:
+                out.append(b"reset %s\n\n" % _SCRATCH)
+            ref = os.fsencode(new.ref) if direct and new.ref else _SCRATCH
+            time_s = int(time.time()) if new.time_s is None else new.time_s
+            out.append(b"commit %s\nmark :%d\n" % (ref, number))
+            out.append(f"author {_signed(author, time_s)}\n".encode())
+            out.append(f"committer {_signed(committer, time_s)}\n".encode())
+            out.append(b"data %d\n%s\n" % (len(new.message), new.message))
+            if new.parent is not None:
+                parent = known.get(f"{new.parent}^{{commit}}")
+                out.append(f"from {parent.oid if parent else new.parent}\n".encode())
+            if new.base is None:
+                out.append(b"deleteall\n")
+            elif new.base != new.parent:
+                tree = known.get(f"{new.base}^{{tree}}") or _no_commit(new.base)
+                # The empty tree may not be there as an object, and is not written when it is named.
+                out.append(f'M 040000 {tree.oid} ""\n'.encode() if tree.size else b"deleteall\n")
+            out.extend(_file_commands(new.files))
+            out.append(b"\n")
+        if not direct:
+            out.append(b"reset %s\n\n" % _SCRATCH)  # a branch without a commit is not written
+        out.extend(b"get-mark :%d\n" % number for number in range(1, len(commits) + 1))
+        out.append(b"done\n")
+        process = _spawn(self.root, ["fast-import", "--quiet", "--done", "--date-format=raw"])
+        printed, errors = _talk(process, b"".join(out))
+        revs = printed.decode("ascii").split()
+        if process.returncode == 0 and len(revs) == len(commits):
+            return revs
+        (self.folder / f"fast_import_crash_{process.pid}").unlink(missing_ok=True)
+        if direct and commits[0].ref and (seen := self._seen(commits[0].ref)):
+            raise _moved(commits[0].ref, seen)
+        raise _refused(["fast-import"], errors)
+
+    def _extra_modes(
+        self, extra: Iterable[str], changes: Mapping[str, Change], head: str | None
+    ) -> dict[str, str]:
+        """Modes of the files in `extra` that neither HEAD nor `git add -u` accounts for."""
+        found: dict[str, os.stat_result] = {}
+        for path in extra:
+            normal = os.path.normpath(path).replace(os.sep, "/")
+            if os.path.isabs(normal) or normal.split("/")[0] == "..":
+                raise GitError(f"`{path}` is outside of the repository {self.root}.")
+            if self._is_own(normal):
+                found.update(self._files(normal))
+        for path, change in changes.items():
+            if change.worktree != "same" or change.index is not None:
+                found.pop(path, None)
+        if not found:
+            return {}
+        known = self._listed(head, {path.rpartition("/")[0] for path in found}) if head else set()
+        modes = {}
+        for path, info in found.items():
+            # In HEAD and not changed is clean; in HEAD and changed is deleted in the index only.
+            if path not in known or path in changes:
+                modes[path] = "120000" if stat.S_ISLNK(info.st_mode) else "100644"
+                if modes[path] == "100644" and info.st_mode & 0o100 and self._trusts_modes():
+                    modes[path] = "100755"
+        return modes
+
+    def _trusts_modes(self) -> bool:
+        return os.name != "nt" and self.config().get("core.filemode") != "false"
+
+    def _files(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
+        """The file, or the files below the folder; not those of a repository inside."""
+        try:
+            info = os.lstat(self.root / path)
+        except (OSError, ValueError):
+            return
+        if stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
+            yield path, info
+        elif stat.S_ISDIR(info.st_mode) and (path == "." or not self._has_git(path)):
+            for name in sorted(os.listdir(self.root / path)):
+                if name != ".git":
+                    yield from self._files(name if path == "." else f"{path}/{name}")
+
+    def _listed(self, rev: str, folders: Collection[str]) -> set[str]:
+        """Paths of the files that lie directly in these folders of the revision's tree."""
+        ordered = sorted(folders)
+        trees = self._objects.ask("contents", [f"{rev}:{folder}" for folder in ordered])
+        listed = set()
+        for folder, tree in zip(ordered, trees, strict=True):
+            data, position = (tree.data, 0) if tree and tree.kind == "tree" else (b"", 0)
+            while position < len(data):
+                end = data.index(b"\0", position)
+                mode, name = data[position:end].split(b" ", 1)
+                if mode != b"40000":
+                    listed.add(os.path.join(folder, os.fsdecode(name)).replace(os.sep, "/"))
+                position = end + 1 + len(rev) // 2
+        return listed
+
+    def _blobs(self, paths: list[str], changes: Mapping[str, Change]) -> dict[str, str]:
+        """Blob ids by path, written, as `git add` would make them.
+
+        `git add` leaves line ends alone under `text=auto` if the blob in the index has CRLF; that
+        rule needs the index, which hash-object does not read (2.39). So where the blob came out
+        with another size than the file and the old blob has CRLF, a copy of the index is asked.
+        """
+        oids = dict(zip(paths, self.hash_files(paths, write=True), strict=True))
+        odd = {}
+        for path, blob in zip(paths, self._objects.ask("info", list(oids.values())), strict=True):
+            old = changes[path].index if path in changes else None
+            if blob and old and old.mode != "120000" and blob.size != self._size(path):
+                odd[path] = old.oid
+        for path, data in zip(list(odd), self.read_many(list(odd.values())), strict=True):
+            if b"\r\n" not in (data or b""):
+                del odd[path]
+        return oids | self._index_blobs(list(odd)) if odd else oids
+
+    def _index_blobs(self, paths: list[str]) -> dict[str, str]:
+        import shutil
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="nbexp-", dir=self.folder) as folder:
+            index = Path(folder) / "index"
+            shutil.copy2(self.folder / "index", index)  # Git tells racy files by its time
+            env = {"GIT_INDEX_FILE": str(index)}
+            self.run("update-index", "-z", "--stdin", stdin=_lines(paths), env=env)
+            out = self.run("ls-files", "--stage", "-z", env=env)
+        staged = (os.fsdecode(line).split("\t", 1) for line in out.split(b"\0")[:-1])
+        wanted = set(paths)
+        return {path: meta.split(" ")[1] for meta, path in staged if path in wanted}
+
+    def _as_entry(
+        self, value: Entry | tuple[str, bytes] | None, head: Entry | None
+    ) -> Entry | None:
+        if not isinstance(value, tuple):
+            return value
+        mode, data = value
+        return Entry(mode, _blob_id(data, len(head.oid) if head else 40))
+
+    def _submodule(self, path: str) -> Entry | None:
+        inner = Git.find(self.root / path) if self._has_git(path) else None
+        rev = inner.head() if inner else None
+        if inner:
+            inner.close()
+        return Entry("160000", rev) if rev else None
+
+    def _link_target(self, path: str) -> bytes:
+        full = self.root / path
+        # Where the file system has no links (core.symlinks=false) the file holds the target.
+        return os.fsencode(os.readlink(full)) if full.is_symlink() else full.read_bytes()
+
+    def _size(self, path: str) -> int:
+        try:
+            return os.stat(self.root / path).st_size
+        except OSError:
+            return -1
+
+    def _has_git(self, path: str) -> bool:
+        return os.path.lexists(self.root / path / ".git")
+
+    def _is_own(self, path: str) -> bool:
+        """Whether Git would say something about the path, and not stop at it.
+
+        It stops all paths at one that is empty, outside, behind a link or in another repository.
+        """
+        parts = path.rstrip("/").split("/")
+        if not {"", "..", ".git"}.isdisjoint(parts) or "\0" in path or os.path.isabs(path):
+            return False
+        parents = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        return not any(
+            os.path.islink(self.root / parent) or self._has_git(parent) for parent in parents
+        )
+
+    def _wait_for_index(self) -> None:
+        """Git retries a locked ref itself, but not a locked index."""
+        lock = self.folder / "index.lock"
+        for _ in range(20):
+            if not lock.exists():
+                return
+            time.sleep(0.1)
+
+    def _config_stamp(self, files: Iterable[str]) -> object:
+        home = os.path.expanduser("~")
+        xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
+        places = {
+            *(str(self.root / file) for file in files),
+            str(self.folder / "HEAD"),  # `includeIf "onbranch:…"`
+            str(self.folder / "config.worktree"),
+            str(self.common / "config"),
+            os.path.join(home, ".gitconfig"),
+            os.path.join(xdg, "git", "config"),
+            os.environ.get("GIT_CONFIG_GLOBAL", ""),
+            os.environ.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
+        }
+        return {place: _stamp(place) for place in places}
+
+
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_ANSWER = re.compile(rb"([0-9a-f]{40,64}) (commit|tree|blob|tag) ([0-9]+)\n")
+_UNKNOWN = "?"
+_SCRATCH = b"refs/nbexp/scratch"  # a branch inside one fast-import; never a ref
+
+# Left by a Git hook or alias that started us, or by a user for another repository.
+_FOREIGN = frozenset(
+    f"GIT_{name}"
+    for name in (
+        "DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES",
+        "COMMON_DIR", "NAMESPACE", "PREFIX", "IMPLICIT_WORK_TREE", "GRAFT_FILE", "SHALLOW_FILE",
+        "REPLACE_REF_BASE", "QUARANTINE_PATH", "CONFIG", "ATTR_SOURCE", "LITERAL_PATHSPECS",
+        "GLOB_PATHSPECS", "NOGLOB_PATHSPECS", "ICASE_PATHSPECS",
+    )
+)  # fmt: skip
+
+_SETTINGS = (
+    f"core.hooksPath={os.devnull}",
+    "core.fsmonitor=false",  # a hook, or a daemon that would outlive us
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    # Without these Git syncs neither loose objects nor refs (2.39); older than 2.36 ignores them.
+    "core.fsync=committed,reference",
+    "core.fsyncMethod=batch",
+    "core.filesRefLockTimeout=2000",  # milliseconds that Git itself waits for a locked ref
+    "core.packedRefsTimeout=2000",
+)
+
+
+class _Object(NamedTuple):
+    oid: str
+    kind: str
+    size: int
+    data: bytes
+
+
+class _Ended(Exception):
+    """The process went away in the middle of an answer."""
+
+
+class _Objects:
+    """One `git cat-file` that answers until it is closed, and is started when first needed.
+
+    It reads refs and objects afresh for each question, so what other processes write is seen. It
+    runs in a session of its own (Ctrl-C in the terminal is for us, not for it) and ends with its
+    input, that is with this process at the latest. A child made by fork starts its own.
+    """
+
+    _has_commands: ClassVar[bool] = True  # `--batch-command` is Git 2.36; else `--batch`
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: io.BufferedReader | None = None
+        self._stop: weakref.finalize[..., object] | None = None
+        _alive.add(self)
+
+    def ask(self, verb: Literal["info", "contents"], specs: Sequence[str]) -> list[_Object | None]:
+        """What each spec names, None where it names nothing or cannot be asked (a line end in it).
+
+        An interrupt between question and answer ends the process: the next question would get an
+        answer that was meant for this one.
+        """
+        found: list[_Object | None] = [None] * len(specs)
+        asked = [(at, line) for at, spec in enumerate(specs) if (line := _question(spec))]
+        done = 0
+        with self._lock:
+            while done < len(asked):
+                fresh, before = self._process is None, done
+                try:
+                    for answer in self._exchange(verb, [line for _, line in asked[done:]]):
+                        found[asked[done][0]] = answer
+                        done += 1
+                except (_Ended, BrokenPipeError):
+                    code = self.close()
+                    if code == 129 and self._has_commands:
+                        _Objects._has_commands = False
+                    elif fresh and done == before:
+                        raise self._explain(specs[asked[done][0]]) from None
+                except BaseException:
+                    self.close()
+                    raise
+        return found
+
+    def close(self) -> int | None:
+        """End the process; its exit code, None if there was none."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None and self._stop is not None:
+                self._stop()
+                return process.returncode
+            return None
+
+    def forget(self) -> None:
+        """Let go of the parent's process, in a child that fork has just made."""
+        self._lock = threading.RLock()
+        process, self._process = self._process, None
+        if process is not None and self._stop is not None:
+            self._stop.detach()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            process.returncode = 0  # it is not our child: there is nothing to wait for
+
+    def _exchange(self, verb: str, lines: Sequence[bytes]) -> Iterator[_Object | None]:
+        """Answers one by one, with as many questions ahead as surely fit into the pipe.
+
+        More could block both sides for good: Git on an answer nobody reads, we on a question.
+        """
+        self._start()
+        prefix = f"{verb} ".encode() if self._has_commands else b""
+        sent = ahead = 0
+        for line in lines:
+            if ahead < _WINDOW // 2:
+                chunk = bytearray()
+                while sent < len(lines) and (ahead + len(chunk) < _WINDOW // 2 or not chunk):
+                    chunk += prefix + lines[sent]
+                    sent += 1
+                self._write(chunk)
+                ahead += len(chunk)
+            yield self._answer(verb)
+            ahead -= len(prefix) + len(line)
+
+    def _start(self) -> None:
+        if self._process is None:
+            mode = "--batch-command" if self._has_commands else "--batch"
+            process = _spawn(self._root, ["cat-file", mode], alone=True)
+            self._process = process
+            self._answers = io.BufferedReader(cast("io.RawIOBase", process.stdout), 1 << 16)
+            self._stop = weakref.finalize(self, _end, process)
+
+    def _write(self, data: bytearray) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        view = memoryview(data)
+        while view:
+            view = view[self._process.stdin.write(view) :]
+
+    def _answer(self, verb: str) -> _Object | None:
+        assert self._answers is not None
+        line = self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise _Ended
+        header = _ANSWER.fullmatch(line)
+        if header is None:  # "<spec> missing", "<spec> ambiguous"
+            return None
+        size = int(header[3])
+        data = b""
+        if verb == "contents" or not self._has_commands:
+            data = self._answers.read(size)
+            if len(data) < size or self._answers.read(1) != b"\n":
+                raise _Ended
+        return _Object(header[1].decode(), header[2].decode(), size, data)
+
+    def _explain(self, spec: str) -> GitError:
+        _run(self._root, ["rev-parse", "--git-dir"])  # raises what is wrong with the repository
+        return GitError(
+            f"Git stopped while reading `{spec}`; an object of the repository may be damaged.",
+            "`git fsck` names damaged objects.",
+        )
+
+
+# Bytes of questions under way. A pipe holds 64 KiB on Linux, 16 KiB and more on macOS.
+_WINDOW = 1 << 14
+
+_alive: weakref.WeakSet[_Objects] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for objects in list(_alive):
+        objects.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipes and wait; the program ends with its input, or is ended."""
+    import subprocess
+
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # on this signal Git takes its lock files away, on SIGKILL it cannot
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _spawn(
+    root: Path,
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    settings: Iterable[str] = _SETTINGS,
+    alone: bool = False,
+) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    surroundings = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
+    surroundings |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
+    options = [word for setting in settings for word in ("-c", setting)]
+    Git.processes += 1
+    try:
+        return subprocess.Popen(
+            ["git", *options, *arguments],
+            cwd=root,
+            env=surroundings,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if alone else subprocess.PIPE,
+            start_new_session=alone,
+            # The same for Windows: CREATE_NEW_PROCESS_GROUP.
+            creationflags=0x200 if alone and sys.platform == "win32" else 0,
+        )
+    except FileNotFoundError:
+        if root.is_dir():
+            raise GitError("There is no program `git` on the PATH.", "install Git.") from None
+        raise GitError(f"The folder {root} is gone.") from None
+
+
+def _run(
+    root: Path,
+    arguments: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    settings: Iterable[str] = _SETTINGS,
+    allowed: Collection[int] = (0,),
+) -> bytes:
+    process = _spawn(root, arguments, env=env, settings=settings)
+    out, errors = _talk(process, stdin)
+    if process.returncode not in allowed:
+        raise _refused(arguments, errors)
+    return out
+
+
+def _talk(process: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bytes]:
+    try:
+        return process.communicate(stdin)
+    except BaseException:
+        process.terminate()
+        _end(process)
+        raise
+
+
+# Errors.
+
+
+def _refused(arguments: Iterable[str], errors: bytes) -> GitError:
+    """What Git wrote to stderr as an error; the first `fatal:` or `error:` line is the reason."""
+    text = errors.decode("utf-8", "replace").strip()
+    lines = text.splitlines() or ["it gave no reason"]
+    reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1])
+    lock = re.search(r"'([^'\n]+\.lock)'", text)
+    if lock and (stamp := _stamp(lock[1])):
+        age = max(0, round(time.time() - stamp[0] / 1e9))
+        return GitError(
+            f"Another Git process has held {lock[1]} for {age} s; nothing was changed.",
+            f"wait for it, or if no Git process is running: `rm {lock[1]}`.",
+        )
+    trust = re.search(r"git config --global --add safe\.directory \S+", text)
+    verb = next((word for word in arguments if word.islower() and not word.startswith("-")), "")
+    reason = re.sub(r"^(fatal|error): ", "", reason).rstrip(".")
+    return GitError(f"`git {verb}` stopped: {reason}.", f"`{trust[0]}`" if trust else None)
+
+
+def _moved(ref: str, seen: str | None) -> GitError:
+    state = "is not there" if seen is None else f"is at {seen[:7]} already"
+    return GitError(f"The ref {ref} {state}; no ref was changed.")
+
+
+def _check_refs(refs: Iterable[str]) -> None:
+    """That they are full names and cannot end a line; the rest of the rules Git checks itself."""
+    for ref in refs:
+        if not re.fullmatch(r"refs/[^\0-\x20\x7f]+", ref):
+            raise GitError(f"{ref!r} is not the full name of a ref, as refs/heads/main is.")
+
+
+def _no_commit(rev: str) -> NoReturn:
+    raise GitError(f"The repository has no revision `{rev}`.")
+
+
+# Bytes of Git's files and streams.
+
+
+def _is_repository(folder: Path) -> bool:
+    return os.path.lexists(folder / "HEAD") and (_common(folder) / "objects").is_dir()
+
+
+def _linked(link: Path) -> Path:
+    """Where a `.git` file of a work tree or submodule points to."""
+    text = os.fsdecode(link.read_bytes()).strip()
+    folder = Path(os.path.normpath(link.parent / text.removeprefix("gitdir: ")))
+    if not text.startswith("gitdir: ") or not _is_repository(folder):
+        raise GitError(
+            f"{link} points to {folder}, where there is no Git repository.",
+            "`git worktree repair` in the main work tree mends links after a move.",
+        )
+    return folder
+
+
+def _common(folder: Path) -> Path:
+    try:
+        text = os.fsdecode((folder / "commondir").read_bytes()).strip()
+    except OSError:
+        return folder
+    return Path(os.path.normpath(folder / text))
+
+
+def _change(line: str) -> Change:
+    """A line of `git status --porcelain=v2` for a tracked path."""
+    if line.startswith("u "):
+        # u <XY> <sub> <3 modes> <mode on disk> <3 ids> <path>: stage 2 is ours
+        _, state, _, _, ours, _, mode, _, oid, _, path = line.split(" ", 10)
+        return Change(
+            path,
+            head=_entry(ours, oid),
+            index=None,
+            worktree="modified" if _exists(mode) else "deleted",
+            unmerged=True,
+            mode=mode if _exists(mode) else None,
+        )
+    # 1 <XY> <sub> <mode in HEAD> <in the index> <on disk> <id in HEAD> <in the index> <path>
+    _, state, _, head_mode, index_mode, mode, head, index, path = line.split(" ", 8)
+    return Change(
+        path,
+        head=_entry(head_mode, head),
+        index=_entry(index_mode, index),
+        worktree=_WORKTREE.get(state[1], "modified"),
+        mode=mode if _exists(mode) else None,
+    )
+
+
+_WORKTREE: dict[str, Literal["same", "modified", "deleted", "type"]] = {
+    ".": "same",
+    "D": "deleted",
+    "T": "type",
+}
+
+
+def _exists(mode: str) -> bool:
+    return mode != "000000"
+
+
+def _entry(mode: str, oid: str) -> Entry | None:
+    return Entry(mode, oid) if _exists(mode) else None
+
+
+def _commit_info(commit: _Object) -> CommitInfo:
+    head, _, message = commit.data.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        fields.setdefault(key, []).append(value)  # a line that goes on has an empty key
+    codec = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
+    stamp = re.search(rb" (-?[0-9]+) [-+][0-9]{4}$", fields.get(b"committer", [b""])[0])
+    return CommitInfo(
+        rev=commit.oid,
+        tree=fields[b"tree"][0].decode("ascii"),
+        parents=tuple(parent.decode("ascii") for parent in fields.get(b"parent", [])),
+        author=_text(re.sub(rb" -?[0-9]+ [-+][0-9]{4}$", b"", fields[b"author"][0]), codec),
+        time_s=int(stamp[1]) if stamp else 0,
+        message=_text(message, codec),
+    )
+
+
+def _text(data: bytes, codec: str) -> str:
+    try:
+        return data.decode(codec, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+def _file_commands(files: Mapping[str, FileContent]) -> Iterator[bytes]:
+    """The fast-import commands that change these files; deletions first, so that a file can
+    become a folder."""
+    for path, value in files.items():
+        if value is None:
+            yield b"D %s\n" % _tree_path(path)
+    for path, value in files.items():
+        if isinstance(value, Entry):
+            yield b"M %s %s %s\n" % (value.mode.encode(), value.oid.encode(), _tree_path(path))
+        elif value is not None:
+            mode, data = value if isinstance(value, tuple) else ("100644", value)
+            yield b"M %s inline %s\n" % (mode.encode(), _tree_path(path))
+            yield b"data %d\n" % len(data)
+            yield data
+            yield b"\n"
+
+
+def _tree_path(path: str) -> bytes:
+    """The path quoted; refused where a checkout of it would not stay inside the work tree."""
+    for part in path.split("/"):
+        if part in ("", ".", "..") or part.rstrip(". ").lower() in (".git", "git~1"):
+            raise GitError(f"`{path}` cannot be the path of a file in a commit.")
+    return _quoted(os.fsencode(path))
+
+
+def _quoted(name: bytes) -> bytes:
+    escaped = name.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    return b'"%s"' % escaped
+
+
+def _question(spec: str) -> bytes | None:
+    """A line for cat-file; None for what cannot be one, and so cannot be the name of an object."""
+    try:
+        line = os.fsencode(spec)
+    except UnicodeEncodeError:
+        return None
+    return None if not line or b"\n" in line or b"\0" in line else line + b"\n"
+
+
+def _tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
+    """Name, mode and object id of each entry of a tree object, whose ids have `size` bytes."""
+    entries, position = [], 0
+    while position < len(data):
+        end = data.index(b"\0", position)
+        mode, name = data[position:end].split(b" ", 1)
+        oid = data[end + 1 : end + 1 + size].hex()
+        entries.append((os.fsdecode(name), mode.decode("ascii"), oid))
+        position = end + 1 + size
+    return entries
+
+
+def _lines(paths: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
+
+
+def _slashes(path: str) -> Iterator[int]:
+    at = path.find("/")
+    while at >= 0:
+        yield at
+        at = path.find("/", at + 1)
+
+
+def _is_rev(rev: str | None) -> bool:
+    """Whether it has to be looked up; ":1" is a commit that is yet to be made."""
+    return rev is not None and not re.fullmatch(r":[0-9]+", rev)
+
+
+def _ident(text: str) -> str:
+    """A name or address as Git stores it: without what would end the field, crud at its ends."""
+    return re.sub(r"[\0\n<>]", "", text).strip(" .,:;\"\\'\t\r")
+
+
+def _signed(who: Identity, time_s: int) -> str:
+    zone = time.strftime("%z", time.localtime(time_s)) or "+0000"
+    return f"{who.name} <{who.email}> {time_s} {zone}"
+
+
+def _blob_id(data: bytes, digits: int) -> str:
+    import hashlib
+
+    hashed = hashlib.sha1 if digits == 40 else hashlib.sha256
+    return hashed(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return info.st_mtime_ns, info.st_size, info.st_ino

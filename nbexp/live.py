@@ -1,0 +1,133 @@
+"""Logging values from training code, step by step: `live.log(step=3, loss=0.2, acc=0.91)`.
+
+The values go where dvclive puts them, one table per name below `dvclive/plots/metrics`, so that `dvc
+plots` and every tool that knows dvclive read them; under nbexp they also drive the live display. This
+module loads the standard library only, and of that as little as it can: it runs in the user's process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import SupportsFloat
+
+Value = SupportsFloat | str
+
+_FOLDER = os.path.join("plots", "metrics")
+_started: dict[str, str] = {}  # name -> its file, once this process has begun it
+_last_step: float | None = None
+
+
+def log(
+    values: Mapping[str, Value] | float | None = None,
+    /,
+    *,
+    step: float | None = None,
+    **named: Value,
+) -> None:
+    """Append one row to the table of each name; everything is on disk when this returns.
+
+    The first row that a process logs under a name begins its table anew.
+
+    Parameters
+    ----------
+    values
+        A mapping, for names that are no Python names: `log({"train/loss": 0.3}, step=1)`. Slashes make
+        folders. A number here is the step.
+    step
+        The row's number; None counts on from the last one, beginning at 0.
+    named
+        Numbers, or text. What a library wraps as a number of no dimension is unwrapped.
+
+    Raises
+    ------
+    TypeError
+        A value is neither a number nor text. Nothing was written.
+    ValueError
+        A name would leave the folder. Nothing was written.
+
+    Notes
+    -----
+    The layout and the bytes are dvclive 3.49.1's (formats.md 8.3). The folder is `dvclive` in the
+    current directory of the first call, or `$NBEXP_LIVE_DIR`.
+    """
+    global _last_step  # the steps of a process are one count, as in dvclive
+    rows: dict[str, object] = {}
+    if isinstance(values, Mapping):
+        rows.update(values)
+    elif values is not None:
+        step = values if step is None else step
+    rows.update(named)
+    plain = {name: _plain(name, value) for name, value in rows.items()}
+    if step is None:
+        step = 0 if _last_step is None else math.floor(_last_step) + 1
+    else:
+        step = _number("step", step)
+    files = {name: _file(name) for name in rows}
+    _last_step = step
+    for name, value in rows.items():
+        # numpy prints a float32 by its own digits; as a Python float it would have seventeen.
+        is_numpy = type(value).__module__ == "numpy"
+        _append(name, files[name], step, str(value) if is_numpy else plain[name])
+    _tell(step, plain)
+
+
+def _plain(name: str, value: object) -> float | str:
+    if isinstance(value, str):
+        return value
+    number = _number(name, value)
+    # As dvclive has it: text in the tables, so that JSON made of them stays valid.
+    return number if math.isfinite(number) else str(number)
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, int | float) and getattr(value, "ndim", None) == 0:
+        # numpy, torch, tensorflow, jax: a number of no dimension.
+        value = value.item()  # type: ignore[attr-defined]  # each of them has it
+    if isinstance(value, int | float):
+        return value
+    raise TypeError(f"`{name}` is {type(value).__name__}; live.log takes numbers and text")
+
+
+def _file(name: str) -> str:
+    if name in _started:
+        return _started[name]
+    parts = name.replace("\\", "/").split("/")
+    if not parts[-1] or ".." in parts or os.path.isabs(name):
+        raise ValueError(f"`{name}` is no name for a metric; slashes may only make folders")
+    folder = os.environ.get("NBEXP_LIVE_DIR") or "dvclive"
+    return os.path.abspath(os.path.join(folder, _FOLDER, f"{name}.tsv"))
+
+
+def _append(name: str, file: str, step: float, value: float | str) -> None:
+    import csv
+
+    is_new = name not in _started
+    if is_new:
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        _started[name] = file
+    with open(file, "w" if is_new else "a", encoding="utf-8", newline="") as table:
+        rows = csv.writer(table, delimiter="\t", lineterminator=os.linesep)
+        if is_new:
+            rows.writerow(("step", os.path.basename(name)))
+        rows.writerow((step, value))
+
+
+def _tell(step: float, rows: Mapping[str, float | str]) -> None:
+    """One line for whoever follows the run; a run goes on when nobody can be told."""
+    events = os.environ.get("NBEXP_EVENTS")
+    if not events:
+        return
+    import json
+
+    line = json.dumps({"kind": "metric", "step": step, "values": dict(rows)}) + "\n"
+    try:
+        # One write at the end of the file: lines of several processes do not mix.
+        target = os.open(events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(target, line.encode())
+        finally:
+            os.close(target)
+    except OSError:
+        pass

@@ -1,0 +1,401 @@
+"""Bringing stages up to date, one after the other: skip, restore, or run and keep what came out.
+
+dvc.lock is written after each stage, so whatever ends a run later, finished stages are known. Who
+puts the workspace back when a run fails is the `Guard`: it is told of every path before it changes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from nbexp.errors import StageFailed
+from nbexp.events import (
+    CommandStarted,
+    Emit,
+    LockUpdated,
+    Notice,
+    StageFinished,
+    StageRestored,
+    StageSkipped,
+    StageStarted,
+)
+from nbexp.formats import dvc_lock, ignore, run_cache
+from nbexp.formats.dvc_lock import LockedStage
+from nbexp.pipeline import kinds
+from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
+from nbexp.pipeline.stage import Out, Stage
+from nbexp.store.cache import Cache
+
+
+class Guard(Protocol):
+    """Told before anything of the user's changes, so that it can be put back."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write the file at `path` (relative to the root) in one step, the old bytes kept."""
+
+    def remember(self, path: str) -> None:
+        """The output at `path` is about to be changed in place; a copy of it is kept."""
+
+    def set_aside(self, path: str) -> None:
+        """The output at `path` is about to be made anew; afterwards nothing is there."""
+
+    def busy(self, reads: Sequence[str], writes: Sequence[str]) -> AbstractContextManager[None]:
+        """While a stage's command runs: other tools may work, except on these paths."""
+
+
+class IgnoreRules(Protocol):
+    """What Git ignores."""
+
+    def ignored(self, paths: Sequence[str]) -> set[str]:
+        """Those of the paths (relative to the root) that Git ignores."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how stages run.
+
+    Attributes
+    ----------
+    env
+        The environment of every command, without the name of the stage.
+    run_dir
+        A private folder of this run: logs, events, the notebook of a stage that failed.
+    here
+        The user's directory relative to the root; stages are named as seen from there.
+    use_run_cache
+        Whether a stage may be restored from an earlier run with the same key.
+    """
+
+    root: Path
+    cache: Cache
+    guard: Guard
+    ignores: IgnoreRules
+    env: Mapping[str, str]
+    run_dir: Path
+    here: str = "."
+    use_run_cache: bool = True
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What became of one stage; `entry` is its entry in dvc.lock now."""
+
+    stage: Stage
+    action: Literal["skipped", "restored", "ran"]
+    entry: LockedStage | None
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0
+    cells: int | None = None
+    started: float = 0.0
+    ended: float = 0.0
+
+
+@dataclass
+class Outcome:
+    """What became of each stage, in the order they were brought up to date."""
+
+    stages: list[StageResult] = field(default_factory=list)
+    ignore_files: set[str] = field(default_factory=set)
+    lock_files: set[str] = field(default_factory=set)
+
+    @property
+    def changed(self) -> list[StageResult]:
+        """The stages that ran or were restored."""
+        return [result for result in self.stages if result.action != "skipped"]
+
+
+def execute(
+    stages: Sequence[Stage],
+    inspector: Inspector,
+    context: Context,
+    emit: Emit,
+    *,
+    force: bool = False,
+) -> Outcome:
+    """Bring `stages` up to date in the order given.
+
+    Raises
+    ------
+    StageFailed
+        A stage stopped, or did not write an output. Stages before it are done and in the run cache.
+    KeyboardInterrupt
+        The user stopped it; the stage's processes are gone.
+    """
+    outcome = Outcome()
+    for path in _write_ignores(stages, context):
+        outcome.ignore_files.add(path)
+    for stage in stages:
+        check = inspector.check(stage, force=force)
+        if not check.reasons:
+            result = _skip(check, inspector, context, emit, outcome)
+        else:
+            found = None if force else _restorable(check, context)
+            if found is not None:
+                result = _restore(check, found, inspector, context, emit, outcome)
+            else:
+                result = _run(check, inspector, context, emit, outcome)
+        outcome.stages.append(result)
+    return outcome
+
+
+def restorable_outs(stage: Stage, entry: LockedStage, cache: Cache) -> bool:
+    """Whether the cache holds every output of the entry."""
+    spelled = {out.spelled for out in stage.outs}
+    return {out.path for out in entry.outs} == spelled and all(
+        cache.has(hash_of(out)) for out in entry.outs
+    )
+
+
+def checkout_outs(stage: Stage, entry: LockedStage, context: Context) -> None:
+    """Make the stage's outputs those of the entry; what differed before is set aside."""
+    by_path = {out.spelled: out for out in stage.outs}
+    for locked in entry.outs:
+        out = by_path[locked.path]
+        target = context.root / out.path
+        wanted = hash_of(locked)
+        found = context.cache.hash(target)
+        if found is not None and found.md5 == wanted.md5:
+            continue
+        context.guard.set_aside(out.path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cache = context.cache if out.cache else context.cache.copying
+        cache.checkout(wanted, target)
+
+
+def write_lock(
+    stage: Stage, entry: LockedStage, inspector: Inspector, context: Context, emit: Emit
+) -> None:
+    """Put the entry into dvc.lock, on disk at once."""
+    path = stage.lock_file
+    before = inspector.lock(path)
+    after = before.with_stage(stage.name, entry)
+    target = context.root / path
+    created = not target.exists()
+    context.guard.write(path, after.dump())
+    inspector.set_lock(path, after)
+    emit(LockUpdated(posixpath.relpath(path, context.here), created))
+
+
+def _skip(
+    check: Check, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
+) -> StageResult:
+    stage = check.stage
+    emit(StageSkipped(stage.address(context.here), stage.spec.frozen))
+    entry = check.locked
+    if check.refreshed is not None:
+        # Only prose or outputs of the notebook changed: the stage is up to date, and so that
+        # `dvc status` says so as well, the lock gets the file's md5 of today.
+        entry = check.refreshed
+        write_lock(stage, entry, inspector, context, emit)
+        outcome.lock_files.add(stage.lock_file)
+    return StageResult(stage, "skipped", entry)
+
+
+def _restorable(check: Check, context: Context) -> LockedStage | None:
+    """An entry under which the stage's outputs can come back without running it."""
+    stage = check.stage
+    if stage.spec.always_changed or any(out.spec.persist for out in stage.outs):
+        return None
+    if check.only_outs and check.locked is not None:
+        entry = check.refreshed or check.locked
+        if stage.outs and restorable_outs(stage, entry, context.cache):
+            return entry
+    if not context.use_run_cache or not _may_be_cached(stage, check.now):
+        return None
+    key = run_cache.key(_with_outs(stage, check.now).entry())
+    for data in context.cache.run_cache(key):
+        entry = dvc_lock.parse_entry(data)
+        # DVC looks at the newest entry only; an older one whose objects are still there will do.
+        if entry is not None and restorable_outs(stage, entry, context.cache):
+            return entry
+    return None
+
+
+def _restore(
+    check: Check,
+    entry: LockedStage,
+    inspector: Inspector,
+    context: Context,
+    emit: Emit,
+    outcome: Outcome,
+) -> StageResult:
+    stage = check.stage
+    started = time.time()
+    emit(StageRestored(stage.address(context.here)))
+    checkout_outs(stage, entry, context)
+    if entry != check.locked:
+        write_lock(stage, entry, inspector, context, emit)
+    outcome.lock_files.add(stage.lock_file)
+    return StageResult(
+        stage,
+        "restored",
+        entry,
+        tuple(str(reason) for reason in check.reasons),
+        started=started,
+        ended=time.time(),
+    )
+
+
+def _run(
+    check: Check, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
+) -> StageResult:
+    stage, address = check.stage, check.stage.address(context.here)
+    reasons = tuple(str(reason) for reason in check.reasons)
+    for dep in stage.deps:
+        if not (context.root / dep.path).exists():
+            raise StageFailed(
+                f"Dep `{dep.path}` of stage `{stage.name}` does not exist after the stages before it ran.",
+                f"correct deps of `{stage.name}` in {stage.file}.",
+                stage=address,
+            )
+    emit(StageStarted(address, stage.spec.commands, reasons))
+    for out in stage.outs:
+        if out.spec.persist:
+            context.guard.remember(out.path)
+        else:
+            context.guard.set_aside(out.path)
+        (context.root / out.path).parent.mkdir(parents=True, exist_ok=True)
+    started, clock = time.time(), time.monotonic()
+    cells = _run_commands(stage, address, context, emit)
+    ended, seconds = time.time(), time.monotonic() - clock
+    entry = _collect(check, inspector, context, emit)
+    write_lock(stage, entry, inspector, context, emit)
+    outcome.lock_files.add(stage.lock_file)
+    emit(StageFinished(address, seconds, cells))
+    return StageResult(stage, "ran", entry, reasons, seconds, cells, started, ended)
+
+
+def _run_commands(stage: Stage, address: str, context: Context, emit: Emit) -> int | None:
+    env = {**context.env, "DVC_STAGE": address}
+    log = context.run_dir / f"{stage.name}.log"
+    cells: int | None = None
+    cwd = context.root / stage.cwd
+    if not cwd.is_dir():
+        raise StageFailed(
+            f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. Nothing was run.",
+            stage=address,
+        )
+    reads = [str(context.root / dep.path) for dep in stage.deps]
+    writes = [str(context.root / out.path) for out in stage.outs]
+    with context.guard.busy(reads, writes):
+        for command in stage.spec.commands:
+            emit(CommandStarted(address, command))
+            job = kinds.Job(address, command, cwd, context.root, env, log, context.run_dir)
+            counted = kinds.run(job, emit)
+            cells = counted if counted is not None else cells
+    return cells
+
+
+def _collect(check: Check, inspector: Inspector, context: Context, emit: Emit) -> LockedStage:
+    """Take the outputs into the cache and return the entry that says so."""
+    stage = check.stage
+    for out in stage.outs:
+        if not (context.root / out.path).exists():
+            raise StageFailed(
+                f"Stage `{stage.name}` ended without writing its output `{out.path}`.",
+                f"correct outs of `{stage.name}` in {stage.file}, or what it writes.",
+                stage=stage.address(context.here),
+                returncode=0,
+            )
+    after = inspector.now(stage)
+    moved = after.deps != check.now.deps or after.params != check.now.params
+    if moved:
+        emit(
+            Notice(
+                f"A dep of stage `{stage.name}` changed while it ran, so the run cache does not keep "
+                "this run."
+            )
+        )
+    keep = not moved and _may_be_cached(stage, after)
+    outs = []
+    for out in sorted(stage.outs, key=lambda out: out.spelled):
+        path = context.root / out.path
+        if out.cache:
+            found = context.cache.add(path)
+        elif keep:
+            # DVC copies Git-tracked metrics into its cache as well, so that the run cache can
+            # bring them back (formats.md 4.4).
+            found = context.cache.copying.add(path)
+        else:
+            hashed = context.cache.hash(path)
+            assert hashed is not None
+            found = hashed
+        outs.append(locked_path(out.spelled, found))
+    entry = LockedStage(after.cmd, after.deps, after.params, tuple(outs))
+    if keep:
+        plain = entry.entry()
+        context.cache.save_run(
+            run_cache.key(plain), run_cache.value(plain), dvc_lock.dump_entry(entry)
+        )
+    return entry
+
+
+def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
+    """Whether the run cache holds runs of this stage: the conditions of formats.md 4.4."""
+    return (
+        bool(stage.spec.commands)
+        and bool(now.deps or now.params)
+        and bool(stage.outs)
+        and not stage.spec.always_changed
+        and len(now.deps) == len(stage.deps)
+        and all(_may_be_kept(out) for out in stage.outs)
+    )
+
+
+def _may_be_kept(out: Out) -> bool:
+    return not out.spec.persist and (out.cache or out.spec.bucket != "outs")
+
+
+def _with_outs(stage: Stage, now: LockedStage) -> LockedStage:
+    """The entry with its outs named and nothing known of them: all that a run-cache key looks at."""
+    outs = tuple(
+        dvc_lock.LockedPath(path=out.spelled, md5="", size=None, nfiles=None, isexec=False)
+        for out in sorted(stage.outs, key=lambda out: out.spelled)
+    )
+    return LockedStage(now.cmd, now.deps, now.params, outs)
+
+
+def _write_ignores(stages: Iterable[Stage], context: Context) -> list[str]:
+    """Have Git ignore every cached output, as DVC does; the .gitignore files that changed."""
+    wanted: dict[str, list[str]] = {}
+    for stage in stages:
+        for out in stage.outs:
+            if not out.cache:
+                continue
+            folder, name = posixpath.split(out.path)
+            path = posixpath.join(folder, ".gitignore")
+            present = _read(context.root / path)
+            if ignore.add_line(present, name) is not None:
+                wanted.setdefault(path, []).append(name)
+    if not wanted:
+        return []
+    outs = [
+        posixpath.join(posixpath.dirname(path), name)
+        for path, names in wanted.items()
+        for name in names
+    ]
+    already = context.ignores.ignored(outs)
+    written = []
+    for path, names in wanted.items():
+        data = _read(context.root / path)
+        changed = data
+        for name in names:
+            if posixpath.join(posixpath.dirname(path), name) not in already:
+                changed = ignore.add_line(changed, name) or changed
+        if changed != data and changed is not None:
+            context.guard.write(path, changed)
+            written.append(path)
+    return written
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

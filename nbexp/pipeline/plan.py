@@ -1,0 +1,402 @@
+"""What would happen to a stage, and why: comparing dvc.yaml, dvc.lock and the disk.
+
+The checks and their order are DVC's (formats.md 4.5), with one more: a notebook that a notebook
+stage runs has changed only when its parameters or the source of its code cells have.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from nbexp.errors import NotFound
+from nbexp.formats import dvc_lock, notebook, values
+from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
+from nbexp.pipeline import kinds
+from nbexp.pipeline.graph import Graph, is_inside
+from nbexp.pipeline.stage import Dep, Param, Stage
+from nbexp.store.cache import Cache, Hash
+
+State = Literal["new", "modified", "deleted", "not in cache"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that makes a stage run: `subject` is a path or `file:key`, `state` DVC's word for it.
+
+    For a param, `declared` is the params file and the key as the stage lists them; the subject may be
+    a leaf below that key.
+    """
+
+    kind: Literal["forced", "always", "command", "dep", "param", "out"]
+    subject: str = ""
+    state: State = "modified"
+    detail: str = ""
+    declared: tuple[str, str] = ("", "")
+
+    def __str__(self) -> str:
+        if self.kind == "forced":
+            return "asked for"
+        if self.kind == "always":
+            return "it always runs"
+        if self.kind == "command":
+            return "its command changed"
+        if self.detail:
+            return f"{self.subject} {self.detail}"
+        words = {"new": "is new", "modified": "changed", "deleted": "is missing"}
+        return f"{self.subject} {words.get(self.state, self.state)}"
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a look at one stage found.
+
+    `now` holds cmd, deps and params as they are (no outs); `locked` is dvc.lock's entry, if any.
+    `refreshed` is an entry equal in meaning to `locked` whose notebook md5s are those of today.
+    """
+
+    stage: Stage
+    now: LockedStage
+    locked: LockedStage | None
+    reasons: tuple[Reason, ...]
+    refreshed: LockedStage | None = None
+
+    @property
+    def only_outs(self) -> bool:
+        """Whether all that is wrong is that outputs are missing or edited."""
+        return bool(self.reasons) and all(reason.kind == "out" for reason in self.reasons)
+
+
+class Files(Protocol):
+    """Where params and notebooks are read: the disk, or the disk with edits laid over it."""
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a path relative to the project's root; None where there is no file."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The files below `root`, as they will be once `edits` are written."""
+
+    root: Path
+    edits: Mapping[str, bytes]
+
+    def read(self, path: str) -> bytes | None:
+        if path in self.edits:
+            return self.edits[path]
+        try:
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+
+class Inspector:
+    """Looks at stages: hashes deps and outs through the cache's memo and reads params.
+
+    Parameters
+    ----------
+    files
+        Where params come from; hashes always come from the disk.
+    meanings
+        Tells what a notebook of a given md5 meant when the index does not know: its bytes, or None.
+    """
+
+    def __init__(self, root: Path, cache: Cache, files: Files, meanings: Meanings) -> None:
+        self.root = root
+        self.cache = cache
+        self.files = files
+        self._meanings = meanings
+        self._locks: dict[str, LockFile] = {}
+        self._parsed: dict[tuple[str, bytes], object] = {}
+
+    def lock(self, path: str) -> LockFile:
+        """The dvc.lock at `path`, empty where there is none; kept until `set_lock`."""
+        if path not in self._locks:
+            data = self.files.read(path)
+            self._locks[path] = dvc_lock.parse(data, path) if data else LockFile({})
+        return self._locks[path]
+
+    def set_lock(self, path: str, lock: LockFile) -> None:
+        self._locks[path] = lock
+
+    def check(self, stage: Stage, *, force: bool = False) -> Check:
+        """Compare the stage with dvc.lock and the disk."""
+        locked = self.lock(stage.lock_file).stages.get(stage.name)
+        entry = locked if isinstance(locked, LockedStage) else None
+        now = self.now(stage)
+        reasons: list[Reason] = []
+        if force:
+            reasons.append(Reason("forced"))
+        if stage.spec.always_changed or not (stage.deps or stage.outs or stage.params):
+            reasons.append(Reason("always"))
+        if entry is not None and entry.cmd != stage.spec.cmd:
+            reasons.append(Reason("command"))
+        refreshed = None
+        if not stage.spec.frozen:
+            found, refreshed = self._deps(stage, now, entry)
+            reasons += found
+            reasons += _params(stage, now, entry)
+        reasons += self._outs(stage, entry)
+        return Check(stage, now, entry, tuple(reasons), refreshed)
+
+    def now(self, stage: Stage) -> LockedStage:
+        """The stage's entry as it would be written, without its outs."""
+        deps = []
+        for dep in sorted(stage.deps, key=lambda dep: dep.spelled):
+            found = self.cache.hash(self.root / dep.path)
+            if found is not None:
+                deps.append(locked_path(dep.spelled, found))
+        return LockedStage(stage.spec.cmd, tuple(deps), self._param_values(stage), ())
+
+    def require_inputs(self, stages: Sequence[Stage], graph: Graph) -> None:
+        """Make sure that all which no stage will write is there, before anything runs.
+
+        Raises
+        ------
+        NotFound
+            A dep or params file is missing and no stage of the graph writes it, or a params file
+            lacks a key; the nearest key is in the hint.
+        """
+        for stage in stages:
+            if stage.spec.frozen:
+                continue
+            for dep in stage.deps:
+                if graph.owner(dep.path) is None and not (self.root / dep.path).exists():
+                    raise _missing_dep(stage, dep, self.root)
+            for param in stage.params:
+                if graph.owner(param.path) is None:
+                    self._require_params(stage, param)
+
+    def tree(self, path: str) -> object:
+        """The parsed params file at `path`, `values.MISSING` where there is none."""
+        data = self.files.read(path)
+        if data is None:
+            return values.MISSING
+        key = (path, data)
+        if key not in self._parsed:
+            self._parsed[key] = values.parse(data, path)
+        return self._parsed[key]
+
+    def notebook_identity(self, path: str, md5: str) -> str | None:
+        """What the notebook at `path` meant when its md5 was this; None when nobody knows any more."""
+        known = self.cache.memo("notebook", md5)
+        if known is None:
+            data = self._meanings.notebook(path, md5)
+            if data is None:
+                return None
+            known = notebook.identity(data)
+            self.cache.remember("notebook", md5, known)
+        return known
+
+    def _param_values(self, stage: Stage) -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = {}
+        for param in sorted(
+            stage.params, key=lambda param: (param.spelled != "params.yaml", param.spelled)
+        ):
+            tree = self.tree(param.path)
+            if tree is values.MISSING:
+                continue
+            keys: Sequence[str] = param.keys
+            if not keys:
+                whole = tree if isinstance(tree, Mapping) else {}
+                found.setdefault(param.spelled, {}).update({str(key): whole[key] for key in whole})
+                continue
+            section = found.setdefault(param.spelled, {})
+            for key in keys:
+                value = values.lookup(tree, key)
+                if value is not values.MISSING:
+                    section[key] = value
+        return {path: dict(sorted(section.items())) for path, section in found.items()}
+
+    def _require_params(self, stage: Stage, param: Param) -> None:
+        tree = self.tree(param.path)
+        if tree is values.MISSING:
+            raise NotFound(
+                f"Params file `{param.path}` of stage `{stage.name}` does not exist. Nothing was run."
+            )
+        for key in param.keys:
+            if values.lookup(tree, key) is values.MISSING:
+                near = values.nearest(key, tree)
+                hint = f"did you mean `{near}`?" if near else f"add `{key}` to {param.path}."
+                raise NotFound(
+                    f"No param `{key}` in {param.path}, which stage `{stage.name}` reads. "
+                    "Nothing was run.",
+                    hint,
+                )
+
+    def _deps(
+        self, stage: Stage, now: LockedStage, entry: LockedStage | None
+    ) -> tuple[list[Reason], LockedStage | None]:
+        then = {dep.path: dep for dep in entry.deps} if entry else {}
+        today = {dep.path: dep for dep in now.deps}
+        sources = notebook_sources(stage)
+        reasons: list[Reason] = []
+        refreshed = entry
+        for dep in stage.deps:
+            old, new = then.get(dep.spelled), today.get(dep.spelled)
+            if new is None:
+                reasons.append(Reason("dep", dep.spelled, "deleted"))
+            elif old is None:
+                reasons.append(Reason("dep", dep.spelled, "new"))
+            elif not same_content(old, new, self.root / dep.path, self.cache):
+                if dep.path in sources and self._same_notebook(dep, old, new):
+                    assert refreshed is not None
+                    refreshed = _with_dep(refreshed, new)
+                else:
+                    reasons.append(Reason("dep", dep.spelled, "modified"))
+        return reasons, refreshed if refreshed is not entry else None
+
+    def _same_notebook(self, dep: Dep, old: LockedPath, new: LockedPath) -> bool:
+        before = self.notebook_identity(dep.path, old.md5)
+        if before is None:
+            return False
+        after = self.cache.memo("notebook", new.md5)
+        if after is None:
+            data = self.files.read(dep.path)
+            after = notebook.identity(data) if data is not None else None
+            if after is not None:
+                self.cache.remember("notebook", new.md5, after)
+        return before == after
+
+    def _outs(self, stage: Stage, entry: LockedStage | None) -> list[Reason]:
+        then = {out.path: out for out in entry.outs} if entry else {}
+        reasons = []
+        for out in stage.outs:
+            old = then.get(out.spelled)
+            found = self.cache.hash(self.root / out.path)
+            if found is None:
+                reasons.append(Reason("out", out.spelled, "deleted"))
+            elif old is None:
+                reasons.append(Reason("out", out.spelled, "new"))
+            elif not same_content(
+                old, locked_path(out.spelled, found), self.root / out.path, self.cache
+            ):
+                reasons.append(Reason("out", out.spelled, "modified"))
+            elif out.cache and not self.cache.has(found):
+                reasons.append(Reason("out", out.spelled, "not in cache"))
+        return reasons
+
+
+class Meanings(Protocol):
+    """Finds what the index has forgotten."""
+
+    def notebook(self, path: str, md5: str) -> bytes | None:
+        """The notebook at `path` whose bytes had this md5, from Git; None when it is nowhere."""
+
+
+def locked_path(spelled: str, found: Hash) -> LockedPath:
+    """The dvc.lock entry of a path with this content."""
+    return LockedPath(
+        path=spelled, md5=found.md5, size=found.size, nfiles=found.nfiles, isexec=found.isexec
+    )
+
+
+def hash_of(locked: LockedPath) -> Hash:
+    """The content that a dvc.lock entry stands for."""
+    return Hash(locked.md5, locked.size or 0, locked.nfiles, locked.isexec)
+
+
+def same_content(old: LockedPath, new: LockedPath, path: Path, cache: Cache) -> bool:
+    """Whether the lock's entry still describes what is on disk at `path`.
+
+    Entries of DVC 2.x hold the digest of text with its line ends made Unix's (formats.md 3.2).
+    """
+    if not old.legacy:
+        return old.md5 == new.md5
+    found = cache.hash(path, legacy=True)
+    return found is not None and found.md5 == old.md5
+
+
+def notebook_sources(stage: Stage) -> frozenset[str]:
+    """The deps (relative to the root) that the stage runs as notebooks."""
+    found = set()
+    for command in stage.spec.commands:
+        source = kinds.notebook_source(command)
+        if source is not None:
+            found.add(stage.place(source))
+    return frozenset(found)
+
+
+def inner_deps(stage: Stage, graph: Graph) -> frozenset[str]:
+    """The deps, as spelled, that another stage writes."""
+    return frozenset(
+        dep.spelled
+        for dep in stage.deps
+        if any(
+            is_inside(dep.path, out.path) or is_inside(out.path, dep.path)
+            for other in graph.needs[stage]
+            for out in other.outs
+        )
+    )
+
+
+def _with_dep(entry: LockedStage, dep: LockedPath) -> LockedStage:
+    deps = tuple(dep if old.path == dep.path else old for old in entry.deps)
+    return replace(entry, deps=deps)
+
+
+def _params(stage: Stage, now: LockedStage, entry: LockedStage | None) -> list[Reason]:
+    reasons = []
+    for param in stage.params:
+        then = entry.params.get(param.spelled, {}) if entry else {}
+        today = now.params.get(param.spelled, {})
+        for key in sorted(set(then) | set(today)):
+            declared = (param.spelled, key)
+            if key not in today:
+                reasons.append(Reason("param", ":".join(declared), "deleted", declared=declared))
+            elif key not in then:
+                reasons.append(Reason("param", ":".join(declared), "new", declared=declared))
+            elif _differs(then[key], today[key]):
+                reasons += _value_reasons(declared, then[key], today[key])
+    return reasons
+
+
+def _differs(old: object, new: object) -> bool:
+    if isinstance(old, tuple):
+        old = list(old)
+    if isinstance(new, tuple):
+        new = list(new)
+    return old != new
+
+
+def _value_reasons(declared: tuple[str, str], old: object, new: object) -> list[Reason]:
+    """One reason for each leaf that differs, so that it names `train.lr` and not all of `train`."""
+    subject = ":".join(declared)
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        before, after = values.flatten(old), values.flatten(new)
+        found = [
+            Reason(
+                "param",
+                f"{subject}.{key}",
+                "modified",
+                f"{shown(before.get(key, values.MISSING))} -> {shown(after.get(key, values.MISSING))}",
+                declared,
+            )
+            for key in sorted(set(before) | set(after))
+            if before.get(key, values.MISSING) != after.get(key, values.MISSING)
+        ]
+        if found:
+            return found
+    return [Reason("param", subject, "modified", f"{shown(old)} -> {shown(new)}", declared)]
+
+
+def shown(value: object) -> str:
+    """A param or metric value as one line of text."""
+    if value is values.MISSING:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "null" if value is None else str(value)
+
+
+def _missing_dep(stage: Stage, dep: Dep, root: Path) -> NotFound:
+    folder = (root / dep.path).parent
+    siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    near = difflib.get_close_matches(Path(dep.path).name, siblings, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"create it, or correct deps in {stage.file}."
+    return NotFound(
+        f"Dep `{dep.path}` of stage `{stage.name}` does not exist. Nothing was run.", hint
+    )

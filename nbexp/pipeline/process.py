@@ -1,0 +1,498 @@
+"""One command of a stage as a process: its output as it comes, its events, and an end that leaves nothing.
+
+Each command leads a session of its own and carries a marker in its environment. When the run is
+stopped, whatever descends from the command, shares its session or carries the marker is ended, so
+neither `setsid` nor `nohup` nor a handler that ignores signals keeps a process alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from nbexp.events import CellFinished, CellStarted, Emit, Event, MetricLogged, OutputWritten
+
+if TYPE_CHECKING:
+    from nbexp.pipeline.kinds import Job
+
+MARKER, EVENTS, RUN_DIR = "NBEXP_ITEM", "NBEXP_EVENTS", "NBEXP_RUN_DIR"
+EVENTS_FILE = "events.jsonl"
+
+# From an interrupt to SIGKILL; with the sweep behind it all is over within 2 s.
+_AFTER_INT_S, _AFTER_TERM_S, _SWEEP_S = 1.0, 0.8, 1.0
+_TICK_S = 0.05
+_BURST_S = 0.005
+_BUFFER = 1 << 18
+
+
+def run_process(
+    argv: Sequence[str], *, job: Job, emit: Emit, stop: threading.Event | None = None
+) -> int:
+    """Run a command to its end and return its exit code; 128 + n when signal n ended it.
+
+    Output goes to `job.log` and to `emit` as it comes. Lines that the command, or what it starts,
+    appends to `$NBEXP_EVENTS` become events. A background process that outlives the command does not
+    delay the return.
+
+    Parameters
+    ----------
+    stop
+        For callers on another thread than the main one, which gets no interrupt: once it is set, the
+        command is stopped as by an interrupt.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user stopped it. The command and everything it started are gone.
+    OSError
+        The program or the working directory is not there. Nothing was started.
+
+    Notes
+    -----
+    What `emit` raises stops the command in the same way, and is raised again. Cost beyond the command's
+    own start: no further process, and no thread.
+    """
+    marker = _marker(job.env)
+    job.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    events = job.run_dir / EVENTS_FILE
+    env = {"PYTHONUNBUFFERED": "1", **job.env}
+    env |= {MARKER: marker, EVENTS: str(events), RUN_DIR: str(job.run_dir)}
+    child: _Child | None = None
+    with _Log(job.log) as log, _Events(events, job.stage, emit) as follower:
+        try:
+            child = _Child(argv, job.cwd, env)
+
+            def heard(data: bytes) -> None:
+                log.write(data)
+                emit(OutputWritten(job.stage, data))
+
+            def between() -> None:
+                log.tick()
+                follower.poll()
+                if stop is not None and stop.is_set():
+                    raise KeyboardInterrupt
+
+            child.follow(heard, between)
+        except BaseException:
+            # The first words of whoever is being stopped may be the last; they go to the log, but no
+            # longer to a consumer that may be what failed.
+            _end(marker, child, log.write)
+            raise
+        finally:
+            if child is not None:
+                child.close()
+    return child.returncode
+
+
+def kill_marked(uid: str) -> int:
+    """End at once every process of this user that a run called `uid` left behind, and count them.
+
+    The run set `NBEXP_ITEM` to `uid` in the environment of its commands. Where there is no `/proc`,
+    nothing is found.
+    """
+    killed: set[int] = set()
+    own = _own_line()
+    deadline = time.monotonic() + _SWEEP_S
+    while time.monotonic() < deadline:
+        left = [found for found in _processes() if _is_marked(found.pid, uid)]
+        left = [found for found in left if found.pid not in own]
+        if not left:
+            break
+        killed.update(found.pid for found in left)
+        _signal(left, signal.SIGKILL)
+        time.sleep(0.005)
+    return len(killed)
+
+
+def kill_family(pid: int) -> None:
+    """End at once the leader of a session, everything in its session and all that descends from it."""
+    _Family(pid, None).kill()
+
+
+# ---- the child
+
+
+class _Child:
+    """A started command and the reading end of its output."""
+
+    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.fileno()
+        self._is_open = True
+        os.set_blocking(self._output, False)
+        self._enlarge()
+        self._poll = select.poll()
+        self._poll.register(self._output, select.POLLIN | select.POLLHUP)
+        self._exit: int | None = None
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                self._exit = os.pidfd_open(self.pid)
+                self._poll.register(self._exit, select.POLLIN)
+
+    @property
+    def returncode(self) -> int:
+        code = self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def follow(
+        self,
+        heard: Callable[[bytes], None],
+        between: Callable[[], None],
+        until: float | None = None,
+    ) -> None:
+        """Hand on the output until the command ends, or the monotonic clock shows `until`."""
+        last = 0.0
+        while until is None or time.monotonic() < until:
+            self._wait(_TICK_S if until is None else min(_TICK_S, until - time.monotonic()))
+            data = self._read()
+            between()  # what was told before the output was written comes first
+            if data:
+                heard(data)
+                # A command that writes line by line would wake this process for each line; a pause
+                # makes it a few hundred times a second, whatever there is to read.
+                now = time.monotonic()
+                if now - last < 2 * _BURST_S:
+                    self._pause(_BURST_S)
+                last = now
+            if not self.is_running:
+                break
+        else:
+            return
+        self._drain(heard)
+        between()
+
+    def close(self) -> None:
+        if self._exit is not None:
+            os.close(self._exit)
+            self._exit = None
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _wait(self, seconds: float) -> None:
+        # Without a descriptor that tells of the exit, the exit is asked for more often.
+        limit = seconds if self._exit is not None or self._is_open else min(seconds, 0.005)
+        self._poll.poll(max(0.0, limit * 1000))
+
+    def _pause(self, seconds: float) -> None:
+        if self._exit is None:
+            time.sleep(seconds)
+        else:
+            select.select([self._exit], [], [], seconds)
+
+    def _read(self) -> bytes:
+        if not self._is_open:
+            return b""
+        try:
+            data = os.read(self._output, _BUFFER)
+        except BlockingIOError:
+            return b""
+        if not data:
+            self._is_open = False
+            self._poll.unregister(self._output)
+        return data
+
+    def _drain(self, heard: Callable[[bytes], None]) -> None:
+        """What the ended command wrote; a process it left behind may write on, and is not waited for."""
+        deadline = time.monotonic() + 0.1
+        while self._is_open and time.monotonic() < deadline:
+            data = self._read()
+            if data:
+                heard(data)
+            elif self._is_open:
+                select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
+
+    def _enlarge(self) -> None:
+        """Room for 1 MiB instead of 64 KiB, so that a chatty command does not wait for its reader."""
+        if sys.platform == "linux":
+            import fcntl
+
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, 1 << 20)
+
+
+class _Log:
+    """The log of a stage: what was written, of each line only what a terminal would show in the end.
+
+    The line being written is held back, for at most a second unless it is a progress bar. A full disk
+    does not stop the run.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = -1
+        self._held = b""
+        self._since = 0.0
+        self._is_mid_line = False
+
+    def __enter__(self) -> Self:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._put([self._held])
+        os.close(self._file)
+
+    def write(self, data: bytes) -> None:
+        now = time.monotonic()
+        *lines, rest = (self._held + data).split(b"\n")
+        if lines or not self._held:
+            self._since = now
+        self._held = _shown(rest)
+        if lines:
+            self._put([*map(_shown, lines), b""])
+            self._is_mid_line = False
+
+    def tick(self) -> None:
+        is_bar = b"\r" in self._held
+        is_due = time.monotonic() - self._since >= 1 or len(self._held) > _BUFFER
+        if self._held and is_due and not is_bar:
+            self._put([self._held])
+            self._held, self._is_mid_line = b"", True
+
+    def _put(self, lines: list[bytes]) -> None:
+        if self._is_mid_line and lines[0].startswith(b"\r"):
+            lines = [b"", *lines]
+        data = b"\n".join(line.removeprefix(b"\r") for line in lines)
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._file, data) :]
+
+
+def _shown(line: bytes) -> bytes:
+    r"""The line with its last state alone, behind a `\r` while it can still be replaced."""
+    if b"\r" not in line:
+        return line
+    kept, _, last = line.rpartition(b"\r")
+    if last:
+        return b"\r" + last
+    return kept.rpartition(b"\r")[2] + b"\r"
+
+
+class _Events:
+    """The file behind `$NBEXP_EVENTS`: lines appended to it become events."""
+
+    def __init__(self, path: Path, stage: str, emit: Emit) -> None:
+        self._path, self._stage, self._emit = path, stage, emit
+        self._file = -1
+        self._rest = b""
+
+    def __enter__(self) -> Self:
+        self._file = os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600)
+        os.lseek(self._file, 0, os.SEEK_END)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._file)
+
+    def poll(self) -> None:
+        data = os.read(self._file, _BUFFER)
+        while data:
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                self._tell(line)
+            data = os.read(self._file, _BUFFER)
+
+    def _tell(self, line: bytes) -> None:
+        # Anything may have written the line; one that makes no sense is passed over.
+        try:
+            told = json.loads(line)
+            kind, stage = told["kind"], self._stage
+            event: Event
+            if kind == "cell_started":
+                source = str(told.get("source", ""))
+                event = CellStarted(stage, int(told["cell"]), int(told["total"]), source)
+            elif kind == "cell_finished":
+                seconds = float(told.get("seconds", 0))
+                event = CellFinished(stage, int(told["cell"]), int(told["total"]), seconds)
+            elif kind == "metric":
+                event = MetricLogged(stage, told.get("step"), dict(told["values"]))
+            else:
+                return
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return
+        self._emit(event)
+
+
+# ---- the end
+
+
+def _end(marker: str, child: _Child | None, heard: Callable[[bytes], None]) -> None:
+    """End the command and all that it started: asked, then told, then killed; a second interrupt hurries."""
+    if child is None:
+        kill_marked(marker)
+        return
+    family = _Family(child.pid, marker)
+    try:
+        family.interrupt()
+        child.follow(heard, _nothing, until=time.monotonic() + _AFTER_INT_S)
+        if child.is_running or family.left():
+            family.signal(signal.SIGTERM)
+            deadline = time.monotonic() + _AFTER_TERM_S
+            while time.monotonic() < deadline and (child.is_running or family.left()):
+                if child.is_running:
+                    child.follow(heard, _nothing, until=time.monotonic() + 0.02)
+                else:
+                    time.sleep(0.02)
+    except KeyboardInterrupt:
+        pass
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            family.kill()
+            _ = child.returncode
+            return
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    group: int
+    session: int
+    start: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Names the process for good: process ids are used again."""
+        return self.pid, self.start
+
+
+class _Family:
+    """The processes that belong to a command, as far as they can be told."""
+
+    def __init__(self, pid: int, marker: str | None) -> None:
+        self._pid, self._marker = pid, marker
+        # Who runs without our marker and leaves the session is known only while its parent lives.
+        self._known = {found.key for found in _below({pid}, list(_processes()))}
+
+    def interrupt(self) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self._pid, signal.SIGINT)
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(self._pid, number)
+        _signal(self.left(), number)
+
+    def left(self) -> list[_Process]:
+        every = list(_processes())
+        own = {
+            found.pid
+            for found in every
+            if self._pid in {found.pid, found.group, found.session}
+            or found.key in self._known
+            or (self._marker is not None and _is_marked(found.pid, self._marker))
+        }
+        members = [found for found in every if found.pid in own] + _below(own, every)
+        self._known.update(found.key for found in members)
+        return members
+
+    def kill(self) -> None:
+        deadline = time.monotonic() + _SWEEP_S
+        self.signal(signal.SIGKILL)
+        while self.left() and time.monotonic() < deadline:
+            time.sleep(0.005)
+            self.signal(signal.SIGKILL)
+
+
+def _marker(env: Mapping[str, str]) -> str:
+    own = uuid.uuid4().hex[:12]
+    outer = env.get(MARKER)
+    return f"{outer}.{own}" if outer else own
+
+
+def _is_marked(pid: int, uid: str) -> bool:
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    wanted = f"\0{MARKER}={uid}".encode()
+    place = (b"\0" + environ).find(wanted)
+    # `uid` itself, an attempt of it (`uid:2`), or a command of it (`uid.1f…`); not a longer name.
+    behind = (b"\0" + environ + b"\0")[place + len(wanted) :][:1]
+    return place >= 0 and behind in {b"\0", b".", b":"}
+
+
+def _signal(targets: Sequence[_Process], number: signal.Signals) -> None:
+    own = _own_line()
+    for found in targets:
+        if found.pid not in own:
+            with contextlib.suppress(OSError):
+                os.kill(found.pid, number)
+
+
+def _own_line() -> frozenset[int]:
+    """This process and those it descends from, which are never signalled."""
+    parents = {found.pid: found.parent for found in _processes()}
+    line, pid = {os.getpid()}, os.getppid()
+    while pid > 1 and pid not in line:
+        line.add(pid)
+        pid = parents.get(pid, 0)
+    return frozenset(line)
+
+
+def _below(roots: set[int], every: Sequence[_Process]) -> list[_Process]:
+    children: dict[int, list[_Process]] = {}
+    for found in every:
+        children.setdefault(found.parent, []).append(found)
+    todo, below = list(roots), []
+    while todo:
+        for found in children.pop(todo.pop(), []):
+            below.append(found)
+            todo.append(found.pid)
+    return below
+
+
+def _processes() -> Iterator[_Process]:
+    """Every running process of this user, from `/proc`; none where there is no such folder."""
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    user = os.getuid()
+    for name in names:
+        if not name.isdigit():
+            continue
+        try:
+            if os.stat(f"/proc/{name}").st_uid != user:
+                continue
+            text = Path(f"/proc/{name}/stat").read_bytes()
+        except OSError:
+            continue
+        # proc(5): "pid (name) state ppid pgrp session …", the name may hold anything.
+        fields = text[text.rindex(b")") + 2 :].split()
+        if fields[0] in {b"Z", b"X"}:
+            continue
+        parent, group, session, start = (int(fields[n]) for n in (1, 2, 3, 19))
+        yield _Process(int(name), parent, group, session, start)

@@ -1,0 +1,96 @@
+"""A stage as the engine sees it: where its paths really are, and where its entry in dvc.lock is."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from functools import cached_property
+
+from nbexp.formats.dvc_yaml import OutSpec, StageSpec
+
+
+@dataclass(frozen=True)
+class Dep:
+    """A file or directory that a stage reads.
+
+    `path` is relative to the project's root; `spelled` is the path as dvc.yaml and dvc.lock have it.
+    """
+
+    path: str
+    spelled: str
+
+
+@dataclass(frozen=True)
+class Out:
+    """A file or directory that a stage writes; metrics and plots are outs as well."""
+
+    path: str
+    spelled: str
+    spec: OutSpec
+
+    @property
+    def cache(self) -> bool:
+        """Whether DVC's cache holds it; else Git does."""
+        return self.spec.cache
+
+
+@dataclass(frozen=True)
+class Param:
+    """A params file a stage reads; `keys` empty means all of it."""
+
+    path: str
+    spelled: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One stage of one dvc.yaml; equal only to itself.
+
+    `file` is the dvc.yaml and `cwd` the directory its commands run in, both relative to the
+    project's root, in POSIX form; the root itself is ".".
+    """
+
+    spec: StageSpec
+    file: str
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @cached_property
+    def folder(self) -> str:
+        """The directory of its dvc.yaml."""
+        return posixpath.dirname(self.file) or "."
+
+    @cached_property
+    def cwd(self) -> str:
+        return posixpath.normpath(posixpath.join(self.folder, self.spec.wdir or "."))
+
+    @cached_property
+    def lock_file(self) -> str:
+        return posixpath.join(posixpath.dirname(self.file), "dvc.lock")
+
+    @cached_property
+    def deps(self) -> tuple[Dep, ...]:
+        return tuple(Dep(self.place(path), path) for path in self.spec.deps)
+
+    @cached_property
+    def outs(self) -> tuple[Out, ...]:
+        return tuple(Out(self.place(out.path), out.path, out) for out in self.spec.outs)
+
+    @cached_property
+    def params(self) -> tuple[Param, ...]:
+        return tuple(
+            Param(self.place(param.path), param.path, param.keys) for param in self.spec.params
+        )
+
+    def place(self, path: str) -> str:
+        """A path of this stage's definition, relative to the project's root."""
+        return posixpath.normpath(posixpath.join(self.cwd, path))
+
+    def address(self, here: str = ".") -> str:
+        """The stage as one types it in the directory `here`: `train`, or `sub/dvc.yaml:train`."""
+        if self.folder == here:
+            return self.name
+        return f"{posixpath.relpath(self.file, here)}:{self.name}"

@@ -1,0 +1,839 @@
+"""Project: the object users hold. Each method is a few lines onto the layers below."""
+
+from __future__ import annotations
+
+import builtins
+import difflib
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from nbexp import overrides as override_grammar
+from nbexp import settings
+from nbexp.errors import NameTaken, NotFound, UsageError
+from nbexp.events import Emit, Notice, ignore
+from nbexp.experiments import (
+    authoring,
+    compare,
+    contents,
+    restore,
+    series,
+    table,
+    workspace,
+)
+from nbexp.experiments import record as recording
+from nbexp.experiments import run as running
+from nbexp.experiments import spec as specs
+from nbexp.experiments.compare import Diff, Side
+from nbexp.experiments.record import NotRecorded
+from nbexp.experiments.restore import Applied
+from nbexp.experiments.series import Curves
+from nbexp.experiments.table import Data, Row, Table
+from nbexp.experiments.undo import Undone
+from nbexp.formats import config, ref_names, values
+from nbexp.git import Git
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline import kinds
+from nbexp.pipeline.stage import Stage
+from nbexp.pipeline.plan import Disk, Inspector, Reason
+from nbexp.store.cache import Cache
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What became of one stage in a run; `cells` is the number of code cells of a notebook stage."""
+
+    name: str
+    action: Literal["skipped", "restored", "ran"]
+    seconds: float = 0.0
+    cells: int | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run came to, for its card.
+
+    Attributes
+    ----------
+    versus
+        The experiment that the changes are measured against; None: the baseline.
+    own_s
+        Seconds of `elapsed_s` that nbexp itself took.
+    unlisted
+        Project modules that a stage imports without listing them as deps.
+    """
+
+    identical: bool
+    stages: tuple[StageReport, ...]
+    params: tuple[compare.Change, ...]
+    metrics: tuple[compare.Change, ...]
+    versus: str | None
+    not_recorded: tuple[NotRecorded, ...]
+    unlisted: Mapping[str, tuple[str, ...]]
+    notebooks: tuple[str, ...]
+    elapsed_s: float
+    own_s: float
+    hints: bool = True
+    foreign_author: str | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recorded experiment: a commit on its baseline with a name.
+
+    `params` and `metrics` are flat, by dotted key. `report` is there when this run made it.
+    """
+
+    name: str
+    rev: str
+    baseline: str
+    params: Mapping[str, object] = field(compare=False)
+    metrics: Mapping[str, object] = field(compare=False)
+    status: str = "done"
+    created_s: int | None = None
+    report: RunReport | None = field(default=None, compare=False, repr=False)
+    root: Path = field(default=Path(), compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Experiment {self.name} {self.rev[:7]} {self.status}>"
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file of the experiment, from Git or the cache; the workspace is untouched."""
+        return open(self.root).read(self, path)
+
+    def apply(self, *, force: bool = False) -> Applied:
+        """Make the workspace what this experiment left."""
+        return open(self.root).apply(self, force=force)
+
+    def open(self, path: str | None = None) -> OpenedNotebook:
+        """The executed notebook of this experiment."""
+        return open(self.root).open_notebook(self, path)
+
+    def to_json(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "name": self.name,
+            "rev": self.rev,
+            "baseline": self.baseline,
+            "status": self.status,
+            "params": dict(self.params),
+            "metrics": dict(self.metrics),
+        }
+        if self.report is not None:
+            report = self.report
+            found["identical"] = report.identical
+            found["stages"] = [
+                {
+                    "name": stage.name,
+                    "action": stage.action,
+                    "reasons": list(stage.reasons),
+                    "seconds": stage.seconds,
+                }
+                for stage in report.stages
+            ]
+            found["not_recorded"] = [left.to_json() for left in report.not_recorded]
+            found["unlisted_modules"] = {
+                stage: list(paths) for stage, paths in report.unlisted.items()
+            }
+        return found
+
+
+@dataclass(frozen=True)
+class OpenedNotebook:
+    """An executed notebook, read from Git or the cache: `data` is the file's bytes."""
+
+    experiment: str
+    path: str
+    data: bytes = field(repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        import json
+
+        return {"experiment": self.experiment, "path": self.path, "notebook": json.loads(self.data)}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Experiments below their baselines; `groups` are (baseline's name or short rev, members)."""
+
+    groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            baseline: [{"name": name, "rev": rev} for name, rev in members]
+            for baseline, members in self.groups
+        }
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The experiments that were taken out of the list."""
+
+    names: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {"removed": list(self.names)}
+
+
+@dataclass(frozen=True)
+class Branched:
+    """A branch that was made of an experiment."""
+
+    experiment: str
+    branch: str
+    rev: str
+
+    def to_json(self) -> dict[str, object]:
+        return {"experiment": self.experiment, "branch": self.branch, "rev": self.rev}
+
+
+@dataclass(frozen=True)
+class Status:
+    """Which stages are not up to date, and why; nothing in it: all are.
+
+    `experiment` is the one that the workspace equals, `unfinished` a command that was killed.
+    """
+
+    stages: Mapping[str, tuple[Reason, ...]]
+    count: int
+    unfinished: str | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.stages
+
+    def to_json(self) -> dict[str, object]:
+        """DVC's `status --json` (formats.md 6.3)."""
+        return {name: _status_entries(reasons) for name, reasons in self.stages.items()}
+
+
+class Project:
+    """A project on disk: the folder with `.dvc`, in a Git repository.
+
+    Get one with `nbexp.open()`. Every command takes `emit`, a consumer of events, for progress.
+    """
+
+    def __init__(self, root: Path, git: Git, here: Path) -> None:
+        self.root = root
+        self.git = git
+        self.here = _relative(here, root)
+        self.prefix = workspace.prefix(git, root)
+        self.stage_env: Mapping[str, str] | None = None
+        self.asking_notebook: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<Project {self.root}>"
+
+    @property
+    def repo(self) -> object:
+        """The Git repository as GitPython's `Repo`."""
+        return self.git.repo
+
+    @cached_property
+    def settings(self) -> settings.Settings:
+        return settings.read(self.root)
+
+    @cached_property
+    def cache(self) -> Cache:
+        found = config.read(self.root / ".dvc", home=Path.home())
+        own = workspace.own_folder(self.root)
+        return Cache(found.cache_dir, link_types=found.cache_types, state=own / "state.db")
+
+    def __getitem__(self, name: str) -> Experiment:
+        return self.experiment(name)
+
+    def run(
+        self,
+        set_params: Mapping[str, object] | Iterable[str] | None = None,
+        *,
+        targets: Sequence[str] = (),
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        single_item: bool = False,
+        new: bool = False,
+        emit: Emit = ignore,
+    ) -> Experiment:
+        """Run what changed and record it as an experiment on the present commit.
+
+        Parameters
+        ----------
+        set_params
+            `{"train.lr": 0.01}`, or override texts as after `-S`.
+        targets
+            Stages to bring up to date with all they need; none means the dvc.yaml of this directory.
+        name
+            The experiment's name; two words are drawn when None.
+        force
+            Run every stage even if it did not change, and replace an experiment of that name.
+        single_item
+            Run the targets alone, without what they need.
+        new
+            Run and record even what an experiment holds already.
+
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, ProjectFileError
+            The request cannot be met; nothing was run and nothing changed.
+        StageFailed
+            A stage stopped; the workspace is as it was before.
+        Interrupted
+            It was stopped; the workspace is as it was before.
+        """
+        started = time.monotonic()
+        baseline = self._head()
+        graph = graphs.load(self.root)
+        wanted = graph.targets(tuple(targets), self.here)
+        stages = graph.order(wanted, single=single_item)
+        points = override_grammar.parse(set_params or [])
+        refs = self._refs()
+        spec = specs.make(
+            self.git,
+            self.root,
+            baseline,
+            refs,
+            here=self.here,
+            targets=targets,
+            overrides=specs.one_point(points),
+            name=name,
+            message=message,
+            force=force,
+            single=single_item,
+            new=new,
+        )
+        place = running.Place(
+            self.git, self.cache, self.root, self.prefix, self.settings.run_cache, self.stage_env
+        )
+        ran = running.run(spec, place, graph, stages, refs, emit)
+        experiment = self._experiment(ran.ref, ran.rev)
+        report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
+        return _with_report(experiment, report)
+
+    def show(self, *, all_states: bool = False) -> Table:
+        """Every experiment below its baseline, newest first, with the workspace on top.
+
+        Parameters
+        ----------
+        all_states
+            Failed and interrupted runs as well.
+        """
+        head = self.git.head()
+        reader = self._reader
+        workspace_row = Row("workspace", None, "workspace", reader.workspace())
+        if head is None:
+            return Table((workspace_row,))
+        found = [
+            (parsed, rev, "done")
+            for ref, rev in self._refs().items()
+            if (parsed := ref_names.parse(ref)) is not None
+        ]
+        if all_states:
+            found += [
+                (recording.parse_failed(ref), rev, "failed")
+                for ref, rev in self.git.refs(recording.FAILED).items()
+            ]
+        baselines = list(dict.fromkeys([head, *sorted({ref.baseline for ref, _, _ in found})]))
+        present = [rev for rev in baselines if self.git.info(rev) is not None]
+        infos = {
+            info.rev: info for info in self.git.commits([*present, *(rev for _, rev, _ in found)])
+        }
+        data = reader.commits(list(infos))
+        names = self._baseline_names()
+        rows = [workspace_row]
+        for baseline in sorted(present, key=lambda rev: (rev != head, -infos[rev].time_s, rev)):
+            rows.append(
+                Row(
+                    baseline,
+                    names.get(baseline),
+                    "baseline",
+                    data[baseline],
+                    created_s=infos[baseline].time_s,
+                )
+            )
+            members = [one for one in found if one[0].baseline == baseline]
+            members.sort(key=lambda one: one[0].name)
+            members.sort(key=lambda one: infos[one[1]].time_s, reverse=True)
+            for ref, rev, state in members:
+                if state != "done":
+                    state = _state_of(infos[rev].message)
+                rows.append(
+                    Row(
+                        rev,
+                        ref.name,
+                        "experiment",
+                        data[rev],
+                        baseline=baseline,
+                        created_s=infos[rev].time_s,
+                        state=state,
+                    )
+                )
+        return Table(tuple(rows))
+
+    def diff(
+        self,
+        old: str | Experiment | None = None,
+        new: str | Experiment | None = None,
+        *,
+        all_values: bool = False,
+    ) -> Diff:
+        """What changed from `old` (HEAD when None) to `new` (the workspace when None)."""
+        return compare.compare(
+            self._side(old if old is not None else "HEAD"),
+            self._side(new if new is not None else "workspace"),
+            all_values=all_values,
+        )
+
+    def apply(
+        self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
+    ) -> Applied:
+        """Make the workspace what the experiment left: files, outputs, params and metrics.
+
+        Raises
+        ------
+        StoreError
+            Edits that no commit or experiment holds are in the way and `force` is off, or the cache
+            lacks an output. Nothing was changed.
+        """
+        name, rev = self._resolve(experiment)
+        return restore.apply(
+            self.git,
+            self.cache,
+            self.root,
+            self.prefix,
+            rev,
+            name,
+            emit,
+            force=force,
+            keep=self._open_notebooks(),
+        )
+
+    def undo(self, *, force: bool = False, emit: Emit = ignore) -> Undone:
+        """Put back what the last run, apply or undo changed in the workspace, byte for byte."""
+        return restore.undo_last(self.git, self.cache, self.root, emit, force=force)
+
+    def remove(self, *experiments: str | Experiment) -> Removed:
+        """Take experiments out of the list; nothing of them is deleted."""
+        if not experiments:
+            raise UsageError("Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names.")
+        refs = dict(self._ref_of(one) for one in experiments)
+        recording.remove(self.git, refs)
+        return Removed(tuple(recording.name_of(ref) for ref in refs))
+
+    def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
+        """Make a Git branch of an experiment; it is not switched to."""
+        name, rev = self._resolve(experiment)
+        wanted = branch or f"{name}-branch"
+        if not self.git.is_branch_name(wanted):
+            raise UsageError(f"`{wanted}` is not a name that Git gives a branch.")
+        if self.git.resolve(f"refs/heads/{wanted}") is not None:
+            raise NameTaken(
+                f"Branch `{wanted}` already exists.", f"`nbexp branch {name} another-name`"
+            )
+        self.git.update_refs([(f"refs/heads/{wanted}", rev, None)])
+        return Branched(name, wanted, rev)
+
+    def list(self, *, everywhere: bool = False) -> Listing:
+        """The experiments of the present commit, or of every one, newest first."""
+        head = self._head()
+        found = self.show().experiments if everywhere else self._of_baseline(head)
+        names = self._baseline_names()
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for row in found:
+            groups.setdefault(row.baseline or "", []).append((row.name or "", row.rev))
+        return Listing(
+            tuple((names.get(rev, rev[:7]), tuple(members)) for rev, members in groups.items())
+        )
+
+    def status(self, targets: Sequence[str] = ()) -> Status:
+        """Which stages are not up to date, and why; with targets, those stages alone."""
+        graph = graphs.load(self.root)
+        stages = graph.targets(tuple(targets), self.here) if targets else graph.stages
+        refs = self._refs() if self.git.head() else {}
+        meanings = running.GitMeanings(self.git, self.prefix, refs)
+        inspector = Inspector(self.root, self.cache, Disk(self.root, {}), meanings)
+        found = {}
+        for stage in stages:
+            reasons = inspector.check(stage).reasons
+            if reasons:
+                found[stage.address(self.here)] = reasons
+        return Status(found, len(stages), workspace.unfinished(self.git, self.root))
+
+    def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
+        """A metric over its steps: of the experiments named, else of those of the present commit."""
+        sources: builtins.list[tuple[str, str | None]]
+        if experiments:
+            sources = [*map(self._resolve, experiments)]
+        else:
+            recorded = self._of_baseline(self._head())
+            sources = [(row.name or row.rev[:7], row.rev) for row in reversed(recorded)]
+            if not recorded:
+                sources = [("workspace", None)]
+        finder = series.Finder(self.git, self.cache, self.root, self.prefix)
+        return finder.read(metric, sources)
+
+    def open_notebook(
+        self, experiment: str | Experiment, path: str | None = None
+    ) -> OpenedNotebook:
+        """The executed notebook of an experiment, a failed one too; the workspace is untouched."""
+        name, rev = self._resolve(experiment, failed=True)
+        if path is not None:
+            return OpenedNotebook(name, path, self._read(rev, path))
+        paths = self._executed_notebooks(rev)
+        for found in paths:
+            try:
+                return OpenedNotebook(name, found, self._read(rev, found))
+            except NotFound:
+                continue
+        raise NotFound(
+            f"Experiment `{name}` has no executed notebook.",
+            "a stage `nbexp notebook IN OUT` writes one; `nbexp init train.ipynb` makes such a stage.",
+        )
+
+    def read(self, experiment: str | Experiment, path: str) -> bytes:
+        """The bytes of a file of an experiment, from Git or the cache; the workspace is untouched."""
+        return self._read(self._resolve(experiment, failed=True)[1], path)
+
+    def experiment(self, name: str) -> Experiment:
+        """The experiment of that name; the one of the present commit when several have it."""
+        ref, rev = self._ref_of(name)
+        return self._experiment(ref, rev)
+
+    @property
+    def names(self) -> builtins.list[str]:
+        """The names of all experiments, for completion."""
+        return sorted(recording.name_of(ref) for ref in self._refs())
+
+    @property
+    def params(self) -> dict[str, object]:
+        """The params of the workspace by dotted key, for completion."""
+        return Row("workspace", None, "workspace", self._reader.workspace()).params
+
+    @property
+    def _reader(self) -> table.Reader:
+        return table.Reader(self.git, self.cache, self.root, self.prefix)
+
+    def _head(self) -> str:
+        head = self.git.head()
+        if head is None:
+            raise NotFound(
+                "This repository has no commit yet, so an experiment has nothing to start from.",
+                "`nbexp init train.ipynb` makes the first one, or `git commit`.",
+            )
+        return head
+
+    def _refs(self) -> dict[str, str]:
+        """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
+        return {
+            ref: rev for ref, rev in self.git.refs("refs/exps/").items() if ref_names.parse(ref)
+        }
+
+    def _of_baseline(self, baseline: str) -> builtins.list[Row]:
+        found = {
+            rev: parsed.name
+            for ref, rev in self._refs().items()
+            if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
+        }
+        infos = self.git.commits(builtins.list(found))
+        rows = [
+            Row(info.rev, found[info.rev], "experiment", None, baseline, info.time_s)
+            for info in infos
+        ]
+        rows.sort(key=lambda row: row.name or "")
+        rows.sort(key=lambda row: row.created_s or 0, reverse=True)
+        return rows
+
+    def _baseline_names(self) -> dict[str, str]:
+        """Branch, else tag, of each commit that has one; the current branch before all others."""
+        names: dict[str, str] = {}
+        for prefix in ("refs/tags/", "refs/heads/"):
+            for ref, rev in sorted(self.git.refs(prefix).items(), reverse=True):
+                names[rev] = ref.removeprefix(prefix)
+        branch, head = self.git.branch(), self.git.head()
+        if branch is not None and head is not None:
+            names[head] = branch
+        return names
+
+    def _ref_of(self, experiment: str | Experiment) -> tuple[str, str]:
+        """The ref and rev of an experiment, by name, rev or start of a rev."""
+        if isinstance(experiment, Experiment):
+            ref = ref_names.ExpRef(experiment.baseline, experiment.name).ref
+            return ref, experiment.rev
+        refs = self._refs()
+        head = self.git.head()
+        named = [
+            (ref, rev)
+            for ref, rev in refs.items()
+            if recording.name_of(ref) == experiment or ref == experiment
+        ]
+        here = [found for found in named if head and found[0] == ref_names.ExpRef(head, experiment).ref]
+        if not named and len(experiment) >= 4:
+            named = [(ref, rev) for ref, rev in refs.items() if rev.startswith(experiment.lower())]
+        if here or len(named) == 1:
+            return (here or named)[0]
+        if named:
+            revs = ", ".join(rev[:7] for _, rev in named)
+            raise NotFound(
+                f"{len(named)} experiments are called `{experiment}`: {revs}.",
+                f"name one by its commit: `{named[0][1][:7]}`.",
+            )
+        known = [recording.name_of(ref) for ref in refs]
+        near = difflib.get_close_matches(experiment, known, n=1)
+        if near:
+            hint = f"did you mean `{near[0]}`?"
+        else:
+            hint = "`nbexp list` shows those there are." if known else "`nbexp run` makes one."
+        raise NotFound(f"There is no experiment `{experiment}`.", hint)
+
+    def _resolve(
+        self, experiment: str | Experiment, *, failed: bool = False
+    ) -> tuple[str, str]:
+        """A name for people, and the rev, of an experiment or any commit."""
+        if isinstance(experiment, Experiment):
+            return experiment.name, experiment.rev
+        for prefix in ("refs/heads/", "refs/tags/"):
+            rev = self.git.resolve(prefix + experiment)
+            if rev is not None:
+                return experiment, rev
+        try:
+            ref, rev = self._ref_of(experiment)
+            return recording.name_of(ref), rev
+        except NotFound:
+            if failed:
+                for ref, rev in sorted(self.git.refs(recording.FAILED).items()):
+                    if recording.name_of(ref) == experiment:
+                        return experiment, rev
+            found = self.git.resolve(experiment)
+            if found is None:
+                raise
+            return experiment, found
+
+    def _experiment(self, ref: str, rev: str) -> Experiment:
+        parsed = ref_names.parse(ref)
+        assert parsed is not None, ref
+        data = self._reader.commits([rev])[rev]
+        info = self.git.commits([rev])[0]
+        row = Row(rev, parsed.name, "experiment", data)
+        return Experiment(
+            parsed.name,
+            rev,
+            parsed.baseline,
+            row.params,
+            row.metrics,
+            created_s=info.time_s,
+            root=self.root,
+        )
+
+    def _report(
+        self,
+        ran: running.Ran,
+        experiment: Experiment,
+        refs: Mapping[str, str],
+        stages: Sequence[Stage],
+        elapsed_s: float,
+    ) -> RunReport:
+        before = [row for row in self._of_baseline(experiment.baseline) if row.rev != ran.rev]
+        previous = next((row for row in before if row.rev in refs.values()), None)
+        versus = previous.rev if previous is not None else experiment.baseline
+        data = self._reader.commits([versus, ran.rev])
+        params = compare.changes(data[versus], data[ran.rev], "params")
+        metrics = compare.changes(data[versus], data[ran.rev], "metrics", all_values=True)
+        return RunReport(
+            identical=ran.identical,
+            stages=tuple(
+                StageReport(
+                    result.stage.address(self.here),
+                    result.action,
+                    result.seconds,
+                    result.cells,
+                    result.reasons,
+                )
+                for result in ran.outcome.stages
+            ),
+            params=params,
+            metrics=tuple(c for c in metrics if c.new is not values.MISSING),
+            versus=previous.name if previous is not None else None,
+            not_recorded=ran.not_recorded,
+            unlisted={stage: tuple(paths) for stage, paths in ran.unlisted.items()},
+            notebooks=tuple(_notebook_targets(stages)),
+            elapsed_s=elapsed_s,
+            own_s=ran.own_s + elapsed_s - ran.elapsed_s,
+            hints=self.settings.hints,
+        )
+
+    def _side(self, what: str | Experiment) -> Side:
+        """One side of a diff: what it says, its other files, its executed notebooks."""
+        if what == "workspace":
+            return self._workspace_side()
+        name, rev = self._resolve(what)
+        data = self._reader.commits([rev])[rev]
+        files = {path: entry.oid for path, entry in self.git.tree(rev).items()}
+        notebooks = {}
+        for path in self._executed_notebooks(rev):
+            try:
+                notebooks[path] = self._read(rev, path)
+            except NotFound:
+                continue
+        return Side(name, data, self._code(files, data), notebooks)
+
+    def _workspace_side(self) -> Side:
+        data = self._reader.workspace()
+        files = {path: entry.oid for path, entry in self.git.tree("HEAD").items()}
+        status = self.git.status()
+        changed = [change.path for change in status.changes if (self.git.root / change.path).is_file()]
+        for change in status.changes:
+            files.pop(change.path, None)
+        files.update(zip(changed, self.git.hash_files(changed, write=False), strict=True))
+        graph = graphs.load(self.root)
+        deps = {
+            f"{self.prefix}/{dep.path}" if self.prefix else dep.path
+            for stage in graph.stages
+            for dep in stage.deps
+        }
+        new = [path for path in status.untracked if path in deps]
+        files.update(zip(new, self.git.hash_files(new, write=False), strict=True))
+        notebooks = {
+            path: (self.root / path).read_bytes()
+            for path in _notebook_targets(graph.stages)
+            if (self.root / path).is_file()
+        }
+        return Side("workspace", data, self._code(files, data), notebooks)
+
+    def _code(self, files: Mapping[str, str], data: Data) -> dict[str, str]:
+        """The files that are neither params, metrics, outputs nor DVC's own records."""
+        top = f"{self.prefix}/" if self.prefix else ""
+        known = {top + path for path in (*data.params, *data.metrics, *data.outs)}
+        graph = graphs.load(self.root)
+        outs = [top + out.path for _, out in graph.outs]
+        return {
+            path: oid
+            for path, oid in files.items()
+            if path not in known
+            and not path.endswith(("dvc.lock", ".gitignore"))
+            and not any(graphs.is_inside(path, out) for out in outs)
+        }
+
+    def _executed_notebooks(self, rev: str) -> builtins.list[str]:
+        top = f"{self.prefix}/" if self.prefix else ""
+        texts = {}
+        for path in self.git.paths_named([rev], "dvc.yaml")[rev]:
+            data = self.git.read(f"{rev}:{path}")
+            if path.startswith(top) and data is not None:
+                texts[path[len(top) :]] = data
+        return _notebook_targets(graphs.load(self.root, texts).stages)
+
+    def _read(self, rev: str, path: str) -> bytes:
+        return contents.read(self.git, self.cache, self.prefix, rev, path)
+
+    def _open_notebooks(self) -> tuple[str, ...]:
+        if self.asking_notebook is None:
+            return ()
+        try:
+            return (self.asking_notebook.resolve().relative_to(self.git.root).as_posix(),)
+        except ValueError:
+            return ()
+
+
+def open(path: str | os.PathLike[str] = ".") -> Project:
+    """The project around `path`.
+
+    Raises
+    ------
+    NotFound
+        `path` is in no Git repository, or the repository has no `.dvc`.
+    """
+    here = Path(path).absolute()
+    if here.is_file():
+        here = here.parent
+    git = Git.find(here)
+    if git is None:
+        raise NotFound(
+            f"{here} is in no Git repository.",
+            "`nbexp init train.ipynb` makes one around a notebook.",
+        )
+    for folder in (here, *here.parents):
+        if (folder / ".dvc").is_dir():
+            return Project(folder, git, here)
+        if folder == git.root:
+            break
+    raise NotFound(
+        f"The repository {git.root} is no project yet: it has no .dvc folder.",
+        "`nbexp init train.ipynb` makes it one.",
+    )
+
+
+def init(notebook: str | None = None, *, path: str = ".", emit: Emit = ignore) -> authoring.InitReport:
+    """Make a project of the directory, and a stage of the notebook.
+
+    An existing DVC project is left as it is; the report says what was found.
+    """
+    return authoring.init(Path(path).absolute(), notebook, emit)
+
+
+def warn_unfinished(project: Project, emit: Emit) -> None:
+    """What a read-only command says when a killed one left files half changed."""
+    op = workspace.unfinished(project.git, project.root)
+    if op is not None:
+        emit(
+            Notice(
+                f"A `{op}` was killed half-way; files may be half changed.",
+                "the next command that writes puts them back: `nbexp run`, or `nbexp undo`.",
+            )
+        )
+
+
+def _with_report(experiment: Experiment, report: RunReport) -> Experiment:
+    from dataclasses import replace
+
+    return replace(experiment, report=report)
+
+
+def _notebook_targets(stages: Iterable[Stage]) -> builtins.list[str]:
+    """The executed notebooks that stages write, relative to the root."""
+    found = []
+    for stage in stages:
+        for command in stage.spec.commands:
+            target = kinds.notebook_target(command)
+            if target is not None:
+                found.append(stage.place(target))
+    return found
+
+
+def _state_of(message: str) -> str:
+    for line in message.splitlines():
+        if line.startswith("Nbexp-State: "):
+            return line.removeprefix("Nbexp-State: ")
+    return "failed"
+
+
+def _status_entries(reasons: Sequence[Reason]) -> builtins.list[object]:
+    deps: dict[str, object] = {}
+    outs: dict[str, str] = {}
+    entries: builtins.list[object] = []
+    for reason in reasons:
+        if reason.kind == "dep":
+            deps[reason.subject] = reason.state
+        elif reason.kind == "param":
+            file, key = reason.declared
+            section = deps.setdefault(file, {})
+            assert isinstance(section, dict)
+            section[key] = reason.state
+        elif reason.kind == "out":
+            outs[reason.subject] = reason.state
+    if deps:
+        entries.append({"changed deps": deps})
+    if outs:
+        entries.append({"changed outs": outs})
+    if any(reason.kind == "always" for reason in reasons):
+        entries.append("always changed")
+    if any(reason.kind == "command" for reason in reasons):
+        entries.append("changed command")
+    return entries
+
+
+def _relative(here: Path, root: Path) -> str:
+    relative = os.path.relpath(here.resolve(), root.resolve())
+    return Path(relative).as_posix()

@@ -1,0 +1,355 @@
+"""Results as plain text: what a terminal prints, and the text/plain of a cell.
+
+One short function for each kind of result; lines are aligned, nothing is coloured, nothing is cut.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
+
+from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.compare import Change, Diff
+from nbexp.experiments.restore import Applied
+from nbexp.experiments.series import Curves
+from nbexp.experiments.table import FileError, Row, Table
+from nbexp.experiments.undo import Undone
+from nbexp.formats import values
+from nbexp.project import (
+    Branched,
+    Experiment,
+    Listing,
+    OpenedNotebook,
+    Removed,
+    RunReport,
+    StageReport,
+    Status,
+)
+
+# Significant digits of a float that people read; JSON and CSV have them all.
+DIGITS = 5
+
+
+@singledispatch
+def text(result: object) -> str:
+    """The result in words; ends without a newline."""
+    return str(result).rstrip("\n")
+
+
+def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
+    """Lines with their columns aligned, short rows allowed."""
+    width = max((len(row) for row in rows), default=0)
+    sizes = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(width)]
+    return [
+        gap.join(cell.ljust(size) for cell, size in zip(row, sizes, strict=False)).rstrip()
+        for row in rows
+    ]
+
+
+def shown(value: object) -> str:
+    """A value as people read it: floats short, `-` for nothing."""
+    if value is values.MISSING or value is None or isinstance(value, FileError):
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}"
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+
+
+def clock(seconds: int | None) -> str:
+    """When something was made: the time if today, else the date."""
+    if seconds is None:
+        return "-"
+    moment = time.localtime(seconds)
+    today = moment[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d", moment)
+
+
+def signed(delta: float) -> str:
+    """A difference with its sign."""
+    return f"{delta:+.{DIGITS}g}"
+
+
+def row_name(row: Row) -> str:
+    """What the first column of the table says of a row."""
+    if row.kind == "workspace":
+        return "workspace"
+    return row.name or row.rev[:7]
+
+
+@text.register
+def _(result: Experiment) -> str:
+    if result.report is None:
+        pairs = [*result.metrics.items(), *result.params.items()]
+        lines = [f"{result.name}   {result.rev[:7]}"]
+        return "\n".join(lines + ["  " + line for line in aligned([[k, shown(v)] for k, v in pairs])])
+    return card(result, result.report)
+
+
+def card(experiment: Experiment, report: RunReport) -> str:
+    """The card that a run ends with."""
+    if report.identical:
+        lines = [
+            f"identical to {experiment.name} (same code, data and parameters): nothing to run"
+            + f"      {report.elapsed_s:.1f} s      --new runs it again"
+        ]
+        return "\n".join(lines + unlisted_lines(report))
+    lines = [
+        f"{experiment.name}   done in {report.elapsed_s:.1f} s   (nbexp {report.own_s:.1f} s)"
+    ]
+    rows = [[c.key, f"{shown(c.old)} -> {shown(c.new)}"] for c in report.params]
+    rows += [metric_row(change, report.versus) for change in report.metrics]
+    rows.append(["stages", ", ".join(stage_words(stage) for stage in report.stages) or "none"])
+    if report.notebooks:
+        rows.append(["notebook", f"nbexp open {experiment.name}"])
+    if not report.params and report.versus is None:
+        rows.append(["changes vs baseline", "none"])
+    lines += ["  " + line for line in aligned(rows)]
+    lines += unlisted_lines(report)
+    lines += not_recorded_lines(report)
+    if report.hints:
+        lines.append(f"keep it as a branch: nbexp branch {experiment.name} my-branch")
+    return "\n".join(lines)
+
+
+def metric_row(change: Change, versus: str | None) -> list[str]:
+    """A metric of the card: its value and, against another experiment, the difference."""
+    value = shown(change.new)
+    if change.delta is None or versus is None:
+        return [change.key, value]
+    if change.delta == 0:
+        return [change.key, f"{value}   same as {versus}"]
+    verdict = f"  ({change.verdict})" if change.verdict else ""
+    return [change.key, f"{value}   {signed(change.delta)} vs {versus}{verdict}"]
+
+
+def stage_words(stage: StageReport) -> str:
+    """`train ran (3 cells)`, `prepare unchanged`, `train restored`."""
+    if stage.action == "skipped":
+        return f"{stage.name} unchanged"
+    if stage.action == "restored":
+        return f"{stage.name} restored from the run cache"
+    cells = "" if stage.cells is None else f" ({stage.cells} cells)"
+    return f"{stage.name} ran{cells}"
+
+
+def not_recorded_lines(report: RunReport) -> list[str]:
+    """What a stage wrote and nothing keeps, with what to do about it."""
+    lines = []
+    stages = list(dict.fromkeys(left.stage for left in report.not_recorded))
+    for stage in stages:
+        paths = [left.path for left in report.not_recorded if left.stage == stage]
+        lines.append(f"not recorded: {', '.join(paths)}. Hint: add it to outs of `{stage}`")
+    return lines
+
+
+def unlisted_lines(report: RunReport) -> list[str]:
+    """Modules a stage imports without listing them."""
+    return [
+        f"`{stage}` imports {', '.join(paths)}, not among its deps. Hint: add it to deps of `{stage}`"
+        for stage, paths in report.unlisted.items()
+    ]
+
+
+@text.register
+def _(result: Table) -> str:
+    columns = result.columns()
+    states = any(row.state != "done" for row in result.rows)
+    head = ["experiment", "created", *(["state"] if states else []), *(c.title for c in columns)]
+    rows = [head]
+    for row in result.rows:
+        name = row_name(row)
+        rows.append(
+            [
+                f"  {name}" if row.kind == "experiment" else name,
+                clock(row.created_s),
+                *([row.state if row.kind == "experiment" else "-"] if states else []),
+                *(shown(result.value(row, column)) for column in columns),
+            ]
+        )
+    return "\n".join(aligned(rows))
+
+
+@text.register
+def _(result: Diff) -> str:
+    if result.is_empty:
+        return f"no difference between {result.old} and {result.new}"
+    rows: list[list[str]] = []
+    for title, changes in (("params", result.params), ("metrics", result.metrics)):
+        for number, change in enumerate(changes):
+            first = title if number == 0 else ""
+            delta = signed(change.delta) if change.delta is not None and title == "metrics" else ""
+            verdict = f"({change.verdict})" if title == "metrics" and change.verdict else ""
+            rows.append(
+                [first, change.key, shown(change.old), "->", shown(change.new), delta, verdict]
+            )
+    lines = aligned(rows)
+    lines += aligned([["code   ", code_words(result.code)]])
+    if result.outs:
+        lines += aligned([["outputs", ", ".join(f"{path} {what}" for path, what in result.outs)]])
+    for note in result.notebooks:
+        lines.append(f"notebook {cell_words(note.cells)} ({note.path})")
+    return "\n".join(lines)
+
+
+def code_words(code: Iterable[tuple[str, str]]) -> str:
+    """`no change`, or what changed."""
+    return ", ".join(f"{path} {what}" for path, what in code) or "no change"
+
+
+def cell_words(cells: Sequence[int]) -> str:
+    """`cell 2 output differs`, `cells 2, 3 output differs`."""
+    if len(cells) == 1:
+        return f"cell {cells[0]} output differs"
+    return f"cells {', '.join(map(str, cells))} outputs differ"
+
+
+@text.register
+def _(result: InitReport) -> str:
+    if result.found_project:
+        found = f"{_count(result.stages, 'stage')}, {_count(result.experiments, 'experiment')}"
+        return f"DVC project found: {found}. Nothing to do. Next: nbexp show"
+    rows: list[list[str]] = []
+    if result.parameters:
+        words = "  ".join(f"{name}={value} ({kind})" for name, value, kind in result.parameters)
+        rows.append(["parameters", words, f"from {result.from_cell}"])
+    for path, cell in result.metrics:
+        rows.append(["metrics", path, _place("written", cell)])
+    for name, cell in result.live:
+        rows.append(["live", f"{name} by step", _place("logged", cell)])
+    if result.modules:
+        rows.append(["modules", "  ".join(result.modules), "imported; deps of the stage"])
+    for name, value, default in result.differing:
+        rows.append(["kept", f"{name}={value}", f"in params.yaml; the notebook says {default}"])
+    rows.append(["wrote", "  ".join(result.wrote)])
+    if result.baseline:
+        rows.append(["baseline", f'{result.baseline[:7]} "{result.message}"'])
+    lines = aligned(rows, gap="   ")
+    if result.new_repository:
+        lines[-1] += "   (new Git repository)"
+    if result.notebook:
+        lines.append(f"{result.notebook} was not changed. Next: nbexp run")
+    else:
+        lines.append("Next: nbexp init train.ipynb, or write a dvc.yaml and nbexp run")
+    return "\n".join(lines)
+
+
+@text.register
+def _(result: Listing) -> str:
+    if not result.groups:
+        return "no experiments yet. Next: nbexp run"
+    lines = []
+    for baseline, members in result.groups:
+        lines.append(f"{baseline}:")
+        lines += [f"\t{rev[:7]} [{name}]" for name, rev in members]
+    return "\n".join(lines)
+
+
+@text.register
+def _(result: Status) -> str:
+    if result.is_clean:
+        return (
+            "Data and pipelines are up to date."
+            if result.count
+            else "There are no stages in this project."
+        )
+    lines = []
+    for name, reasons in result.stages.items():
+        lines.append(f"{name}:")
+        lines += [f"  {reason}" for reason in reasons]
+    return "\n".join(lines)
+
+
+@text.register
+def _(result: Applied) -> str:
+    changed = len(result.written) + len(result.removed) + len(result.outs)
+    if not changed:
+        return f"the workspace is {result.name} already"
+    lines = [f"applied {result.name}: {_count(changed, 'file')} changed   (nbexp undo takes it back)"]
+    if result.saved:
+        lines.append(f"edits kept as an undo point: {', '.join(result.saved)}")
+    return "\n".join(lines)
+
+
+@text.register
+def _(result: Undone) -> str:
+    left = f"{_count(result.left, 'step')} further back" if result.left else "nothing further to undo"
+    if not result.paths:
+        return f"undid {result.op}: the workspace was so already   ({left})"
+    return f"undid {result.op}: {', '.join(result.paths)} as before   ({left})"
+
+
+@text.register
+def _(result: Removed) -> str:
+    return f"removed {', '.join(result.names)}"
+
+
+@text.register
+def _(result: Branched) -> str:
+    return (
+        f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); "
+        f"switch to it with: git switch {result.branch}"
+    )
+
+
+@text.register
+def _(result: Curves) -> str:
+    rows = [["experiment", "steps", "first", "last", "min", "max"]]
+    for one in result.series:
+        known = one.values or (float("nan"),)
+        rows.append(
+            [
+                one.name,
+                str(len(one.values)),
+                *(shown(float(v)) for v in (known[0], known[-1], min(known), max(known))),
+            ]
+        )
+    return "\n".join([f"{result.metric} by {result.series[0].x}", *aligned(rows)])
+
+
+@text.register
+def _(result: OpenedNotebook) -> str:
+    lines = [f"{result.path} of {result.experiment}"]
+    number = 0
+    for cell in json.loads(result.data).get("cells", []):
+        source = _joined(cell.get("source", ""))
+        if cell.get("cell_type") != "code":
+            lines += ["", *(f"  {line}" for line in source.splitlines())]
+            continue
+        injected = "injected-parameters" in cell.get("metadata", {}).get("tags", [])
+        number += 0 if injected else 1
+        lines += ["", "parameters of this run:" if injected else f"cell {number}:"]
+        lines += [f"  | {line}" for line in source.splitlines()]
+        for output in cell.get("outputs", []):
+            lines += [f"  {line}" for line in _output_text(output).splitlines()]
+    return "\n".join(lines)
+
+
+def _output_text(output: dict[str, object]) -> str:
+    if output.get("output_type") == "error":
+        return f"{output.get('ename')}: {output.get('evalue')}"
+    if "text" in output:
+        return _joined(output["text"])
+    data = output.get("data")
+    if isinstance(data, dict):
+        if "text/plain" in data:
+            return _joined(data["text/plain"])
+        return f"[{', '.join(sorted(data))}]"
+    return ""
+
+
+def _joined(value: object) -> str:
+    return "".join(value) if isinstance(value, list) else str(value)
+
+
+def _place(what: str, cell: int | None) -> str:
+    return "" if cell is None else f"{what} in cell {cell}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+

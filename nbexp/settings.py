@@ -1,0 +1,76 @@
+"""nbexp's own settings: `nbexp.toml` in the project's root, else `[tool.nbexp]` of pyproject.toml.
+
+They are not in `.dvc/config` because DVC refuses a config with a section it does not know.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from nbexp.errors import ProjectFileError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its default; `docs/reference/settings` lists the same fields.
+
+    Attributes
+    ----------
+    hints
+        End a run's card with what one would do next.
+    canonical
+        Write executed notebooks without times, durations and machine paths, so that equal results
+        are equal bytes.
+    run_cache
+        Restore a stage that ran before under the same conditions instead of running it.
+    """
+
+    hints: bool = True
+    canonical: bool = True
+    run_cache: bool = True
+
+
+def read(root: Path) -> Settings:
+    """The settings of the project in `root`; the defaults where it has none.
+
+    Raises
+    ------
+    ProjectFileError
+        The file is no TOML, or names a setting that does not exist or has another type.
+    """
+    own = root / "nbexp.toml"
+    shared = root / "pyproject.toml"
+    if own.exists():
+        return _settings(_table(own), own.name)
+    if shared.exists() and b"tool.nbexp" in shared.read_bytes():
+        tool = _table(shared).get("tool")
+        section = tool.get("nbexp", {}) if isinstance(tool, dict) else {}
+        return _settings(section, shared.name)
+    return Settings()
+
+
+def _table(path: Path) -> dict[str, object]:
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectFileError(f"this is not TOML ({error}).", path=path.name) from None
+
+
+def _settings(table: dict[str, object], path: str) -> Settings:
+    known = {field.name: field.default for field in fields(Settings)}
+    for name, value in table.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1) or sorted(known)[:1]
+            raise ProjectFileError(
+                f"there is no setting `{name}`.", f"did you mean `{near[0]}`?", path=path
+            )
+        if type(value) is not type(known[name]):
+            wanted = "true or false" if isinstance(known[name], bool) else "text"
+            raise ProjectFileError(
+                f"`{name}` is {value!r}; {wanted} is expected.", path=path
+            )
+    return Settings(**table)  # type: ignore[arg-type]  # each value was checked against its field

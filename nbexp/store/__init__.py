@@ -1,0 +1,4 @@
+"""Content-addressed data: what stages read and write, kept by digest here and elsewhere.
+
+`cache` holds the objects on this disk, in the folder and under the names that DVC uses.
+"""

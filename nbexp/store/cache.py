@@ -1,0 +1,1593 @@
+"""Objects on this disk: hashing, storing, and putting workspace paths back from them.
+
+Hidden here: where an object lies and what makes it trustworthy, how workspace and cache share bytes (copy,
+reflink, hard link, symbolic link), and the memo that makes an unchanged file cost a `stat`. Objects, names and
+modes are DVC's (`files/md5/<2>/<30>[.dir]`, `runs/<2>/<key>/<value>`, 2.x objects in `<2>/<30>`), see
+`tests/conformance/test_cache.py`.
+
+An object under its final name is complete: it is written under a temporary name in `files/`, flushed, and renamed.
+No lock is needed for that. The memo is derived: lost or damaged, it costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import errno
+import copy
+import hashlib
+import os
+import re
+import stat
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from nbexp import filesystem
+from nbexp.errors import NotFound, StoreError
+from nbexp.filesystem import crash_point
+from nbexp.formats import directory
+from nbexp.formats.directory import Item
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Skip = Callable[[str, bool], bool]
+Stamp = tuple[int, int, int]  # inode, mtime in ns, size
+
+# Below, handing a file to another thread costs more than its md5 (20,000 x 1 KiB: 379 ms against 104).
+_THREADS_FROM_BYTES = 256 * 1024
+_CHUNK = 1 << 20  # 94-98 % of md5 in memory; DVC 2.x converts line ends in pieces of this size, too
+# Each flushed by itself up to here (0.35 ms); above, one `syncfs` (0.2 s for 20,000 new files).
+_SINGLE_FLUSHES = 64
+_TWO_THREADS_FROM = 1000  # files to link; hard links on two threads take three quarters of the time
+# A copy this big gets a modification time that has settled, or the next look would hash it again.
+_SETTLE_FROM_BYTES = 4 << 20
+_STRAY_S = 24 * 3600.0
+
+_READ_ONLY = 0o444
+_WRITE_BITS = 0o222
+# What `checkout` must not create below a path, whoever wrote the directory object.
+_BAD_RELPATH = re.compile(r"\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/)", re.IGNORECASE)
+_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Hash:
+    """What a path holds: `md5` of a file, or of a directory's listing with `.dir` at its end.
+
+    `size` is in bytes (negative: unknown), a directory's that of all its `nfiles` files; `isexec` says that the
+    owner may run the file, and is False for directories.
+    """
+
+    md5: str
+    size: int
+    nfiles: int | None = None
+    isexec: bool = False
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether it is a directory's."""
+        return self.md5.endswith(".dir")
+
+
+class Cache:
+    """The objects of one cache folder, and the memo of what workspace files hash to.
+
+    Safe to use from several threads; any number of processes may use one folder.
+
+    Parameters
+    ----------
+    folder
+        `.dvc/cache`, or where `cache.dir` points. Made when something is stored.
+    link_types
+        How workspace files share bytes with objects, tried in this order: `reflink`, `hardlink`, `symlink`, `copy`.
+    state
+        The memo's database, `.dvc/tmp/nbexp/state.db`. Opened when first needed; if it cannot be used, a private one
+        in memory takes its place.
+    skip
+        Given a directory that is hashed, says which paths below it do not count (`.dvcignore`). None, and None
+        as its answer, leave out `.git`, `.hg` and `.dvc` only, which always are.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        link_types: Sequence[str] = ("reflink", "copy"),
+        state: Path,
+        skip: Callable[[Path], Skip | None] | None = None,
+    ) -> None:
+        self.folder = Path(os.path.abspath(folder))
+        self.link_types = tuple(link_types)
+        self._objects = os.path.join(self.folder, "files", "md5")
+        # Beside the objects, not among them: DVC takes every name below `files/md5` for an object.
+        self._unfinished = self.folder / "files"
+        self._state = _State(Path(state))
+        self._skip = skip
+        self._kinds: dict[int, str] = {}
+        self._swept = False
+        self._listings: dict[str, tuple[Item, ...]] = {}
+
+    # What is on disk ------------------------------------------------------------------------------
+
+    def hash(self, path: Path, *, legacy: bool = False) -> Hash | None:
+        """What `path` holds now, or None when nothing is there; the cache is neither read nor written.
+
+        Costs one `stat` per file that is known and unchanged (inode, modification time, size), and reads the others.
+
+        Parameters
+        ----------
+        legacy
+            The digest that DVC 2.x recorded, for which text files have their carriage returns taken out.
+
+        Raises
+        ------
+        StoreError
+            It is neither file nor directory, holds a link to nothing, or changes while it is read.
+        """
+        name = os.path.abspath(path)
+        try:
+            status = os.stat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return self._scan(name, status, legacy=legacy).hash
+        key = name + "\0" if legacy else name
+        row = self._state.get(key)
+        if row is not None and row[0] == _stamp(status):
+            md5 = row[1]
+        else:
+            md5, stamp = _read_steadily(name, _legacy_digest if legacy else _digest)
+            self._note(key, stamp, md5)
+        return Hash(md5, status.st_size, isexec=bool(status.st_mode & stat.S_IXUSR))
+
+    # Into the cache -------------------------------------------------------------------------------
+
+    def add(self, path: Path) -> Hash:
+        """Store what `path` holds and say what that is; with link types that link, `path` then is a link.
+
+        Killed half-way, some files of a directory are stored and the directory is not; calling again goes on from
+        there.
+
+        Raises
+        ------
+        NotFound
+            Nothing is at `path`.
+        StoreError
+            As `hash`; or a file's name is one that could not be restored.
+        """
+        name = os.path.abspath(path)
+        try:
+            status = os.stat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound(f"`{_shown(name)}` is not there, so it cannot be stored.") from None
+        if not self._swept:
+            self._swept = True
+            filesystem.sweep(self._unfinished, _STRAY_S)
+        with _reported(name, "cannot be stored"):
+            if stat.S_ISREG(status.st_mode):
+                files = [(name, _stamp(status))]
+                row = self._state.get(name)
+                md5 = self._store(files, {} if row is None else {name: row}, name)[0][0]
+                is_exec = bool(status.st_mode & stat.S_IXUSR)
+                if is_exec and self._kind_at(name) in ("hardlink", "symlink"):
+                    _allow_running(name)
+                whole = Hash(md5, status.st_size, isexec=is_exec)
+            else:
+                whole = self._scan(name, status, storing=True).hash
+        self.flush()
+        return whole
+
+    def put(self, data: bytes) -> Hash:
+        """Store bytes that are in memory."""
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        with _reported(self._place_of(md5), "cannot be stored"):
+            self._put(md5, data)
+        return Hash(md5, len(data))
+
+    @cached_property
+    def copying(self) -> Cache:
+        """This cache, but its workspace files are copies: for outputs that Git tracks as well."""
+        twin = copy.copy(self)
+        twin.link_types = ("reflink", "copy")
+        twin._kinds = {}
+        return twin
+
+    # Out of the cache -----------------------------------------------------------------------------
+
+    def has_object(self, md5: str) -> bool:
+        """Whether the object itself is there; of a directory, its listing."""
+        return os.path.exists(self._find(md5))
+
+    def has(self, hash: Hash | str) -> bool:
+        """Whether the object is there and has the right size; of a directory, every file's object too.
+
+        An object that may be written to was never verified (DVC's rule), so its digest is taken.
+        """
+        md5 = hash if isinstance(hash, str) else hash.md5
+        _check_name(md5)
+        size = -1 if isinstance(hash, str) or hash.is_dir else hash.size
+        if self._inspect([md5], size)[0]:
+            return False
+        if not md5.endswith(".dir"):
+            return True
+        try:
+            items = self.items(md5)
+        except StoreError:
+            return False
+        return not self._inspect([item.md5 for item in items])[0]
+
+    def read(self, md5: str) -> bytes:
+        """The bytes of an object.
+
+        Raises
+        ------
+        StoreError
+            It is missing, or its bytes have another digest.
+        """
+        _check_name(md5)
+        name = self._find(md5)
+        try:
+            data = Path(name).read_bytes()
+        except OSError:
+            raise self._unusable(md5, "is missing") from None
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if digest != md5[:32] and not (
+            self._is_legacy(name) and _read_steadily(name, _legacy_digest)[0] == md5[:32]
+        ):
+            _distrust(name)
+            raise self._unusable(md5, "is damaged: its bytes have another digest")
+        return data
+
+    def items(self, md5_dir: str) -> tuple[Item, ...]:
+        """The files of a directory object.
+
+        Raises
+        ------
+        StoreError
+            It is missing or damaged, or names a path that must not be created.
+        """
+        known = self._listings.get(md5_dir)
+        if known is None:
+            data = self.read(md5_dir)
+            try:
+                known = directory.parse(data)
+            except StoreError:
+                problem = (
+                    "cannot be used: it is no list of files, or lists one outside the directory"
+                )
+                raise self._unusable(md5_dir, problem) from None
+            _check_relpaths([item.relpath for item in known], _shown(self._find(md5_dir)))
+            if (
+                len(self._listings) >= 8
+            ):  # enough for a pipeline; a listing may have a million names
+                self._listings.clear()
+            self._listings[md5_dir] = known
+        return known
+
+    def checkout(self, hash: Hash, path: Path) -> bool:
+        """Make `path` exactly what `hash` says, and say whether anything had to change.
+
+        Objects are verified first: the size always, the digest when this object as it lies there was never verified.
+        A directory is rebuilt beside `path`, taking over what is unchanged and what the ignore rules hide, and then
+        swapped in; whatever else was at `path` is gone. Killed at any instruction, `path` is the old one, the
+        new one, or for an instant absent, and the next call completes it.
+
+        Raises
+        ------
+        StoreError
+            An object is missing or damaged, or the path cannot be written. `path` was not touched.
+        """
+        _check_name(hash.md5)
+        name = os.path.abspath(path)
+        parent = Path(os.path.dirname(name))
+        if hash.is_dir:
+            old = self._present(name, hash)
+            if old is not None and old.hash.md5 == hash.md5:
+                return False
+            items = self.items(hash.md5)
+            stamps = self._verified([item.md5 for item in items], -1, name)
+        else:
+            present = self._present_file(name)
+            if present is not None and present.md5 == hash.md5:
+                if hash.isexec and not present.isexec:
+                    _allow_running(name)
+                    return True
+                return False
+            stamps = self._verified([hash.md5], hash.size, name)
+        crash_point("checkout.checked")
+        fresh = os.fspath(filesystem.temporary(parent))
+        try:
+            with _reported(name, "cannot be restored"):
+                parent.mkdir(parents=True, exist_ok=True)
+                if hash.is_dir:
+                    placed = self._build(fresh, items, stamps, old, name)
+                else:
+                    placed = {"": self._link(hash.md5, fresh, stamps, self._kinds_at(name))}
+                    if hash.isexec:
+                        _allow_running(fresh)
+                crash_point("checkout.built")
+                _swap(fresh, name)
+        finally:
+            _discard(fresh)
+        if hash.is_dir:
+            self._learn(name, hash, items, placed)
+        else:
+            self._note(name, placed[""], hash.md5)
+        self.flush()
+        return True
+
+    # The run cache --------------------------------------------------------------------------------
+
+    def run_cache(self, key: str) -> list[bytes]:
+        """The entries saved under a key, as the bytes they were saved as, newest first."""
+        try:
+            with os.scandir(self._run_folder(key)) as found:
+                entries = [
+                    (entry.stat().st_mtime_ns, entry.name, entry.path)
+                    for entry in found
+                    if entry.is_file() and not entry.name.endswith(".tmp")
+                ]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [Path(path).read_bytes() for _, _, path in sorted(entries, reverse=True)]
+
+    def save_run(self, key: str, value: str, entry_yaml: bytes) -> None:
+        """Keep what a stage came to, under its signature; it is the newest entry of `key` from now on."""
+        folder = self._run_folder(key)
+        fresh = filesystem.temporary(self._unfinished)
+        try:
+            filesystem.atomic_write(fresh, entry_yaml)
+            _rename_into(os.fspath(fresh), os.path.join(folder, value))
+        finally:
+            _discard(os.fspath(fresh))
+        crash_point("run.saved")
+        filesystem.sync_folder(Path(folder))
+
+    def _run_folder(self, key: str) -> str:
+        return os.path.join(self.folder, "runs", key[:2], key)
+
+    # Derived facts that others keep here ----------------------------------------------------------
+
+    def memo(self, kind: str, key: str) -> str | None:
+        """What was remembered, or None; it may be forgotten at any time."""
+        return self._state.memos(kind, [key]).get(key)
+
+    def memos(self, kind: str, keys: Sequence[str]) -> dict[str, str]:
+        """What was remembered of these keys, one query for 500 of them."""
+        return self._state.memos(kind, keys)
+
+    def remember(self, kind: str, key: str, value: str) -> None:
+        """Keep a fact that can be derived again."""
+        self._state.remember(kind, {key: value})
+
+    def remember_many(self, kind: str, facts: Mapping[str, str]) -> None:
+        """Keep many facts that can be derived again."""
+        self._state.remember(kind, facts)
+
+    def flush(self) -> None:
+        """Write what was learnt to the database, in one transaction."""
+        self._state.flush()
+
+    def close(self) -> None:
+        """Write what was learnt and close the database; the next call opens it again."""
+        self._state.close()
+
+    def path(self, md5: str) -> Path:
+        """Where the object of that digest lies or would lie."""
+        _check_name(md5)
+        return Path(self._find(md5))
+
+    # Hashing --------------------------------------------------------------------------------------
+
+    def _note(self, key: str, stamp: Stamp, md5: str) -> None:
+        """Remember a digest, unless the file is so young that a later change might keep its stamp."""
+        if _is_settled(stamp):
+            self._state.put(key, stamp, md5)
+
+    def _scan(
+        self,
+        name: str,
+        status: os.stat_result,
+        *,
+        legacy: bool = False,
+        storing: bool = False,
+        listing: bool = False,
+    ) -> _Tree:
+        """What a directory holds; `storing` puts it into the cache, `listing` asks for its items as well."""
+        if not stat.S_ISDIR(status.st_mode):
+            raise StoreError(f"`{_shown(name)}` is neither a file nor a directory.")
+        hidden: list[str] = []
+        try:
+            found = [
+                (relpath, _stamp(status))
+                for relpath, status in filesystem.walk(Path(name), self._skip_in(name, hidden))
+            ]
+        except OSError as error:
+            raise _unreadable(error, name) from None
+        size = sum(stamp[2] for _, stamp in found)
+        kind = self._kind_at(name) if storing else ""
+        digest = _digest_of_stamps(found)
+        known = None if legacy or listing else self._state.get_tree(name)
+        if known is not None and known[0] == digest:
+            whole = Hash(known[1], size, len(found))
+            linked = kind in ("", "copy", "reflink") or kind == known[2]
+            if not storing or (linked and self.has(whole)):
+                return _Tree(whole, (), (), ())
+        prefix = os.path.join(name, "")
+        files = [(prefix + relpath, stamp) for relpath, stamp in found]
+        rows = self._state.below(prefix)
+        if storing:
+            _check_relpaths([relpath for relpath, _ in found], f"`{_shown(name)}`")
+            md5s, stamps = self._store(files, rows, name)
+            found = [(relpath, stamp) for (relpath, _), stamp in zip(found, stamps, strict=True)]
+            digest = _digest_of_stamps(found)
+        else:
+            md5s = self._digests(files, rows, legacy)
+        items = tuple(Item(relpath, md5) for (relpath, _), md5 in zip(found, md5s, strict=True))
+        data = directory.dump(items)
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() + ".dir"
+        whole = Hash(md5, size, len(items))
+        if storing:
+            crash_point("add.listed")
+            self._put(md5, data)
+        if not legacy and all(_is_settled(stamp) for _, stamp in found):
+            self._state.put_tree(name, digest, whole.md5, kind)
+        return _Tree(whole, items, tuple(stamp for _, stamp in found), tuple(hidden))
+
+    def _digests(
+        self,
+        files: Sequence[tuple[str, Stamp]],
+        rows: Mapping[str, tuple[Stamp, str]],
+        legacy: bool,
+    ) -> list[str]:
+        """The digests of files, read where `rows` does not know them."""
+        end = "\0" if legacy else ""
+        result = [_known(rows, name + end, stamp) for name, stamp in files]
+        unknown = [index for index, md5 in enumerate(result) if not md5]
+
+        def read(index: int, stop: threading.Event) -> tuple[str, Stamp]:
+            return _read_steadily(files[index][0], _legacy_digest if legacy else _digest, stop)
+
+        answers = _big_in_threads(unknown, [files[index][1][2] for index in unknown], read)
+        for index, (md5, stamp) in zip(unknown, answers, strict=True):
+            result[index] = md5
+            self._note(files[index][0] + end, stamp, md5)
+        return result
+
+    def _skip_in(self, name: str, hidden: list[str]) -> Skip:
+        """The ignore rules of a directory, and the folders of records whatever they say; `hidden` fills up."""
+        rules = self._skip(Path(name)) if self._skip is not None else None
+
+        def skip(relpath: str, is_dir: bool) -> bool:
+            last = relpath.rpartition("/")[2]
+            if (
+                last == ".git"
+                or (is_dir and last in (".dvc", ".hg"))
+                or (rules is not None and rules(relpath, is_dir))
+            ):
+                hidden.append(relpath)
+                return True
+            return False
+
+        return skip
+
+    def _present(self, name: str, wanted: Hash) -> _Tree | None:
+        """The directory at a path, with its items if it is not the wanted one."""
+        try:
+            status = os.stat(name)
+            if not stat.S_ISDIR(status.st_mode):
+                return None
+            tree = self._scan(name, status)
+            if tree.hash.md5 == wanted.md5:
+                return tree
+            if os.path.islink(name):
+                return None  # what it leads to is somebody else's: nothing is taken over from there
+            return tree if tree.items else self._scan(name, status, listing=True)
+        except (OSError, StoreError):
+            return None
+
+    def _present_file(self, name: str) -> Hash | None:
+        try:
+            return self.hash(Path(name))
+        except (OSError, StoreError):  # a pipe, a link into itself: not this file, whatever it is
+            return None
+
+    # Storing --------------------------------------------------------------------------------------
+
+    def _store(
+        self,
+        files: Sequence[tuple[str, Stamp]],
+        rows: Mapping[str, tuple[Stamp, str]],
+        home: str,
+    ) -> tuple[list[str], list[Stamp]]:
+        """Put files into the cache, link them if that is asked for; their digests, and stamps from now on."""
+        kind = self._kind_at(home)
+        md5s = [_known(rows, name, stamp) for name, stamp in files]
+        problems, objects = self._inspect(
+            [md5 for md5 in dict.fromkeys(md5s) if md5], deep=True, legacy=False
+        )
+        todo = [index for index, md5 in enumerate(md5s) if not md5 or md5 in problems]
+        adopted: set[str] = set()
+        if todo:
+            objects.update(self._store_missing(files, md5s, todo, kind, adopted))
+        stamps = [stamp for _, stamp in files]
+        if kind in ("hardlink", "symlink"):
+            for index, (name, stamp) in enumerate(files):
+                if kind == "symlink" or name not in adopted:
+                    md5 = md5s[index]
+                    stamps[index] = self._relink(name, stamp, md5, objects[md5], kind)
+        now = time.time_ns()
+        for (name, _), stamp, md5 in zip(files, stamps, md5s, strict=True):
+            if _known(rows, name, stamp) != md5 and _is_settled(stamp, now):
+                self._state.put(name, stamp, md5)
+        return md5s, stamps
+
+    def _store_missing(
+        self,
+        files: Sequence[tuple[str, Stamp]],
+        md5s: list[str],
+        todo: Sequence[int],
+        kind: str,
+        adopted: set[str],
+    ) -> dict[str, Stamp]:
+        """Hash and store the files `todo`, all of them flushed before the first gets its name as an object.
+
+        `adopted` receives those that have themselves become objects. The answer has the stamps of the objects.
+        """
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+        device = os.stat(self._unfinished).st_dev
+        unpublished: set[str] = set()
+
+        def stage(index: int, stop: threading.Event) -> _Staged:
+            one = self._stage(files[index][0], kind, device, stop)
+            if one.is_copy:
+                unpublished.add(one.source)
+            return one
+
+        try:
+            sizes = [files[index][1][2] for index in todo]
+            staged = _big_in_threads(todo, sizes, stage)
+            crash_point("add.hashed")
+            wanted: dict[str, _Staged] = {}
+            for index, one in zip(todo, staged, strict=True):
+                md5s[index] = one.md5
+                if one.read != files[index][1]:
+                    raise _changing(files[index][0])
+                wanted.setdefault(one.md5, one)
+            problems, objects = self._inspect(list(wanted), deep=True, legacy=False)
+            missing = [wanted[md5] for md5 in problems]
+            _flush_files([one.source for one in missing])
+            _in_two_threads(missing, self._publish)
+            unpublished.difference_update(one.source for one in missing)
+            _flush_folders({os.path.dirname(self._place_of(one.md5)) for one in missing})
+        finally:
+            for name in unpublished:
+                _discard(name)
+        now = time.time_ns()
+        for one in missing:
+            objects[one.md5] = one.stamp
+            if not one.is_copy:
+                adopted.add(one.source)
+            if one.is_copy or _is_settled(one.stamp, now):  # nobody else ever had a copy open
+                self._state.put_object(one.md5, one.stamp)
+        return objects
+
+    def _stage(self, name: str, kind: str, device: int, stop: threading.Event) -> _Staged:
+        """Hash a file, and make what will be its object: itself if it becomes a link, else a copy."""
+        if kind in ("hardlink", "symlink"):
+            own = _read_alone(name, device, stop)
+            if own is not None:
+                return _Staged(own[0], own[1], name, own[1], is_copy=False)
+        fresh = os.fspath(filesystem.temporary(self._unfinished))
+        try:
+            if kind == "reflink":
+                read = _stamp(os.stat(name))
+                filesystem.link(name, fresh, ["reflink", "copy"])
+                os.chmod(fresh, _READ_ONLY)
+                md5 = _read_steadily(fresh, _digest, stop)[0]
+                if _stamp(os.stat(name)) != read:
+                    raise _changing(name)
+            else:
+                md5, read = _copy_hashing(name, fresh, stop)
+            crash_point("add.copied")
+            return _Staged(md5, read, fresh, _stamp(os.stat(fresh)), is_copy=True)
+        except BaseException:
+            _discard(fresh)
+            raise
+
+    def _publish(self, one: _Staged) -> None:
+        """Give an object its final name; one that is there already is damaged and gets replaced."""
+        target = self._place_of(one.md5)
+        if one.is_copy:
+            _rename_into(one.source, target)
+        else:
+            os.chmod(one.source, _READ_ONLY)
+            if _stamp(os.stat(one.source)) != one.stamp:
+                raise _changing(one.source)
+            try:
+                _link_into(one.source, target)
+            except FileExistsError:
+                fresh = os.fspath(filesystem.temporary(self._unfinished))
+                os.link(one.source, fresh)
+                _rename_into(fresh, target)
+        crash_point("add.stored")
+
+    def _relink(self, name: str, stamp: Stamp, md5: str, object_stamp: Stamp, kind: str) -> Stamp:
+        """Make a workspace file a link to its object, if it is none; its stamp afterwards."""
+        if kind == "hardlink" and stamp[2] == 0:
+            return (
+                stamp  # DVC too: a data set may have more empty files than an inode may have names
+            )
+        if kind == "hardlink" and stamp[0] == object_stamp[0] and not os.path.islink(name):
+            return object_stamp
+        source = self._place_of(md5)
+        if kind == "symlink" and os.path.islink(name) and os.readlink(name) == source:
+            return object_stamp
+        # A link to another file of this directory has the object's stamp when that file was replaced before it.
+        if _stamp(os.stat(name)) not in (stamp, object_stamp):
+            raise _changing(name)
+        filesystem.place(Path(source), Path(name), self._kinds_at(name))
+        crash_point("add.linked")
+        return _stamp(os.stat(name))
+
+    def _put(self, md5: str, data: bytes) -> None:
+        if not self._inspect([md5], len(data), deep=True, legacy=False)[0]:
+            return
+        fresh = os.fspath(filesystem.temporary(self._unfinished))
+        target = self._place_of(md5)
+        try:
+            filesystem.atomic_write(Path(fresh), data, mode=_READ_ONLY)
+            stamp = _stamp(os.stat(fresh))
+            _rename_into(fresh, target)
+        finally:
+            _discard(fresh)
+        self._state.put_object(md5, stamp)
+        crash_point("add.stored")
+        filesystem.sync_folder(Path(target).parent)
+
+    # Link types -----------------------------------------------------------------------------------
+
+    def _kind_at(self, name: str) -> str:
+        """The first link type that works between the cache and the folder of a path; tried once per device."""
+        try:
+            device = os.stat(os.path.dirname(name)).st_dev
+        except OSError:
+            device = -1
+        kind = self._kinds.get(device)
+        if kind is None:
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+            same = device in (-1, os.stat(self._unfinished).st_dev)
+            kind = self._kinds[device] = next(
+                kind
+                for kind in (*self.link_types, "copy")
+                if kind in ("symlink", "copy") or (same and self._works(kind))
+            )
+        return kind
+
+    def _kinds_at(self, name: str) -> tuple[str, ...]:
+        kind = self._kind_at(name)
+        return (kind,) if kind == "copy" else (kind, "copy")
+
+    def _works(self, kind: str) -> bool:
+        probe, clone = (
+            filesystem.temporary(self._unfinished),
+            filesystem.temporary(self._unfinished),
+        )
+        try:
+            filesystem.atomic_write(probe, b"link?", durable=False)
+            filesystem.link(probe, clone, [kind])
+        except OSError:
+            return False
+        else:
+            return True
+        finally:
+            _discard(os.fspath(probe))
+            _discard(os.fspath(clone))
+
+    # Objects --------------------------------------------------------------------------------------
+
+    def _place_of(self, md5: str) -> str:
+        return f"{self._objects}{os.sep}{md5[:2]}{os.sep}{md5[2:]}"
+
+    def _find(self, md5: str) -> str:
+        """Where the object lies: its place, or 2.x's when it is there only."""
+        name = self._place_of(md5)
+        if not os.path.exists(name):
+            old = os.path.join(self.folder, md5[:2], md5[2:])
+            if os.path.exists(old):
+                return old
+        return name
+
+    def _is_legacy(self, name: str) -> bool:
+        return not name.startswith(self._objects)
+
+    def _inspect(
+        self, md5s: Sequence[str], size: int = -1, *, deep: bool = False, legacy: bool = True
+    ) -> tuple[dict[str, str], dict[str, Stamp]]:
+        """What is wrong with objects, in words by digest; and the stamps of those that are sound.
+
+        Parameters
+        ----------
+        size
+            What each must have; negative is unknown.
+        deep
+            Take the digest of every object that was not verified as it lies there.
+        legacy
+            2.x's place is as good.
+        """
+        rows = self._state.objects(md5s)
+        problems: dict[str, str] = {}
+        stamps: dict[str, Stamp] = {}
+        unsure: list[tuple[str, str]] = []
+        sizes: list[int] = []
+        for md5 in dict.fromkeys(md5s):
+            name = self._place_of(md5)
+            try:
+                status = os.stat(name)
+            except OSError:
+                try:
+                    name = self._find(md5) if legacy else name
+                    status = os.stat(name)
+                except OSError:
+                    problems[md5] = "is missing"
+                    continue
+            stamps[md5] = stamp = _stamp(status)
+            if rows.get(md5) == stamp:
+                continue
+            if deep or status.st_mode & _WRITE_BITS or 0 <= size != stamp[2]:
+                unsure.append((md5, name))
+                sizes.append(stamp[2])
+
+        def sound_stamp(one: tuple[str, str], stop: threading.Event) -> Stamp | None:
+            md5, name = one
+            for digest in (_digest, _legacy_digest) if self._is_legacy(name) else (_digest,):
+                found, stamp = _read_steadily(name, digest, stop)
+                if found == md5[:32]:
+                    return stamp
+            return None
+
+        for (md5, name), sound in zip(
+            unsure, _big_in_threads(unsure, sizes, sound_stamp), strict=True
+        ):
+            if sound is not None:
+                stamps[md5] = sound
+                if _is_settled(sound):
+                    self._state.put_object(md5, sound)
+                continue
+            found = stamps.pop(md5)[2]
+            problems[md5] = (
+                f"is damaged: {found:,} bytes, {size:,} were stored"
+                if 0 <= size != found
+                else "is damaged: its bytes have another digest"
+            )
+            _distrust(name)
+        return problems, stamps
+
+    def _verified(self, md5s: Sequence[str], size: int, name: str) -> dict[str, Stamp]:
+        problems, stamps = self._inspect(md5s, size, deep=True)
+        for md5, problem in problems.items():
+            raise self._unusable(md5, problem, name, len(problems) - 1)
+        return stamps
+
+    def _unusable(self, md5: str, problem: str, name: str = "", others: int = 0) -> StoreError:
+        more = f", and {others:,} more are not sound" if others else ""
+        left = f" `{_shown(name)}` was not touched." if name else ""
+        return StoreError(
+            f"The object {_shown(self._find(md5))} of the cache {problem}{more}.{left}",
+            "`nbexp data fetch` gets it from a remote; `nbexp repro --force` makes stage outputs again.",
+        )
+
+    # Restoring ------------------------------------------------------------------------------------
+
+    def _link(
+        self, md5: str, target: str, stamps: Mapping[str, Stamp], kinds: Sequence[str]
+    ) -> Stamp:
+        """Make a new name for an object's bytes; the stamp that it has."""
+        stamp = stamps[md5]
+        if stamp[2] == 0 and kinds[0] == "hardlink":
+            kinds = ["copy"]
+        source = self._place_of(md5)
+        if not os.path.exists(source):
+            source = self._find(md5)
+        kind = filesystem.link(source, target, kinds)
+        if kind in ("hardlink", "symlink"):
+            return stamp
+        if stamp[2] >= _SETTLE_FROM_BYTES:
+            past = time.time_ns() - 2 * _FINE_NS
+            os.utime(target, ns=(past, past))
+        return _stamp(os.stat(target))
+
+    def _build(
+        self,
+        fresh: str,
+        items: Sequence[Item],
+        stamps: Mapping[str, Stamp],
+        old: _Tree | None,
+        name: str,
+    ) -> dict[str, Stamp]:
+        """Make the whole tree under a temporary name; the stamps of its files."""
+        kinds = self._kinds_at(name)
+        folders = _folders_of(item.relpath for item in items)
+        os.mkdir(fresh)
+        for folder in sorted(folders):
+            os.mkdir(f"{fresh}/{folder}")
+        kept = {} if old is None else _to_take_over(old, name)
+        placed: dict[str, Stamp] = {}
+
+        def make(item: Item) -> None:
+            target = f"{fresh}/{item.relpath}"
+            present = kept.get(item.relpath)
+            if present is not None and present[0] == item.md5:
+                try:
+                    os.link(f"{name}/{item.relpath}", target, follow_symlinks=False)
+                    placed[item.relpath] = present[1]
+                    return
+                except OSError:  # too many names, or a file system without hard links
+                    pass
+            placed[item.relpath] = self._link(item.md5, target, stamps, kinds)
+
+        _in_two_threads(items, make)
+        for relpath in () if old is None else old.hidden:
+            _take_over_hidden(f"{name}/{relpath}", f"{fresh}/{relpath}")
+        return placed
+
+    def _learn(
+        self, name: str, whole: Hash, items: Sequence[Item], placed: Mapping[str, Stamp]
+    ) -> None:
+        for item in items:
+            self._note(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
+        if all(_is_settled(stamp) for stamp in placed.values()):
+            digest = _digest_of_stamps(sorted(placed.items()))
+            self._state.put_tree(name, digest, whole.md5, self._kind_at(name))
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """A directory as it was found; items and stamps side by side, empty when the memo knew the whole."""
+
+    hash: Hash
+    items: tuple[Item, ...]
+    stamps: tuple[Stamp, ...]
+    hidden: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Bytes that are to become an object: those at `source`, a copy of ours or the workspace file itself."""
+
+    md5: str
+    read: Stamp  # of the workspace file while it was hashed
+    source: str
+    stamp: Stamp
+    is_copy: bool
+
+
+# Reading ------------------------------------------------------------------------------------------
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    # SQLite's integers are signed; some network file systems number inodes with all 64 bits.
+    return status.st_ino & 0x7FFF_FFFF_FFFF_FFFF, status.st_mtime_ns, status.st_size
+
+
+_FINE_NS, _COARSE_NS = 100_000_000, 2_000_000_000
+
+
+def _is_settled(stamp: Stamp, now_ns: int | None = None) -> bool:
+    """Whether any change after `now_ns` must give the file another modification time.
+
+    File systems stamp with the kernel's tick, 10 ms at most, and the coarse ones (ext3, HFS+, FAT) with whole seconds,
+    two at most; a time without a fraction tells those. Git calls the others "racily clean".
+    """
+    age = (now_ns or time.time_ns()) - stamp[1]
+    return age > (_COARSE_NS if stamp[1] % 1_000_000_000 == 0 else _FINE_NS)
+
+
+def _known(rows: Mapping[str, tuple[Stamp, str]], key: str, stamp: Stamp) -> str:
+    row = rows.get(key)
+    return row[1] if row is not None and row[0] == stamp else ""
+
+
+class _Stopped(Exception):
+    """Another thread failed or the user interrupted; what this one does is not wanted any more."""
+
+
+_never = threading.Event()
+_READ: int = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+Digest = Callable[[int, int, threading.Event], str]
+
+
+def _read_steadily(name: str, digest: Digest, stop: threading.Event = _never) -> tuple[str, Stamp]:
+    """A file's digest and stamp, taken while it did not change."""
+    for _ in range(3):
+        try:
+            descriptor = os.open(name, _READ)
+        except OSError as error:
+            raise _unreadable(error, name) from None
+        try:
+            before = _stamp(os.fstat(descriptor))
+            result = digest(descriptor, before[2], stop)
+            if _stamp(os.fstat(descriptor)) == before:
+                return result, before
+        finally:
+            os.close(descriptor)
+    raise _changing(name)
+
+
+def _read_alone(name: str, device: int, stop: threading.Event) -> tuple[str, Stamp] | None:
+    """As `_read_steadily` if the file itself can become the object: no link, no other name, the cache's device."""
+    try:
+        descriptor = os.open(name, _READ | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if status.st_nlink != 1 or status.st_dev != device or status.st_size == 0:
+            return None
+        before = _stamp(status)
+        result = _digest(descriptor, status.st_size, stop)
+        return (result, before) if _stamp(os.fstat(descriptor)) == before else None
+    finally:
+        os.close(descriptor)
+
+
+def _digest(descriptor: int, size: int, stop: threading.Event) -> str:
+    if size < _CHUNK:
+        return hashlib.md5(os.read(descriptor, size + 1), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(usedforsecurity=False)
+    for data in _chunks(descriptor, stop):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _chunks(descriptor: int, stop: threading.Event) -> Iterator[memoryview]:
+    buffer = bytearray(_CHUNK)
+    whole = memoryview(buffer)
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        while count := file.readinto(buffer):
+            if stop.is_set():
+                raise _Stopped
+            yield whole[:count]
+
+
+# Printable ASCII and the controls that texts have: DVC 2.x's test (dvc-data 3.18, hashfile/istextfile).
+_TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
+
+
+def _legacy_digest(descriptor: int, _size: int, stop: threading.Event) -> str:
+    """2.x's `md5-dos2unix`: of a text, every CR LF counts as LF (but not one across two pieces)."""
+    digest = hashlib.md5(usedforsecurity=False)
+    is_text: bool | None = None
+    for data in _chunks(descriptor, stop):
+        if is_text is None:
+            start = bytes(data[:512])
+            is_text = b"\0" not in start and len(start.translate(None, _TEXT)) <= 0.3 * len(start)
+        digest.update(bytes(data).replace(b"\r\n", b"\n") if is_text else data)
+    return digest.hexdigest()
+
+
+def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, Stamp]:
+    """Copy a file to a new read-only one, taking the digest of what is written."""
+
+    def copy(descriptor: int, size: int, stop: threading.Event) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+        target = os.open(fresh, flags, 0o600)
+        try:
+            if size < _CHUNK:
+                data = os.read(descriptor, size + 1)
+                digest.update(data)
+                _write(target, memoryview(data))
+            else:
+                for piece in _chunks(descriptor, stop):
+                    digest.update(piece)
+                    _write(target, piece)
+        finally:
+            os.close(target)
+        return digest.hexdigest()
+
+    result = _read_steadily(name, copy, stop)
+    os.chmod(fresh, _READ_ONLY)
+    return result
+
+
+def _write(descriptor: int, data: memoryview) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _digest_of_stamps(found: Sequence[tuple[str, Stamp]]) -> str:
+    """One digest that stands for the stat data of a whole tree."""
+    names = "\0".join([name for name, _ in found])
+    numbers = array("q")
+    for _, stamp in found:
+        numbers.extend(stamp)
+    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16)
+    digest.update(numbers.tobytes())
+    return digest.hexdigest()
+
+
+def _big_in_threads(
+    items: Sequence[T], sizes: Sequence[int], work: Callable[[T, threading.Event], R]
+) -> list[R]:
+    """`work` on each item, in order; the big ones on as many threads as there are processors."""
+    stop = threading.Event()
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    big = [index for index, size in enumerate(sizes) if size >= _THREADS_FROM_BYTES]
+    if len(big) < 2 or processors < 2:
+        return [work(item, stop) for item in items]
+    results: dict[int, R] = {}
+    errors: list[BaseException] = []
+    left = iter(big)
+    turn = threading.Lock()
+
+    def loop() -> None:
+        while not stop.is_set():
+            with turn:
+                index = next(left, None)
+            if index is None:
+                return
+            try:
+                results[index] = work(items[index], stop)
+            except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
+                errors.append(error)
+                stop.set()
+
+    threads = [threading.Thread(target=loop) for _ in range(min(processors, len(big)))]
+    for thread in threads:
+        thread.start()
+    try:
+        for index, size in enumerate(sizes):
+            if size < _THREADS_FROM_BYTES:
+                results[index] = work(items[index], stop)
+            if errors:
+                break
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        raise
+    if errors:
+        raise errors[0]
+    return [results[index] for index in range(len(items))]
+
+
+def _in_two_threads(items: Sequence[T], work: Callable[[T], object]) -> None:
+    """`work` on each item; many of them on two threads, in no order."""
+    if len(items) < _TWO_THREADS_FROM:
+        for item in items:
+            work(item)
+        return
+    errors: list[BaseException] = []
+
+    def loop(part: Sequence[T]) -> None:
+        try:
+            for item in part:
+                if errors:
+                    return
+                work(item)
+        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
+            errors.append(error)
+
+    half = len(items) // 2
+    other = threading.Thread(target=loop, args=(items[half:],))
+    other.start()
+    loop(items[:half])
+    other.join()
+    if errors:
+        raise errors[0]
+
+
+# Names and bytes on disk --------------------------------------------------------------------------
+
+
+def _rename_into(source: str, target: str) -> None:
+    try:
+        os.replace(source, target)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.replace(source, target)
+
+
+def _link_into(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.link(source, target)
+
+
+def _flush_files(names: Sequence[str]) -> None:
+    """Have the bytes of files on disk before their final names are."""
+    if len(names) > _SINGLE_FLUSHES:
+        _flush_all(os.path.dirname(names[0]))
+        return
+    for name in names:
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _flush_folders(names: set[str]) -> None:
+    if len(names) > _SINGLE_FLUSHES:
+        _flush_all(next(iter(names)))
+        return
+    for name in names:
+        filesystem.sync_folder(Path(name))
+
+
+def _flush_all(folder: str) -> None:
+    """Flush the file system that `folder` lies in."""
+    if sys.platform == "win32":
+        return
+    if sys.platform != "linux":
+        os.sync()
+        return
+    import ctypes
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None).syncfs(descriptor) != 0:
+            os.sync()
+    finally:
+        os.close(descriptor)
+
+
+def _allow_running(name: str) -> None:
+    """Let the owner run the file. DVC does the same to a link, and so to the object."""
+    os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
+
+
+def _distrust(name: str) -> None:
+    """Take away the read-only mode, by which DVC would believe in a damaged object without looking."""
+    try:
+        os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IWUSR)
+    except OSError:
+        pass  # not ours to change; nbexp looks at the bytes anyway
+
+
+def _discard(name: str) -> None:
+    """Remove something of ours under a temporary name, if it is still there."""
+    try:
+        os.unlink(name)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        filesystem.remove(Path(name))
+
+
+def _folders_of(relpaths: Iterable[str]) -> set[str]:
+    """Every folder that the files lie in, at any depth."""
+    folders: set[str] = set()
+    for relpath in relpaths:
+        folder = relpath.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    return folders
+
+
+def _to_take_over(old: _Tree, name: str) -> dict[str, tuple[str, Stamp]]:
+    """The files of a tree that a new one may share, by relative path: none that lies behind a linked folder."""
+    home = os.path.realpath(name)
+    linked = {
+        folder
+        for folder in _folders_of(item.relpath for item in old.items)
+        if os.path.realpath(os.path.join(name, folder)) != os.path.join(home, *folder.split("/"))
+    }
+    return {
+        item.relpath: (item.md5, stamp)
+        for item, stamp in zip(old.items, old.stamps, strict=True)
+        if item.relpath.rpartition("/")[0] not in linked
+    }
+
+
+def _take_over_hidden(source: str, target: str) -> None:
+    """Give what the ignore rules hide a second name in the new tree, so that no instant has it nowhere."""
+    if os.path.isdir(source) and not os.path.islink(source):
+        os.makedirs(target, exist_ok=True)
+        for name in os.listdir(source):
+            _take_over_hidden(f"{source}/{name}", f"{target}/{name}")
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        pass
+    except OSError:
+        import shutil
+
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _swap(fresh: str, name: str) -> None:
+    """Put what is complete at `fresh` in the place of whatever is at `name`."""
+    try:
+        is_folder = stat.S_ISDIR(os.lstat(name).st_mode)
+    except FileNotFoundError:
+        is_folder = False
+    else:
+        is_folder = is_folder or os.path.isdir(fresh)
+    if not is_folder:
+        os.replace(fresh, name)
+        return
+    aside = os.fspath(filesystem.temporary(Path(os.path.dirname(name))))
+    try:
+        os.rename(name, aside)
+    except OSError as error:
+        # A mount point cannot be renamed, nor on overlayfs a folder of a lower layer.
+        if error.errno not in (errno.EBUSY, errno.EXDEV, errno.EINVAL) or not os.path.isdir(fresh):
+            raise
+        _pour(fresh, name)
+        return
+    crash_point("checkout.moved")
+    try:
+        os.rename(fresh, name)
+    except BaseException:
+        os.rename(aside, name)
+        raise
+    crash_point("checkout.swapped")
+    filesystem.remove(Path(aside))
+
+
+def _pour(fresh: str, name: str) -> None:
+    """Make the folder `name` equal to `fresh` file by file, where it cannot be swapped as a whole."""
+    wanted = {""}
+    for folder, folders, files in os.walk(fresh):
+        inner = os.path.relpath(folder, fresh) if folder != fresh else ""
+        for one in folders:
+            relpath = os.path.join(inner, one)
+            target = os.path.join(name, relpath)
+            wanted.add(relpath)
+            if os.path.islink(target) or not os.path.isdir(target):
+                filesystem.remove(Path(target))
+                os.mkdir(target)
+        for one in files:
+            relpath = os.path.join(inner, one)
+            target = os.path.join(name, relpath)
+            wanted.add(relpath)
+            if os.path.isdir(target) and not os.path.islink(target):
+                filesystem.remove(Path(target))
+            try:
+                os.replace(os.path.join(folder, one), target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                filesystem.place(Path(folder, one), Path(target), ["copy"])
+    for folder, folders, files in os.walk(name, topdown=False):
+        inner = os.path.relpath(folder, name) if folder != name else ""
+        for one in (*files, *folders):
+            if os.path.join(inner, one) not in wanted:
+                filesystem.remove(Path(folder, one))
+
+
+# Words --------------------------------------------------------------------------------------------
+
+
+def _shown(name: str) -> str:
+    """A path as a user would type it: relative where it lies below the current directory."""
+    try:
+        return Path(name).relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return name
+
+
+def _unreadable(error: OSError, name: str) -> StoreError:
+    place = _shown(os.fsdecode(error.filename)) if error.filename else _shown(name)
+    if error.errno == errno.ENOENT and os.path.islink(error.filename or name):
+        return StoreError(
+            f"`{place}` is a link to nothing.", "remove the link, or make what it points to."
+        )
+    if error.errno == errno.ELOOP:
+        return StoreError(f"`{place}` is a link that leads into itself.", "remove the link.")
+    return StoreError(f"`{place}` cannot be read: {error.strerror or error}.")
+
+
+def _changing(name: str) -> StoreError:
+    return StoreError(
+        f"`{_shown(name)}` changes while it is read.",
+        "try again when no process writes it any more.",
+    )
+
+
+@contextmanager
+def _reported(name: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"`{_shown(name)}` {what}: {error.strerror or error}.") from error
+
+
+def _check_name(md5: str) -> None:
+    """Refuse what would lead out of the cache: digests come from files that anybody may have written."""
+    if not _MD5.fullmatch(md5):
+        raise StoreError(f"`{md5}` is not the name of an object of the cache.")
+
+
+def _check_relpaths(relpaths: Sequence[str], place: str) -> None:
+    for relpath in relpaths:
+        if _BAD_RELPATH.search(relpath):
+            raise StoreError(
+                f"{place} names {relpath!r}, which lies outside it or among Git's or DVC's records."
+            )
+    names = set(relpaths)
+    if len(names) < len(relpaths) or not names.isdisjoint(_folders_of(relpaths)):
+        raise StoreError(f"{place} names one path twice.")
+
+
+# The memo -----------------------------------------------------------------------------------------
+
+_VERSION = 1
+_TABLES = """
+CREATE TABLE files (path BLOB PRIMARY KEY, inode INTEGER, mtime INTEGER, size INTEGER, md5 TEXT) WITHOUT ROWID;
+CREATE TABLE objects (md5 TEXT PRIMARY KEY, inode INTEGER, mtime INTEGER, size INTEGER) WITHOUT ROWID;
+CREATE TABLE trees (path BLOB PRIMARY KEY, stamps TEXT, md5 TEXT, kind TEXT) WITHOUT ROWID;
+CREATE TABLE facts (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+"""
+_BEGIN_ANEW_BYTES = (
+    1 << 29
+)  # rows of paths that are gone are never looked for; this many are dropped at once
+_CORRUPT = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
+_BUSY = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
+_abandoned: list[object] = []  # connections of a parent process: closing them here would harm it
+
+
+class _State:
+    """Digests by path and stamp, and other derived facts, in one SQLite file that may vanish at any time.
+
+    Keys are bytes, since a path need not be valid text. Rows wait in memory for `flush`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        self._files: dict[str, tuple[Stamp, str]] = {}
+        self._objects: dict[str, Stamp] = {}
+        self._trees: dict[str, tuple[str, str, str]] = {}
+        self._facts: dict[tuple[str, str], str] = {}
+
+    def get(self, name: str) -> tuple[Stamp, str] | None:
+        row = self._files.get(name)
+        if row is not None:
+            return row
+        rows = self._ask("SELECT inode, mtime, size, md5 FROM files WHERE path = ?", (_key(name),))
+        return ((rows[0][0], rows[0][1], rows[0][2]), rows[0][3]) if rows else None
+
+    def objects(self, md5s: Sequence[str]) -> dict[str, Stamp]:
+        """The stamps under which these objects were found to have the digest of their name."""
+        found: dict[str, Stamp] = {}
+        for part in _parts_of(md5s):
+            marks = ",".join("?" * len(part))
+            found.update(
+                (md5, (inode, mtime, size))
+                for md5, inode, mtime, size in self._ask(
+                    f"SELECT md5, inode, mtime, size FROM objects WHERE md5 IN ({marks})",  # noqa: S608 - marks
+                    part,
+                )
+            )
+        for md5 in md5s if self._objects else ():
+            if md5 in self._objects:
+                found[md5] = self._objects[md5]
+        return found
+
+    def below(self, prefix: str) -> dict[str, tuple[Stamp, str]]:
+        """All rows of paths that start with `prefix`."""
+        start = _key(prefix)
+        rows = self._ask(
+            "SELECT path, inode, mtime, size, md5 FROM files WHERE path >= ? AND path < ?",
+            (start, start[:-1] + bytes([start[-1] + 1])),
+        )
+        found: dict[str, tuple[Stamp, str]] = {
+            _text(path): ((inode, mtime, size), md5) for path, inode, mtime, size, md5 in rows
+        }
+        with self._lock:
+            found.update((n, row) for n, row in self._files.items() if n.startswith(prefix))
+        return found
+
+    def get_tree(self, name: str) -> tuple[str, str, str] | None:
+        """The digest of a directory's stat data, its hash then, and the link type it was stored or restored by."""
+        row = self._trees.get(name)
+        if row is not None:
+            return row
+        rows = self._ask("SELECT stamps, md5, kind FROM trees WHERE path = ?", (_key(name),))
+        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
+
+    def memos(self, kind: str, keys: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for part in _parts_of(keys):
+            marks = ",".join("?" * len(part))
+            rows = self._ask(
+                f"SELECT key, value FROM facts WHERE kind = ? AND key IN ({marks})",  # noqa: S608 - marks
+                [kind, *(_key(key) for key in part)],
+            )
+            found.update((_text(key), _text(value)) for key, value in rows)
+        for key in keys:
+            value = self._facts.get((kind, key))
+            if value is not None:
+                found[key] = value
+        return found
+
+    def put(self, name: str, stamp: Stamp, md5: str) -> None:
+        with self._lock:
+            self._files[name] = (stamp, md5)
+
+    def put_object(self, md5: str, stamp: Stamp) -> None:
+        with self._lock:
+            self._objects[md5] = stamp
+
+    def put_tree(self, name: str, stamps: str, md5: str, kind: str) -> None:
+        with self._lock:
+            self._trees[name] = (stamps, md5, kind)
+
+    def remember(self, kind: str, facts: Mapping[str, str]) -> None:
+        with self._lock:
+            self._facts.update(((kind, key), value) for key, value in facts.items())
+
+    def flush(self) -> None:
+        with self._lock:
+            rows = _Rows(self._files, self._objects, self._trees, self._facts)
+            if not any(rows):
+                return
+            self._files, self._objects, self._trees, self._facts = {}, {}, {}, {}
+            self._try(lambda connection: _write_rows(connection, rows))
+
+    def close(self) -> None:
+        self.flush()
+        with self._lock:
+            if self._connection is not None and self._process == os.getpid():
+                self._connection.close()
+                self._connection = None
+
+    def _ask(self, question: str, values: Sequence[object]) -> list[Any]:
+        with self._lock:
+            rows = self._try(lambda connection: connection.execute(question, values).fetchall())
+        return rows or []
+
+    def _try(self, work: Callable[[sqlite3.Connection], R]) -> R | None:
+        """What `work` gives; a damaged database is begun anew, an unusable one replaced by memory, a busy one left."""
+        import sqlite3
+
+        for place in (self._path, None, None):
+            try:
+                return work(self._open())
+            except (sqlite3.Error, OSError) as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code in _BUSY:
+                    return None
+                self._drop()
+                if place is not None and code in _CORRUPT:
+                    self._begin_anew()
+                else:
+                    self._connection = _connect(None)
+        return None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._process != os.getpid():  # SQLite must not be carried over a fork
+            _abandoned.append(self._connection)
+            self._connection, self._process = None, os.getpid()
+        if self._connection is None:
+            self._connection = _connect(self._path)
+        return self._connection
+
+    def _drop(self) -> None:
+        import sqlite3
+
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error:
+                pass
+
+    def _begin_anew(self) -> None:
+        _remove_database(self._path)
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    """A database with our tables; in memory without a path."""
+    import sqlite3
+
+    if path is not None:
+        try:
+            if path.stat().st_size > _BEGIN_ANEW_BYTES:
+                _remove_database(path)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(
+        ":memory:" if path is None else path,
+        timeout=2.0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        # Losing the last rows in a power cut is fine, and saves a flush per transaction.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+                for (table,) in connection.execute(
+                    "SELECT name FROM sqlite_master WHERE type = 'table'"
+                ).fetchall():
+                    connection.execute(f'DROP TABLE "{table}"')
+                for statement in filter(str.strip, _TABLES.split(";")):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {_VERSION}")
+            connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _remove_database(path: Path) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        try:
+            os.unlink(f"{path}{end}")
+        except OSError:
+            pass
+
+
+class _Rows(NamedTuple):
+    """What waits to be written."""
+
+    files: dict[str, tuple[Stamp, str]]
+    objects: dict[str, Stamp]
+    trees: dict[str, tuple[str, str, str]]
+    facts: dict[tuple[str, str], str]
+
+
+def _write_rows(connection: sqlite3.Connection, rows: _Rows) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
+            [(_key(name), *stamp, md5) for name, (stamp, md5) in rows.files.items()],
+        )
+        connection.executemany(  # sorted, so that pages of the tree are filled one after the other
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)",
+            [(md5, *stamp) for md5, stamp in sorted(rows.objects.items())],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO trees VALUES (?, ?, ?, ?)",
+            [(_key(name), *row) for name, row in rows.trees.items()],
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
+            [(kind, _key(key), _key(value)) for (kind, key), value in rows.facts.items()],
+        )
+        crash_point("state.flush")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _key(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogateescape")
+
+
+def _parts_of(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), 500):  # SQLite before 3.32 takes 999 values at most
+        yield names[start : start + 500]
