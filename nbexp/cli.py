@@ -86,6 +86,8 @@ class Narrator:
                 if created:
                     self._say(f"Generating lock file '{path}'")
                 self._say(f"Updating lock file '{path}'")
+            case events.RunFinished(name=name):
+                self._say(f"Ran experiment(s): {name}")
             case events.StageFinished():
                 self.end_line()
             case events.Notice(message=message, hint=hint):

@@ -120,6 +120,14 @@ class StageFinished(Event):
 
 
 @dataclass(frozen=True)
+class RunFinished(Event):
+    """The experiment is recorded under this name (DVC: "Ran experiment(s): name")."""
+
+    name: str
+    rev: str
+
+
+@dataclass(frozen=True)
 class LockUpdated(Event):
     """dvc.lock was written (`created`: it was not there before); path relative to the current directory."""
 

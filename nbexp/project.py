@@ -37,9 +37,8 @@ from nbexp.experiments.undo import Undone
 from nbexp.formats import config, ref_names, values
 from nbexp.git import Git
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline import kinds
-from nbexp.pipeline.stage import Stage
 from nbexp.pipeline.plan import Disk, Inspector, Reason
+from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache
 
 
@@ -292,7 +291,6 @@ class Project:
         points = override_grammar.parse(set_params or [])
         refs = self._refs()
         spec = specs.make(
-            self.git,
             self.root,
             baseline,
             refs,
@@ -418,7 +416,9 @@ class Project:
     def remove(self, *experiments: str | Experiment) -> Removed:
         """Take experiments out of the list; nothing of them is deleted."""
         if not experiments:
-            raise UsageError("Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names.")
+            raise UsageError(
+                "Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names."
+            )
         refs = dict(self._ref_of(one) for one in experiments)
         recording.remove(self.git, refs)
         return Removed(tuple(recording.name_of(ref) for ref in refs))
@@ -531,16 +531,19 @@ class Project:
             ref: rev for ref, rev in self.git.refs("refs/exps/").items() if ref_names.parse(ref)
         }
 
-    def _of_baseline(self, baseline: str) -> builtins.list[Row]:
-        found = {
-            rev: parsed.name
-            for ref, rev in self._refs().items()
+    def _of_baseline(
+        self, baseline: str, refs: Mapping[str, str] | None = None
+    ) -> builtins.list[Row]:
+        """The experiments of a commit, newest first, without what they say."""
+        found = [
+            (parsed.name, rev)
+            for ref, rev in (self._refs() if refs is None else refs).items()
             if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
-        }
-        infos = self.git.commits(builtins.list(found))
+        ]
+        infos = self.git.commits([rev for _, rev in found])
         rows = [
-            Row(info.rev, found[info.rev], "experiment", None, baseline, info.time_s)
-            for info in infos
+            Row(rev, name, "experiment", None, baseline, info.time_s)
+            for (name, rev), info in zip(found, infos, strict=True)
         ]
         rows.sort(key=lambda row: row.name or "")
         rows.sort(key=lambda row: row.created_s or 0, reverse=True)
@@ -569,7 +572,9 @@ class Project:
             for ref, rev in refs.items()
             if recording.name_of(ref) == experiment or ref == experiment
         ]
-        here = [found for found in named if head and found[0] == ref_names.ExpRef(head, experiment).ref]
+        here = [
+            found for found in named if head and found[0] == ref_names.ExpRef(head, experiment).ref
+        ]
         if not named and len(experiment) >= 4:
             named = [(ref, rev) for ref, rev in refs.items() if rev.startswith(experiment.lower())]
         if here or len(named) == 1:
@@ -588,9 +593,7 @@ class Project:
             hint = "`nbexp list` shows those there are." if known else "`nbexp run` makes one."
         raise NotFound(f"There is no experiment `{experiment}`.", hint)
 
-    def _resolve(
-        self, experiment: str | Experiment, *, failed: bool = False
-    ) -> tuple[str, str]:
+    def _resolve(self, experiment: str | Experiment, *, failed: bool = False) -> tuple[str, str]:
         """A name for people, and the rev, of an experiment or any commit."""
         if isinstance(experiment, Experiment):
             return experiment.name, experiment.rev
@@ -635,8 +638,9 @@ class Project:
         stages: Sequence[Stage],
         elapsed_s: float,
     ) -> RunReport:
-        before = [row for row in self._of_baseline(experiment.baseline) if row.rev != ran.rev]
-        previous = next((row for row in before if row.rev in refs.values()), None)
+        # `refs` is from before the run: its newest experiment is the previous one.
+        before = [row for row in self._of_baseline(experiment.baseline, refs) if row.rev != ran.rev]
+        previous = before[0] if before else None
         versus = previous.rev if previous is not None else experiment.baseline
         data = self._reader.commits([versus, ran.rev])
         params = compare.changes(data[versus], data[ran.rev], "params")
@@ -658,7 +662,7 @@ class Project:
             versus=previous.name if previous is not None else None,
             not_recorded=ran.not_recorded,
             unlisted={stage: tuple(paths) for stage, paths in ran.unlisted.items()},
-            notebooks=tuple(_notebook_targets(stages)),
+            notebooks=tuple(recording.notebook_targets(stages)),
             elapsed_s=elapsed_s,
             own_s=ran.own_s + elapsed_s - ran.elapsed_s,
             hints=self.settings.hints,
@@ -683,7 +687,9 @@ class Project:
         data = self._reader.workspace()
         files = {path: entry.oid for path, entry in self.git.tree("HEAD").items()}
         status = self.git.status()
-        changed = [change.path for change in status.changes if (self.git.root / change.path).is_file()]
+        changed = [
+            change.path for change in status.changes if (self.git.root / change.path).is_file()
+        ]
         for change in status.changes:
             files.pop(change.path, None)
         files.update(zip(changed, self.git.hash_files(changed, write=False), strict=True))
@@ -697,7 +703,7 @@ class Project:
         files.update(zip(new, self.git.hash_files(new, write=False), strict=True))
         notebooks = {
             path: (self.root / path).read_bytes()
-            for path in _notebook_targets(graph.stages)
+            for path in recording.notebook_targets(graph.stages)
             if (self.root / path).is_file()
         }
         return Side("workspace", data, self._code(files, data), notebooks)
@@ -723,7 +729,7 @@ class Project:
             data = self.git.read(f"{rev}:{path}")
             if path.startswith(top) and data is not None:
                 texts[path[len(top) :]] = data
-        return _notebook_targets(graphs.load(self.root, texts).stages)
+        return recording.notebook_targets(graphs.load(self.root, texts).stages)
 
     def _read(self, rev: str, path: str) -> bytes:
         return contents.read(self.git, self.cache, self.prefix, rev, path)
@@ -737,7 +743,7 @@ class Project:
             return ()
 
 
-def open(path: str | os.PathLike[str] = ".") -> Project:
+def open(path: str | os.PathLike[str] = ".") -> Project:  # noqa: A001  (`nbexp.open()` is the API)
     """The project around `path`.
 
     Raises
@@ -765,7 +771,9 @@ def open(path: str | os.PathLike[str] = ".") -> Project:
     )
 
 
-def init(notebook: str | None = None, *, path: str = ".", emit: Emit = ignore) -> authoring.InitReport:
+def init(
+    notebook: str | None = None, *, path: str = ".", emit: Emit = ignore
+) -> authoring.InitReport:
     """Make a project of the directory, and a stage of the notebook.
 
     An existing DVC project is left as it is; the report says what was found.
@@ -789,17 +797,6 @@ def _with_report(experiment: Experiment, report: RunReport) -> Experiment:
     from dataclasses import replace
 
     return replace(experiment, report=report)
-
-
-def _notebook_targets(stages: Iterable[Stage]) -> builtins.list[str]:
-    """The executed notebooks that stages write, relative to the root."""
-    found = []
-    for stage in stages:
-        for command in stage.spec.commands:
-            target = kinds.notebook_target(command)
-            if target is not None:
-                found.append(stage.place(target))
-    return found
 
 
 def _state_of(message: str) -> str:

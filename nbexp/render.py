@@ -85,21 +85,19 @@ def _(result: Experiment) -> str:
     if result.report is None:
         pairs = [*result.metrics.items(), *result.params.items()]
         lines = [f"{result.name}   {result.rev[:7]}"]
-        return "\n".join(lines + ["  " + line for line in aligned([[k, shown(v)] for k, v in pairs])])
+        return "\n".join(
+            lines + ["  " + line for line in aligned([[k, shown(v)] for k, v in pairs])]
+        )
     return card(result, result.report)
 
 
 def card(experiment: Experiment, report: RunReport) -> str:
     """The card that a run ends with."""
     if report.identical:
-        lines = [
-            f"identical to {experiment.name} (same code, data and parameters): nothing to run"
-            + f"      {report.elapsed_s:.1f} s      --new runs it again"
-        ]
-        return "\n".join(lines + unlisted_lines(report))
-    lines = [
-        f"{experiment.name}   done in {report.elapsed_s:.1f} s   (nbexp {report.own_s:.1f} s)"
-    ]
+        line = f"identical to {experiment.name} (same code, data and parameters): nothing to run"
+        line += f"      {report.elapsed_s:.1f} s      --new runs it again"
+        return "\n".join([line, *unlisted_lines(report)])
+    lines = [f"{experiment.name}   done in {report.elapsed_s:.1f} s   (nbexp {report.own_s:.1f} s)"]
     rows = [[c.key, f"{shown(c.old)} -> {shown(c.new)}"] for c in report.params]
     rows += [metric_row(change, report.versus) for change in report.metrics]
     rows.append(["stages", ", ".join(stage_words(stage) for stage in report.stages) or "none"])
@@ -268,7 +266,9 @@ def _(result: Applied) -> str:
     changed = len(result.written) + len(result.removed) + len(result.outs)
     if not changed:
         return f"the workspace is {result.name} already"
-    lines = [f"applied {result.name}: {_count(changed, 'file')} changed   (nbexp undo takes it back)"]
+    lines = [
+        f"applied {result.name}: {_count(changed, 'file')} changed   (nbexp undo takes it back)"
+    ]
     if result.saved:
         lines.append(f"edits kept as an undo point: {', '.join(result.saved)}")
     return "\n".join(lines)
@@ -276,7 +276,9 @@ def _(result: Applied) -> str:
 
 @text.register
 def _(result: Undone) -> str:
-    left = f"{_count(result.left, 'step')} further back" if result.left else "nothing further to undo"
+    left = (
+        f"{_count(result.left, 'step')} further back" if result.left else "nothing further to undo"
+    )
     if not result.paths:
         return f"undid {result.op}: the workspace was so already   ({left})"
     return f"undid {result.op}: {', '.join(result.paths)} as before   ({left})"
@@ -351,5 +353,3 @@ def _place(what: str, cell: int | None) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-

@@ -70,7 +70,5 @@ def _settings(table: dict[str, object], path: str) -> Settings:
             )
         if type(value) is not type(known[name]):
             wanted = "true or false" if isinstance(known[name], bool) else "text"
-            raise ProjectFileError(
-                f"`{name}` is {value!r}; {wanted} is expected.", path=path
-            )
+            raise ProjectFileError(f"`{name}` is {value!r}; {wanted} is expected.", path=path)
     return Settings(**table)  # type: ignore[arg-type]  # each value was checked against its field

@@ -89,7 +89,9 @@ class Parser(argparse.ArgumentParser):
     """argparse that raises instead of printing and leaving: the faces print."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{_sentence(message)} Nothing was done.", f"`{self.prog} -h` has the options.")
+        raise UsageError(
+            f"{_sentence(message)} Nothing was done.", f"`{self.prog} -h` has the options."
+        )
 
     def print_help(self, file: object = None) -> None:
         raise HelpAsked(self.format_help())
@@ -133,7 +135,7 @@ def parser(verb: str, prog: str = "nbexp") -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    cast(Verb, module).arguments(found)
+    cast("Verb", module).arguments(found)
     common = found.add_argument_group("everywhere")
     common.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more")
@@ -245,7 +247,7 @@ def _execute(
         if not getattr(module, "writes", False):
             projects.warn_unfinished(project, emit)
     args.folder = folder or "."
-    result = cast(Verb, module).run(cast("Project", project), args, emit)
+    result = cast("Verb", module).run(cast("Project", project), args, emit)
     return Outcome(ALIASES.get(verb, verb), result, _shape(args), args.quiet)
 
 

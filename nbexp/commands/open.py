@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="its name; a failed run's too")
-    parser.add_argument("path", nargs="?", metavar="NOTEBOOK", help="default: the first that a stage wrote")
+    parser.add_argument(
+        "path", nargs="?", metavar="NOTEBOOK", help="default: the first that a stage wrote"
+    )
     parser.add_argument("-o", "--out", metavar="FILE", help="write it to a new file")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -34,6 +36,8 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if args.out:
         target = Path(args.folder) / args.out
         if target.exists():
-            raise StoreError(f"{args.out} exists already. Nothing was written.", "choose another name.")
+            raise StoreError(
+                f"{args.out} exists already. Nothing was written.", "choose another name."
+            )
         filesystem.atomic_write(target, opened.data)
     return opened

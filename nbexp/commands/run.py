@@ -28,7 +28,9 @@ writes = True
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs="*", metavar="STAGE", help="stages to run; default: all of ./dvc.yaml")
+    parser.add_argument(
+        "targets", nargs="*", metavar="STAGE", help="stages to run; default: all of ./dvc.yaml"
+    )
     parser.add_argument(
         "-S",
         "--set-param",
@@ -37,8 +39,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[FILE:]KEY=VALUE",
         help="a value for this run; may be repeated",
     )
-    parser.add_argument("-n", "--name", metavar="NAME", help="the experiment's name; default: two words")
-    parser.add_argument("-m", "--message", metavar="TEXT", help="the message of the experiment's commit")
+    parser.add_argument(
+        "-n", "--name", metavar="NAME", help="the experiment's name; default: two words"
+    )
+    parser.add_argument(
+        "-m", "--message", metavar="TEXT", help="the message of the experiment's commit"
+    )
     parser.add_argument(
         "-f",
         "--force",
@@ -46,9 +52,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="run every stage even if it did not change, and replace an experiment of that name",
     )
     parser.add_argument(
-        "-s", "--single-item", action="store_true", help="run the given stages alone, not what they need"
+        "-s",
+        "--single-item",
+        action="store_true",
+        help="run the given stages alone, not what they need",
     )
-    parser.add_argument("--new", action="store_true", help="run and record even what is recorded already")
+    parser.add_argument(
+        "--new", action="store_true", help="run and record even what is recorded already"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--all-states", action="store_true", help="failed and interrupted runs as well")
+    parser.add_argument(
+        "--all-states", action="store_true", help="failed and interrupted runs as well"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
     shape.add_argument("--csv", action="store_true", help="print CSV")

@@ -23,7 +23,10 @@ writes = True
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-f", "--force", action="store_true", help="even over files edited since; the edits are kept"
+        "-f",
+        "--force",
+        action="store_true",
+        help="even over files edited since; the edits are kept",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -286,8 +286,9 @@ def _bare(root: Path, git: Git | None) -> InitReport:
 
 
 def _dvc_folder(root: Path) -> dict[str, bytes]:
-    files = {path: data for path, data in config.new_project().items()}
-    return {path: data for path, data in files.items() if _read(root / path) != data}
+    """What of `.dvc` and `.dvcignore` is missing or differs."""
+    files = config.new_project().items()
+    return {path: data for path, data in files if _read(root / path) != data}
 
 
 def _shown(files: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -312,4 +313,3 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
-

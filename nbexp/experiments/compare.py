@@ -11,8 +11,37 @@ from nbexp.experiments.table import Data, markdown, rounded
 from nbexp.formats import values
 
 # What a metric's name says of which way is better; the longest match wins.
-_LOWER = ("loss", "error", "err", "rmse", "mse", "mae", "mape", "perplexity", "latency", "time", "wer", "fpr", "fnr")
-_HIGHER = ("acc", "accuracy", "auc", "f1", "precision", "recall", "score", "r2", "iou", "map", "bleu", "dice", "tpr", "reward")
+_LOWER = (
+    "loss",
+    "error",
+    "err",
+    "rmse",
+    "mse",
+    "mae",
+    "mape",
+    "perplexity",
+    "latency",
+    "time",
+    "wer",
+    "fpr",
+    "fnr",
+)
+_HIGHER = (
+    "acc",
+    "accuracy",
+    "auc",
+    "f1",
+    "precision",
+    "recall",
+    "score",
+    "r2",
+    "iou",
+    "map",
+    "bleu",
+    "dice",
+    "tpr",
+    "reward",
+)
 
 Polarity = Literal["higher", "lower"]
 
@@ -137,7 +166,7 @@ def compare(old: Side, new: Side, *, all_values: bool = False) -> Diff:
         metrics=changes(old.data, new.data, "metrics", all_values=all_values),
         code=_files(old.files, new.files),
         notebooks=_notebooks(old.notebooks, new.notebooks),
-        outs=_outs(old.data, new.data),
+        outs=_outs(old, new),
     )
 
 
@@ -148,7 +177,12 @@ def changes(
     before, after = old.flat(what), new.flat(what)
     keys = list(dict.fromkeys([*after, *before]))
     found = (
-        Change(file, key, before.get((file, key), values.MISSING), after.get((file, key), values.MISSING))
+        Change(
+            file,
+            key,
+            before.get((file, key), values.MISSING),
+            after.get((file, key), values.MISSING),
+        )
         for file, key in keys
     )
     return tuple(change for change in found if all_values or not same(change.old, change.new))
@@ -160,6 +194,7 @@ def same(old: object, new: object) -> bool:
 
 
 def is_number(value: object) -> bool:
+    """Whether a difference of it means something: an int or float that is no boolean."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -210,15 +245,21 @@ def _files(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[tuple[str, s
     return tuple(found)
 
 
-def _outs(old: Data, new: Data) -> tuple[tuple[str, str], ...]:
-    before = {path: str(out["hash"]) for path, out in old.outs.items() if out["hash"]}
-    after = {path: str(out["hash"]) for path, out in new.outs.items() if out["hash"]}
+def _outs(old: Side, new: Side) -> tuple[tuple[str, str], ...]:
+    """The outputs that differ; executed notebooks are compared by cell instead."""
+    notebooks = {*old.notebooks, *new.notebooks}
+    before, after = (
+        {
+            path: str(out["hash"])
+            for path, out in side.data.outs.items()
+            if out["hash"] and path not in notebooks
+        }
+        for side in (old, new)
+    )
     return _files(before, after)
 
 
-def _notebooks(
-    old: Mapping[str, bytes], new: Mapping[str, bytes]
-) -> tuple[NotebookChange, ...]:
+def _notebooks(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> tuple[NotebookChange, ...]:
     found = []
     for path in sorted(set(old) & set(new)):
         if old[path] != new[path]:

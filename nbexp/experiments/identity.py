@@ -93,7 +93,9 @@ def _signature(
         if lock is None:
             entry: LockedStage | None = inspector.now(stage)
         else:
-            locked = lock[stage.lock_file].stages.get(stage.name) if stage.lock_file in lock else None
+            locked = (
+                lock[stage.lock_file].stages.get(stage.name) if stage.lock_file in lock else None
+            )
             entry = locked if isinstance(locked, LockedStage) else None
         if entry is None:
             return None

@@ -24,7 +24,6 @@ from typing import Any, Literal
 from nbexp import filesystem
 from nbexp.errors import StoreError
 
-
 _DVC_IN_GIT = (["config"], [".gitignore"], ["plots"])
 
 

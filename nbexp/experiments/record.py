@@ -19,7 +19,8 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.experiments.spec import Spec
 from nbexp.formats.ref_names import ExpRef
-from nbexp.git import Git, NewCommit, Status
+from nbexp.git import FileContent, Git, NewCommit, Status
+from nbexp.pipeline import kinds
 from nbexp.pipeline.execute import Outcome, StageResult
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
@@ -118,17 +119,23 @@ def record_failed(
     state: str,
     stage: str,
     error: str,
+    run_dir: Path,
 ) -> str:
     """Keep what a failed or interrupted run left, under `refs/nbexp/failed/`; the commit's rev.
 
-    Outputs are kept as files of the tree, so that the notebook of a failed stage can be opened.
+    Outputs are kept as files of the tree, so that the notebook of a failed stage can be opened; a
+    notebook that stopped is in `run_dir` instead of at its place.
     """
     status: Status = git.status()
     extra = set(recorded_paths(root, prefix, spec, graph, stages, status.untracked))
     for member in stages:
         for out in member.outs:
             extra.update(_small_files(root, prefix, out.path))
-    files = git.snapshot(status, sorted(extra))
+    files: dict[str, FileContent] = dict(git.snapshot(status, sorted(extra)))
+    for path in notebook_targets(stages):
+        stopped = run_dir / posixpath.basename(path)
+        if not (root / path).exists() and stopped.is_file():
+            files[posixpath.join(prefix, path)] = stopped.read_bytes()
     message = (
         f"nbexp: {state} experiment {spec.name}\n\n{error}\n\n"
         f"Nbexp-State: {state}\nNbexp-Stage: {stage}\n"
@@ -142,6 +149,16 @@ def record_failed(
         expect="any",
     )
     return git.commit(commit)[0]
+
+
+def notebook_targets(stages: Iterable[Stage]) -> list[str]:
+    """The executed notebooks that stages write, relative to the root."""
+    targets = (
+        (stage, kinds.notebook_target(command))
+        for stage in stages
+        for command in stage.spec.commands
+    )
+    return [stage.place(target) for stage, target in targets if target is not None]
 
 
 def experiment_hash(outcome: Outcome) -> str:
@@ -209,9 +226,7 @@ def _files(root: Path, prefix: str, path: str) -> list[str]:
     if target.is_file() or target.is_symlink():
         return [posixpath.join(prefix, path)]
     if target.is_dir():
-        return [
-            posixpath.join(prefix, path, inner) for inner, _ in filesystem.walk(target, None)
-        ]
+        return [posixpath.join(prefix, path, inner) for inner, _ in filesystem.walk(target, None)]
     return []
 
 

@@ -96,7 +96,7 @@ def apply(
         changes = _changes(git, cache, root, prefix, rev, name, keep)
         if changes.in_the_way and not force:
             raise _in_the_way(changes.in_the_way, name)
-        kept = _write(git, cache, root, prefix, rev, changes, workspace, keep, emit)
+        kept = _write(git, cache, root, rev, changes, workspace, keep, emit)
         undo_point = workspace.undo_point()
         if undo_point is not None:
             git.commit(undo_point)
@@ -178,9 +178,7 @@ def _changes(
     return _Changes(files, removals, outs, tuple(in_the_way))
 
 
-def _present(
-    git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]
-) -> dict[str, Entry]:
+def _present(git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]) -> dict[str, Entry]:
     """What is on disk at each path of either tree, as Git would store it."""
     present = dict(head)
     to_hash: list[str] = []
@@ -221,9 +219,7 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     return found
 
 
-def _outs(
-    git: Git, cache: Cache, root: Path, prefix: str, rev: str, name: str
-) -> dict[str, Hash]:
+def _outs(git: Git, cache: Cache, root: Path, prefix: str, rev: str, name: str) -> dict[str, Hash]:
     """The outputs whose content has to change, by path relative to the project's root."""
     top = f"{prefix}/" if prefix else ""
     paths = [
@@ -264,7 +260,6 @@ def _write(
     git: Git,
     cache: Cache,
     root: Path,
-    prefix: str,
     rev: str,
     changes: _Changes,
     workspace: InPlace,
@@ -322,4 +317,3 @@ def _in_the_way(paths: Sequence[str], name: str) -> NbexpError:
 
 def _files_have(paths: Sequence[str]) -> str:
     return "1 file has" if len(paths) == 1 else f"{len(paths)} files have"
-

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed
-from nbexp.events import Emit, Notice, Phase, RunStarted
+from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
 from nbexp.experiments.record import NotRecorded
@@ -97,7 +97,12 @@ class GitMeanings:
 
 
 def run(
-    spec: Spec, place: Place, graph: Graph, stages: Sequence[Stage], refs: Mapping[str, str], emit: Emit
+    spec: Spec,
+    place: Place,
+    graph: Graph,
+    stages: Sequence[Stage],
+    refs: Mapping[str, str],
+    emit: Emit,
 ) -> Ran:
     """Run the spec in the user's own workspace and record it.
 
@@ -157,6 +162,7 @@ def run(
             undo_point=workspace.undo_point(),
         )
         workspace.finish()
+        emit(RunFinished(spec.name, recorded.rev))
     except (NbexpError, KeyboardInterrupt) as error:
         raise _undone(error, spec, place, graph, stages, workspace, emit) from None
     except BaseException:
@@ -164,11 +170,13 @@ def run(
         raise
     took = time.monotonic() - clock
     own = took - sum(result.seconds for result in outcome.stages)
-    return Ran(recorded.ref, recorded.rev, outcome, False, recorded.not_recorded, unlisted, took, own)
+    return Ran(
+        recorded.ref, recorded.rev, outcome, False, recorded.not_recorded, unlisted, took, own
+    )
 
 
 def _context(spec: Spec, place: Place, workspace: InPlace) -> Context:
-    run_dir = own_folder(place.root) / "runs" / workspace.uid
+    run_dir = _run_dir(place, workspace)
     run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     env = {
         **(place.env if place.env is not None else os.environ),
@@ -190,15 +198,26 @@ def _context(spec: Spec, place: Place, workspace: InPlace) -> Context:
     )
 
 
+def _run_dir(place: Place, workspace: InPlace) -> Path:
+    return own_folder(place.root) / "runs" / workspace.uid
+
+
 def _bring_back(
-    rev: str, spec: Spec, place: Place, stages: Sequence[Stage], workspace: InPlace, context: Context
+    rev: str,
+    spec: Spec,
+    place: Place,
+    stages: Sequence[Stage],
+    workspace: InPlace,
+    context: Context,
 ) -> bool:
     """Make the workspace what it was after that experiment; False if an output is nowhere any more."""
     git, cache = place.git, place.cache
     top = f"{place.prefix}/" if place.prefix else ""
     paths = sorted({stage.lock_file for stage in stages})
     locks = {}
-    for path, data in zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True):
+    for path, data in zip(
+        paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True
+    ):
         if data is None:
             return False
         locks[path] = (data, dvc_lock.parse(data, path))
@@ -222,9 +241,7 @@ def _bring_back(
     return True
 
 
-def _from_git(
-    stage: Stage, entry: LockedStage, rev: str, top: str, git: Git, cache: Cache
-) -> bool:
+def _from_git(stage: Stage, entry: LockedStage, rev: str, top: str, git: Git, cache: Cache) -> bool:
     """Whether every output is in the cache once the Git-tracked ones were taken from the commit."""
     kept_in_git = {out.spelled: out for out in stage.outs if not out.cache}
     for locked in entry.outs:
@@ -271,6 +288,7 @@ def _undone(
                 state="interrupted" if interrupted else "failed",
                 stage=error.stage if isinstance(error, StageFailed) else "",
                 error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
+                run_dir=_run_dir(place, workspace),
             )
             kept = True
         except (GitError, OSError) as failure:
@@ -288,6 +306,11 @@ def _undone(
     explain_rollback(error, edited)
     if isinstance(error, StageFailed):
         error.experiment = spec.name
+        if kept and error.cell is not None:
+            error.hint = (
+                f"`nbexp open {spec.name}` shows the notebook as it stopped. "
+                "Your workspace is as it was."
+            )
     return error
 
 
@@ -303,4 +326,3 @@ def _bytes(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
-

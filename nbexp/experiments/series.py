@@ -127,7 +127,9 @@ class Finder:
                 here = posixpath.normpath(posixpath.join(folder, stage.wdir or "."))
                 entry = entries.get(stage.name)
                 made = (
-                    {out.path: out.md5 for out in entry.outs} if isinstance(entry, LockedStage) else {}
+                    {out.path: out.md5 for out in entry.outs}
+                    if isinstance(entry, LockedStage)
+                    else {}
                 )
                 for out in stage.outs:
                     if out.bucket == "plots":

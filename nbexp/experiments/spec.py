@@ -11,7 +11,6 @@ from pathlib import Path
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.formats import ref_names, values
 from nbexp.formats.ref_names import ExpRef
-from nbexp.git import Git
 from nbexp.overrides import Override
 
 
@@ -58,7 +57,6 @@ class Spec:
 
 
 def make(
-    git: Git,
     root: Path,
     baseline: str,
     taken: Mapping[str, str],

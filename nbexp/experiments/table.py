@@ -96,8 +96,6 @@ class Column:
     title: str
 
 
-
-
 @dataclass(frozen=True)
 class Table:
     """Experiments below their baselines, newest first, the workspace on top.
@@ -324,7 +322,9 @@ class Reader:
 
     def _data(self, files: _Files) -> Data:
         pipelines = files.read(files.pipelines)
-        locks = files.read([posixpath.join(posixpath.dirname(p), "dvc.lock") for p in files.pipelines])
+        locks = files.read(
+            [posixpath.join(posixpath.dirname(p), "dvc.lock") for p in files.pipelines]
+        )
         params: dict[str, None] = {}
         metrics: dict[str, None] = {}
         deps: dict[str, Mapping[str, object]] = {}
@@ -349,7 +349,8 @@ class Reader:
                     deps[_join(here, dep)] = _fields(known.get(dep))
                 for out in stage.outs:
                     place = _join(here, out.path)
-                    if out.path in made:
+                    # What Git tracks is read from Git: the lock's old md5 may be of another run.
+                    if out.path in made and out.cache:
                         cached[place] = made[out.path].md5
                     if out.bucket == "metrics":
                         metrics[place] = None
@@ -370,7 +371,12 @@ class Reader:
         trees: dict[str, object] = {}
         for path, data in zip(wanted, files.read(wanted), strict=True):
             md5 = cached.get(path)
-            if data is None and md5 is not None and self._cache.has(md5) and not md5.endswith(".dir"):
+            if (
+                data is None
+                and md5 is not None
+                and self._cache.has(md5)
+                and not md5.endswith(".dir")
+            ):
                 data = self._cache.read(md5)
             trees[path] = _tree(path, data)
         return trees

@@ -138,6 +138,7 @@ def own_folder(root: Path) -> Path:
 
 
 def journal_folder(root: Path) -> Path:
+    """Where the journal of the command at work is."""
     return own_folder(root) / "journal"
 
 

@@ -239,7 +239,7 @@ def check_merged(data: bytes, path: str) -> None:
     if conflict:
         raise ProjectFileError(
             "this file has the conflict marks of a Git merge.",
-            f"`git checkout --ours {path}` keeps this branch's entries; what they do not cover runs anew.",
+            f"resolve them, or keep this branch's file: `git checkout --ours {path}`.",
             path=path,
             line=data.count(b"\n", 0, conflict.start()) + 1,
         )

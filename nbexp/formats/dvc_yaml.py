@@ -238,9 +238,22 @@ class _Value:
         """For messages: "item 2 of `deps` of stage `train`"."""
         if self._called is not None:
             return self._called
+        above = self._parent
+        if above is not None and above._is_item and not self._is_item:
+            return f"`{self._step}` in {above._parent.name if above._parent else ''}"
         own = f"item {self._step + 1}" if isinstance(self._step, int) else f"`{self._step}`"
-        above = self._parent.name if self._parent is not None else ""
-        return f"{own} of {above}" if above else own
+        return f"{own} of {above.name}" if above is not None and above.name else own
+
+    @property
+    def _is_item(self) -> bool:
+        return isinstance(self._step, int)
+
+    def around(self, text: str) -> str:
+        """What has `text` in it: as an item, as a key, or as this value."""
+        above = self._parent
+        if above is not None and self._step == text:
+            return above.around("") if above._is_item else above.name
+        return above.name if above is not None and self._is_item else self.name
 
     @property
     def at(self) -> tuple[str | int, ...]:
@@ -367,19 +380,21 @@ class _Reader:
         wanted: dict[str, dict[str, None] | None] = {}
         for item in listed.items("a list of keys"):
             if isinstance(item.value, str):
-                files = {DEFAULT_PARAMS_FILE: _Value([item.value])}
+                asked: list[tuple[str, tuple[str, ...]]] = [(DEFAULT_PARAMS_FILE, (item.value,))]
             elif isinstance(item.value, Mapping):
-                files = item.entries()
+                asked = []
+                for path, keys in item.entries().items():
+                    self._check(path, base, keys)
+                    listed_keys = () if keys.value is None else keys.texts("a list of keys")
+                    asked.append((path, listed_keys))
             else:
                 raise item.wrong("a key, or a params file with its keys,")
-            for path, keys in files.items():
-                self._check(path, base, keys if keys.at else item)
-                asked = keys.texts("a list of keys") if keys.value is not None else ()
+            for path, names in asked:
                 known = wanted.setdefault(path, {})
-                if not asked:
+                if not names:
                     wanted[path] = None
                 elif known is not None:
-                    known.update(dict.fromkeys(asked))
+                    known.update(dict.fromkeys(names))
         return tuple(ParamSpec(path, tuple(keys or ())) for path, keys in wanted.items())
 
     def _outs(self, found: Mapping[str, _Value], base: str) -> tuple[OutSpec, ...]:
@@ -451,20 +466,14 @@ class _Reader:
 
     def _check(self, path: str, base: str, where: _Value) -> str:
         """The path, if it leads to a place inside the project (execution.md S3)."""
-        if _URL.match(path):
-            raise where.refused(
-                f"`{path}` ({where.name}) is a URL; a path inside the project is expected.",
-                "`dvc import-url` brings the data into the project.",
-            )
         wrong = _what_is_wrong(path, base)
         if wrong:
-            raise where.refused(
-                f"`{path}` ({where.name}) {wrong}; a path inside the project is expected."
-            )
+            hint = "`dvc import-url` brings data into the project." if _URL.match(path) else None
+            raise where.refused(f"`{path}` in {where.around(path)} {wrong}.", hint)
         return path
 
     def _fill_in(self, entry: _Value) -> None:
-        """Make `\\${` the `${` it stands for; refuse a template."""
+        r"""Make `\${` the `${` it stands for; refuse a template."""
         if self._templates:
             entry.value = _filled_in(entry)
 
@@ -538,19 +547,22 @@ def _plain(found: Mapping[str, _Value]) -> dict[str, object]:
 
 
 def _what_is_wrong(path: str, base: str) -> str | None:
+    expected = "a path inside the project is expected"
     place = posixpath.normpath(posixpath.join(base, path))
     if not path:
-        return "is empty"
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
-        return "has control characters"
+        return f"is empty; {expected}"
+    if _URL.match(path):
+        return f"is a URL; {expected}"
     if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
-        return "is an absolute path"
+        return f"is an absolute path; {expected}"
     if place == ".." or place.startswith("../"):
-        return "leads out of the project"
+        return f"leads out of the project; {expected}"
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
+        return "has a control character in it"
     for part in path.split("/"):
         folded = part.casefold()
         if folded in {".git", ".dvc"}:
-            return f"is in the {part} directory"
+            return f"is in {folded}, which is not for stages"
         if part not in {"", ".", ".."} and part[-1] in ". ":
             return "has a name with a dot or space at its end, which not every system can hold"
         if folded.split(".")[0] in DEVICES:
@@ -620,7 +632,10 @@ def _definition(stage: StageSpec) -> dict[str, object]:
     buckets: dict[str, list[object]] = {"outs": [], "metrics": [], "plots": []}
     for out in sorted(stage.outs, key=lambda out: out.path):
         options = {
-            **{"desc": out.desc, "type": out.type, "labels": list(out.labels), "meta": out.meta},
+            "desc": out.desc,
+            "type": out.type,
+            "labels": list(out.labels),
+            "meta": out.meta,
             **({} if out.cache else {"cache": False}),
             **({"persist": True} if out.persist else {}),
             **out.plot,

@@ -215,9 +215,9 @@ def canonical(data: bytes, *, source: bytes | None = None, folders: Sequence[str
     if "widgets" in metadata:
         metadata["widgets"] = _strings(metadata["widgets"], clean)
     models = _models(raw)
+    if models:  # before the keys are sorted, for some of them are ids
+        raw = json.loads(re.sub("|".join(models), lambda match: models[match[0]], json.dumps(raw)))
     text = json.dumps(raw, indent=1, sort_keys=True, ensure_ascii=False, separators=(",", ": "))
-    if models:
-        text = re.sub("|".join(models), lambda match: models[match[0]], text)
     return (text + "\n").encode("utf-8", "replace")
 
 
@@ -226,7 +226,7 @@ def canonical(data: bytes, *, source: bytes | None = None, folders: Sequence[str
 
 def _load(data: bytes, path: str) -> dict[str, Any]:
     try:
-        raw = json.loads(data)
+        raw = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ProjectFileError("this is no notebook (not UTF-8).", path=path) from None
     except json.JSONDecodeError as error:

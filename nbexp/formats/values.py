@@ -378,6 +378,13 @@ def _copied(tree: object) -> object:
     return [_copied(value) for value in tree] if isinstance(tree, list) else tree
 
 
+def _without_empty(tree: object) -> object:
+    if not isinstance(tree, dict):
+        return tree
+    inner = {key: _without_empty(value) for key, value in tree.items()}
+    return {key: value for key, value in inner.items() if value != {}}
+
+
 # ---- reading
 
 
@@ -609,7 +616,12 @@ def _yaml_error(error: Exception, text: str, path: str) -> ProjectFileError:
         place = error.problem_mark or error.context_mark
         line = place.line + 1 if place else None
     elif isinstance(error, yaml.reader.ReaderError):
-        problem = f"the character {error.character!r} is not allowed"
+        code = (
+            error.character
+            if isinstance(error.character, int)
+            else ord(str(error.character)[:1] or " ")
+        )
+        problem = f"the character U+{code:04X} is not allowed"
         line = text.encode().count(b"\n", 0, error.position) + 1
     return _invalid("YAML", problem, path, line)
 
@@ -1037,7 +1049,7 @@ def _edited(text: str, path: str, tree: object, steps: Sequence[_Step]) -> str:
     for write in writers:
         try:
             written = write()
-            if _says(written, path, expected, steps):
+            if _says(written, path, tree, expected, steps):
                 return written
         except (_NotHere, ProjectFileError):
             continue
@@ -1049,23 +1061,37 @@ def _edited(text: str, path: str, tree: object, steps: Sequence[_Step]) -> str:
     )
 
 
-def _says(text: str, path: str, expected: object, steps: Sequence[_Step]) -> bool:
+def _says(text: str, path: str, tree: object, expected: object, steps: Sequence[_Step]) -> bool:
+    """Whether the text says what is expected of the steps on the tree."""
     found = parse(text.encode(), path)
     if _same(found, expected):
         return True
+    if _format_of(path) == "toml":
+        # A table that dotted keys made goes with the last of them.
+        return _same(_without_empty(found), _without_empty(expected))
     if "*" not in text or _format_of(path) != "yaml":
         return False
-    # What a shared mapping holds changes in several places at once: look at what was asked for only.
+    # What a shared mapping holds changes in several places at once: what was asked for is there, and nothing
+    # came up anywhere that was not asked for.
+    asked = list[object]()
     for step in steps:
-        here = found
+        here: object = found
         for key in step.where:
             inner = dict(_children(here))
             if key not in inner:
-                return step.op == "remove"
+                here = MISSING
+                break
             here = inner[key]
-        if step.op != "remove" and not _same(here, step.value):
+        if step.op == "remove":
+            asked += flatten(found).values()  # a key that `<<` brings may come into sight
+        elif not _same(here, step.value):
             return False
-    return True
+        asked += flatten(step.value).values() if isinstance(step.value, dict) else [step.value]
+    before = flatten(tree)
+    return all(
+        (key in before and _same(value, before[key])) or any(_same(value, one) for one in asked)
+        for key, value in flatten(found).items()
+    )
 
 
 class _Node:
@@ -1156,8 +1182,8 @@ class _Text:
             raise _NotHere
         self.remove_from_flow(node, self.index_of(node, where[-1]))
 
-    def spelled(self, value: object, old: _Node | None) -> str:
-        """The value as it replaces `old`, or as it is put beside others (None)."""
+    def spelled(self, value: object, node: _Node, *, beside: bool = False) -> str:
+        """The value as it replaces the node, or as it is put into it beside others."""
         return self.flow(value)
 
     # what the formats build on
@@ -1220,8 +1246,8 @@ class _Text:
 
     def pair(self, node: _Node, key: object, value: object) -> str:
         if node.kind == "list":
-            return self.spelled(value, None)
-        return f"{self.key(key)}{self.colon}{self.spelled(value, None)}"
+            return self.spelled(value, node, beside=True)
+        return f"{self.key(key)}{self.colon}{self.spelled(value, node, beside=True)}"
 
     def key(self, key: object) -> str:
         return self.flow(key)
@@ -1337,29 +1363,18 @@ class _Json(_Text):
         self.colon = between[1] if between else ": "
         return super().make(steps)
 
-    def spelled(self, value: object, old: _Node | None) -> str:
-        """As the file does it: a mapping over several lines if the file is, a list if the old one was."""
+    def spelled(self, value: object, node: _Node, *, beside: bool = False) -> str:
+        """As the file does it: over several lines where the old value is, or in a mapping what stands beside it."""
         inner = re.search(r"[{\[][ \t]*\r?\n([ \t]+)", self.text)
         if not inner or not isinstance(value, dict | list) or not value:
             return self.flow(value)
-        spread = isinstance(value, dict)
-        if old is not None and old.kind != "leaf":
-            spread = "\n" in self.text[old.start : old.end]
-        if not spread:
+        spread = node.kind == "leaf" or "\n" in self.text[node.start : node.end]
+        if not spread or (isinstance(value, list) and (beside or node.kind == "leaf")):
             return self.flow(value)
-        return self.dumped(value, inner[1])
-
-    def splice(self, start: int, end: int, new: str) -> None:
-        if "\n" in new.replace("\r\n", ""):
-            # What was spelled over several lines is moved to the depth of the line it begins on.
-            here = self.text[self.line_start(start) : start] + new
-            indent = re.match(r"[ \t]*", new[1:] if new.startswith(("\n", ",")) else here)
-            lead, body = "", new
-            if new.startswith(self.newline):
-                lead, body = self.newline, new[len(self.newline) :]
-                indent = re.match(r"[ \t]*", body)
-            new = lead + body.replace("\n", self.newline + (indent[0] if indent else ""))
-        super().splice(start, end, new)
+        place = node.entries[-1].start if beside and node.entries else node.start
+        start = self.line_start(place)
+        indent = self.text[start : self.at("[ \t]*", start)]
+        return self.dumped(value, inner[1]).replace("\n", self.newline + indent)
 
 
 # ---- changing YAML
@@ -1546,9 +1561,7 @@ class _Yaml(_Text):
         before = node.properties[0] if node.properties else node.start
         if own_line:
             # `key:` and lines below it become `key: value`; what is said between them stays.
-            stop = self.line_end(node.end)
-            start = self.line_start(node.start)
-            self.splice(start, min(stop + len(self.newline), len(self.text)), "")
+            self.remove_lines(node.start, node.end)
             if node.properties:
                 self.splice(*node.properties, new)
                 return
@@ -1888,6 +1901,14 @@ class _Toml(_Text):
         if node.flow:
             super().insert(where, value)
             return
+        if node.kind == "list" and isinstance(value, dict) and value:
+            ours = [end for path, _, end in self.sections if path[: len(where) - 1] == where[:-1]]
+            head = f"{self.newline}[[{'.'.join(map(self.key, where[:-1]))}]]{self.newline}"
+            pairs = (
+                f"{self.key(key)} = {self.flow(one)}{self.newline}" for key, one in value.items()
+            )
+            self.splice(ours[-1], ours[-1], head + "".join(pairs))
+            return
         if node.kind != "map":
             raise _NotHere
         line = f"{node.prefix}{self.key(where[-1])} = {self.flow(value)}{self.newline}"
@@ -1913,18 +1934,25 @@ class _Toml(_Text):
         if node.flow:
             self.remove_lines(parent.entries[index].start, node.end)
             return
-        ours = [part for part in self.sections if part[0][: len(where)] == where]
-        if not ours:
-            raise _NotHere
-        for _, start, end in reversed(ours):
+        sections = [part for part in self.sections if part[0][: len(where)] == where]
+        for _, start, end in reversed(sections):
             self.splice(start, end, "")
+        if not sections:  # a table that only dotted keys speak of
+            for entry in reversed(self.lines_of(node)):
+                self.remove_lines(entry.start, entry.end)
+
+    def lines_of(self, node: _Node) -> list[_Entry]:
+        found: list[_Entry] = []
+        for entry in node.entries:
+            found += [entry] if entry.node.flow else self.lines_of(entry.node)
+        return found
 
     def key(self, key: object) -> str:
         text = key if isinstance(key, str) else _spelled(key)
         return text if re.fullmatch(self.bare, text) else self.flow(text)
 
-    def spelled(self, value: object, old: _Node | None) -> str:
-        literal = isinstance(value, str) and old is not None and old.quote == "'"
+    def spelled(self, value: object, node: _Node, *, beside: bool = False) -> str:
+        literal = isinstance(value, str) and node.quote == "'" and not beside
         if literal and not re.search("['\x00-\x1f\x7f]", str(value)):
             return f"'{value}'"
         return self.flow(value)
@@ -2010,9 +2038,7 @@ class _Py(_Text):
                 one = self.node(element)
                 node.entries.append(_Entry(None, one.start, one.start, one))
             return node
-        leaf = _Node("leaf", start, end)
-        leaf.quote = self.text[start] if self.text[start] in "'\"" else ""
-        return leaf
+        return _Node("leaf", start, end)
 
     def insert(self, where: _Where, value: object) -> None:
         if len(where) > 1 or not str(where[0]).isidentifier():
@@ -2022,19 +2048,10 @@ class _Py(_Text):
             self.text += self.newline
         self.text += f"{where[0]} = {self.flow(value)}{self.newline}"
 
-    def spelled(self, value: object, old: _Node | None) -> str:
+    def spelled(self, value: object, node: _Node, *, beside: bool = False) -> str:
         text = self.flow(value)
-        if old is None:
-            return text
-        if isinstance(value, list) and old.quote == "(":
+        if isinstance(value, list) and node.quote == "(" and not beside:
             return f"({text[1:-1]}{',' if len(value) == 1 else ''})"
-        if (
-            isinstance(value, str)
-            and old.quote == '"'
-            and "'" not in text[1:-1]
-            and '"' not in text
-        ):
-            return f'"{text[1:-1]}"'
         return text
 
     def flow(self, value: object) -> str:
@@ -2047,7 +2064,14 @@ class _Py(_Text):
         if isinstance(value, dict):
             pairs = (f"{self.flow(key)}: {self.flow(inner)}" for key, inner in value.items())
             return "{" + ", ".join(pairs) + "}"
-        return repr(value)
+        text = repr(value)
+        if (
+            isinstance(value, str)
+            and '"' not in text
+            and self.text.count('"') > self.text.count("'")
+        ):
+            return f'"{text[1:-1]}"' if "'" not in text[1:-1] else text
+        return text
 
 
 _TEXTS: dict[str, Callable[[str, str], _Text]] = {

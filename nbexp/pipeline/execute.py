@@ -171,9 +171,11 @@ def checkout_outs(stage: Stage, entry: LockedStage, context: Context) -> None:
 def write_lock(
     stage: Stage, entry: LockedStage, inspector: Inspector, context: Context, emit: Emit
 ) -> None:
-    """Put the entry into dvc.lock, on disk at once."""
+    """Put the entry into dvc.lock, on disk at once; an equal one is left alone."""
     path = stage.lock_file
     before = inspector.lock(path)
+    if before.stages.get(stage.name) == entry:
+        return
     after = before.with_stage(stage.name, entry)
     target = context.root / path
     created = not target.exists()
@@ -210,10 +212,10 @@ def _restorable(check: Check, context: Context) -> LockedStage | None:
         return None
     key = run_cache.key(_with_outs(stage, check.now).entry())
     for data in context.cache.run_cache(key):
-        entry = dvc_lock.parse_entry(data)
+        saved = dvc_lock.parse_entry(data)
         # DVC looks at the newest entry only; an older one whose objects are still there will do.
-        if entry is not None and restorable_outs(stage, entry, context.cache):
-            return entry
+        if saved is not None and restorable_outs(stage, saved, context.cache):
+            return saved
     return None
 
 
@@ -229,8 +231,7 @@ def _restore(
     started = time.time()
     emit(StageRestored(stage.address(context.here)))
     checkout_outs(stage, entry, context)
-    if entry != check.locked:
-        write_lock(stage, entry, inspector, context, emit)
+    write_lock(stage, entry, inspector, context, emit)
     outcome.lock_files.add(stage.lock_file)
     return StageResult(
         stage,

@@ -567,9 +567,10 @@ class Cache:
             problems, objects = self._inspect(list(wanted), deep=True, legacy=False)
             missing = [wanted[md5] for md5 in problems]
             _flush_files([one.source for one in missing])
-            _in_two_threads(missing, self._publish)
+            for one in missing:
+                self._publish(one)
             unpublished.difference_update(one.source for one in missing)
-            _flush_folders({os.path.dirname(self._place_of(one.md5)) for one in missing})
+            _flush_folders({self._place_of(one.md5)[:-33] for one in missing})
         finally:
             for name in unpublished:
                 _discard(name)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from queue import Empty
 from typing import Any
 
@@ -64,7 +65,6 @@ class Kernel:
 
     def __init__(self, name: str, cwd: str | None) -> None:
         from jupyter_client.manager import AsyncKernelManager
-        from jupyter_core.utils import run_sync
 
         self._folder = tempfile.mkdtemp(prefix="nbexp-")
         self.manager = AsyncKernelManager(kernel_name=name)
@@ -80,7 +80,7 @@ class Kernel:
         arguments = ["--HistoryManager.hist_file=:memory:"] if is_ipython else []
         # A kernel started from a notebook in JupyterLab would take itself for that notebook.
         env = {key: value for key, value in os.environ.items() if key != "JPY_SESSION_NAME"}
-        run_sync(self.manager.start_kernel)(extra_arguments=arguments, cwd=cwd, env=env)
+        _sync(self.manager.start_kernel)(extra_arguments=arguments, cwd=cwd, env=env)
         self.client = self.manager.client()
         self.info: dict[str, Any] = {}
 
@@ -101,9 +101,7 @@ class Kernel:
         KernelSilent
             It did not answer in time.
         """
-        from jupyter_core.utils import run_sync
-
-        run_sync(self._ready)(timeout_s)
+        _sync(self._ready)(timeout_s)
 
     async def _ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
@@ -155,13 +153,19 @@ class Kernel:
 
     def close(self) -> None:
         """Wait for a kernel that was asked to end, kill one that was not, and take the sockets away."""
-        from jupyter_core.utils import run_sync
-
         deadline = time.monotonic() + _GRACE_S
         while self.returncode is None and time.monotonic() < deadline:
             time.sleep(0.002)
         if self.returncode is None:
             self.kill()
         self.client.stop_channels()
-        run_sync(self.manager.cleanup_resources)()
+        _sync(self.manager.cleanup_resources)()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _sync(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    """The asynchronous function to be called from code that is not, on the loop that nbclient uses."""
+    from jupyter_client import utils
+
+    wrapped: Callable[..., Any] = utils.run_sync(function)  # type: ignore[attr-defined]
+    return wrapped

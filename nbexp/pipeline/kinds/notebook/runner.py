@@ -395,17 +395,19 @@ def _as_papermill(request: Request, known: Parameters) -> dict[str, object]:
         return {}
     import base64
 
-    import yaml
-
     with _without(_SLOW):
-        from papermill.iorw import NoDatesSafeLoader, read_yaml_file
+        from papermill import iorw
 
     def of(letter: str) -> list[tuple[str, ...]]:
         return [words for kind, *words in request.given if kind == letter]  # type: ignore[misc]
 
     def load(text: str | bytes) -> dict[str, object]:
-        # papermill's loader is PyYAML's safe one that leaves dates as text.
-        return yaml.load(text, Loader=NoDatesSafeLoader) or {}  # noqa: S506
+        # PyYAML's safe loader, which in papermill's form leaves dates as text.
+        loader = iorw.NoDatesSafeLoader(text)
+        try:
+            return loader.get_single_data() or {}
+        finally:
+            loader.dispose()
 
     given: dict[str, object] = {}
     try:
@@ -413,12 +415,12 @@ def _as_papermill(request: Request, known: Parameters) -> dict[str, object]:
         for (text,) in of("b"):
             given.update(load(base64.b64decode(text)))
         for (path,) in of("f"):
-            given.update(read_yaml_file(path) or {})
+            given.update(iorw.read_yaml_file(path) or {})
         for (text,) in of("y"):
             given.update(load(text))
     except FileNotFoundError as error:
         raise NotFound(f"No params file `{error.filename}` here. Nothing was run.") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+    except (iorw.yaml.YAMLError, ValueError, TypeError) as error:
         what = str(error).splitlines()[0]
         raise UsageError(
             f"A parameter of {request.source} is no YAML ({what}). Nothing was run."

@@ -1,0 +1,155 @@
+"""A metric over its steps, one line for each experiment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from nbexp.plots import Series, Spec
+
+# The colours of Okabe and Ito (2008), told apart with every common colour blindness; without their black
+# and yellow, one of which is lost on a dark page and the other on a white one.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+# Dashes and shapes say the same again. Their counts and that of the colours have the least common
+# multiple 60: so many lines look different.
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])
+SHAPES = ("circle", "square", "triangle-up", "diamond")
+
+# Grey that is legible on white (4.5 : 1) and on JupyterLab's dark page (4.1 : 1): a picture does not know
+# which of them it will stand on.
+TEXT, RULE = "#767676", "#80808040"
+
+# More points than this are no longer seen one by one, and would be saved in every notebook.
+MAX_STEPS = 1000
+_MAX_MARKED = 60
+_LEGEND_ROWS = 14
+
+
+def plot(series: Sequence[Series], options: Mapping[str, object] = {}) -> Spec:  # noqa: B006
+    """Lines with points where there are few; the legend names the experiments.
+
+    Parameters
+    ----------
+    options
+        `title`; `x_label` (default: the series' own axis), `y_label`; `width` and `height` in pixels.
+
+    Notes
+    -----
+    Steps whose value is no number (NaN, infinity) are gaps. A series of more than `MAX_STEPS` steps is
+    thinned to as many, keeping first, last, and the lowest and highest of each stretch.
+    """
+    names = [one.name for one in series]
+    values = [row for one in series for row in _rows(one)]
+    many = max((len(one.steps) for one in series), default=0) > _MAX_MARKED
+    label = str(options.get("y_label") or "value")
+    axis = str(options.get("x_label") or (series[0].x if series else "step"))
+    legend = {
+        "title": None,
+        "symbolType": "stroke",
+        "symbolSize": 900,
+        "symbolStrokeWidth": 2,
+        "columns": math.ceil(len(names) / _LEGEND_ROWS) or 1,
+        "labelLimit": 240,
+    }
+    lines: Spec = {
+        "mark": {"type": "line", "strokeWidth": 1 if many else 2, "clip": True},
+        "encoding": {
+            "color": _by_name(names, COLOURS, legend),
+            "strokeDash": _by_name(names, DASHES, legend),
+        },
+    }
+    points: Spec = {
+        # Invisible ones still carry the tooltip.
+        "mark": {"type": "point", "filled": True, "size": 36, "opacity": 0 if many else 1},
+        "encoding": {
+            "color": _by_name(names, COLOURS, None),
+            "shape": _by_name(names, SHAPES, None),
+            "tooltip": [
+                {"field": "experiment", "type": "nominal", "title": "experiment"},
+                {"field": "step", "type": "quantitative", "title": axis},
+                {"field": "value", "type": "quantitative", "title": label},
+            ],
+        },
+    }
+    spec: Spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "background": "transparent",
+        "width": options.get("width", 520),
+        "height": options.get("height", 280),
+        "data": {"values": values},
+        "encoding": {
+            "x": {
+                "field": "step",
+                "type": "quantitative",
+                "title": axis,
+                "scale": {"zero": False, "nice": False, "padding": 8},
+                "axis": {"tickMinStep": 1} if _are_whole(values) else {},
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": label,
+                "scale": {"zero": False, "padding": 8},
+            },
+        },
+        "layer": [lines, points],
+        # One legend, of the lines: with shared scales it would draw points filled over the dashes.
+        "resolve": {"scale": dict.fromkeys(("color", "strokeDash", "shape"), "independent")},
+        "config": {
+            "view": {"stroke": RULE},
+            "axis": {
+                "labelColor": TEXT,
+                "titleColor": TEXT,
+                "titleFontWeight": "normal",
+                "gridColor": RULE,
+                "domainColor": RULE,
+                "tickColor": RULE,
+                "labelFontSize": 11,
+                "titleFontSize": 12,
+            },
+            "legend": {"labelColor": TEXT, "labelFontSize": 12},
+            "title": {"color": TEXT},
+        },
+    }
+    if options.get("title"):
+        spec["title"] = str(options["title"])
+    return spec
+
+
+def _by_name(
+    names: Sequence[str], looks: Sequence[object], legend: Mapping[str, object] | None
+) -> Spec:
+    """An encoding that gives each name its look, the same whatever the order of the data."""
+    return {
+        "field": "experiment",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": [looks[i % len(looks)] for i in range(len(names))]},
+        "legend": legend,
+    }
+
+
+def _rows(one: Series) -> Iterator[dict[str, object]]:
+    points = list(zip(one.steps, one.values, strict=True))
+    for step, value in _thinned(points):
+        if math.isfinite(step):
+            found = value if math.isfinite(value) else None  # null is a gap; NaN is not JSON
+            yield {"experiment": one.name, "step": step, "value": found}
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    if len(points) <= MAX_STEPS:
+        return points
+    stretch = math.ceil(2 * len(points) / MAX_STEPS)
+    kept = {0, len(points) - 1}
+    for start in range(0, len(points), stretch):
+        part = range(start, min(start + stretch, len(points)))
+        known = [at for at in part if math.isfinite(points[at][1])]
+        if known:
+            kept |= {min(known, key=lambda at: points[at][1]), max(known, key=lambda at: points[at][1])}
+        else:
+            kept.add(start)
+    return [points[at] for at in sorted(kept)]
+
+
+def _are_whole(rows: Sequence[Mapping[str, object]]) -> bool:
+    return all(float(row["step"]).is_integer() for row in rows)  # type: ignore[arg-type]
