@@ -18,7 +18,6 @@ refs in quadratic time and rewrites the index in Python.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -301,20 +300,9 @@ class Git:
             for rev, root in zip(revs, roots, strict=True)
         }
 
-    def _named(self, tree: str, name: str, folder: str) -> Iterator[str]:
-        for entry, mode, oid in self._trees[tree]:
-            if mode == "40000":
-                yield from self._named(oid, name, f"{folder}{entry}/")
-            elif entry == name and mode != "160000":
-                yield folder + entry
-
     def hash_bytes(self, data: bytes) -> str:
         """The id a blob of these bytes has in this repository."""
-        digest = hashlib.sha256 if self._is_sha256() else hashlib.sha1
-        return digest(b"blob %d\0" % len(data) + data).hexdigest()
-
-    def _is_sha256(self) -> bool:
-        return self.config().get("extensions.objectformat", "sha1") == "sha256"
+        return _blob_id(data, self.config().get("extensions.objectformat", "sha1"))
 
     # Listing: one process each.
 
@@ -363,7 +351,7 @@ class Git:
         )  # fmt: skip
         changes, others, head = [], [], None
         for line in os.fsdecode(out).split("\0")[:-1]:
-            if line.startswith("1 ") or line.startswith("u "):
+            if line.startswith(("1 ", "u ")):
                 changes.append(_change(line))
             elif line.startswith("? "):
                 others.append(line[2:])
@@ -528,7 +516,7 @@ class Git:
         ------
         GitError
             A ref is not what was expected, maybe as another process was faster, or a revision or
-            object is missing. No ref has moved.
+            object is missing. No ref has moved, but for `one_by_one`.
 
         Notes
         -----
@@ -680,6 +668,13 @@ class Git:
         found = self.info(rev)
         return found[0] if found else _no_commit(rev)
 
+    def _named(self, tree: str, name: str, folder: str) -> Iterator[str]:
+        for entry, mode, oid in self._trees[tree]:
+            if mode == "40000":
+                yield from self._named(oid, name, f"{folder}{entry}/")
+            elif entry == name and mode != "160000":
+                yield folder + entry
+
     def _seen(self, ref: str) -> str | None:
         """What the ref holds, None if it is not there, `_UNKNOWN` where only Git can tell.
 
@@ -743,8 +738,10 @@ class Git:
         if process.returncode == 0 and len(revs) == len(commits):
             return revs
         (self.folder / f"fast_import_crash_{process.pid}").unlink(missing_ok=True)
-        if direct and commits[0].ref and (seen := self._seen(commits[0].ref)):
-            raise _moved(commits[0].ref, seen)
+        made = {new.ref: rev for new, rev in zip(commits, revs, strict=False) if new.ref and direct}
+        for name, rev in made.items():
+            if (seen := self._seen(name)) not in (rev, None, _UNKNOWN):
+                raise _moved(name, seen)
         raise _refused(["fast-import"], errors)
 
     def _extra_modes(
@@ -793,15 +790,12 @@ class Git:
         """Paths of the files that lie directly in these folders of the revision's tree."""
         ordered = sorted(folders)
         trees = self._objects.ask("contents", [f"{rev}:{folder}" for folder in ordered])
-        listed = set()
+        listed: set[str] = set()
         for folder, tree in zip(ordered, trees, strict=True):
-            data, position = (tree.data, 0) if tree and tree.kind == "tree" else (b"", 0)
-            while position < len(data):
-                end = data.index(b"\0", position)
-                mode, name = data[position:end].split(b" ", 1)
-                if mode != b"40000":
-                    listed.add(os.path.join(folder, os.fsdecode(name)).replace(os.sep, "/"))
-                position = end + 1 + len(rev) // 2
+            if tree and tree.kind == "tree":
+                entries = _tree_entries(tree.data, len(rev) // 2)
+                top = f"{folder}/" if folder else ""
+                listed.update(top + name for name, mode, _ in entries if mode != "40000")
         return listed
 
     def _blobs(self, paths: list[str], changes: Mapping[str, Change]) -> dict[str, str]:
@@ -842,7 +836,7 @@ class Git:
         if not isinstance(value, tuple):
             return value
         mode, data = value
-        return Entry(mode, _blob_id(data, len(head.oid) if head else 40))
+        return Entry(mode, _blob_id(data, "sha256" if head and len(head.oid) == 64 else "sha1"))
 
     def _submodule(self, path: str) -> Entry | None:
         inner = Git.find(self.root / path) if self._has_git(path) else None
@@ -1036,7 +1030,8 @@ class _Objects:
             self._stop = weakref.finalize(self, _end, process)
 
     def _write(self, data: bytearray) -> None:
-        assert self._process is not None and self._process.stdin is not None
+        assert self._process is not None
+        assert self._process.stdin is not None
         view = memoryview(data)
         while view:
             view = view[self._process.stdin.write(view) :]
@@ -1179,7 +1174,7 @@ def _refused(arguments: Iterable[str], errors: bytes) -> GitError:
 
 def _moved(ref: str, seen: str | None) -> GitError:
     state = "is not there" if seen is None else f"is at {seen[:7]} already"
-    return GitError(f"The ref {ref} {state}; no ref was changed.")
+    return GitError(f"The ref {ref} {state}; it was left as it is.")
 
 
 def _check_refs(refs: Iterable[str]) -> None:
@@ -1285,8 +1280,7 @@ def _text(data: bytes, codec: str) -> str:
 
 
 def _file_commands(files: Mapping[str, FileContent]) -> Iterator[bytes]:
-    """The fast-import commands that change these files; deletions first, so that a file can
-    become a folder."""
+    """The fast-import commands for these files; deletions first: a file can become a folder."""
     for path, value in files.items():
         if value is None:
             yield b"D %s\n" % _tree_path(path)
@@ -1361,11 +1355,10 @@ def _signed(who: Identity, time_s: int) -> str:
     return f"{who.name} <{who.email}> {time_s} {zone}"
 
 
-def _blob_id(data: bytes, digits: int) -> str:
+def _blob_id(data: bytes, digest: str) -> str:
     import hashlib
 
-    hashed = hashlib.sha1 if digits == 40 else hashlib.sha256
-    return hashed(b"blob %d\0" % len(data) + data).hexdigest()
+    return hashlib.new(digest, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

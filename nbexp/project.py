@@ -7,39 +7,31 @@ import difflib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from nbexp import overrides as override_grammar
 from nbexp import settings
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.events import Emit, Notice, ignore
-from nbexp.experiments import (
-    authoring,
-    compare,
-    contents,
-    restore,
-    series,
-    table,
-    workspace,
-)
-from nbexp.experiments import record as recording
-from nbexp.experiments import run as running
-from nbexp.experiments import spec as specs
-from nbexp.experiments.compare import Diff, Side
-from nbexp.experiments.record import NotRecorded
-from nbexp.experiments.restore import Applied
-from nbexp.experiments.series import Curves
-from nbexp.experiments.table import Data, Row, Table
-from nbexp.experiments.undo import Undone
-from nbexp.formats import config, ref_names, values
+from nbexp.experiments import place
+from nbexp.formats import ref_names
 from nbexp.git import Git
-from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.plan import Disk, Inspector, Reason
-from nbexp.pipeline.stage import Stage
-from nbexp.store.cache import Cache
+
+# Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
+if TYPE_CHECKING:
+    from nbexp.experiments import authoring, compare, table
+    from nbexp.experiments import run as running
+    from nbexp.experiments.compare import Diff, Side
+    from nbexp.experiments.record import NotRecorded
+    from nbexp.experiments.restore import Applied
+    from nbexp.experiments.series import Curves
+    from nbexp.experiments.table import Data, Row, Table
+    from nbexp.experiments.undo import Undone
+    from nbexp.pipeline.plan import Reason
+    from nbexp.pipeline.stage import Stage
+    from nbexp.store.cache import Cache
 
 
 @dataclass(frozen=True)
@@ -220,7 +212,7 @@ class Project:
         self.root = root
         self.git = git
         self.here = _relative(here, root)
-        self.prefix = workspace.prefix(git, root)
+        self.prefix = place.prefix(git, root)
         self.stage_env: Mapping[str, str] | None = None
         self.asking_notebook: Path | None = None
 
@@ -238,8 +230,11 @@ class Project:
 
     @cached_property
     def cache(self) -> Cache:
+        from nbexp.formats import config
+        from nbexp.store.cache import Cache
+
         found = config.read(self.root / ".dvc", home=Path.home())
-        own = workspace.own_folder(self.root)
+        own = place.own_folder(self.root)
         return Cache(found.cache_dir, link_types=found.cache_types, state=own / "state.db")
 
     def __getitem__(self, name: str) -> Experiment:
@@ -283,12 +278,17 @@ class Project:
         Interrupted
             It was stopped; the workspace is as it was before.
         """
+        from nbexp import overrides as grammar
+        from nbexp.experiments import run as running
+        from nbexp.experiments import spec as specs
+        from nbexp.pipeline import graph as graphs
+
         started = time.monotonic()
         baseline = self._head()
         graph = graphs.load(self.root)
         wanted = graph.targets(tuple(targets), self.here)
         stages = graph.order(wanted, single=single_item)
-        points = override_grammar.parse(set_params or [])
+        points = grammar.parse(set_params or [])
         refs = self._refs()
         spec = specs.make(
             self.root,
@@ -303,10 +303,10 @@ class Project:
             single=single_item,
             new=new,
         )
-        place = running.Place(
+        where = running.Place(
             self.git, self.cache, self.root, self.prefix, self.settings.run_cache, self.stage_env
         )
-        ran = running.run(spec, place, graph, stages, refs, emit)
+        ran = running.run(spec, where, graph, stages, refs, emit)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
         return _with_report(experiment, report)
@@ -319,6 +319,9 @@ class Project:
         all_states
             Failed and interrupted runs as well.
         """
+        from nbexp.experiments import record as recording
+        from nbexp.experiments.table import Row, Table
+
         head = self.git.head()
         reader = self._reader
         workspace_row = Row("workspace", None, "workspace", reader.workspace())
@@ -379,6 +382,8 @@ class Project:
         all_values: bool = False,
     ) -> Diff:
         """What changed from `old` (HEAD when None) to `new` (the workspace when None)."""
+        from nbexp.experiments import compare
+
         return compare.compare(
             self._side(old if old is not None else "HEAD"),
             self._side(new if new is not None else "workspace"),
@@ -396,6 +401,8 @@ class Project:
             Edits that no commit or experiment holds are in the way and `force` is off, or the cache
             lacks an output. Nothing was changed.
         """
+        from nbexp.experiments import restore
+
         name, rev = self._resolve(experiment)
         return restore.apply(
             self.git,
@@ -411,17 +418,21 @@ class Project:
 
     def undo(self, *, force: bool = False, emit: Emit = ignore) -> Undone:
         """Put back what the last run, apply or undo changed in the workspace, byte for byte."""
+        from nbexp.experiments import restore
+
         return restore.undo_last(self.git, self.cache, self.root, emit, force=force)
 
     def remove(self, *experiments: str | Experiment) -> Removed:
         """Take experiments out of the list; nothing of them is deleted."""
+        from nbexp.experiments import record as recording
+
         if not experiments:
             raise UsageError(
                 "Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names."
             )
         refs = dict(self._ref_of(one) for one in experiments)
         recording.remove(self.git, refs)
-        return Removed(tuple(recording.name_of(ref) for ref in refs))
+        return Removed(tuple(ref_names.name_of(ref) for ref in refs))
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
@@ -450,10 +461,14 @@ class Project:
 
     def status(self, targets: Sequence[str] = ()) -> Status:
         """Which stages are not up to date, and why; with targets, those stages alone."""
+        from nbexp.experiments import workspace
+        from nbexp.pipeline import graph as graphs
+        from nbexp.pipeline.plan import Disk, Inspector
+
         graph = graphs.load(self.root)
         stages = graph.targets(tuple(targets), self.here) if targets else graph.stages
         refs = self._refs() if self.git.head() else {}
-        meanings = running.GitMeanings(self.git, self.prefix, refs)
+        meanings = place.GitMeanings(self.git, self.prefix, refs)
         inspector = Inspector(self.root, self.cache, Disk(self.root, {}), meanings)
         found = {}
         for stage in stages:
@@ -464,6 +479,8 @@ class Project:
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit."""
+        from nbexp.experiments import series
+
         sources: builtins.list[tuple[str, str | None]]
         if experiments:
             sources = [*map(self._resolve, experiments)]
@@ -505,15 +522,19 @@ class Project:
     @property
     def names(self) -> builtins.list[str]:
         """The names of all experiments, for completion."""
-        return sorted(recording.name_of(ref) for ref in self._refs())
+        return sorted(ref_names.name_of(ref) for ref in self._refs())
 
     @property
     def params(self) -> dict[str, object]:
         """The params of the workspace by dotted key, for completion."""
+        from nbexp.experiments.table import Row
+
         return Row("workspace", None, "workspace", self._reader.workspace()).params
 
     @property
     def _reader(self) -> table.Reader:
+        from nbexp.experiments import table
+
         return table.Reader(self.git, self.cache, self.root, self.prefix)
 
     def _head(self) -> str:
@@ -535,6 +556,8 @@ class Project:
         self, baseline: str, refs: Mapping[str, str] | None = None
     ) -> builtins.list[Row]:
         """The experiments of a commit, newest first, without what they say."""
+        from nbexp.experiments.table import Row
+
         found = [
             (parsed.name, rev)
             for ref, rev in (self._refs() if refs is None else refs).items()
@@ -570,7 +593,7 @@ class Project:
         named = [
             (ref, rev)
             for ref, rev in refs.items()
-            if recording.name_of(ref) == experiment or ref == experiment
+            if ref_names.name_of(ref) == experiment or ref == experiment
         ]
         here = [
             found for found in named if head and found[0] == ref_names.ExpRef(head, experiment).ref
@@ -585,7 +608,7 @@ class Project:
                 f"{len(named)} experiments are called `{experiment}`: {revs}.",
                 f"name one by its commit: `{named[0][1][:7]}`.",
             )
-        known = [recording.name_of(ref) for ref in refs]
+        known = [ref_names.name_of(ref) for ref in refs]
         near = difflib.get_close_matches(experiment, known, n=1)
         if near:
             hint = f"did you mean `{near[0]}`?"
@@ -595,6 +618,8 @@ class Project:
 
     def _resolve(self, experiment: str | Experiment, *, failed: bool = False) -> tuple[str, str]:
         """A name for people, and the rev, of an experiment or any commit."""
+        from nbexp.experiments import record as recording
+
         if isinstance(experiment, Experiment):
             return experiment.name, experiment.rev
         for prefix in ("refs/heads/", "refs/tags/"):
@@ -603,11 +628,11 @@ class Project:
                 return experiment, rev
         try:
             ref, rev = self._ref_of(experiment)
-            return recording.name_of(ref), rev
+            return ref_names.name_of(ref), rev
         except NotFound:
             if failed:
                 for ref, rev in sorted(self.git.refs(recording.FAILED).items()):
-                    if recording.name_of(ref) == experiment:
+                    if ref_names.name_of(ref) == experiment:
                         return experiment, rev
             found = self.git.resolve(experiment)
             if found is None:
@@ -615,6 +640,8 @@ class Project:
             return experiment, found
 
     def _experiment(self, ref: str, rev: str) -> Experiment:
+        from nbexp.experiments.table import Row
+
         parsed = ref_names.parse(ref)
         assert parsed is not None, ref
         data = self._reader.commits([rev])[rev]
@@ -638,6 +665,10 @@ class Project:
         stages: Sequence[Stage],
         elapsed_s: float,
     ) -> RunReport:
+        from nbexp.experiments import compare
+        from nbexp.experiments import record as recording
+        from nbexp.formats import values
+
         # `refs` is from before the run: its newest experiment is the previous one.
         before = [row for row in self._of_baseline(experiment.baseline, refs) if row.rev != ran.rev]
         previous = before[0] if before else None
@@ -670,6 +701,8 @@ class Project:
 
     def _side(self, what: str | Experiment) -> Side:
         """One side of a diff: what it says, its other files, its executed notebooks."""
+        from nbexp.experiments.compare import Side
+
         if what == "workspace":
             return self._workspace_side()
         name, rev = self._resolve(what)
@@ -684,6 +717,10 @@ class Project:
         return Side(name, data, self._code(files, data), notebooks)
 
     def _workspace_side(self) -> Side:
+        from nbexp.experiments import record as recording
+        from nbexp.experiments.compare import Side
+        from nbexp.pipeline import graph as graphs
+
         data = self._reader.workspace()
         files = {path: entry.oid for path, entry in self.git.tree("HEAD").items()}
         status = self.git.status()
@@ -710,6 +747,8 @@ class Project:
 
     def _code(self, files: Mapping[str, str], data: Data) -> dict[str, str]:
         """The files that are neither params, metrics, outputs nor DVC's own records."""
+        from nbexp.pipeline import graph as graphs
+
         top = f"{self.prefix}/" if self.prefix else ""
         known = {top + path for path in (*data.params, *data.metrics, *data.outs)}
         graph = graphs.load(self.root)
@@ -723,6 +762,9 @@ class Project:
         }
 
     def _executed_notebooks(self, rev: str) -> builtins.list[str]:
+        from nbexp.experiments import record as recording
+        from nbexp.pipeline import graph as graphs
+
         top = f"{self.prefix}/" if self.prefix else ""
         texts = {}
         for path in self.git.paths_named([rev], "dvc.yaml")[rev]:
@@ -732,6 +774,8 @@ class Project:
         return recording.notebook_targets(graphs.load(self.root, texts).stages)
 
     def _read(self, rev: str, path: str) -> bytes:
+        from nbexp.experiments import contents
+
         return contents.read(self.git, self.cache, self.prefix, rev, path)
 
     def _open_notebooks(self) -> tuple[str, ...]:
@@ -778,11 +822,15 @@ def init(
 
     An existing DVC project is left as it is; the report says what was found.
     """
+    from nbexp.experiments import authoring
+
     return authoring.init(Path(path).absolute(), notebook, emit)
 
 
 def warn_unfinished(project: Project, emit: Emit) -> None:
     """What a read-only command says when a killed one left files half changed."""
+    from nbexp.experiments import workspace
+
     op = workspace.unfinished(project.git, project.root)
     if op is not None:
         emit(
@@ -794,8 +842,6 @@ def warn_unfinished(project: Project, emit: Emit) -> None:
 
 
 def _with_report(experiment: Experiment, report: RunReport) -> Experiment:
-    from dataclasses import replace
-
     return replace(experiment, report=report)
 
 

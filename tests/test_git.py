@@ -282,20 +282,20 @@ class TestReading:
 
     def test_threads_share_one_process(self, repo: Path, git: RunGit) -> None:
         commit_all(git, repo, {f"{n}.txt": f"{n}" * n * 1_000 for n in range(8)})
-        door, wrong = found(repo), []
+        door = found(repo)
         started = Git.processes
+        right = []
 
         def read(n: int) -> None:
-            for _ in range(50):
-                if door.read(f"HEAD:{n}.txt") != f"{n}".encode() * n * 1_000:
-                    wrong.append(n)
+            answers = {door.read(f"HEAD:{n}.txt") for _ in range(50)}
+            right.append(answers == {f"{n}".encode() * n * 1_000})
 
         threads = [threading.Thread(target=read, args=(n,)) for n in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert (wrong, Git.processes) == ([], started + 1)
+        assert (right, Git.processes) == ([True] * 8, started + 1)
 
     def test_a_reader_that_died_is_started_again(self, repo: Path) -> None:
         door = found(repo)
@@ -317,7 +317,7 @@ class TestReading:
         old = tmp_path / "bin" / "git"
         old.parent.mkdir()
         old.write_text(
-            "#!/bin/sh\ncase \"$*\" in *--batch-command*) exit 129;; esac\n" + f'exec {real} "$@"\n'
+            '#!/bin/sh\ncase "$*" in *--batch-command*) exit 129;; esac\n' + f'exec {real} "$@"\n'
         )
         old.chmod(0o755)
         monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
@@ -409,8 +409,7 @@ class TestReading:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             with pytest.raises(KeyboardInterrupt):
-                while True:
-                    door.read_many(["HEAD:big.bin"] * 20)
+                door.read_many(["HEAD:big.bin"] * 400)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, previous)
@@ -475,7 +474,9 @@ class TestListing:
     ) -> None:
         rev = git("rev-parse", "HEAD", cwd=repo)
         names = [f"refs/exps/ab/cd/exp-{n:04}" for n in range(5_000)]
-        git("update-ref", "--stdin", cwd=repo, stdin="".join(f"create {n} {rev}\n" for n in names))
+        packed = "".join(f"{rev} {name}\n" for name in names[:-5])
+        (repo / ".git" / "packed-refs").write_text(f"# pack-refs with: sorted\n{packed}")
+        write(repo / ".git", dict.fromkeys(names[-5:], f"{rev}\n"))
         started = len(count_git)
         assert found(repo).refs("refs/exps/") == dict.fromkeys(names, rev)
         assert len(count_git) == started + 1
@@ -777,7 +778,9 @@ class TestSnapshot:
         write(repo, {".gitattributes": "* text\n", "a.txt": "x\r\n", '"b".txt': "y\n", "c\nd": "z"})
         door = found(repo)
         oids = door.hash_files(["a.txt", '"b".txt', "c\nd"], write=False)
-        assert oids == [git("hash-object", "--stdin", cwd=repo, stdin=t) for t in ("x\n", "y\n", "z")]
+        assert oids == [
+            git("hash-object", "--stdin", cwd=repo, stdin=t) for t in ("x\n", "y\n", "z")
+        ]
         assert door.read(oids[0]) is None
         assert door.hash_files(["a.txt"], write=True) == oids[:1]
         assert door.read(oids[0]) == b"x\n"
@@ -800,7 +803,9 @@ class TestCommit:
             "README.md": None,
             "none": None,
         }
-        [rev] = door.commit(NewCommit(EXP, head, message, base=head, files=files, time_s=1234567890))
+        [rev] = door.commit(
+            NewCommit(EXP, head, message, base=head, files=files, time_s=1234567890)
+        )
         assert door.read(f"{rev}") is not None
         raw = door.read(rev) or b""
         assert raw.endswith(b"\n\n" + message)
@@ -913,7 +918,10 @@ class TestCommit:
         [first] = door.commit(NewCommit(EXP, "HEAD", b"1", base="HEAD"))
         with pytest.raises(GitError) as raised:
             door.commit(NewCommit(EXP, "HEAD", b"2", base="HEAD"))
-        assert raised.value.message == f"The ref {EXP} is at {first[:7]} already; no ref was changed."
+        assert (
+            raised.value.message
+            == f"The ref {EXP} is at {first[:7]} already; it was left as it is."
+        )
         assert door.refs("refs/exps") == {EXP: first}
         [second] = door.commit(NewCommit(EXP, "HEAD", b"2", base="HEAD", expect="any"))
         assert door.refs("refs/exps") == {EXP: second}
@@ -923,9 +931,9 @@ class TestCommit:
         [first] = door.commit(NewCommit(EXP, "HEAD", b"1", base="HEAD"))
         [second] = door.commit(NewCommit(EXP, first, b"2", base=first, expect=first))
         [third] = door.commit(NewCommit(EXP, "HEAD", b"3", base="HEAD", expect=second))
-        with pytest.raises(GitError, match="no ref was changed"):
+        with pytest.raises(GitError, match="it was left as it is"):
             door.commit(NewCommit(EXP, first, b"4", base=first, expect=first))
-        with pytest.raises(GitError, match=r"The ref refs/x is not there; no ref was changed\."):
+        with pytest.raises(GitError, match=r"The ref refs/x is not there; it was left as it is\."):
             door.commit(NewCommit("refs/x", first, b"4", base=first, expect=first))
         assert door.refs("refs/exps") == {EXP: third}
         git("pack-refs", "--all", cwd=repo)
@@ -990,16 +998,29 @@ class TestCommit:
         head = door.head()
         door.identity()
         started = len(count_git)
+        refs = [f"refs/exps/{n:03}" if n < 20 else None for n in range(1_000)]
         revs = door.commit(
             *(
-                NewCommit(f"refs/exps/{n}", head, b"", base=head, files={"p": b"%d" % n})
-                for n in range(1_000)
+                NewCommit(ref, head, b"", base=head, files={"p": b"%d" % n})
+                for n, ref in enumerate(refs)
             )
         )
-        assert len(count_git) <= started + 2
+        assert len(count_git) == started + 2
         assert door.read_many([f"{rev}:p" for rev in revs]) == [b"%d" % n for n in range(1_000)]
-        assert door.refs("refs/exps") == {f"refs/exps/{n}": rev for n, rev in enumerate(revs)}
+        assert door.refs("refs/exps") == dict(zip(refs[:20], revs[:20], strict=True))
         assert git("fsck", "--strict", "--no-dangling", cwd=repo) == ""
+
+    def test_where_only_git_can_read_refs_it_is_asked_to_compare(
+        self, repo: Path, count_git: Sized
+    ) -> None:
+        (repo / ".git" / "reftable").mkdir()  # as it is where refs are no files
+        door = found(repo)
+        [rev] = door.commit(NewCommit(EXP, "HEAD", b"1", base="HEAD"))
+        with pytest.raises(GitError, match="reference already exists"):
+            door.commit(NewCommit(EXP, "HEAD", b"2", base="HEAD"))
+        with pytest.raises(GitError, match="but expected"):
+            door.update_refs([(EXP, rev, "1" * 40)])
+        assert door.refs("refs/exps") == {EXP: rev}
 
     @pytest.mark.parametrize(
         ("new", "named"),
@@ -1008,10 +1029,17 @@ class TestCommit:
             (NewCommit(EXP, "HEAD", b"", base="none"), "none"),
             (NewCommit(EXP, "HEAD\nreset refs/heads/main", b"", base="HEAD"), "HEAD\n"),
             (NewCommit(EXP, "HEAD", b"", base=":1"), ":1"),
-            (NewCommit(EXP, ":7", b"", base=":7"), ""),
-            (NewCommit(EXP, "HEAD", b"", base="HEAD", files={"a": Entry("100644", "1" * 40)}), ""),
-            (NewCommit("refs/exps/a b", "HEAD", b"", base="HEAD"), ""),
-            (NewCommit("refs/exps/a\nreset refs/heads/main\n", "HEAD", b"", base="HEAD"), ""),
+            (NewCommit(EXP, ":7", b"", base=":7"), "mark :7"),
+            (
+                NewCommit(EXP, "HEAD", b"", base="HEAD", files={"a": Entry("100644", "1" * 40)}),
+                "1" * 40,
+            ),
+            (NewCommit("refs/exps/a b", "HEAD", b"", base="HEAD"), "full name of a ref"),
+            (NewCommit("refs/exps/a..b", "HEAD", b"", base="HEAD"), "refs/exps/a..b"),
+            (
+                NewCommit("refs/exps/a\nreset refs/heads/main\n", "HEAD", b"", base="HEAD"),
+                "full name of a ref",
+            ),
             (NewCommit("main", "HEAD", b"", base="HEAD"), "full name of a ref"),
             (NewCommit("HEAD", "HEAD", b"", base="HEAD", expect="any"), "full name of a ref"),
         ],
@@ -1035,7 +1063,8 @@ class TestCommit:
 
     def test_of_racing_writers_one_wins(self, repo: Path) -> None:
         for round_ in range(5):
-            ref, results = f"refs/exps/race-{round_}", []
+            ref = f"refs/exps/race-{round_}"
+            results: list[str | GitError] = []
             start = threading.Barrier(4)
 
             def race(
@@ -1079,9 +1108,7 @@ class TestCommit:
             door.commit(NewCommit(EXP, "HEAD", b"ours", base="HEAD"), resets=resets)
         assert door.refs("refs/exps", "refs/x") == {EXP: theirs}
 
-    def test_a_repository_of_sha256_is_read_and_written(
-        self, tmp_path: Path, git: RunGit
-    ) -> None:
+    def test_a_repository_of_sha256_is_read_and_written(self, tmp_path: Path, git: RunGit) -> None:
         git("init", "--quiet", "--object-format=sha256", cwd=tmp_path)
         rev = commit_all(git, tmp_path, {"a.txt": "1", "f/b.txt": "1"})
         door = found(tmp_path)
@@ -1117,6 +1144,225 @@ class TestCommit:
         [rev] = door.commit(NewCommit(EXP, head, b"m", base=head, files=files))
         assert len(door.read_many([f"{rev}:{n}.json" for n in range(20)])) == 20
         assert (names, len(count_git), Git.processes - started) == ({}, 6, 6)
+
+
+class TestRefs:
+    def test_refs_are_set_moved_and_deleted_in_one_transaction(
+        self, repo: Path, git: RunGit, count_git: Sized
+    ) -> None:
+        first = git("rev-parse", "HEAD", cwd=repo)
+        second = commit_all(git, repo, {"a": "1"})
+        door = found(repo)
+        door.update_refs([("refs/x/a", first, None), ("refs/x/b", first, None)])
+        started = len(count_git)
+        door.update_refs(
+            [
+                ("refs/x/a", second, first),
+                ("refs/x/b", None, first),
+                ("refs/x/c", second, "any"),
+                ("refs/x/none", None, None),
+                ("refs/x/none2", None, "any"),
+            ]
+        )
+        assert len(count_git) == started + 1
+        assert door.refs("refs/x") == {"refs/x/a": second, "refs/x/c": second}
+        git("pack-refs", "--all", cwd=repo)
+        door.update_refs([("refs/x/a", None, None), ("refs/x/c", None, "any")])
+        assert door.refs("refs/x") == {}
+        door.update_refs([])
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_one_that_is_not_as_expected_stops_all(
+        self, repo: Path, git: RunGit, packed: bool
+    ) -> None:
+        rev = git("rev-parse", "HEAD", cwd=repo)
+        other = commit_all(git, repo, {"a": "1"})
+        door = found(repo)
+        door.update_refs([("refs/x/a", rev, None)])
+        if packed:
+            git("pack-refs", "--all", cwd=repo)
+        for wrong in [
+            ("refs/x/a", other, None), ("refs/x/a", None, other), ("refs/x/a", other, other),
+        ]:  # fmt: skip
+            with pytest.raises(GitError, match=f"The ref refs/x/a is at {rev[:7]} already"):
+                door.update_refs([("refs/x/new", rev, None), wrong])
+        with pytest.raises(GitError, match="The ref refs/x/none is not there"):
+            door.update_refs([("refs/x/new", rev, None), ("refs/x/none", rev, other)])
+        assert door.refs("refs/x") == {"refs/x/a": rev}
+
+    @pytest.mark.parametrize(
+        "ref", ["HEAD", "main", "", "refs/", "refs/a b", "refs/a\nb", "refs/\0"]
+    )
+    def test_only_full_names_are_taken(self, repo: Path, ref: str) -> None:
+        with pytest.raises(GitError, match="is not the full name of a ref"):
+            found(repo).update_refs([(ref, "HEAD", "any")])
+
+    def test_a_lock_that_stays_is_named_with_its_age_and_not_removed(
+        self, repo: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        door = found(repo)
+        door.update_refs([("refs/x/a", door.head(), None)])
+        lock = repo / ".git" / "refs" / "x" / "a.lock"
+        lock.touch()
+        os.utime(lock, (time.time() - 90, time.time() - 90))
+        started = time.monotonic()
+        with pytest.raises(GitError) as raised:
+            door.update_refs([("refs/x/a", None, None)])
+        assert re.fullmatch(
+            rf"Another Git process has held {lock} for 9\d s; nothing was changed\.",
+            raised.value.message,
+        )
+        assert raised.value.hint == f"wait for it, or if no Git process is running: `rm {lock}`."
+        assert time.monotonic() - started > 1  # Git itself waited for it
+        assert lock.exists()
+
+    def test_a_branch_is_made_where_asked(self, repo: Path, git: RunGit) -> None:
+        rev = commit_all(git, repo, {"a": "1"})
+        door = found(repo)
+        door.create_branch("team/low-lr", "HEAD~1")
+        assert door.branch_at("team/low-lr") == git("rev-parse", "HEAD~1", cwd=repo)
+        assert (door.branch(), door.head()) == ("main", rev)
+        with pytest.raises(GitError, match=r"The ref refs/heads/team/low-lr is at"):
+            door.create_branch("team/low-lr", "HEAD")
+        for name, named in [("-d", "`-d` cannot be"), ("a b", "full name"), ("a..b", "a..b")]:
+            with pytest.raises(GitError, match=re.escape(named)):
+                door.create_branch(name, "HEAD")
+        with pytest.raises(GitError, match="no revision `none`"):
+            door.create_branch("new", "none")
+        assert set(door.refs("refs/heads/")) == {"refs/heads/main", "refs/heads/team/low-lr"}
+
+    @pytest.mark.parametrize(
+        ("name", "allowed"),
+        [("low-lr", True), ("team/ü", True), ("", False), ("-d", False), ("HEAD", False),
+         ("a b", False), ("a..b", False), ("a.lock", False), ("a\nb", False), ("a\0b", False)],
+    )  # fmt: skip
+    def test_branch_names_are_those_git_allows(self, repo: Path, name: str, allowed: bool) -> None:
+        assert found(repo).is_branch_name(name) == allowed
+
+
+class TestCommittingPaths:
+    def test_only_these_paths_are_committed_and_staged_work_stays(
+        self, repo: Path, git: RunGit
+    ) -> None:
+        commit_all(git, repo, {"mine.txt": "1", "gone.txt": "1", ".gitignore": "*.ipynb\n"})
+        write(
+            repo, {"mine.txt": "2", "dvc.yaml": "stages: {}\n", "a[1].ipynb": "{}", "a1.ipynb": ""}
+        )
+        git("add", "mine.txt", cwd=repo)
+        (repo / "gone.txt").unlink()
+        door = found(repo)
+        message = "# kept\n\n  verbatim ü"
+        rev = door.commit_paths(["dvc.yaml", "a[1].ipynb", "gone.txt"], message)
+        assert rev == git("rev-parse", "main", cwd=repo)
+        assert git("show", "--format=", "--name-status", rev, cwd=repo).split("\n") == [
+            "A\ta[1].ipynb", "A\tdvc.yaml", "D\tgone.txt",
+        ]  # fmt: skip
+        assert git("diff", "--cached", "--name-only", cwd=repo) == "mine.txt"
+        [info] = door.commits([rev])
+        assert (info.message, info.author) == (message, "Ada <ada@example.org>")
+
+    def test_nothing_to_commit_is_where_head_is(self, repo: Path) -> None:
+        door = found(repo)
+        assert door.commit_paths(["README.md"], "again") == door.head()
+        assert door.commit_paths([], "again") == door.head()
+
+    def test_it_may_be_the_first_commit(
+        self, tmp_path: Path, git: RunGit, no_identity: None
+    ) -> None:
+        door = Git.init(tmp_path / "new")
+        write(door.root, {"a.txt": "1", "b.txt": "1"})
+        git("add", "b.txt", cwd=door.root)
+        rev = door.commit_paths(["a.txt"], "first")
+        assert set(door.tree(rev)) == {"a.txt"}
+        assert (door.branch(), door.head()) == ("main", rev)
+        assert git("diff", "--cached", "--name-only", cwd=door.root) == "b.txt"
+
+    def test_a_path_that_is_nowhere_is_named(self, repo: Path) -> None:
+        with pytest.raises(
+            GitError, match=r"`git add` stopped: pathspec 'none\.txt' did not match"
+        ):
+            found(repo).commit_paths(["none.txt"], "x")
+
+    def test_it_waits_for_a_locked_index(self, repo: Path) -> None:
+        lock = repo / ".git" / "index.lock"
+        lock.touch()
+        threading.Timer(0.25, lock.unlink).start()
+        write(repo, {"a.txt": "1"})
+        rev = found(repo).commit_paths(["a.txt"], "x")
+        assert found(repo).read(f"{rev}:a.txt") == b"1"
+
+    def test_a_merge_under_way_is_left_alone(self, repo: Path, git: RunGit) -> None:
+        git("switch", "--quiet", "-c", "side", cwd=repo)
+        side = commit_all(git, repo, {"b.txt": "1"})
+        git("switch", "--quiet", "main", cwd=repo)
+        commit_all(git, repo, {"a.txt": "1"})
+        git("merge", "--quiet", "--no-commit", "side", cwd=repo)
+        write(repo, {"c.txt": "1"})
+        with pytest.raises(GitError, match="during a merge"):
+            found(repo).commit_paths(["c.txt"], "x")
+        assert (repo / ".git" / "MERGE_HEAD").read_text() == f"{side}\n"
+
+
+class TestMoreReading:
+    def test_files_of_a_name_are_found_in_any_folder(self, repo: Path, git: RunGit) -> None:
+        first = commit_all(git, repo, {"dvc.yaml": "1", "a/b/dvc.yaml": "1", "a/dvc.yaml.txt": "1"})
+        second = commit_all(git, repo, {"ü/dvc.yaml": "1"})
+        door = found(repo)
+        root = git("rev-parse", "HEAD~2", cwd=repo)
+        assert door.paths_named([first, second, root, "none"], "dvc.yaml") == {
+            first: ["a/b/dvc.yaml", "dvc.yaml"],
+            second: ["a/b/dvc.yaml", "dvc.yaml", "ü/dvc.yaml"],
+            root: [],
+            "none": [],
+        }
+
+    def test_the_id_of_bytes_is_that_of_their_blob(
+        self, repo: Path, tmp_path: Path, git: RunGit
+    ) -> None:
+        assert found(repo).hash_bytes(b"x\n") == git(
+            "hash-object", "--stdin", cwd=repo, stdin="x\n"
+        )
+        git("init", "--quiet", "--object-format=sha256", tmp_path / "new")
+        long = git("hash-object", "--stdin", cwd=tmp_path / "new", stdin="x\n")
+        assert found(tmp_path / "new").hash_bytes(b"x\n") == long
+        assert len(long) == 64
+
+    def test_many_are_told_in_their_order(self, repo: Path) -> None:
+        door = found(repo)
+        known = door.info("HEAD:README.md")
+        assert door.info_many(["HEAD:README.md", "none", "HEAD:README.md"]) == [known, None, known]
+
+    def test_files_of_a_revision_are_written_elsewhere_as_a_checkout_would(
+        self, repo: Path, git: RunGit, tmp_path: Path
+    ) -> None:
+        rev = commit_all(
+            git,
+            repo,
+            {".gitattributes": "*.txt text eol=crlf\n", "a/b.txt": "1\r\n", "c.bin": "2\n"},
+        )
+        (repo / "a" / "b.txt").unlink()
+        before = state(repo)
+        folder = tmp_path / "out"
+        folder.mkdir()
+        found(repo).export(rev, ["a/b.txt"], folder)
+        assert [path.name for path in folder.rglob("*")] == ["a", "b.txt"]
+        assert (folder / "a" / "b.txt").read_bytes() == b"1\r\n"
+        assert state(repo) == before
+
+    def test_new_refs_one_by_one_are_one_process(
+        self, repo: Path, git: RunGit, count_git: Sized
+    ) -> None:
+        door = found(repo)
+        head = door.head()
+        door.identity()
+        new = [NewCommit(f"refs/x/{n}", None, b"%d" % n, base=head, time_s=1) for n in range(3)]
+        started = len(count_git)
+        revs = door.commit(*new, one_by_one=True)
+        assert len(count_git) == started + 1
+        assert door.refs("refs/x") == {f"refs/x/{n}": rev for n, rev in enumerate(revs)}
+        assert [info.parents for info in door.commits(revs)] == [()] * 3
+        with pytest.raises(GitError, match="The ref refs/x/2 is at"):
+            door.commit(NewCommit("refs/x/9", head, b"", base=head), new[2], one_by_one=True)
 
 
 PATHS = ["a.txt", "b c.auto", "d/e.txt", "d/f.auto", "d/g/h", "-x", '"q', "ü.txt", "d", "a.txt/sub"]

@@ -268,12 +268,6 @@ def _not_recorded(
     return tuple(found)
 
 
-def name_of(ref: str) -> str:
-    """The experiment's name in a ref below `refs/exps`, `refs/nbexp/failed` or the trash."""
-    parts = ref.split("/")
-    return parts[-2] if ref.startswith(TRASH) else parts[-1]
-
-
 def parse_failed(ref: str) -> ExpRef:
     """The baseline and name in a ref below `refs/nbexp/failed/`."""
     first, rest, name = ref.removeprefix(FAILED).split("/")

@@ -19,8 +19,9 @@ from nbexp import filesystem
 from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import undo
+from nbexp.experiments.place import own_folder
 from nbexp.experiments.undo import Undone
-from nbexp.experiments.workspace import InPlace, own_folder
+from nbexp.experiments.workspace import InPlace
 from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Entry, Git

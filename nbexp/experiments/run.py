@@ -8,7 +8,6 @@ Whatever ends it early, the workspace is as it was before; what there was is kep
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,10 @@ from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
+from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
-from nbexp.experiments.workspace import InPlace, explain_rollback, own_folder
+from nbexp.experiments.workspace import InPlace, explain_rollback
 from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Git
@@ -66,34 +66,6 @@ class Place:
     prefix: str
     use_run_cache: bool = True
     env: Mapping[str, str] | None = None
-
-
-class GitIgnores:
-    """What Git ignores, asked with paths relative to the project's root."""
-
-    def __init__(self, git: Git, prefix: str) -> None:
-        self._git = git
-        self._top = f"{prefix}/" if prefix else ""
-
-    def ignored(self, paths: Sequence[str]) -> set[str]:
-        found = self._git.ignored([self._top + path for path in paths])
-        return {path.removeprefix(self._top) for path in found}
-
-
-class GitMeanings:
-    """Looks for a notebook's old bytes in HEAD, then in the experiments."""
-
-    def __init__(self, git: Git, prefix: str, refs: Mapping[str, str]) -> None:
-        self._git = git
-        self._top = f"{prefix}/" if prefix else ""
-        self._refs = refs
-
-    def notebook(self, path: str, md5: str) -> bytes | None:
-        specs = [f"{rev}:{self._top}{path}" for rev in ("HEAD", *self._refs.values())]
-        for data in self._git.read_many(specs):
-            if data is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
-                return data
-        return None
 
 
 def run(

@@ -7,7 +7,6 @@ to `finish` or `roll_back`; whatever kills it in between, the next writing comma
 
 from __future__ import annotations
 
-import os
 import posixpath
 import secrets
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import undo
 from nbexp.experiments.journal import Journal
+from nbexp.experiments.place import journal_folder, own_folder, prefix
 from nbexp.git import Git, NewCommit
 from nbexp.pipeline import process
 from nbexp.pipeline.locks import DvcLock, declared
@@ -130,22 +130,6 @@ class InPlace:
         key = self._from_top(path)
         if key not in self._hashes:
             self._hashes[key] = self.cache.hash(self.root / path)
-
-
-def own_folder(root: Path) -> Path:
-    """Where nbexp keeps what is derived or in flight; ignored by Git and by DVC."""
-    return root / ".dvc" / "tmp" / "nbexp"
-
-
-def journal_folder(root: Path) -> Path:
-    """Where the journal of the command at work is."""
-    return own_folder(root) / "journal"
-
-
-def prefix(git: Git, root: Path) -> str:
-    """The project's root as seen from the top of the Git work tree; empty when it is the same."""
-    relative = os.path.relpath(root, git.root)
-    return "" if relative == "." else Path(relative).as_posix()
 
 
 def recover(journal: Journal, emit: Emit) -> None:

@@ -277,7 +277,8 @@ def _sections(data: bytes, path: str) -> Iterator[tuple[str, str | None, dict[st
         for name, (value, at) in settings.items():
             if name not in known and section != "remote":
                 raise _no_setting(section, name, path, at)
-            checked[name] = _checked(f"{section}.{name}", value, known.get(name, _TEXT), path, at)
+            shown = f"{section}.{named[2]}.{name}" if named else f"{section}.{name}"
+            checked[name] = _checked(shown, value, known.get(name, _TEXT), path, at)
         yield section, named[2] if named else None, checked
 
 
@@ -318,7 +319,11 @@ def _no_section(title: str, path: str, line: int) -> ProjectFileError:
 def _no_setting(section: str, name: str, path: str, line: int) -> ProjectFileError:
     known = sorted(_SETTINGS[section])
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"settings of {section}: {', '.join(known)}."
+    hint = (
+        f"did you mean `{section}.{near[0]}`?"
+        if near
+        else f"settings of {section}: {', '.join(known)}."
+    )
     return ProjectFileError(f"there is no setting `{section}.{name}`.", hint, path=path, line=line)
 
 

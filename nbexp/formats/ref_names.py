@@ -61,6 +61,11 @@ def parse(ref: str) -> ExpRef | None:
     return ExpRef(match[1] + match[2], match[3]) if match else None
 
 
+def name_of(ref: str) -> str:
+    """The experiment's name in a ref that `parse` takes, or in one of the same form elsewhere."""
+    return ref.rpartition("/")[2]
+
+
 def check_name(name: str) -> None:
     """Refuse what cannot, or should not, be a new experiment's name.
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nbexp.plots import Series, Spec
 
-# The colours of Okabe and Ito (2008), told apart with every common colour blindness; without their black
-# and yellow, one of which is lost on a dark page and the other on a white one.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+# The colours of Okabe and Ito (2008), told apart with every common colour blindness; orange and sky blue are
+# darkened and black and yellow left out, so that each has 3 : 1 against a white page and a dark one.
+COLOURS = ("#0072B2", "#C68200", "#009E73", "#CC79A7", "#3D9BD4", "#D55E00")
 # Dashes and shapes say the same again. Their counts and that of the colours have the least common
 # multiple 60: so many lines look different.
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])
@@ -19,8 +19,9 @@ SHAPES = ("circle", "square", "triangle-up", "diamond")
 # which of them it will stand on.
 TEXT, RULE = "#767676", "#80808040"
 
-# More points than this are no longer seen one by one, and would be saved in every notebook.
-MAX_STEPS = 1000
+# More steps than there are pixels for are not seen, and would be saved with every notebook.
+MAX_STEPS = 400
+# With more steps than this, points run into each other and the line alone is drawn.
 _MAX_MARKED = 60
 _LEGEND_ROWS = 14
 
@@ -46,26 +47,27 @@ def plot(series: Sequence[Series], options: Mapping[str, object] = {}) -> Spec: 
     legend = {
         "title": None,
         "symbolType": "stroke",
-        "symbolSize": 900,
+        "symbolSize": 700,
         "symbolStrokeWidth": 2,
         "columns": math.ceil(len(names) / _LEGEND_ROWS) or 1,
         "labelLimit": 240,
     }
+    name = {"field": "experiment", "type": "nominal", "title": "experiment"}
     lines: Spec = {
         "mark": {"type": "line", "strokeWidth": 1 if many else 2, "clip": True},
         "encoding": {
             "color": _by_name(names, COLOURS, legend),
             "strokeDash": _by_name(names, DASHES, legend),
+            "tooltip": [name],
         },
     }
     points: Spec = {
-        # Invisible ones still carry the tooltip.
-        "mark": {"type": "point", "filled": True, "size": 36, "opacity": 0 if many else 1},
+        "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1},
         "encoding": {
             "color": _by_name(names, COLOURS, None),
             "shape": _by_name(names, SHAPES, None),
             "tooltip": [
-                {"field": "experiment", "type": "nominal", "title": "experiment"},
+                name,
                 {"field": "step", "type": "quantitative", "title": axis},
                 {"field": "value", "type": "quantitative", "title": label},
             ],
@@ -92,7 +94,7 @@ def plot(series: Sequence[Series], options: Mapping[str, object] = {}) -> Spec: 
                 "scale": {"zero": False, "padding": 8},
             },
         },
-        "layer": [lines, points],
+        "layer": [lines] if many else [lines, points],
         # One legend, of the lines: with shared scales it would draw points filled over the dashes.
         "resolve": {"scale": dict.fromkeys(("color", "strokeDash", "shape"), "independent")},
         "config": {

@@ -11,8 +11,8 @@ No lock is needed for that. The memo is derived: lost or damaged, it costs time 
 
 from __future__ import annotations
 
-import errno
 import copy
+import errno
 import hashlib
 import os
 import re
@@ -45,6 +45,7 @@ _THREADS_FROM_BYTES = 256 * 1024
 _CHUNK = 1 << 20  # 94-98 % of md5 in memory; DVC 2.x converts line ends in pieces of this size, too
 # Each flushed by itself up to here (0.35 ms); above, one `syncfs` (0.2 s for 20,000 new files).
 _SINGLE_FLUSHES = 64
+_WRITE_BACK = 8 << 20  # bytes that the disk is told to write while the next ones are hashed
 _TWO_THREADS_FROM = 1000  # files to link; hard links on two threads take three quarters of the time
 # A copy this big gets a modification time that has settled, or the next look would hash it again.
 _SETTLE_FROM_BYTES = 4 << 20
@@ -546,12 +547,15 @@ class Cache:
         """
         self._unfinished.mkdir(parents=True, exist_ok=True)
         device = os.stat(self._unfinished).st_dev
-        unpublished: set[str] = set()
+        temporary: set[str] = set()
+        modes: dict[str, int] = {}
 
         def stage(index: int, stop: threading.Event) -> _Staged:
             one = self._stage(files[index][0], kind, device, stop)
             if one.is_copy:
-                unpublished.add(one.source)
+                temporary.add(one.source)
+            else:
+                modes[one.source] = one.mode
             return one
 
         try:
@@ -564,23 +568,29 @@ class Cache:
                 if one.read != files[index][1]:
                     raise _changing(files[index][0])
                 wanted.setdefault(one.md5, one)
-            problems, objects = self._inspect(list(wanted), deep=True, legacy=False)
-            missing = [wanted[md5] for md5 in problems]
-            _flush_files([one.source for one in missing])
-            for one in missing:
-                self._publish(one)
-            unpublished.difference_update(one.source for one in missing)
-            _flush_folders({self._place_of(one.md5)[:-33] for one in missing})
+            # A copy replaces what is there, a link does not: only before the first kind must one look.
+            copies = [one.md5 for one in wanted.values() if one.is_copy]
+            problems, objects = self._inspect(copies, deep=True, legacy=False)
+            new = [one for md5, one in wanted.items() if not one.is_copy or md5 in problems]
+            _flush_files([one.source for one in new])
+            for one in new:
+                objects[one.md5] = self._publish(one)
+            temporary.difference_update(one.source for one in new)
+            _flush_folders({os.path.dirname(self._place_of(one.md5)) for one in new})
+        except BaseException:
+            for name, mode in modes.items():
+                _restore_mode(name, mode)
+            raise
         finally:
-            for name in unpublished:
+            for name in temporary:
                 _discard(name)
         now = time.time_ns()
-        for one in missing:
-            objects[one.md5] = one.stamp
-            if not one.is_copy:
+        for one in new:
+            stamp = objects[one.md5]
+            if stamp[0] == one.stamp[0] and not one.is_copy:
                 adopted.add(one.source)
-            if one.is_copy or _is_settled(one.stamp, now):  # nobody else ever had a copy open
-                self._state.put_object(one.md5, one.stamp)
+            if one.is_copy or _is_settled(stamp, now):  # nobody else ever had a copy open
+                self._state.put_object(one.md5, stamp)
         return objects
 
     def _stage(self, name: str, kind: str, device: int, stop: threading.Event) -> _Staged:
@@ -588,7 +598,7 @@ class Cache:
         if kind in ("hardlink", "symlink"):
             own = _read_alone(name, device, stop)
             if own is not None:
-                return _Staged(own[0], own[1], name, own[1], is_copy=False)
+                return own
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         try:
             if kind == "reflink":
@@ -606,22 +616,23 @@ class Cache:
             _discard(fresh)
             raise
 
-    def _publish(self, one: _Staged) -> None:
-        """Give an object its final name; one that is there already is damaged and gets replaced."""
+    def _publish(self, one: _Staged) -> Stamp:
+        """Give an object its final name, unless a sound one has it; the stamp of the one that has it then."""
         target = self._place_of(one.md5)
         if one.is_copy:
             _rename_into(one.source, target)
         else:
-            os.chmod(one.source, _READ_ONLY)
-            if _stamp(os.stat(one.source)) != one.stamp:
-                raise _changing(one.source)
             try:
                 _link_into(one.source, target)
             except FileExistsError:
+                problems, stamps = self._inspect([one.md5], deep=True, legacy=False)
+                if not problems:
+                    return stamps[one.md5]
                 fresh = os.fspath(filesystem.temporary(self._unfinished))
                 os.link(one.source, fresh)
                 _rename_into(fresh, target)
         crash_point("add.stored")
+        return one.stamp
 
     def _relink(self, name: str, stamp: Stamp, md5: str, object_stamp: Stamp, kind: str) -> Stamp:
         """Make a workspace file a link to its object, if it is none; its stamp afterwards."""
@@ -871,6 +882,7 @@ class _Staged:
     source: str
     stamp: Stamp
     is_copy: bool
+    mode: int = 0  # which the workspace file had
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -925,8 +937,11 @@ def _read_steadily(name: str, digest: Digest, stop: threading.Event = _never) ->
     raise _changing(name)
 
 
-def _read_alone(name: str, device: int, stop: threading.Event) -> tuple[str, Stamp] | None:
-    """As `_read_steadily` if the file itself can become the object: no link, no other name, the cache's device."""
+def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None:
+    """Read a file that will itself be the object: no link, no other name, on the cache's device.
+
+    It is made read-only before it is read, so that nobody opens it for writing after that.
+    """
     try:
         descriptor = os.open(name, _READ | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -935,9 +950,21 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> tuple[str, Sta
         status = os.fstat(descriptor)
         if status.st_nlink != 1 or status.st_dev != device or status.st_size == 0:
             return None
+        place = descriptor if os.chmod in os.supports_fd else name
+        mode = stat.S_IMODE(status.st_mode)
+        os.chmod(place, _READ_ONLY)
         before = _stamp(status)
-        result = _digest(descriptor, status.st_size, stop)
-        return (result, before) if _stamp(os.fstat(descriptor)) == before else None
+        try:
+            if status.st_size >= _WRITE_BACK:
+                _begin_flush(descriptor, 0, status.st_size)
+            md5 = _digest(descriptor, status.st_size, stop)
+            if _stamp(os.fstat(descriptor)) == before:
+                return _Staged(md5, before, name, before, is_copy=False, mode=mode)
+        except BaseException:
+            os.chmod(place, mode)
+            raise
+        os.chmod(place, mode)
+        return None
     finally:
         os.close(descriptor)
 
@@ -990,9 +1017,13 @@ def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, St
                 digest.update(data)
                 _write(target, memoryview(data))
             else:
+                written = 0
                 for piece in _chunks(descriptor, stop):
                     digest.update(piece)
                     _write(target, piece)
+                    written += len(piece)
+                    if written % _WRITE_BACK == 0:
+                        _begin_flush(target, written - _WRITE_BACK, _WRITE_BACK)
         finally:
             os.close(target)
         return digest.hexdigest()
@@ -1148,6 +1179,23 @@ def _flush_all(folder: str) -> None:
         os.close(descriptor)
 
 
+def _begin_flush(descriptor: int, start: int, count: int) -> None:
+    """Have the disk write while the next bytes are hashed, so that the flush at the end finds nothing to do.
+
+    512 MiB copied, hashed and flushed: 1.05 s with this, 1.95 s without, 0.95 s for the digest alone.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        begin = getattr(
+            ctypes.CDLL(None), "sync_file_range", None
+        )  # a musl of before 2012 has none
+        if begin is not None:
+            begin(
+                descriptor, ctypes.c_int64(start), ctypes.c_int64(count), 2
+            )  # SYNC_FILE_RANGE_WRITE
+
+
 def _allow_running(name: str) -> None:
     """Let the owner run the file. DVC does the same to a link, and so to the object."""
     os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
@@ -1159,6 +1207,15 @@ def _distrust(name: str) -> None:
         os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IWUSR)
     except OSError:
         pass  # not ours to change; nbexp looks at the bytes anyway
+
+
+def _restore_mode(name: str, mode: int) -> None:
+    """Make a workspace file as writable as it was, if it has not become an object."""
+    try:
+        if os.stat(name).st_nlink == 1:
+            os.chmod(name, mode)
+    except OSError:
+        pass  # gone meanwhile
 
 
 def _discard(name: str) -> None:

@@ -87,7 +87,9 @@ def test_values_are_read_as_configobj_reads_them(dvc_dir, text, value):
 
 
 def test_names_are_lowered_and_comments_passed_over(dvc_dir):
-    found = parsed(dvc_dir, "# mine\n\n[ CORE ]  # c\n  Remote = Big\n[remote \"Big\"]\nURL = x://Y\n")
+    found = parsed(
+        dvc_dir, '# mine\n\n[ CORE ]  # c\n  Remote = Big\n[remote "Big"]\nURL = x://Y\n'
+    )
     assert found.remote == "big"
     assert found.remotes["big"] == {"url": "x://Y"}
 
@@ -201,7 +203,7 @@ def test_the_environment_says_whether_and_where_experiments_are_pushed(dvc_dir, 
         ),
         (
             "['remote \"s\"']\njobs = many\n",
-            ".dvc/config, line 2: `remote.jobs` is `many`; a number above 0 is expected.",
+            ".dvc/config, line 2: `remote.s.jobs` is `many`; a number above 0 is expected.",
         ),
         (
             "[cache]\ntype = hardlink,magic\n",
@@ -216,7 +218,10 @@ def test_the_environment_says_whether_and_where_experiments_are_pushed(dvc_dir, 
             "[parsing]\nbool = maybe\n",
             ".dvc/config, line 2: `parsing.bool` is `maybe`; store_true or boolean_optional is expected.",
         ),
-        ("[exp]\ngit_remote = a,b\n", ".dvc/config, line 2: `exp.git_remote` is `a, b`; text is expected."),
+        (
+            "[exp]\ngit_remote = a,b\n",
+            ".dvc/config, line 2: `exp.git_remote` is `a, b`; text is expected.",
+        ),
         ("remote = x\n", ".dvc/config, line 1: `remote` stands before any [section]."),
         (
             "[core]\n  what\n",
@@ -246,12 +251,16 @@ def test_other_files_are_named_as_one_knows_them(dvc_dir, home):
     with pytest.raises(ProjectFileError, match=r"^\.dvc/config\.local, line 1: "):
         read(dvc_dir)
     (home / ".config" / "dvc" / "config").write_bytes(b"[core]\nremote = \xff\n")
-    with pytest.raises(ProjectFileError, match=r"^~/\.config/dvc/config, line 2: this is not UTF-8 text"):
+    with pytest.raises(
+        ProjectFileError, match=r"^~/\.config/dvc/config, line 2: this is not UTF-8 text"
+    ):
         read(dvc_dir)
 
 
 def test_sections_that_nothing_reads_are_passed_over(dvc_dir):
-    found = parsed(dvc_dir, "[feature]\nwhatever = 1\n['machine \"m\"']\ncloud = aws\n[db \"x\"]\nurl = y\n")
+    found = parsed(
+        dvc_dir, '[feature]\nwhatever = 1\n[\'machine "m"\']\ncloud = aws\n[db "x"]\nurl = y\n'
+    )
     assert found.values == {}
     assert found.remotes == {}
 

@@ -21,15 +21,15 @@ def test_the_lines_that_are_there_stay_and_the_last_one_is_ended():
     assert ignore.add_line(b"*.tmp\r\n# mine", "data") == b"*.tmp\r\n# mine\n/data\n"
 
 
-@pytest.mark.parametrize(
-    "existing", [b"/data\n", b"a\n/data", b"/data\r\nb\r\n", b"\n\n/data\n\n"]
-)
+@pytest.mark.parametrize("existing", [b"/data\n", b"a\n/data", b"/data\r\nb\r\n", b"\n\n/data\n\n"])
 def test_a_line_that_is_there_is_not_added_again(existing):
     assert ignore.add_line(existing, "data") is None
 
 
 def test_a_line_that_only_starts_alike_does_not_count():
-    assert ignore.add_line(b"/data2\n/sub/data\ndata\n", "data") == b"/data2\n/sub/data\ndata\n/data\n"
+    assert (
+        ignore.add_line(b"/data2\n/sub/data\ndata\n", "data") == b"/data2\n/sub/data\ndata\n/data\n"
+    )
 
 
 def test_letters_with_a_meaning_are_escaped_as_dvc_does():
@@ -39,9 +39,9 @@ def test_letters_with_a_meaning_are_escaped_as_dvc_does():
     assert ignore.add_line(None, "caf\udce9") == b"/caf\xe9\n"
 
 
-NAMES = st.text(
-    st.sampled_from("ab[]!*#?\\ -.~$é{}(),'\"^&"), min_size=1, max_size=10
-).filter(lambda name: name not in {".", ".."})
+NAMES = st.text(st.sampled_from("ab[]!*#?\\ -.~$é{}(),'\"^&"), min_size=1, max_size=10).filter(
+    lambda name: name not in {".", ".."}
+)
 
 
 @settings(max_examples=40)
@@ -76,7 +76,9 @@ def _repository(factory: pytest.TempPathFactory) -> Path:
 def rules(**files: str) -> DvcIgnore:
     """`rules(top="*.tmp", sub="…")`: the .dvcignore of the root and of folders."""
     found = {
-        (".dvcignore" if folder == "top" else f"{folder.replace('_', '/')}/.dvcignore"): text.encode()
+        (
+            ".dvcignore" if folder == "top" else f"{folder.replace('_', '/')}/.dvcignore"
+        ): text.encode()
         for folder, text in files.items()
     }
     return DvcIgnore(found.get)

@@ -19,8 +19,12 @@ ENTRY = {
 
 
 def test_key_and_value_are_those_of_dvc():
-    assert run_cache.key(ENTRY) == "e4c4bbdac34f8c1c962209e6b216abc48dd9fb39852bcb2e8a9d5da5da674e13"
-    assert run_cache.value(ENTRY) == "cb3d2a671db6d295304d34076cba9b255e6a76c065a63747d1dc5da8b5752b8c"
+    assert (
+        run_cache.key(ENTRY) == "e4c4bbdac34f8c1c962209e6b216abc48dd9fb39852bcb2e8a9d5da5da674e13"
+    )
+    assert (
+        run_cache.value(ENTRY) == "cb3d2a671db6d295304d34076cba9b255e6a76c065a63747d1dc5da8b5752b8c"
+    )
 
 
 def test_the_entry_is_left_as_it_was():

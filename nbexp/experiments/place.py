@@ -1,0 +1,56 @@
+"""Where a project is, and what Git knows of it that the pipeline asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nbexp.git import Git
+
+
+def own_folder(root: Path) -> Path:
+    """Where nbexp keeps what is derived or in flight; ignored by Git and by DVC."""
+    return root / ".dvc" / "tmp" / "nbexp"
+
+
+def journal_folder(root: Path) -> Path:
+    """Where the journal of the command at work is."""
+    return own_folder(root) / "journal"
+
+
+def prefix(git: Git, root: Path) -> str:
+    """The project's root as seen from the top of the Git work tree; empty when it is the same."""
+    relative = os.path.relpath(root.resolve(), git.root)
+    return "" if relative == "." else Path(relative).as_posix()
+
+
+class GitIgnores:
+    """What Git ignores, asked with paths relative to the project's root."""
+
+    def __init__(self, git: Git, prefix: str) -> None:
+        self._git = git
+        self._top = f"{prefix}/" if prefix else ""
+
+    def ignored(self, paths: Sequence[str]) -> set[str]:
+        """Those of the paths that Git ignores."""
+        found = self._git.ignored([self._top + path for path in paths])
+        return {path.removeprefix(self._top) for path in found}
+
+
+class GitMeanings:
+    """Looks for a notebook's old bytes in HEAD, then in the experiments."""
+
+    def __init__(self, git: Git, prefix: str, refs: Mapping[str, str]) -> None:
+        self._git = git
+        self._top = f"{prefix}/" if prefix else ""
+        self._refs = refs
+
+    def notebook(self, path: str, md5: str) -> bytes | None:
+        """The notebook at `path` whose bytes had this md5; None when no commit has it."""
+        specs = [f"{rev}:{self._top}{path}" for rev in ("HEAD", *self._refs.values())]
+        for data in self._git.read_many(specs):
+            if data is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
+                return data
+        return None

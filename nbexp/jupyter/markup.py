@@ -1,0 +1,113 @@
+"""The HTML that results share: one style, tables, and text that cannot become anything but text.
+
+Everything shown may come from a commit that somebody else pushed, so text is escaped here and nowhere else:
+`Markup` is HTML made by this package, any other value is text (execution.md S8). There is no script, and it
+reads well where styles are stripped, as on GitHub.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+# JupyterLab's colours, else those of VS Code, else what the page has. No background: the page's shows.
+_TEXT = "var(--jp-content-font-color1, var(--vscode-editor-foreground, inherit))"
+_FAINT = "var(--jp-content-font-color2, var(--vscode-descriptionForeground, inherit))"
+_RULE = "var(--jp-border-color2, var(--vscode-panel-border, #80808050))"
+_GOOD = "var(--jp-success-color1, var(--vscode-testing-iconPassed, #2a8a34))"
+_BAD = "var(--jp-error-color1, var(--vscode-errorForeground, #d03b36))"
+
+# Two classes on every rule outweigh what notebooks say of all tables (`.jp-RenderedHTMLCommon td`).
+STYLE = (
+    f".nbexp.nbexp{{color:{_TEXT};font-size:13px;line-height:1.5}}"
+    ".nbexp .nbexp-scroll{overflow:auto;max-height:460px}"
+    ".nbexp.nbexp table{border-collapse:collapse;border:0;margin:0;font-size:inherit;"
+    "font-variant-numeric:tabular-nums;width:auto;table-layout:auto}"
+    ".nbexp.nbexp tr{background:none;border:0}"
+    f".nbexp.nbexp th,.nbexp.nbexp td{{padding:3px 20px 3px 0;text-align:left;vertical-align:top;border:0;"
+    "background:none;white-space:nowrap;max-width:none;font-weight:normal;color:inherit}"
+    f".nbexp.nbexp .nbexp-grid th,.nbexp.nbexp .nbexp-grid td{{border-bottom:1px solid {_RULE};"
+    "padding:4px 10px}"
+    f".nbexp.nbexp thead th{{color:{_FAINT};font-weight:600;vertical-align:bottom}}"
+    ".nbexp.nbexp .nbexp-n{text-align:right}"
+    ".nbexp.nbexp .nbexp-base th,.nbexp.nbexp b,.nbexp.nbexp .nbexp-name{font-weight:600}"
+    f".nbexp .nbexp-faint{{color:{_FAINT}}}"
+    f".nbexp .nbexp-good{{color:{_GOOD}}}.nbexp .nbexp-bad{{color:{_BAD}}}"
+    ".nbexp.nbexp .nbexp-wrap{white-space:normal}"
+    ".nbexp p{margin:4px 0}"
+    ".nbexp code,.nbexp pre{font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,monospace));"
+    "font-size:12px;background:none;color:inherit;padding:0;border:0}"
+    ".nbexp pre{margin:2px 0 8px;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.4}"
+    f".nbexp .nbexp-cell{{border-left:3px solid {_RULE};padding-left:10px;margin:2px 0}}"
+    ".nbexp img{max-width:100%}"
+    ".nbexp progress{width:8em;vertical-align:middle}"
+)
+
+
+class Markup(str):
+    """HTML made here; joining and formatting with anything else goes through `escaped`."""
+
+    __slots__ = ()
+
+
+def escaped(value: object) -> Markup:
+    """The value as text in HTML; `Markup` as it is."""
+    return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
+
+
+def joined(parts: Iterable[object], between: str = "") -> Markup:
+    """The parts one after the other, each escaped unless it is markup."""
+    return Markup(between.join(escaped(part) for part in parts))
+
+
+def tag(name: str, *content: object, **attributes: str | None) -> Markup:
+    """An element; attributes of None are left out, `class_` and `for_` lose their underscore."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Markup(f"<{name}{written}>{joined(content)}</{name}>")
+
+
+def page(*content: object) -> str:
+    """A whole output: the style and the content. MathJax leaves it alone: a `$` in a name is no formula."""
+    classes = "nbexp tex2jax_ignore mathjax_ignore"
+    return f'<style>{STYLE}</style><div class="{classes}">{joined(content)}</div>'
+
+
+def pairs(rows: Iterable[Sequence[object]]) -> Markup:
+    """A table without lines: the first of each row says what the others are."""
+    lines = [
+        tag("tr", tag("th", first, scope="row", class_="nbexp-faint", align="left"), *map(cell, others))
+        for first, *others in rows
+    ]
+    return tag("table", tag("tbody", *lines))
+
+
+def cell(value: object, *, is_number: bool = False, title: str | None = None) -> Markup:
+    """A cell of a table; `align` says where numbers stand even when styles are stripped."""
+    align, class_ = ("right", "nbexp-n") if is_number else ("left", None)
+    return tag("td", value, class_=class_, align=align, title=title)
+
+
+def head(value: object, *, is_number: bool = False, span: int = 1) -> Markup:
+    """A cell of a table's head."""
+    align, class_ = ("right", "nbexp-n") if is_number else ("left", None)
+    return tag(
+        "th", value, scope="col", class_=class_, align=align, colspan=str(span) if span > 1 else None
+    )
+
+
+def grid(heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
+    """A table with lines, in a box that scrolls."""
+    body = [tag("thead", tag("tr", *heads)), tag("tbody", *rows)]
+    return tag("div", tag("table", *body, class_="nbexp-grid"), class_="nbexp-scroll")
+
+
+def faint(value: object) -> Markup:
+    return tag("span", value, class_="nbexp-faint")
+
+
+def code(value: object) -> Markup:
+    return tag("code", value)

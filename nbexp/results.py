@@ -1,0 +1,23 @@
+"""Result: what commands return, so that a cell, a terminal and a log can each show it their way.
+
+A result knows nothing of how it looks. The face that draws it in a notebook is found by its name, as
+plug-ins are, when a notebook asks; where none asks, nothing of it is loaded.
+"""
+
+from __future__ import annotations
+
+from nbexp import plugins
+
+Bundle = tuple[dict[str, object], dict[str, object]]
+"""What Jupyter shows: contents by MIME type, and metadata about some of them."""
+
+
+class Result:
+    """The base of everything a command returns; shown in a cell as text, as HTML, and plots as pictures."""
+
+    __slots__ = ()
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
+        """What IPython asks of the last value of a cell; it picks from it what was asked for itself."""
+        found: Bundle = plugins.load("nbexp.jupyter", "display").bundle(self)
+        return found
