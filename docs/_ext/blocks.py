@@ -39,6 +39,9 @@ EXAMPLES = ROOT / "example-notebooks"
 # What stands between two outputs; no program writes it.
 _MARK = "\x1e"
 
+# What the shell says of a command that was killed; on a terminal it is the word alone.
+_KILLED = re.compile(r"^bash: line \d+: +\d+ Killed .*$", re.MULTILINE)
+
 _GIT_CONFIG = """\
 [user]
 \tname = Ada
@@ -122,7 +125,7 @@ def run(page: Page, folder: Path) -> list[Result]:
     """Carry the steps out in a new folder below `folder`, all in one shell."""
     home = folder / "home"
     start = folder / "work"
-    environment = _environment(home)
+    environment = environment(home)
     _prepare(page.project, start, environment)
     script = ["set +o history"]
     for step in page.steps:
@@ -143,7 +146,7 @@ def run(page: Page, folder: Path) -> list[Result]:
         encoding="utf-8",
         check=False,
     )
-    parts = ran.stdout.split(_MARK)
+    parts = _KILLED.sub("Killed", ran.stdout).split(_MARK)
     outputs, codes = parts[0::2], parts[1::2]
     if len(codes) != len(page.steps):
         raise ValueError(f"{page.path}: the shell ended early: {parts[-1]}")
@@ -168,21 +171,23 @@ def problems(results: Sequence[Result]) -> list[str]:
 def matches(shown: str, output: str) -> bool:
     """Whether the output is what the page shows, by the rules above."""
     pattern = ""
-    lines = _lines(shown)
+    lines = lines_of(shown)
     for line in lines:
         pattern += r"(?:.*\n)*?" if line.strip() == "..." else _pattern(line) + "\n"
-    text = "".join(f"{line}\n" for line in _lines(output))
+    text = "".join(f"{line}\n" for line in lines_of(output))
     return re.fullmatch(pattern, text) is not None
 
 
 def update(page: Page, results: Sequence[Result]) -> int:
-    """Write outputs into the page where they differ; how many did."""
+    """Write outputs into the page where they differ; how many did. Those of a failed command are not."""
     lines = page.path.read_text(encoding="utf-8").splitlines()
     changed = 0
-    for result in reversed(results):
+    for number, result in reversed(list(enumerate(results))):
         step = result.step
+        if result.code and not _is_asked_for_code(results, number):
+            continue
         if step.shown is not None and not matches(step.shown, result.output):
-            lines[step.first : step.last] = _lines(result.output)
+            lines[step.first : step.last] = lines_of(result.output)
             changed += 1
     page.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return changed
@@ -231,7 +236,7 @@ def _pattern(line: str) -> str:
     return found + re.escape(line[place:])
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     lines = [line.rstrip() for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
@@ -245,7 +250,7 @@ def _is_asked_for_code(results: Sequence[Result], number: int) -> bool:
 # --- Where it runs ------------------------------------------------------------------------------
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
     """Nothing of the user's; `nbexp` and `python` are those of this interpreter, `dvc` the oracle's."""
     (home / ".config" / "dvc").mkdir(parents=True)
     (home / ".gitconfig").write_text(_GIT_CONFIG)

@@ -1,4 +1,4 @@
-"""Bytes on disk and what they mean, one file for each format; nothing here opens a file or starts a process.
+"""Bytes on disk and what they mean, one file for each format.
 
     values         params and metrics in YAML, JSON, TOML and Python: read, and edited by the smallest change
     dvc_yaml       pipelines: stages, params, metrics, plots
@@ -11,4 +11,6 @@
     ignore         lines of `.gitignore`, and `.dvcignore`
     ref_names      `refs/exps/…` and the names of experiments
     notebook       notebooks: canonical bytes, parameters, what counts as a change
+
+Bytes come in, dataclasses go out, and back. Nothing here starts a process or knows what a run is.
 """

@@ -444,7 +444,7 @@ def _check_shape(tree: object, path: str, max_leaves: int) -> None:
             inner = here.values()
         elif isinstance(here, list):
             inner = here
-        if depth > MAX_DEPTH:
+        if depth >= MAX_DEPTH and isinstance(here, dict | list):
             raise _too_deep(path)
         before = len(waiting)
         waiting.extend((value, depth + 1) for value in inner)
@@ -552,8 +552,12 @@ def _plain(text: str) -> object:
     return text
 
 
-def _tagged(text: str, tag: str | None) -> object:
+def _tagged(event: Any) -> object:
     """What a YAML scalar is that was quoted or has a tag. Raises ValueError, in words for the user."""
+    text: str = event.value
+    tag: str | None = event.tag
+    if tag == "!" and not text and not event.style:
+        return None
     if tag in {None, "!", f"{_YAML_TAG}str", f"{_YAML_TAG}timestamp"}:
         return text
     kind = str(tag).removeprefix(_YAML_TAG)
@@ -589,9 +593,9 @@ def _yaml_events(text: str) -> Iterator[Any]:
 def _parse_yaml(text: str, path: str, max_leaves: int) -> object:
     import yaml
 
-    # libyaml knows YAML 1.1 only in how lines end and a `:` may stand; where that matters, ruamel.yaml reads. The
-    # size keeps that from taking seconds, and it merges `<<` lists in exponential time.
-    small = len(text) <= 20_000 and "<<" not in text
+    # libyaml knows YAML 1.1 only in how lines end and a `:` may stand; where that matters, ruamel.yaml reads, unless
+    # that takes seconds (long texts; lists of `<<`, exponentially) or makes halves of characters (`\ud83d\ude00`).
+    small = len(text) <= 20_000 and "<<" not in text and "\\ud" not in text.lower()
     odd = not text.isascii() and not {"\x85", "\u2028", "\u2029"}.isdisjoint(text)
     if small and (odd or ("%YAML" in text and re.search(r"(?m)^%YAML +1\.1", text))):
         return _parse_by_ruamel(text, path, max_leaves)
@@ -689,7 +693,7 @@ def _yaml_value(text: str, path: str, max_leaves: int) -> object:
                     merge = value == "<<"
                     value = _plain(event.value)
                 elif event.tag is not None:
-                    value = _tagged(event.value, event.tag)
+                    value = _tagged(event)
             elif kind is map_start or kind is list_start:
                 expected = "map" if kind is map_start else "seq"
                 if event.tag not in {None, "!", _YAML_TAG + expected}:
@@ -878,6 +882,8 @@ class _Step(NamedTuple):
 
 def _steps(tree: object, edit: Edit, path: str) -> list[_Step]:
     value = None if edit.op == "delete" else _writable(edit.value, edit.key)
+    if _format_of(path) in {"json", "toml"}:
+        value = _with_text_keys(value)
     parts = edit.key.split(".")
     where: list[object] = []
     here = tree
@@ -1010,6 +1016,16 @@ def _writable(value: object, key: str) -> object:
         f"The value of `{key}` is a {type(value).__name__}; numbers, text, true, false, null, lists and mappings "
         "can be params.",
     )
+
+
+def _with_text_keys(value: object) -> object:
+    """The value with the keys that JSON and TOML can have."""
+    if isinstance(value, dict):
+        pairs = (
+            (key if isinstance(key, str) else _spelled(key), one) for key, one in value.items()
+        )
+        return {key: _with_text_keys(one) for key, one in pairs}
+    return [_with_text_keys(one) for one in value] if isinstance(value, list) else value
 
 
 def _apply(tree: object, steps: Iterable[_Step]) -> object:
@@ -1338,12 +1354,6 @@ class _Json(_Text):
     def flow(self, value: object) -> str:
         return self.dumped(value, None)
 
-    def key(self, key: object) -> str:
-        import json
-
-        # JSON has no other keys; json.dumps spells `true` and `1` as text likewise.
-        return self.flow(key if isinstance(key, str) else json.dumps(key))
-
     def dumped(self, value: object, indent: str | None) -> str:
         import json
 
@@ -1397,7 +1407,7 @@ class _Yaml(_Text):
                 node.aliases.append(alias)
             elif isinstance(event, yaml.ScalarEvent):
                 node = self.leaf(event)
-                key = _plain(event.value) if node.plain else _tagged(event.value, event.tag)
+                key = _plain(event.value) if node.plain else _tagged(event)
                 if node.plain and key == "<<":
                     key = _MERGE
                 if event.anchor:
@@ -1948,7 +1958,7 @@ class _Toml(_Text):
         return found
 
     def key(self, key: object) -> str:
-        text = key if isinstance(key, str) else _spelled(key)
+        text = str(key)
         return text if re.fullmatch(self.bare, text) else self.flow(text)
 
     def spelled(self, value: object, node: _Node, *, beside: bool = False) -> str:

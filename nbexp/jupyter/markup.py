@@ -79,7 +79,11 @@ def page(*content: object) -> str:
 def pairs(rows: Iterable[Sequence[object]]) -> Markup:
     """A table without lines: the first of each row says what the others are."""
     lines = [
-        tag("tr", tag("th", first, scope="row", class_="nbexp-faint", align="left"), *map(cell, others))
+        tag(
+            "tr",
+            tag("th", first, scope="row", class_="nbexp-faint", align="left"),
+            *map(cell, others),
+        )
         for first, *others in rows
     ]
     return tag("table", tag("tbody", *lines))
@@ -95,7 +99,12 @@ def head(value: object, *, is_number: bool = False, span: int = 1) -> Markup:
     """A cell of a table's head."""
     align, class_ = ("right", "nbexp-n") if is_number else ("left", None)
     return tag(
-        "th", value, scope="col", class_=class_, align=align, colspan=str(span) if span > 1 else None
+        "th",
+        value,
+        scope="col",
+        class_=class_,
+        align=align,
+        colspan=str(span) if span > 1 else None,
     )
 
 
@@ -106,8 +115,10 @@ def grid(heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
 
 
 def faint(value: object) -> Markup:
+    """Text that steps back."""
     return tag("span", value, class_="nbexp-faint")
 
 
 def code(value: object) -> Markup:
+    """What one would type, or a name of Git's."""
     return tag("code", value)

@@ -26,7 +26,7 @@ _MAX_MARKED = 60
 _LEGEND_ROWS = 14
 
 
-def plot(series: Sequence[Series], options: Mapping[str, object] = {}) -> Spec:  # noqa: B006
+def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
     """Lines with points where there are few; the legend names the experiments.
 
     Parameters
@@ -125,7 +125,10 @@ def _by_name(
     return {
         "field": "experiment",
         "type": "nominal",
-        "scale": {"domain": list(names), "range": [looks[i % len(looks)] for i in range(len(names))]},
+        "scale": {
+            "domain": list(names),
+            "range": [looks[i % len(looks)] for i in range(len(names))],
+        },
         "legend": legend,
     }
 
@@ -147,7 +150,10 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
         part = range(start, min(start + stretch, len(points)))
         known = [at for at in part if math.isfinite(points[at][1])]
         if known:
-            kept |= {min(known, key=lambda at: points[at][1]), max(known, key=lambda at: points[at][1])}
+            kept |= {
+                min(known, key=lambda at: points[at][1]),
+                max(known, key=lambda at: points[at][1]),
+            }
         else:
             kept.add(start)
     return [points[at] for at in sorted(kept)]

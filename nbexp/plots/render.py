@@ -69,7 +69,7 @@ def page(spec: Mapping[str, object], title: str = "") -> str:
 
     return _PAGE.format(
         title=html.escape(title),
-        library=vl_convert.javascript_bundle(vl_version=_VERSION),
+        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VERSION),
         spec=embedded(spec),
     )
 

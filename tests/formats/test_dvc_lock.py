@@ -219,7 +219,10 @@ def test_what_two_stages_share_is_written_twice_and_what_two_keys_share_is_an_al
         b"        - 64\n        - 32\n  two:\n    cmd: b\n    params:\n      params.yaml:\n        net:\n"
         b"          layers: &id001\n          - 64\n          - 32\n        net.layers: *id001\n"
     )
-    assert dvc_lock.dump_entry(two).endswith(b"    layers: &id001\n    - 64\n    - 32\n    net.layers: *id001\n".replace(b"    net", b"  net").replace(b"  net", b"    net"))
+    assert dvc_lock.dump_entry(two) == (
+        b"cmd: b\nparams:\n  params.yaml:\n    net:\n      layers: &id001\n      - 64\n      - 32\n"
+        b"    net.layers: *id001\n"
+    )
     again = parse(lock.dump(), "dvc.lock")
     assert again.with_stage("one", one).dump() == lock.dump()
 
@@ -302,14 +305,22 @@ def test_lines_are_folded_at_every_depth_as_ruamel_folds_them(pairs, depth):
     assert dvc_lock.dump_tree(tree) == ruamel(tree)
 
 
-PARAMS = st.dictionaries(
-    st.sampled_from(["params.yaml", "other.json", "a b.toml"]),
-    st.dictionaries(KEYS.filter(bool), VALUES, min_size=1, max_size=3),
-    max_size=2,
+# What ruamel.yaml itself reads again as it wrote it: DVC reads the file before it adds to it.
+TAME = ODD.filter(lambda text: not set(text) & set("\x85\u2028\ufeff\x07\x7f\xa0\t\n"))
+TAME_KEYS = st.one_of(st.sampled_from(["a", "train", "train.lr", "1", "true", "x y"]), TAME).filter(
+    lambda key: 0 < len(key) < 40 and key != "<<"
+)
+TAME_NUMBERS = NUMBERS.filter(lambda number: number is None or "e" not in repr(number))
+TAME_VALUES = st.recursive(
+    st.one_of(TAME, COMMANDS, TAME_NUMBERS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(TAME_KEYS, inner, max_size=3)
+    ),
+    max_leaves=6,
 )
 LOCKED = st.builds(
     LockedPath,
-    path=st.one_of(COMMANDS, ODD),
+    path=st.one_of(COMMANDS, TAME),
     md5=st.from_regex(r"[0-9a-f]{32}(\.dir)?", fullmatch=True),
     size=st.one_of(st.none(), st.integers(0, 10**12)),
     nfiles=st.one_of(st.none(), st.integers(0, 10**6)),
@@ -318,50 +329,29 @@ LOCKED = st.builds(
 )
 STAGES = st.builds(
     LockedStage,
-    cmd=st.one_of(COMMANDS, ODD, st.lists(COMMANDS, min_size=1, max_size=3).map(tuple)),
+    cmd=st.one_of(COMMANDS, TAME, st.lists(COMMANDS, min_size=1, max_size=3).map(tuple)),
     deps=st.lists(LOCKED, max_size=2).map(tuple),
-    params=PARAMS,
+    params=st.dictionaries(
+        st.sampled_from(["params.yaml", "other.json", "a b.toml"]),
+        st.dictionaries(TAME_KEYS, TAME_VALUES, min_size=1, max_size=3),
+        max_size=2,
+    ),
     outs=st.lists(LOCKED, max_size=2).map(tuple),
 )
 
 
 @settings(max_examples=150)
-@given(st.dictionaries(KEYS.filter(bool), STAGES, min_size=1, max_size=3), STAGES)
+@given(st.dictionaries(TAME_KEYS, STAGES, min_size=1, max_size=3), STAGES)
 def test_a_whole_file_is_what_dvc_writes_step_by_step(stages, last):
-    lock = LockFile({})
-    data = b""
+    lock, again, data = LockFile({}), LockFile({}), b""
     for name, stage in [*stages.items(), ("last", last)]:
-        data = as_dvc_does(data, name, stage) if _keeps_floats(stage) else b""
+        data = as_dvc_does(data, name, stage)
         lock = lock.with_stage(name, stage)
-        if not data:
-            return
+        again = parse(again.with_stage(name, stage).dump(), "dvc.lock")
         assert lock.dump() == data
-    names = [*stages, "last"]
-    if all(_is_readable(stage) for stage in [*stages.values(), last]):
-        again = parse(data, "dvc.lock")
-        assert list(again.stages) == list(dict.fromkeys(names))
         assert again.dump() == data
-        assert repr(again.stages["last"]) == repr(last)
-
-
-def _floats(value: object) -> list[float]:
-    if isinstance(value, float):
-        return [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [number for item in inner for number in _floats(item)]
-
-
-def _keeps_floats(stage: LockedStage) -> bool:
-    """Whether DVC, reading what it wrote, writes the same: ruamel.yaml loses digits with an exponent."""
-    return not any("e" in repr(number) for number in _floats(stage.entry().get("params", {})))
-
-
-def _is_readable(stage: LockedStage) -> bool:
-    """Whether the reader takes it: it refuses what stands for a merge, and letters YAML does not allow."""
-    try:
-        return LockedStage.from_entry(values.parse(dvc_lock.dump_entry(stage), "dvc.lock")) is not None
-    except ProjectFileError:
-        return False
+        # `repr`, because a NaN does not equal itself.
+        assert repr(again.stages[name]) == repr(stage)
 
 
 # --- Cost ---------------------------------------------------------------------------------------------

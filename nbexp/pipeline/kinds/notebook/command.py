@@ -145,12 +145,17 @@ def simple_words(command: str) -> list[str] | None:
                 if char == "\\":
                     place += 1
                     escaped = command[place : place + 1]
+                    if escaped in {"", "\n"}:
+                        return None
                     char = escaped if escaped in {'"', "\\", "$", "`"} else "\\" + escaped
                 word += char
                 place += 1
             place += 1
         elif char == "\\":
-            word = (word or "") + command[place : place + 1]
+            escaped = command[place : place + 1]
+            if escaped in {"", "\n"}:
+                return None
+            word = (word or "") + escaped
             place += 1
         elif char in "|&;<>()$`*?[]{}~#!\n":
             return None

@@ -56,6 +56,7 @@ class Session:
     stdout_file: TextIO | None = None
     stderr_file: TextIO | None = None
     is_running_cell: bool = False
+    was_interrupted: bool = False
     cells_run: int = 0
     stopped: Stopped | None = None
 
@@ -116,7 +117,7 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 self._session.cells_run += 1
                 self._session.tell({"kind": "cell_finished", **about, "seconds": seconds})
             self._session.save()
-            if not goes_on:
+            if not goes_on or self._session.was_interrupted:
                 break
 
     def _run_cell(self, cell: Any, index: int, number: int | None) -> bool:
@@ -192,7 +193,7 @@ def _echo(output: Any) -> None:
         text = _COLOUR.sub("", "\n".join(output.traceback)) + "\n"
     elif "text/plain" in output.get("data", {}):
         text = output.data["text/plain"] + "\n"
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, UnicodeEncodeError):
         target.write(text)
         target.flush()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import io
 import json
 import os
 import signal
@@ -98,6 +99,9 @@ def run_notebook(
 
 def main(arguments: Sequence[str]) -> int:
     """Execute what the arguments of `kinds.notebook.argv` ask for; the process's exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     request, place = Request.load(arguments[0]), json.loads(arguments[1])
     try:
         execute(request, root=Path(place["root"]), canonical=place["canonical"])
@@ -154,7 +158,6 @@ class _Run:
     kernel: Kernel | None = None
     session: Session | None = None
     node: Any = None
-    was_interrupted: bool = False
     _saved: float = field(default_factory=time.monotonic)
 
     def execute(
@@ -197,7 +200,7 @@ class _Run:
             session=self.session,
         )
         stopped = self.session.stopped
-        if self.was_interrupted:
+        if self.session.was_interrupted:
             self.save()
             raise KeyboardInterrupt
         # Files that the notebook left open are flushed when the kernel ends, so it is asked to, and
@@ -274,12 +277,12 @@ class _Run:
                 signal.signal(number, handle)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        is_busy = self.session is not None and self.session.is_running_cell
-        if self.was_interrupted or not is_busy or self.kernel is None:
+        session = self.session
+        if session is None or session.was_interrupted or not session.is_running_cell:
             self._ended(number, frame)
-        self.was_interrupted = True
-        assert self.kernel is not None
-        self.kernel.interrupt()
+            return
+        session.was_interrupted = True
+        session.kernel.interrupt()
         signal.setitimer(signal.ITIMER_REAL, _INTERRUPT_GRACE_S)
 
     def _ended(self, _number: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbexp.pipeline import kinds
@@ -213,7 +213,13 @@ def test_a_program_of_another_environment_does_its_work_itself(
     assert command.parse(f"{ours} in.ipynb out.ipynb") is not None
 
 
-@given(st.lists(st.text(st.sampled_from("ab=.-_'\"\\ \t$*|é"), max_size=6), min_size=1, max_size=4))
+@given(
+    st.lists(st.text(st.sampled_from("ab=.-_\n'\"\\ \t$*|é"), max_size=6), min_size=1, max_size=4)
+)
+@example(["\\"])
+@example(["a\\\nb"])
+@example(['"a\\\nb"'])
+@example(["'a' \"\\$b\\c\"d"])
 def test_words_are_those_of_the_shell_or_none(words: list[str]) -> None:
     line = "printf '%s\\0' " + " ".join(words)
     found = command.simple_words(line)

@@ -104,8 +104,13 @@ def gone(pids: Sequence[int], within_s: float) -> bool:
 
 _TRAIN = (
     "lr = 0.1\nepochs = 10\nseed = 0",
-    "import json, os\nfrom pathlib import Path\nfrom helpers import score\nfrom nbexp import live\n"
-    "for step in range(1, epochs + 1):\n    live.log(step=step, acc=score(lr, step))\nprint(os.getcwd())",
+    """\
+import json, os
+from helpers import score
+from nbexp import live
+for step in range(1, epochs + 1):
+    live.log(step=step, acc=score(lr, step))
+print(os.getcwd())""",
     "object()",
     # Left open on purpose: the kernel's own end has to flush it.
     'kept = open("metrics.json", "w")\nkept.write(json.dumps({"acc": score(lr, epochs)}))\nNone',
@@ -117,8 +122,6 @@ def project(folder: Path) -> Path:
     (folder / ".dvc").mkdir(parents=True)
     write(folder / "train.ipynb", *_TRAIN)
     (folder / "helpers.py").write_text(_HELPERS)
-    # Would break the runner, and papermill, if the stage's folder were on their path.
-    (folder / "traitlets.py").write_text("raise RuntimeError('a module of the user')\n")
     (folder / "params.yaml").write_text("train:\n  lr: 0.03\n  epochs: 2\n")
     return folder
 
@@ -127,8 +130,6 @@ def test_a_notebook_runs_and_two_runs_in_two_places_are_equal_bytes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = project(tmp_path / "here"), project(tmp_path / "there" / "deep")
-    (here / "traitlets.py").rename(here / "unused.py")
-    (there / "traitlets.py").rename(there / "unused.py")
     source = (here / "train.ipynb").read_bytes()
     heard = Heard()
     command = "nbexp notebook train.ipynb runs/train.ipynb --params train"
@@ -174,11 +175,9 @@ def test_a_notebook_runs_and_two_runs_in_two_places_are_equal_bytes(
 def test_a_papermill_line_gives_what_papermill_gives(tmp_path: Path) -> None:
     cells = (
         "a = b = c = d = e = f = g = None",
-        "import helpers\n[(type(x).__name__, x) for x in (a, b, c, d, e, f, g)]",
+        "[(type(x).__name__, x) for x in (a, b, c, d, e, f, g)]",
         "print('x', end='')\nprint('y')\nunknown",
     )
-    (tmp_path / "helpers.py").touch()
-    (tmp_path / "traitlets.py").write_text("raise RuntimeError('a module of the user')\n")
     write(tmp_path / "in.ipynb", *cells)
     (tmp_path / "more.yaml").write_text("e: [1, two, 2026-01-01]\nf: 010\ng: from file\n")
     line = (
@@ -186,7 +185,6 @@ def test_a_papermill_line_gives_what_papermill_gives(tmp_path: Path) -> None:
         "-p unknown True --no-progress-bar"
     )
     theirs = Path(sys.executable).parent / "papermill"
-    (tmp_path / "traitlets.py").rename(tmp_path / "unused.py")
     subprocess.run(f"{theirs.parent}/{line.format('theirs.ipynb')}", shell=True, cwd=tmp_path,
                    check=True, capture_output=True)  # fmt: skip
     heard = Heard()
@@ -199,20 +197,20 @@ def test_a_papermill_line_gives_what_papermill_gives(tmp_path: Path) -> None:
     assert b"('str', '1')" in expected
 
 
-def test_a_module_of_the_users_does_not_reach_the_runner(tmp_path: Path) -> None:
+def test_modules_of_the_stage_do_not_reach_the_runner_and_sys_exit_ends_well(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "papermill.py").write_text("raise RuntimeError('a module of the user')\n")
-    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "nb").mkdir()
     write(
-        tmp_path / "notebooks" / "in.ipynb",
-        "import papermill",
-        "import sys\nsys.exit()",
-        "1 / 0",
-        tags={0: "raises-exception"},
+        tmp_path / "nb" / "in.ipynb", "open('beside', 'w')\nNone", "import sys\nsys.exit()", "1 / 0"
     )
-    line = "jupyter nbconvert --execute --to notebook notebooks/in.ipynb --output-dir runs"
-    # The cell runs beside its notebook, where the module is not: papermill itself is imported.
+    line = "jupyter nbconvert --execute --to notebook nb/in.ipynb --output-dir runs"
     assert run(tmp_path, line) == 2
-    assert outputs(tmp_path / "runs" / "in.ipynb")[0] == []
+    assert (tmp_path / "nb" / "beside").exists()
+    kept = outputs(tmp_path / "runs" / "in.ipynb")
+    # IPython adds a warning of its own to the exit.
+    assert (kept[0], kept[1][0].ename, kept[2]) == ([], "SystemExit", [])
 
 
 # ---- stopping
@@ -270,7 +268,7 @@ def test_an_error_that_the_kernel_calls_ok_fails_and_an_expected_one_does_not(
         run_notebook("train.ipynb", "runs/train.ipynb", cwd=None)
     assert error.value.cell == 3
     assert error.value.message == (
-        "The notebook stopped in cell 3 of train.ipynb, `open('absent')`: "
+        "The notebook stopped in cell 3 of train.ipynb, `get_ipython().showtraceback()`: "
         "FileNotFoundError: [Errno 2] No such file or directory: 'absent'."
     )
     # Without a run's folder the notebook is kept where papermill would leave it.
@@ -399,8 +397,9 @@ def test_a_kernel_that_is_not_installed_is_named_with_those_that_are(here: Path)
         ),
         (
             "other.yaml:train",
-            "No params file `other.yaml` here. Nothing was run.\n"
-            "Hint: `--params [FILE:]KEY` names another one.",
+            """\
+No params file `other.yaml` here. Nothing was run.
+Hint: `--params [FILE:]KEY` names another one.""",
         ),
         (
             "number",
@@ -437,7 +436,7 @@ def test_a_wrong_parameter_fails_the_stage_in_its_own_words(here: Path) -> None:
     assert (error.stage, error.returncode, error.cell) == ("train", 3, None)
 
 
-def test_an_untagged_cell_and_a_file_of_its_own_are_taken_when_asked(here: Path) -> None:
+def test_an_untagged_cell_other_files_and_another_folder_are_taken_when_asked(here: Path) -> None:
     write(
         here / "train.ipynb",
         "lr = 0.1\nlayers = [1]",
@@ -446,9 +445,13 @@ def test_an_untagged_cell_and_a_file_of_its_own_are_taken_when_asked(here: Path)
     )
     (here / "more.json").write_text('{"layers": [{"size": 8}, null, 1e-3]}')
     (here / "work").mkdir()
+    (here / "nbexp.toml").write_text("canonical = false\n")
     cells = run_notebook(
         "train.ipynb", "out.ipynb", params=["fit", "more.json:"], untagged=True, cwd="work"
     )
     assert cells == 2
     assert (here / "work" / "was_here").exists()
+    # Not made canonical, the output says what papermill says: times, the paths.
+    about = json.loads((here / "out.ipynb").read_text())["metadata"]["papermill"]
+    assert (about["input_path"], about["duration"] > 0) == ("train.ipynb", True)
     assert outputs(here / "out.ipynb")[2][0].text == "0.03 [{'size': 8}, None, 0.001]\n"

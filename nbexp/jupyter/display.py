@@ -1,0 +1,456 @@
+"""What a cell shows of each kind of result: plain text, HTML, and pictures of plots.
+
+The plain text is `render.text`, the same as a terminal prints, with commands spelled as in a cell. All of it
+is static: it reads the same on GitHub, in nbconvert, and after the kernel has gone.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import singledispatch
+from typing import TYPE_CHECKING
+
+from nbexp import commands, render
+from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.compare import Change, Diff, is_number, polarity
+from nbexp.experiments.series import Curves
+from nbexp.experiments.table import Column, FileError, Table
+from nbexp.formats import values
+from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, page, pairs, tag
+from nbexp.plots import render as pictures
+from nbexp.project import Experiment, Listing, OpenedNotebook, RunReport, Status
+from nbexp.results import Bundle
+
+if TYPE_CHECKING:
+    import altair as alt
+
+MAX_ROWS, MAX_COLUMNS = 50, 20
+# What is shown of an executed notebook is saved in the notebook that shows it.
+_MAX_TEXT, _MAX_IMAGES = 10_000, 4_000_000
+_MAX_VALUE = 60
+
+_STATES = {
+    "done": "✓ done", "running": "▶ running", "failed": "✗ failed", "interrupted": "■ interrupted",
+    "pruned": "✂ pruned", "queued": "… queued",
+}  # fmt: skip
+_COLOURED = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
+
+
+def bundle(result: object) -> Bundle:
+    """Contents by MIME type, and metadata; a terminal gets the text alone, no picture is made for it."""
+    contents: dict[str, object] = {"text/plain": plain(result)}
+    metadata: dict[str, object] = {}
+    if _is_terminal():
+        return contents, metadata
+    if isinstance(result, Curves):
+        spec = pictures.spec_of(result)
+        image = pictures.png(spec, scale=2)
+        contents["application/vnd.vegalite.v5+json"] = spec
+        contents["image/svg+xml"] = pictures.svg(spec)
+        contents["image/png"] = base64.b64encode(image).decode()
+        width, height = (int.from_bytes(image[at : at + 4], "big") // 2 for at in (16, 20))
+        metadata["image/png"] = {"width": width, "height": height}
+    elif not isinstance(result, commands.Text):
+        contents["text/html"] = page(html(result))
+    return contents, metadata
+
+
+def chart(curves: Curves) -> alt.LayerChart:
+    """The plot as an Altair chart, to go on with: `chart(curves).properties(width=800)`."""
+    import altair as alt
+
+    return alt.LayerChart.from_dict(pictures.spec_of(curves))
+
+
+def plain(result: object) -> str:
+    """The text of a result; of a table that is longer than a cell should be, its first rows."""
+    if isinstance(result, Table) and len(result) > MAX_ROWS:
+        text = render.text(replace(result, rows=result.rows[:MAX_ROWS]))
+        return f"{text}\n{_more(result, len(result.columns()))}"
+    text = render.text(result)
+    # Text of the user's own is left as it is; `nbexp run` may be a line of theirs.
+    return (
+        text if isinstance(result, (commands.Text, Table, OpenedNotebook)) else in_cell_words(text)
+    )
+
+
+def in_cell_words(text: str) -> str:
+    """The text with every command spelled as in a cell: `%exp run` for `nbexp run`."""
+    return _commands().sub("%exp ", text)
+
+
+@singledispatch
+def html(result: object) -> Markup:
+    """The inside of the HTML of a result; of a kind without its own, its text."""
+    lines = plain(result).splitlines()
+    return tag("div", lines[0]) if len(lines) == 1 else tag("pre", "\n".join(lines))
+
+
+# ---- a run
+
+
+@html.register
+def _(result: Experiment) -> Markup:
+    if result.report is None:
+        rows = [(key, render.shown(value)) for key, value in result.metrics.items()]
+        rows += [(key, render.shown(value)) for key, value in result.params.items()]
+        return joined([_title(result.name, faint(result.rev[:7])), pairs(rows)])
+    return _card(result, result.report)
+
+
+def _card(experiment: Experiment, report: RunReport) -> Markup:
+    if report.identical:
+        lines = plain(experiment).splitlines()
+        return joined([tag("p", line) for line in lines])
+    took = f"✓ done in {report.elapsed_s:.1f} s"
+    rows: list[tuple[object, ...]] = [(change.key, _arrow(change)) for change in report.params]
+    rows += [(change.key, _metric(change, report.versus)) for change in report.metrics]
+    rows.append(("stages", ", ".join(map(render.stage_words, report.stages)) or "none"))
+    if report.notebooks:
+        rows.append(("notebook", code(f"%exp open {experiment.name}")))
+    if not report.params and report.versus is None:
+        rows.append(("changes vs baseline", "none"))
+    if report.hints:
+        rows.append(("keep it", code(f"%exp branch {experiment.name} my-branch")))
+    notes = [*render.unlisted_lines(report), *render.not_recorded_lines(report)]
+    return joined(
+        [
+            _title(experiment.name, took, faint(f"(nbexp {report.own_s:.1f} s)")),
+            pairs(rows),
+            *(tag("p", "⚠ ", in_cell_words(line)) for line in notes),
+        ]
+    )
+
+
+def _title(name: str, *words: object) -> Markup:
+    return tag("p", joined([tag("b", name), *words], "  "))
+
+
+def _arrow(change: Change) -> Markup:
+    return joined([_value(change.old), "→", tag("b", _value(change.new))], " ")
+
+
+def _metric(change: Change, versus: str | None) -> Markup:
+    value = tag("b", _value(change.new))
+    if change.delta is None or versus is None:
+        return value
+    if change.delta == 0:
+        return joined([value, faint(f"same as {versus}")], "  ")
+    words = [value, faint(f"{render.signed(change.delta)} vs {versus}"), _verdict(change)]
+    return joined([word for word in words if word], "  ")
+
+
+def _verdict(change: Change) -> Markup:
+    if change.verdict is None:
+        return Markup()
+    is_better = change.verdict == "better"
+    sign = "✓" if is_better else "✗"
+    return tag(
+        "span", f"{sign} {change.verdict}", class_="nbexp-good" if is_better else "nbexp-bad"
+    )
+
+
+# ---- the table
+
+
+@html.register
+def _(result: Table) -> Markup:
+    columns = result.columns()
+    shown = columns[:MAX_COLUMNS]
+    best = {column: _best(result, column) for column in shown if column.kind == "metric"}
+    states = any(row.state != "done" for row in result.rows)
+    numeric = {column for column in shown if _is_numeric(result, column)}
+    heads = [head("experiment"), head("created"), *([head("state")] if states else [])]
+    heads += [head(_column_title(column, best), is_number=column in numeric) for column in shown]
+    bases = {row.rev: row for row in result.rows if row.kind == "baseline"}
+    lines = []
+    for row in result.rows[:MAX_ROWS]:
+        is_member = row.kind == "experiment"
+        base = bases.get(row.baseline or "")
+        name = (
+            joined([Markup("&emsp;"), render.row_name(row)]) if is_member else render.row_name(row)
+        )
+        cells = [
+            tag(
+                "th",
+                name,
+                scope="row",
+                align="left",
+                title=None if row.rev == "workspace" else row.rev,
+            ),
+            cell(render.clock(row.created_s), title=_moment(row.created_s)),
+        ]
+        if states:
+            cells.append(cell(_STATES.get(row.state, row.state) if is_member else ""))
+        for column in shown:
+            value = result.value(row, column)
+            is_same = (
+                base is not None and column.kind == "param" and value == result.value(base, column)
+            )
+            content: object = _value(value)
+            if is_same:
+                content = faint(content)
+            elif row.rev in best.get(column, ()):
+                content = tag("b", joined(["★ ", content]), title=f"best {column.title}")
+            why = value.msg if isinstance(value, FileError) else None
+            cells.append(cell(content, is_number=column in numeric, title=why))
+        lines.append(tag("tr", *cells, class_=None if is_member else "nbexp-base"))
+    notes = [_more(result, len(columns))] if _more(result, len(columns)) else []
+    if any(best.values()):
+        notes.append("★ best of its column")
+    return joined([grid(heads, lines), *(tag("p", faint(note)) for note in notes)])
+
+
+def _best(table: Table, column: Column) -> set[str]:
+    """The revs that have the best value; none when the name does not say which way is better, or all are equal."""
+    way = polarity(column.key)
+    found = {
+        row.rev: value
+        for row in table.rows
+        if row.kind != "workspace" and is_number(value := table.value(row, column))
+        and math.isfinite(value)  # type: ignore[arg-type]  # a number, as just asked
+    }  # fmt: skip
+    if way is None or len(set(found.values())) < 2:
+        return set()
+    top = (max if way == "higher" else min)(found.values())  # type: ignore[type-var]  # numbers alone
+    return {rev for rev, value in found.items() if value == top}
+
+
+def _column_title(column: Column, best: Mapping[Column, set[str]]) -> Markup:
+    """The key; of a metric with a best value also which way is better."""
+    if not best.get(column):
+        return tag("span", column.title, title=column.file)
+    sign, words = ("↑", "higher") if polarity(column.key) == "higher" else ("↓", "lower")
+    return tag("span", f"{column.title} {sign}", title=f"{column.file}, {words} is better")
+
+
+def _is_numeric(table: Table, column: Column) -> bool:
+    found = [table.value(row, column) for row in table.rows]
+    known = [value for value in found if value is not values.MISSING and value is not None]
+    return bool(known) and all(is_number(v) or isinstance(v, FileError) for v in known)
+
+
+def _more(table: Table, columns: int) -> str:
+    """What the cap leaves out, and how to see it; empty when all is there."""
+    rows = max(0, len(table) - MAX_ROWS)
+    parts = [f"{rows} more rows"] * (rows > 0)
+    parts += [f"{columns - MAX_COLUMNS} more columns"] * (columns > MAX_COLUMNS)
+    return f"… {' and '.join(parts)}: `%exp show --csv` has all" if parts else ""
+
+
+def _moment(seconds: int | None) -> str | None:
+    return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _value(value: object) -> Markup:
+    """A value as text; of a long one the beginning, with the whole under the pointer."""
+    text = render.shown(value)
+    if len(text) <= _MAX_VALUE:
+        return joined([text])
+    return tag("span", f"{text[:_MAX_VALUE]}…", title=text)
+
+
+# ---- the others
+
+
+@html.register
+def _(result: Diff) -> Markup:
+    if result.is_empty:
+        return tag("p", plain(result))
+    heads = [
+        head(""),
+        head(result.old, is_number=True),
+        head(result.new, is_number=True),
+        head("change"),
+    ]
+    lines = []
+    for title, changes in (("metrics", result.metrics), ("params", result.params)):
+        if changes:
+            lines.append(tag("tr", head(title, span=4), class_="nbexp-base"))
+        for change in changes:
+            delta: list[Markup] = []
+            if title == "metrics" and change.delta:
+                delta = [faint(render.signed(change.delta)), _verdict(change)]
+            cells = [cell(_value(side), is_number=True) for side in (change.old, change.new)]
+            name = tag("th", joined([Markup("&emsp;"), change.key]), scope="row", align="left")
+            lines.append(
+                tag(
+                    "tr",
+                    name,
+                    *cells,
+                    cell(joined([p for p in delta if p], "  ")),
+                    title=change.file,
+                )
+            )
+    rows: list[tuple[object, ...]] = [("code", render.code_words(result.code))]
+    rows += [("outputs", ", ".join(f"{path} {what}" for path, what in result.outs))] * bool(
+        result.outs
+    )
+    rows += [("notebook", f"{render.cell_words(n.cells)} ({n.path})") for n in result.notebooks]
+    found = [grid(heads, lines)] if lines else []
+    return joined([*found, pairs(rows)])
+
+
+@html.register
+def _(result: InitReport) -> Markup:
+    lines = plain(result).splitlines()
+    if result.found_project:
+        return joined([tag("p", line) for line in lines])
+    rows: list[tuple[object, ...]] = []
+    if result.parameters:
+        words = [
+            joined([tag("b", name), " = ", code(value), faint(f" {kind}")])
+            for name, value, kind in result.parameters
+        ]
+        rows.append(("parameters", joined(words, ",  "), faint(f"from {result.from_cell}")))
+    rows += [("metrics", path, faint(_place("written", number))) for path, number in result.metrics]
+    rows += [
+        ("live", f"{name} by step", faint(_place("logged", number))) for name, number in result.live
+    ]
+    if result.modules:
+        rows.append(("modules", ", ".join(result.modules), faint("imported; deps of the stage")))
+    rows += [
+        ("kept", f"{name}={value}", faint(f"in params.yaml; the notebook says {default}"))
+        for name, value, default in result.differing
+    ]
+    rows.append(("wrote", ", ".join(result.wrote), ""))
+    if result.baseline:
+        new = "new Git repository" if result.new_repository else ""
+        rows.append(("baseline", f'{result.baseline[:7]} "{result.message}"', faint(new)))
+    return joined([pairs(rows), tag("p", lines[-1])])
+
+
+def _place(what: str, number: int | None) -> str:
+    return "" if number is None else f"{what} in cell {number}"
+
+
+@html.register
+def _(result: Listing) -> Markup:
+    if not result.groups:
+        return tag("p", plain(result))
+    lines = []
+    for baseline, members in result.groups:
+        lines.append(tag("tr", head(baseline, span=2), class_="nbexp-base"))
+        lines += [
+            tag(
+                "tr",
+                tag("th", joined([Markup("&emsp;"), name]), scope="row", align="left"),
+                cell(code(rev[:7])),
+            )
+            for name, rev in members
+        ]
+    return grid([head("experiment"), head("commit")], lines)
+
+
+@html.register
+def _(result: Status) -> Markup:
+    if result.is_clean:
+        return tag("p", "✓ " if result.count else "", plain(result))
+    lines = [
+        tag(
+            "tr",
+            tag("th", name, scope="row", align="left"),
+            cell(joined([joined([reason]) for reason in reasons], Markup("<br>"))),
+        )
+        for name, reasons in result.stages.items()
+    ]
+    return grid([head("stage"), head("would run because")], lines)
+
+
+@html.register
+def _(result: OpenedNotebook) -> Markup:
+    left = _MAX_IMAGES
+    parts: list[Markup] = [_title(result.path, faint(f"of {result.experiment}"))]
+    number = 0
+    for found in json.loads(result.data).get("cells", []):
+        source = _text(found.get("source"))
+        if found.get("cell_type") != "code":
+            parts.append(tag("pre", source, class_="nbexp-wrap"))
+            continue
+        injected = "injected-parameters" in found.get("metadata", {}).get("tags", [])
+        number += 0 if injected or not source.strip() else 1
+        parts.append(tag("p", faint("parameters of this run" if injected else f"cell {number}")))
+        parts.append(tag("div", tag("pre", source), class_="nbexp-cell"))
+        for output in found.get("outputs", []):
+            shown, size = _output(output, left)
+            left -= size
+            parts += shown
+    return joined(parts)
+
+
+def _output(output: Mapping[str, object], room: int) -> tuple[list[Markup], int]:
+    """An output without anything that acts: images as data, all else as its text."""
+    if output.get("output_type") == "error":
+        trace = output.get("traceback")
+        lines = "\n".join(map(str, trace)) if isinstance(trace, list) and trace else ""
+        said = lines or f"{output.get('ename')}: {output.get('evalue')}"
+        return [tag("pre", "✗ ", _shortened(said), class_="nbexp-bad")], 0
+    data = output.get("data")
+    if not isinstance(data, Mapping):
+        return [tag("pre", _shortened(_text(output.get("text"))))], 0
+    words = _shortened(_text(data.get("text/plain")))
+    for mime, address in _images(data):
+        if len(address) > room:
+            return [
+                tag("p", faint(f"[{mime}, {len(address) // 1000} kB, left out here] {words}"))
+            ], 0
+        return [tag("p", Markup(tag("img", src=address, alt=words).removesuffix("</img>")))], len(
+            address
+        )
+    others = ", ".join(sorted(set(data) - {"text/plain"}))
+    return [tag("pre", words or f"[{others}]")], 0
+
+
+def _images(data: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Images as addresses that hold their data. As an image, SVG runs no script and fetches nothing."""
+    for mime in ("image/png", "image/jpeg", "image/gif", "image/webp"):
+        content = _text(data.get(mime))
+        if content and _BASE64.fullmatch(content):
+            yield mime, f"data:{mime};base64,{''.join(content.split())}"
+    drawing = _text(data.get("image/svg+xml"))
+    if drawing:
+        yield (
+            "image/svg+xml",
+            f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}",
+        )
+
+
+def _text(value: object) -> str:
+    """A text of the notebook format, which may be a list of lines."""
+    if value is None:
+        return ""
+    return (
+        "".join(map(str, value))
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else str(value)
+    )
+
+
+def _shortened(text: str) -> str:
+    found = _COLOURED.sub("", text).rstrip("\n")
+    if len(found) <= _MAX_TEXT:
+        return found
+    return f"{found[:_MAX_TEXT]}\n… {len(found) - _MAX_TEXT} more characters"
+
+
+def _commands() -> re.Pattern[str]:
+    """`nbexp` where one of its verbs follows; `notebook` is a stage's command, the same everywhere."""
+    verbs = [*commands.names(), *commands.ALIASES, "help"]
+    words = "|".join(re.escape(verb) for verb in verbs if verb != "notebook")
+    return re.compile(rf"(?<![\w/.-])nbexp (?=(?:{words})\b)")
+
+
+def _is_terminal() -> bool:
+    """Whether IPython runs in a terminal, which shows text alone."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    formatter = getattr(running, "display_formatter", None)
+    return formatter is not None and formatter.active_types == ["text/plain"]

@@ -1,0 +1,219 @@
+"""`%load_ext nbexp` and `%exp`: a line of a cell through the same parser as the command line.
+
+What is loaded here is loaded with the extension, inside 25 ms; everything else waits for the first `%exp`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
+
+import nbexp
+from nbexp.errors import Interrupted
+from nbexp.results import Result
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbexp.jupyter.progress import Watcher
+    from nbexp.project import Project
+
+NAME = "exp"
+
+# `%exp run?` asks for the help of `run`; IPython would look for a variable of that name.
+_ASKED = re.compile(r"^(\s*)%exp\s+(\w+)\s*\?{1,2}\s*$")
+
+# What ipykernel and front ends set for the kernel alone. A stage that inherited it would draw into a
+# notebook that is not there, colour its log, or talk to the kernel's debugger.
+_PRIVATE = ("JPY_", "PYDEVD_", "IPY_INTERRUPT", "CLICOLOR", "FORCE_COLOR")
+_PRIVATE_VALUES = {
+    "MPLBACKEND": re.compile(r"module://(matplotlib_inline|ipykernel|ipympl)"),
+    "PAGER": re.compile(r"cat$"),
+    "GIT_PAGER": re.compile(r"cat$"),
+}
+
+
+class Exp:
+    """`%exp VERB …`; as a callable object because IPython asks it for help that loads on first use."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._projects: list[Project] = []
+        # What this cell shows already, and in which cell that is.
+        self._shown: tuple[int, object] = (0, None)
+        self._count = 0
+
+    def __call__(self, line: str) -> object:
+        """Carry out a command and return its result, which is then the cell's value."""
+        from nbexp import commands
+        from nbexp.jupyter import words
+
+        read = words.read(line, self._shell.ev)
+        is_quiet = read.is_silent or "-q" in read.words or "--quiet" in read.words
+        watcher = self._watcher(is_quiet=is_quiet)
+        try:
+            outcome = commands.execute(read.words, watcher, prog="%exp", prepare=self._prepare)
+        except KeyboardInterrupt as stopped:
+            watcher.stopped(stopped)
+            if isinstance(stopped, Interrupted):
+                raise
+            raise Interrupted(f"`%exp {line.strip()}` was interrupted.") from None
+        except BaseException as error:
+            watcher.stopped(error)
+            raise
+        finally:
+            self._close()
+        text = commands.formatted(outcome)
+        result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
+        if watcher.done(result) or is_quiet:
+            self._shown = (self._shell.execution_count, result)
+        return result
+
+    def getdoc(self) -> str:
+        """What `%exp?` shows."""
+        from nbexp import commands
+
+        return commands.guide("%exp")
+
+    def show_once(self, result: Result) -> None:
+        """Let IPython show a result, unless this cell shows it already or was asked not to.
+
+        IPython calls this before it draws a value; `NotImplementedError` tells it to go on.
+        """
+        in_cell, shown = self._shown
+        if shown is not result or in_cell != self._shell.execution_count:
+            raise NotImplementedError
+
+    def _watcher(self, *, is_quiet: bool) -> Watcher:
+        from nbexp.jupyter import progress
+
+        if is_quiet or not _is_watched(self._shell):
+            return progress.Lines(is_quiet=is_quiet)
+        self._count += 1
+        return progress.Progress(self._publish, f"nbexp-{os.getpid()}-{self._count}")
+
+    def _publish(
+        self,
+        contents: dict[str, object],
+        metadata: dict[str, object],
+        display_id: str,
+        replaces: bool,
+    ) -> None:
+        transient = {"display_id": display_id}
+        self._shell.display_pub.publish(contents, metadata, transient=transient, update=replaces)
+
+    def _prepare(self, project: Project) -> None:
+        """Tell the project about this kernel: its environment for stages, and its own notebook."""
+        project.stage_env = stage_environment(os.environ)
+        project.asking_notebook = asking_notebook(self._shell.user_ns)
+        self._projects.append(project)
+
+    def _close(self) -> None:
+        """End the Git process that the command kept; IPython keeps the traceback, and so the project, alive."""
+        while self._projects:
+            self._projects.pop().git.close()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register `%exp` and its completion, and say in one line where one is. A second time: nothing."""
+    from nbexp.jupyter import completion
+
+    if _registered(shell) is not None:
+        return
+    exp = Exp(shell)
+    # The line as it was typed: see `words`.
+    setattr(exp, MAGIC_NO_VAR_EXPAND_ATTR, True)
+    shell.magics_manager.register_function(exp, "line", NAME)
+    assert shell.display_formatter is not None
+    shell.display_formatter.ipython_display_formatter.for_type(Result, exp.show_once)
+    shell.input_transformers_cleanup.append(help_asked)
+    shell.Completer.custom_matchers.append(completion.matcher)
+    sys.stdout.write(greeting(Path.cwd(), asking_notebook(shell.user_ns)) + "\n")
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back all that `load` did."""
+    from nbexp.jupyter import completion
+
+    if _registered(shell) is None:
+        return
+    assert shell.display_formatter is not None
+    del shell.magics_manager.magics["line"][NAME]
+    shell.display_formatter.ipython_display_formatter.pop(Result, None)
+    shell.input_transformers_cleanup.remove(help_asked)
+    shell.Completer.custom_matchers.remove(completion.matcher)
+
+
+def help_asked(lines: list[str]) -> list[str]:
+    """The lines of a cell with `%exp VERB?` as `%exp help VERB`."""
+    return [
+        _ASKED.sub(r"\1%exp help \2", line.rstrip("\n")) + "\n" * line.endswith("\n")
+        for line in lines
+    ]
+
+
+def greeting(here: Path, asking: Path | None = None) -> str:
+    """One line: what there is in this directory, and what to type next."""
+    from nbexp.jupyter import peek
+
+    start = f"nbexp {nbexp.__version__} - "
+    project = peek.around(here)
+    if project is None:
+        others = sorted(path.name for path in here.glob("*.ipynb") if path != asking)
+        notebook = "train.ipynb" if "train.ipynb" in others or not others else others[0]
+        return (
+            f"{start}no project here yet. Next: %exp init {shlex.quote(notebook)}     (help: %exp?)"
+        )
+    parts = [f'project "{project.root.name}"', _count(len(project.stages), "stage")]
+    if project.experiments is not None:
+        parts.append(_count(len(project.experiments), "experiment"))
+    step = "run" if project.experiments == [] else "show"
+    return f"{start}{', '.join(parts)}. Next: %exp {step}"
+
+
+def stage_environment(kernel: Mapping[str, str]) -> dict[str, str]:
+    """The kernel's environment for stages: `python` is the kernel's own, and nothing of the kernel's private."""
+    found = {name: value for name, value in kernel.items() if not _is_private(name, value)}
+    if "JPY_PARENT_PID" in kernel and found.get("TERM") == "xterm-color":
+        found["TERM"] = "dumb"  # ipykernel promises colours; a log has none
+    folder = os.path.dirname(sys.executable)
+    rest = [part for part in found.get("PATH", os.defpath).split(os.pathsep) if part != folder]
+    found["PATH"] = os.pathsep.join([folder, *rest])
+    return found
+
+
+def asking_notebook(namespace: Mapping[str, object]) -> Path | None:
+    """The notebook that this kernel serves, where the front end says so and the file is there."""
+    # JupyterLab and Notebook set the first, VS Code the second. After a rename they are out of date.
+    for name in (os.environ.get("JPY_SESSION_NAME"), namespace.get("__vsc_ipynb_file__")):
+        if isinstance(name, str) and name and os.path.isfile(name):
+            return Path(name).absolute()
+    return None
+
+
+def _is_private(name: str, value: str) -> bool:
+    pattern = _PRIVATE_VALUES.get(name)
+    return name.startswith(_PRIVATE) or (pattern is not None and pattern.match(value) is not None)
+
+
+def _is_watched(shell: InteractiveShell) -> bool:
+    """Whether somebody looks on: a front end said which notebook this is, and nobody asked for plain lines."""
+    if os.environ.get("NBEXP_PLAIN") or not hasattr(shell, "kernel"):
+        return False
+    return bool(os.environ.get("JPY_SESSION_NAME")) or "__vsc_ipynb_file__" in shell.user_ns
+
+
+def _registered(shell: InteractiveShell) -> Exp | None:
+    found = shell.magics_manager.magics["line"].get(NAME)
+    return found if isinstance(found, Exp) else None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

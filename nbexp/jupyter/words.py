@@ -1,0 +1,183 @@
+"""A line behind `%exp` to the words of a command: as a shell splits it, with `{expression}` filled in.
+
+IPython would fill in `$name` and `{name}` anywhere, and give up without a word where a brace is the
+grammar of an override (`{lr:0.1}`, `${model.name}`); so `%exp` gets the line as it was typed. Here a brace
+counts only as a whole value, `-S train.lr={lr}` or `-n {name}`, and only if it holds Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nbexp.errors import UsageError
+
+Evaluate = Callable[[str], object]
+
+# The braces may stand alone or behind `key=`.
+_FILLED = re.compile(r"([^{}=]+=)?\{(.+)\}", re.DOTALL)
+# A stand-in for braces while the line is split; nobody can type NUL.
+_HELD = re.compile(r"\0(\d+)\0")
+
+
+@dataclass(frozen=True)
+class Line:
+    """The words of a command; `is_silent`: the line ended in a semicolon, so nothing is shown."""
+
+    words: tuple[str, ...]
+    is_silent: bool = False
+
+
+def read(line: str, evaluate: Evaluate) -> Line:
+    """The words of the line, without a comment or semicolon at its end.
+
+    Parameters
+    ----------
+    evaluate
+        The value of a Python expression in the user's namespace; raises what Python raises.
+
+    Raises
+    ------
+    UsageError
+        An expression has no value, or one that no override can have.
+    """
+    held: list[str] = []
+    text = _uncommented(_hold(line, held)).rstrip()
+    is_silent = text.endswith(";")
+    if is_silent:
+        text = text.rstrip(";").rstrip()
+    try:
+        split = shlex.split(text)
+    except ValueError:  # an open quote, as in `-m don't`
+        split = text.split()
+    words = [_HELD.sub(lambda match: held[int(match[1])], word) for word in split]
+    if "--no-expand" in words:
+        words.remove("--no-expand")
+    else:
+        words = [_filled(word, evaluate) for word in words]
+    return Line(tuple(words), is_silent)
+
+
+def spelled(value: object) -> str:
+    """A Python value as one would type it behind `-S key=`.
+
+    Text is taken as it is, so that it means what it would mean when typed.
+
+    Examples
+    --------
+    >>> spelled([0.1, "a b", None, True])
+    "[0.1,'a b',null,true]"
+
+    Raises
+    ------
+    TypeError
+        It is neither a number, text, list nor mapping.
+    """
+    return value if isinstance(value, str) else _inner(value)
+
+
+def _inner(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, (int, float)):
+        return repr(value + 0)  # + 0: a number whose class spells itself otherwise, like an IntEnum
+    if isinstance(value, os.PathLike):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_inner(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(map(_inner, value)) + "]"
+    # Arrays and their numbers: numpy, torch, pandas.
+    method = {0: "item", 1: "tolist"}.get(getattr(value, "ndim", -1))
+    if method is None or not hasattr(value, method):
+        raise TypeError(type(value).__name__)
+    return _inner(getattr(value, method)())
+
+
+def _hold(line: str, held: list[str]) -> str:
+    """The line with the braces that hold Python taken out: their quotes and spaces split nothing."""
+    parts: list[str] = []
+    at = 0
+    while (start := line.find("{", at)) >= 0:
+        end = _closing(line, start) if start == 0 or line[start - 1] in " \t=" else None
+        if end is None:
+            parts.append(line[at : start + 1])
+            at = start + 1
+        else:
+            parts.append(f"{line[at:start]}\0{len(held)}\0")
+            held.append(line[start:end])
+            at = end
+    return "".join([*parts, line[at:]])
+
+
+def _closing(line: str, start: int) -> int | None:
+    """Behind the brace that ends the Python begun at `start`, if what stands there is a whole value."""
+    end = start
+    while (end := line.find("}", end + 1)) >= 0:
+        if (end + 1 == len(line) or line[end + 1] in " \t;") and _is_python(line[start + 1 : end]):
+            return end + 1
+    return None
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _uncommented(text: str) -> str:
+    """The text up to a `#` that begins a word outside of quotes; `#ff0000` behind a `=` is a value."""
+    quote = ""
+    for at, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter == "#" and (at == 0 or text[at - 1].isspace()):
+            return text[:at]
+    return text
+
+
+def _filled(word: str, evaluate: Evaluate) -> str:
+    match = _FILLED.fullmatch(word)
+    if match is None or not _is_python(match[2]):
+        return word
+    expression = match[2].strip()
+    try:
+        value = evaluate(expression)
+    except NameError as error:
+        raise UsageError(
+            f"`{{{expression}}}`: there is no variable `{error.name}` in this notebook. Nothing was done.",
+            "`--no-expand` passes braces on as they are.",
+        ) from None
+    except Exception as error:  # noqa: BLE001  # whatever the user's own expression raises
+        raise UsageError(
+            f"`{{{expression}}}` has no value: {type(error).__name__}: {error}. Nothing was done.",
+            "`--no-expand` passes braces on as they are.",
+        ) from None
+    try:
+        return (match[1] or "") + spelled(value)
+    except TypeError:
+        raise UsageError(
+            f"`{{{expression}}}` is a {type(value).__name__}; a param is a number, text, list or mapping. "
+            "Nothing was done."
+        ) from None
+
+
+def last(text: str) -> tuple[Sequence[str], str]:
+    """The whole words before the cursor, and the one that is being typed."""
+    before, _, typed = f" {text}".rpartition(" ")
+    try:
+        return shlex.split(before), typed
+    except ValueError:
+        return before.split(), typed

@@ -1,0 +1,436 @@
+"""What stands after `-S`: text or a mapping in, a list of points out, each point a tuple of overrides.
+
+The grammar is Hydra's, with DVC's file in front: `[FILE:][+|++|~]KEY[=VALUE]`. Keys are read here; so are values
+that are one plain word or number, which are nearly all, because importing Hydra's parser takes 140 ms. Everything
+with grammar in it (`,`, quotes, brackets, functions, `${…}`) goes to hydra-core, whose one home this is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from nbexp.errors import UsageError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from hydra.core.override_parser.types import RangeSweep
+
+__all__ = ["Axis", "Interval", "Op", "Override", "axes", "parse", "resolve", "spell"]
+
+DEFAULT_FILE = "params.yaml"
+# Beyond this a sweep is a slip of the pen (`range(0,1,1e-9)`), and its points would fill the memory.
+MAX_POINTS = 100_000
+
+Op = Literal["change", "add", "force", "delete"]
+
+
+@dataclass(frozen=True)
+class Override:
+    """One param and the value it gets, in one point of a sweep.
+
+    Attributes
+    ----------
+    file
+        The params file, relative to the project, as typed.
+    key
+        Dotted.
+    value
+        In Python's own types; may hold `${…}` in text until `resolve`.
+    op
+        `change` an existing key (no sign), `add` a new one (`+`), `force` either (`++`), `delete` (`~`).
+    has_value
+        Off for a bare `~key`, which deletes whatever the value is.
+    text
+        What was typed; where that is many points, what would be typed for this one alone.
+    """
+
+    file: str
+    key: str
+    value: object
+    op: Op = "change"
+    has_value: bool = True
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All numbers from `start` to `stop`, of which a sampler picks."""
+
+    start: float
+    stop: float
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One `-S` item: a key, and the values it takes one after the other, or the interval it lies in."""
+
+    file: str
+    key: str
+    values: tuple[object, ...] | Interval
+    op: Op = "change"
+    has_value: bool = True
+    text: str = ""
+
+    def at(self, value: object) -> Override:
+        """The override that gives the key this value."""
+        if isinstance(self.values, tuple) and len(self.values) == 1:
+            return Override(self.file, self.key, value, self.op, self.has_value, self.text)
+        text = f"{_address(self.file, self.op, self.key)}={spell(value)}"
+        return Override(self.file, self.key, value, self.op, self.has_value, text)
+
+
+def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, ...]]:
+    """The points that the items span: every combination of their values, the first item slowest.
+
+    Without a list of choices that is one point, without items one empty point. A mapping is one point: its
+    values are taken as they are (a list is a value), its keys may have a sign and a file: `{"+a.b": 1}`.
+
+    Raises
+    ------
+    UsageError
+        An item cannot be read, has an interval (which `nbexp sweep` samples), or there are too many points.
+
+    Notes
+    -----
+    hydra-core 1.3.8's meaning, except that a range of floats is stepped in decimals and never reaches its stop
+    (`range(0.1,0.4,0.1)` is 0.1, 0.2, 0.3), text may hold any letter, and keys any but those with a
+    meaning. `tests/test_overrides.py` compares the short way with Hydra's.
+
+    Examples
+    --------
+    >>> [[(o.key, o.value) for o in point] for point in parse(["lr=0.1,0.2", "seed=1"])]
+    [[('lr', 0.1), ('seed', 1)], [('lr', 0.2), ('seed', 1)]]
+    """
+    if isinstance(items, Mapping):
+        point = []
+        for name, value in items.items():
+            file, op, key = _split_address(name, name)
+            text = _address(file, op, key) + ("" if op == "delete" else f"={spell(value)}")
+            has_value = op != "delete" or value is not None
+            point.append(Override(file, key, value, op, has_value, text))
+        return [tuple(point)]
+    points: list[tuple[Override, ...]] = [()]
+    for axis in axes(items):
+        if isinstance(axis.values, Interval):
+            raise UsageError(
+                f"`{axis.text}` names an interval, which only a sweep can sample. Nothing was run.",
+                f"`nbexp sweep -S '{axis.text}' --trials 20` picks 20 values of it.",
+            )
+        if len(points) * len(axis.values) > MAX_POINTS:
+            raise _too_many(axis.text)
+        step = [axis.at(value) for value in axis.values]
+        points = [(*point, override) for point in points for override in step]
+    return points
+
+
+def axes(items: Iterable[str]) -> tuple[Axis, ...]:
+    """The items with their choices not yet combined, for samplers; intervals are welcome here.
+
+    Examples
+    --------
+    >>> axes(["lr=interval(0.001,0.1)"])[0].values
+    Interval(start=0.001, stop=0.1, tags=())
+    """
+    return tuple(_axis(item) for item in items)
+
+
+def resolve(overrides: Sequence[Override], read: Callable[[str], object]) -> tuple[Override, ...]:
+    r"""The overrides with each `${key}` replaced by what the file says once the others are made.
+
+    Parameters
+    ----------
+    read
+        Gives the tree of a params file by its name; asked only about files with a `${…}` to resolve.
+
+    Raises
+    ------
+    UsageError
+        There is nothing at the key that a `${…}` names.
+
+    Notes
+    -----
+    OmegaConf's interpolation: `${.sibling}`, text around it, `${oc.env:HOME}`; `\${` stays a `${`.
+    """
+    out = list(overrides)
+    for file in dict.fromkeys(one.file for one in overrides if _interpolates(one.value)):
+        ours = [one for one in overrides if one.file == file]
+        for one, value in zip(ours, _resolved(ours, read(file)), strict=True):
+            out[out.index(one)] = replace(one, value=value)
+    return tuple(out)
+
+
+def spell(value: object) -> str:
+    """The value as it would be typed after `=`, so that it is read as the same value again.
+
+    Examples
+    --------
+    >>> spell([1, "1", None, True, "a b", {"x": 0.5}])
+    "[1,'1',null,true,a b,{x:0.5}]"
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{spell(key)}:{spell(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(spell, value)) + "]"
+    if not isinstance(value, str):
+        return str(value)
+    if value.isascii() and _WORDS.fullmatch(value) and ":" not in value and _scalar(value) == value:
+        return value
+    # Backslashes count only in front of a quote: double those, and escape the quote.
+    body = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", value)
+    tail = len(body) - len(body.rstrip("\\"))
+    return f"'{body}{chr(92) * tail}'"
+
+
+# ---- one item
+
+
+def _axis(item: str) -> Axis:
+    address, equals, typed = item.partition("=")
+    file, op, key = _split_address(address, item)
+    if not equals:
+        if op != "delete":
+            raise UsageError(
+                f"`{item}` gives `{key}` no value. Nothing was run.",
+                f"`nbexp run -S {_address(file, op, key)}=VALUE`.",
+            )
+        return Axis(file, key, (None,), op, has_value=False, text=item)
+    typed = typed.strip(" \t")
+    if not typed:
+        values: tuple[object, ...] | Interval = ("",)
+    elif _WORDS.fullmatch(typed):
+        values = (_scalar(typed),)
+    else:
+        values = _by_hydra(typed, item)
+    if op == "delete" and not (isinstance(values, tuple) and len(values) == 1):
+        raise UsageError(
+            f"`{item}` deletes one value, not a choice of them. Nothing was run.",
+            f"`nbexp run -S '{_address(file, op, key)}'` deletes the param whatever it is.",
+        )
+    return Axis(file, key, values, op, text=item)
+
+
+_SIGNS: dict[str, Op] = {"": "change", "+": "add", "++": "force", "~": "delete"}
+
+
+def _split_address(address: str, item: str) -> tuple[str, Op, str]:
+    """File, kind and key of what stands before the `=`; the sign may be before the file or before the key."""
+    found = re.fullmatch(r"\s*(\+\+|\+|~|)(?:(.*?):)?(\+\+|\+|~|)([^:]*?)\s*", address, re.DOTALL)
+    if found is None or (found[1] and found[3]):
+        raise _unreadable(item)
+    sign, file, key = found[1] or found[3], found[2], found[4]
+    if file == "":
+        raise UsageError(
+            f"`{item}` has no file before its colon. Nothing was run.",
+            f"`nbexp run -S {sign}{key}=VALUE` changes {DEFAULT_FILE}.",
+        )
+    if "[" in key or "]" in key:
+        dotted = re.sub(r"\[(-?[0-9]+)\]", r".\1", key).lstrip(".")
+        value = item.partition("=")[2]
+        raise UsageError(
+            f"`{item}` has brackets in its key. Nothing was run.",
+            f"an element of a list is named by a dot: `nbexp run -S {_address(file or DEFAULT_FILE, _SIGNS[sign], dotted)}={value}`.",
+        )
+    # Hydra would take `group@package` for a choice of configuration groups, which no params file has.
+    if not key or not all(
+        re.fullmatch(r"[\w$/-](?:[\w$/ -]*[\w$/-])?", part) for part in key.split(".")
+    ):
+        raise UsageError(
+            f"`{key}` in `{item}` is no key of a param. Nothing was run.",
+            "a key is names with dots between them: `nbexp run -S train.lr=0.1`.",
+        )
+    return file or DEFAULT_FILE, _SIGNS[sign], key
+
+
+def _address(file: str, op: Op, key: str) -> str:
+    sign = next(sign for sign, kind in _SIGNS.items() if kind == op)
+    return f"{sign}{key}" if file == DEFAULT_FILE else f"{file}:{sign}{key}"
+
+
+# ---- values without grammar
+
+# What Hydra takes without quotes, and the letters beyond ASCII, which it does not know. A colon with space around
+# it keeps that, even at the end of a value, and `\` and `$` may begin something: these go the long way.
+_CHAR = r"""[^\x00-\x20\x7f-\xa0!"#$&'(),:;<=>\[\\\]^`{}~]"""
+_WORDS = re.compile(rf"{_CHAR}+(?:[: \t]{_CHAR}+)*")
+_DIGITS = "[0-9](?:_?[0-9])*"
+_WHOLE = "(?:0|[1-9](?:_?[0-9])*)"
+_POINT = rf"(?:{_WHOLE}\.|{_WHOLE}?\.{_DIGITS})"
+_INT = re.compile(rf"[+-]?{_WHOLE}")
+_FLOAT = re.compile(
+    rf"[+-]?(?:{_POINT}|(?:{_POINT}|{_WHOLE})[eE][+-]?{_DIGITS}|[iI][nN][fF]|[nN][aA][nN])"
+)
+_NAMED: dict[str, object] = {"true": True, "false": False, "null": None}
+
+
+def _scalar(text: str) -> object:
+    """What Hydra makes of a value that is one token, or of several that together are text."""
+    lowered = text.lower()
+    if lowered in _NAMED:
+        return _NAMED[lowered]
+    try:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    except ValueError:  # more digits than Python takes
+        raise UsageError(f"The number {text[:20]}… has too many digits. Nothing was run.") from None
+    return text
+
+
+# ---- values with grammar
+
+
+def _by_hydra(typed: str, item: str) -> tuple[object, ...] | Interval:
+    from hydra.core.override_parser import types
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        value = OverridesParser.create().parse_override(f"key={typed}")._value
+    except (HydraException, ValueError, RecursionError) as error:
+        raise _unreadable(item, str(error)) from None
+    if isinstance(value, types.IntervalSweep):
+        start, stop = cast("float", value.start), cast("float", value.end)
+        return Interval(start, stop, tuple(sorted(value.tags)))
+    if isinstance(value, types.Glob):
+        raise UsageError(
+            f"`{item}` has a glob, which stands for the files of a configuration group. Nothing was run.",
+            "name the values: `nbexp run -S key=a,b --queue`.",
+        )
+    if not isinstance(value, types.Sweep):
+        return (_unquoted(value),)
+    found: list[object]
+    if isinstance(value, types.RangeSweep):
+        found = _range(value, item)
+    else:
+        found = [_unquoted(one) for one in cast("Any", value).list]
+    if cast("Any", value).shuffle:
+        import random
+
+        random.shuffle(found)
+    return tuple(found)
+
+
+def _unquoted(value: Any) -> object:
+    """A value of Hydra's without the memory of its quotes."""
+    if isinstance(value, list):
+        return [_unquoted(one) for one in value]
+    if isinstance(value, dict):
+        return {_unquoted(key): _unquoted(one) for key, one in value.items()}
+    return value.text if type(value).__name__ == "QuotedString" else value
+
+
+def _range(sweep: RangeSweep, item: str) -> list[object]:
+    """The numbers of a range, its stop excluded; floats as short as they are typed."""
+    whole = all(isinstance(one, int) for one in (sweep.start, sweep.stop, sweep.step))
+    try:
+        # Adding 0.1 three times in binary gives 0.30000000000000004, and with it a fourth value before 0.4.
+        start, stop, step = (_decimal(one) for one in (sweep.start, sweep.stop, sweep.step))
+        size = math.ceil((stop - start) / step) if step else 0
+    except (ArithmeticError, ValueError):  # an end that is infinite or no number
+        raise _unreadable(item) from None
+    if not step:
+        raise UsageError(
+            f"`{item}` has a step of 0. Nothing was run.",
+            "the third number of `range` is its step.",
+        )
+    if size <= 0:
+        raise UsageError(
+            f"`{item}` is an empty range. Nothing was run.",
+            "the stop of `range` is not part of it.",
+        )
+    if size > MAX_POINTS:
+        raise _too_many(item)
+    numbers = [start + step * index for index in range(size)]
+    return [int(one) if whole else float(one) for one in numbers]
+
+
+def _decimal(number: object) -> Decimal:
+    from decimal import Decimal
+
+    text = repr(number)
+    # Hydra's sort() computes new ends in binary; nobody types the 16th digit.
+    if isinstance(number, float) and len(text.replace(".", "").lstrip("-0")) > 15:
+        text = f"{number:.15g}"
+    return Decimal(text)
+
+
+def _too_many(item: str) -> UsageError:
+    return UsageError(
+        f"With `{item}` the sweep has more than {MAX_POINTS:,} points. Nothing was run.",
+        "`nbexp sweep` with `--trials` samples a space of any size.",
+    )
+
+
+def _unreadable(item: str, problem: str = "") -> UsageError:
+    reason = re.search(r"evaluating '.*': (.*)", problem)
+    if reason:
+        why = f": {reason[1].split('.')[0].strip()}"
+        functions = "choice, range, interval, sort, shuffle, tag, int, float, str and bool"
+        return UsageError(
+            f"`{item}` cannot be read{why}. Nothing was run.", f"there are {functions}."
+        )
+    address, _, typed = item.partition("=")
+    quoted = typed.strip().replace("'", "")
+    return UsageError(
+        f"`{item}` cannot be read. Nothing was run.",
+        f"""text with grammar in it stands in quotes: `nbexp run -S '{address.strip()}="{quoted.replace('"', "")}"'`.""",
+    )
+
+
+# ---- interpolation
+
+
+def _interpolates(value: object) -> bool:
+    if isinstance(value, str):
+        return "${" in value
+    if isinstance(value, Mapping):
+        return any(map(_interpolates, value.values()))
+    return isinstance(value, list | tuple) and any(map(_interpolates, value))
+
+
+def _resolved(overrides: Sequence[Override], tree: object) -> list[object]:
+    """The values of one file's overrides after all of them were made."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        config = OmegaConf.create(cast("dict[str, Any]", tree or {}))
+        for one in overrides:
+            if one.op != "delete":
+                OmegaConf.update(config, one.key, one.value, merge=True, force_add=True)
+        values: list[object] = []
+        for one in overrides:
+            if not _interpolates(one.value):
+                values.append(one.value)
+                continue
+            value = OmegaConf.select(config, one.key)
+            if OmegaConf.is_config(value):
+                # A mapping was merged into one that is there: keep to the keys that were given.
+                value = OmegaConf.to_container(value, resolve=True)
+                if isinstance(one.value, Mapping) and isinstance(value, dict):
+                    value = {key: value[key] for key in one.value}
+            values.append(value)
+    except (OmegaConfBaseException, ValueError) as error:
+        name = re.search(r"Interpolation key '([^']*)'", str(error))
+        texts = ", ".join(f"`{one.text}`" for one in overrides if _interpolates(one.value))
+        why = (
+            f"there is no `{name[1]}` in {overrides[0].file}"
+            if name
+            else str(error).partition("\n")[0]
+        )
+        raise UsageError(
+            f"{texts} cannot be resolved: {why}. Nothing was run.",
+            "`${key}` stands for the value of another param of the same file.",
+        ) from None
+    return values

@@ -1,0 +1,300 @@
+"""Times beside those of dvc, measured in one run and given as ratios.
+
+    python tests/benchmarks/bench.py [--reps N] [--readme]
+
+Absolute times mean nothing on a shared machine; both tools are measured turn by turn on copies of one
+project, and the medians are divided. "Own" is what a tool adds to the bare commands of the stages.
+`--readme` writes the table between the bench marks of README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPO = HERE.parents[1]
+DVC = Path(os.environ.get("NBEXP_TEST_DVC", REPO / ".venv-dvc" / "bin" / "dvc"))
+NBEXP = (sys.executable, "-m", "nbexp.cli")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `bar` is the least ratio (dvc's time by nbexp's) that a release keeps."""
+
+    budget: str
+    what: str
+    nbexp_ms: float
+    dvc_ms: float | None
+    bar: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        return None if self.dvc_ms is None else self.dvc_ms / max(self.nbexp_ms, 0.01)
+
+
+def measure(reps: int) -> list[Row]:
+    """Every budget that this version has to keep (performance.md 6: T1 to T4, T15)."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        bench = Bench(Path(folder), reps)
+        return [*bench.startup(), *bench.runs(1), *bench.runs(5), *bench.loading()]
+
+
+class Bench:
+    """The projects and the measuring; everything below one folder."""
+
+    def __init__(self, folder: Path, reps: int) -> None:
+        self.folder = folder
+        self.reps = reps
+        self.env = _environment(folder)
+
+    def startup(self) -> list[Row]:
+        """T1: nothing but starting, and commands that only read."""
+        mine, theirs = self._twins("startup", stages=1)
+        rows = []
+        for what, words, dvc_words, bar in (
+            ("`--version`", ["--version"], ["--version"], 1.7),
+            ("`status`, 1 stage", ["status"], ["status"], 4.0),
+            ("`list`", ["list"], ["exp", "list"], 4.0),
+        ):
+            times = self._turns(
+                {
+                    "nbexp": lambda words=words: self._time([*NBEXP, *words], mine),
+                    "dvc": lambda words=dvc_words: self._time([str(DVC), *words], theirs),
+                }
+            )
+            rows.append(Row("T1", what, times["nbexp"], times["dvc"], bar))
+        return rows
+
+    def runs(self, stages: int) -> list[Row]:
+        """T2 to T4: a run with a new value, and one where nothing changed."""
+        mine, theirs = self._twins(f"run-{stages}", stages=stages)
+        api = shutil.copytree(mine, self.folder / f"api-{stages}", symlinks=True)
+        server = _Server(Path(api), self.env)
+        bare = self._copy(f"bare-{stages}", mine)
+        values = iter(range(1000, 100000))
+        noun = "1 stage" if stages == 1 else f"{stages} stages"
+
+        def new(tool: Sequence[str], project: Path) -> float:
+            return self._time([*tool, "-S", f"s1.x={next(values)}"], project)
+
+        run, exp_run = [*NBEXP, "run"], [str(DVC), "exp", "run"]
+        script = ";".join(f"sh step.sh {number}" for number in range(1, stages + 1))
+        times = self._turns(
+            {
+                "bare": lambda: self._time(["sh", "-c", script], bare),
+                "nbexp": lambda: new(run, mine),
+                "dvc": lambda: new(exp_run, theirs),
+                "api": lambda: server.ask("run", f"s1.x={next(values)}"),
+                "same": lambda: self._time(run, mine),
+                "dvc same": lambda: self._time(exp_run, theirs),
+                "api same": lambda: server.ask("run", ""),
+            }
+        )
+        server.close()
+        spent = times["bare"]
+        bars = {1: (45.0, 7.5, 10.0), 5: (30.0, 9.0, 10.0)}[stages]
+        return [
+            Row(
+                "T2",
+                f"run, new value, {noun}: own time in a notebook",
+                times["api"] - spent,
+                times["dvc"] - spent,
+                bars[0],
+            ),
+            Row("T3", f"run, new value, {noun}: command line", times["nbexp"], times["dvc"], bars[1]),
+            Row("T4", f"nothing changed, {noun}: command line", times["same"], times["dvc same"], bars[2]),
+            Row("T4", f"nothing changed, {noun}: in a notebook", times["api same"], times["dvc same"], 60.0),
+        ]
+
+    def loading(self) -> list[Row]:
+        """T15: `%load_ext nbexp` in a kernel that runs already."""
+        code = (
+            "import time, resource, sys\n"
+            "from IPython.core.interactiveshell import InteractiveShell\n"
+            "import ipykernel.ipkernel, traitlets, json, logging\n"
+            "shell = InteractiveShell.instance()\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "sys.stdout.write('')\n"
+            "start = time.perf_counter()\n"
+            "shell.run_line_magic('load_ext', 'nbexp')\n"
+            "took = time.perf_counter() - start\n"
+            "print()\n"
+            "print(took * 1000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        )
+        found = []
+        for _ in range(self.reps):
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                cwd=self.folder,
+                env=self.env,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            found.append(float(done.stdout.split("\n")[-2].split()[0]))
+        return [Row("T15", "`%load_ext nbexp` (bar: 25 ms)", statistics.median(found), None, None)]
+
+    def _twins(self, name: str, *, stages: int) -> tuple[Path, Path]:
+        project = _project(self.folder / f"{name}-nbexp", stages, self.env)
+        return project, self._copy(f"{name}-dvc", project)
+
+    def _copy(self, name: str, project: Path) -> Path:
+        return Path(shutil.copytree(project, self.folder / name, symlinks=True))
+
+    def _turns(self, cases: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+        """The median of each case in ms, the cases taken turn by turn, one round for warming up."""
+        found: dict[str, list[float]] = {name: [] for name in cases}
+        for turn in range(self.reps + 1):
+            for name, case in cases.items():
+                took = case()
+                if turn:
+                    found[name].append(took)
+        return {name: statistics.median(times) for name, times in found.items()}
+
+    def _time(self, words: Sequence[str], cwd: Path) -> float:
+        start = time.perf_counter()
+        done = subprocess.run(words, cwd=cwd, env=self.env, capture_output=True, check=False)
+        took = time.perf_counter() - start
+        if done.returncode:
+            raise RuntimeError(f"{words} ended with {done.returncode}: {done.stderr.decode()}")
+        return took * 1000
+
+
+class _Server:
+    """A Python process that holds a project open, as a notebook's kernel does."""
+
+    CODE = (
+        "import sys, time, nbexp\n"
+        "project = nbexp.open()\n"
+        "for line in sys.stdin:\n"
+        "    words = line.split()[1:]\n"
+        "    start = time.perf_counter()\n"
+        "    project.run(words)\n"
+        "    print((time.perf_counter() - start) * 1000, flush=True)\n"
+    )
+
+    def __init__(self, project: Path, env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", self.CODE],
+            cwd=project,
+            env=dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, *words: str) -> float:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(" ".join(words) + "\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+
+
+def _project(path: Path, stages: int, env: Mapping[str, str]) -> Path:
+    """A committed DVC project whose stages cost nothing: `sh` and `sed`."""
+    path.mkdir(parents=True)
+    (path / "step.sh").write_text(
+        'sed -n "/^s$1:/,/x:/p" params.yaml > out$1.txt\necho "{\\"m\\": $1}" > metrics$1.json\n'
+    )
+    numbers = range(1, stages + 1)
+    (path / "params.yaml").write_text("".join(f"s{n}:\n  x: {n}\n" for n in numbers))
+    lines = ["stages:"]
+    for n in numbers:
+        deps = ["step.sh"] + ([f"out{n - 1}.txt"] if n > 1 else [])
+        lines += [f"  s{n}:", f"    cmd: sh step.sh {n}", "    deps:"]
+        lines += [f"    - {dep}" for dep in deps]
+        # Every stage reads s1.x too, so that one new value makes all of them run.
+        lines += ["    params:", *([f"    - s{n}.x"] if n > 1 else []), "    - s1.x"]
+        lines += ["    outs:", f"    - out{n}.txt", "    metrics:"]
+        lines += [f"    - metrics{n}.json:", "        cache: false"]
+    (path / "dvc.yaml").write_text("\n".join(lines) + "\n")
+    for words in (
+        ["git", "init", "-q", "-b", "main"],
+        [str(DVC), "init", "-q"],
+        [str(DVC), "repro", "-q"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-q", "-m", "start"],
+    ):
+        subprocess.run(words, cwd=path, env=dict(env), check=True, capture_output=True)
+    return path
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    home = folder / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))}
+    # Compiled modules are what an installed package has; a cold compiler is not what is compared.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    kept.pop("PYTHONUNBUFFERED", None)
+    return {
+        **kept,
+        "HOME": str(home),
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(folder / "site"),
+        "PYTHONPATH": str(REPO),
+    }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown, as the README shows them."""
+    lines = [
+        "| budget | what | nbexp | dvc | ratio | bar |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        dvc = "-" if row.dvc_ms is None else f"{row.dvc_ms:.0f} ms"
+        ratio = "-" if row.ratio is None else f"{row.ratio:.1f}x"
+        bar = "-" if row.bar is None else f"{row.bar:g}x"
+        lines.append(f"| {row.budget} | {row.what} | {row.nbexp_ms:.1f} ms | {dvc} | {ratio} | {bar} |")
+    return "\n".join(lines)
+
+
+def write_readme(text: str) -> None:
+    """Put the table between the bench marks of README.md."""
+    path = REPO / "README.md"
+    before = path.read_text(encoding="utf-8")
+    marked = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
+    after, count = marked.subn(lambda found: f"{found[1]}{text}\n{found[2]}", before)
+    if not count:
+        raise SystemExit("README.md has no bench marks")
+    path.write_text(after, encoding="utf-8")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reps", type=int, default=9)
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args()
+    rows = measure(args.reps)
+    if args.json:
+        print(json.dumps([row.__dict__ for row in rows]))
+        return
+    text = table(rows)
+    print(text)
+    if args.readme:
+        write_readme(text)
+
+
+if __name__ == "__main__":
+    main()
