@@ -681,7 +681,7 @@ def remove(path: Path) -> None:
         if not stat.S_ISDIR(status.st_mode):
             _unlink_read_only(os.fspath(path))
             return
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     import shutil  # brings three compression libraries along: 4 ms
 

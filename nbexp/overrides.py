@@ -305,7 +305,7 @@ def _by_hydra(typed: str, item: str) -> tuple[object, ...] | Interval:
     if isinstance(value, types.Glob):
         raise UsageError(
             f"`{item}` has a glob, which stands for the files of a configuration group. Nothing was run.",
-            "name the values: `nbexp run -S key=a,b --queue`.",
+            f"name the values: `nbexp run -S {item.partition('=')[0]}=x,y --queue`.",
         )
     if not isinstance(value, types.Sweep):
         return (_unquoted(value),)

@@ -7,35 +7,38 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
-from functools import singledispatch
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from nbexp.experiments.authoring import InitReport
-from nbexp.experiments.compare import Change, Diff
-from nbexp.experiments.restore import Applied
-from nbexp.experiments.series import Curves
-from nbexp.experiments.table import FileError, Row, Table
-from nbexp.experiments.undo import Undone
 from nbexp.formats import values
-from nbexp.project import (
-    Branched,
-    Experiment,
-    Listing,
-    OpenedNotebook,
-    Removed,
-    RunReport,
-    StageReport,
-    Status,
-)
+
+# Types alone: rendering a status must not load what draws a plot.
+if TYPE_CHECKING:
+    from nbexp.experiments.authoring import InitReport
+    from nbexp.experiments.compare import Change, Diff
+    from nbexp.experiments.restore import Applied
+    from nbexp.experiments.series import Curves
+    from nbexp.experiments.table import Row, Table
+    from nbexp.experiments.undo import Undone
+    from nbexp.project import (
+        Branched,
+        Experiment,
+        Listing,
+        OpenedNotebook,
+        Removed,
+        RunReport,
+        StageReport,
+        Status,
+    )
 
 # Significant digits of a float that people read; JSON and CSV have them all.
 DIGITS = 5
 
 
-@singledispatch
 def text(result: object) -> str:
     """The result in words; ends without a newline."""
-    return str(result).rstrip("\n")
+    write = _WRITERS.get(type(result).__name__)
+    return str(result).rstrip("\n") if write is None else write(result)
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
@@ -50,7 +53,7 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
 
 def shown(value: object) -> str:
     """A value as people read it: floats short, `-` for nothing."""
-    if value is values.MISSING or value is None or isinstance(value, FileError):
+    if value is values.MISSING or value is None or type(value).__name__ == "FileError":
         return "-"
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -80,8 +83,7 @@ def row_name(row: Row) -> str:
     return row.name or row.rev[:7]
 
 
-@text.register
-def _(result: Experiment) -> str:
+def _experiment(result: Experiment) -> str:
     if result.report is None:
         pairs = [*result.metrics.items(), *result.params.items()]
         lines = [f"{result.name}   {result.rev[:7]}"]
@@ -152,8 +154,7 @@ def unlisted_lines(report: RunReport) -> list[str]:
     ]
 
 
-@text.register
-def _(result: Table) -> str:
+def _table(result: Table) -> str:
     columns = result.columns()
     states = any(row.state != "done" for row in result.rows)
     head = ["experiment", "created", *(["state"] if states else []), *(c.title for c in columns)]
@@ -171,8 +172,7 @@ def _(result: Table) -> str:
     return "\n".join(aligned(rows))
 
 
-@text.register
-def _(result: Diff) -> str:
+def _diff(result: Diff) -> str:
     if result.is_empty:
         return f"no difference between {result.old} and {result.new}"
     rows: list[list[str]] = []
@@ -205,8 +205,7 @@ def cell_words(cells: Sequence[int]) -> str:
     return f"cells {', '.join(map(str, cells))} outputs differ"
 
 
-@text.register
-def _(result: InitReport) -> str:
+def _init_report(result: InitReport) -> str:
     if result.found_project:
         found = f"{_count(result.stages, 'stage')}, {_count(result.experiments, 'experiment')}"
         return f"DVC project found: {found}. Nothing to do. Next: nbexp show"
@@ -235,8 +234,7 @@ def _(result: InitReport) -> str:
     return "\n".join(lines)
 
 
-@text.register
-def _(result: Listing) -> str:
+def _listing(result: Listing) -> str:
     if not result.groups:
         return "no experiments yet. Next: nbexp run"
     lines = []
@@ -246,8 +244,7 @@ def _(result: Listing) -> str:
     return "\n".join(lines)
 
 
-@text.register
-def _(result: Status) -> str:
+def _status(result: Status) -> str:
     if result.is_clean:
         return (
             "Data and pipelines are up to date."
@@ -261,8 +258,7 @@ def _(result: Status) -> str:
     return "\n".join(lines)
 
 
-@text.register
-def _(result: Applied) -> str:
+def _applied(result: Applied) -> str:
     changed = len(result.written) + len(result.removed) + len(result.outs)
     if not changed:
         return f"the workspace is {result.name} already"
@@ -274,8 +270,7 @@ def _(result: Applied) -> str:
     return "\n".join(lines)
 
 
-@text.register
-def _(result: Undone) -> str:
+def _undone(result: Undone) -> str:
     left = (
         f"{_count(result.left, 'step')} further back" if result.left else "nothing further to undo"
     )
@@ -284,21 +279,18 @@ def _(result: Undone) -> str:
     return f"undid {result.op}: {', '.join(result.paths)} as before   ({left})"
 
 
-@text.register
-def _(result: Removed) -> str:
+def _removed(result: Removed) -> str:
     return f"removed {', '.join(result.names)}"
 
 
-@text.register
-def _(result: Branched) -> str:
+def _branched(result: Branched) -> str:
     return (
         f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); "
         f"switch to it with: git switch {result.branch}"
     )
 
 
-@text.register
-def _(result: Curves) -> str:
+def _curves(result: Curves) -> str:
     rows = [["experiment", "steps", "first", "last", "min", "max"]]
     for one in result.series:
         known = one.values or (float("nan"),)
@@ -312,8 +304,7 @@ def _(result: Curves) -> str:
     return "\n".join([f"{result.metric} by {result.series[0].x}", *aligned(rows)])
 
 
-@text.register
-def _(result: OpenedNotebook) -> str:
+def _opened_notebook(result: OpenedNotebook) -> str:
     lines = [f"{result.path} of {result.experiment}"]
     number = 0
     for cell in json.loads(result.data).get("cells", []):
@@ -353,3 +344,20 @@ def _place(what: str, cell: int | None) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# By the name of the class, so that no class has to be loaded to be known here.
+_WRITERS: dict[str, Callable[[Any], str]] = {
+    "Experiment": _experiment,
+    "Table": _table,
+    "Diff": _diff,
+    "InitReport": _init_report,
+    "Listing": _listing,
+    "Status": _status,
+    "Applied": _applied,
+    "Undone": _undone,
+    "Removed": _removed,
+    "Branched": _branched,
+    "Curves": _curves,
+    "OpenedNotebook": _opened_notebook,
+}

@@ -156,7 +156,7 @@ def test_the_stages_of_digits_write_equal_bytes_twice(tmp_path: Path) -> None:
 
     once = results(tmp_path / "once")
     assert once == results(tmp_path / "twice")
-    assert {"model.joblib", "metrics.json", "evaluation.json", "plots/confusion.png"} <= set(once)
+    assert {"model.npz", "metrics.json", "evaluation.json", "plots/confusion.png"} <= set(once)
     assert json.loads(once["metrics.json"])["accuracy"] > 0.85
 
 

@@ -16,7 +16,8 @@ A page is a terminal session, from its top to its end, in a new folder:
 
 What is shown is compared with what comes out, trailing spaces aside. `...` stands for any text in a line, and
 for any lines where it is a line of its own. Times (`2.9 s`, `10:04`) and abbreviated commits (`4f2c1e9`) stand
-for any other of their kind. A command has to end with exit code 0, unless the next one is `echo $?`.
+for any other of their kind. A command has to end with exit code 0, unless the page shows a `Hint:` of it, or
+the next command is `echo $?`.
 
 `python docs/_ext/blocks.py PAGE …` puts what comes out into the pages where it differs.
 """
@@ -125,8 +126,8 @@ def run(page: Page, folder: Path) -> list[Result]:
     """Carry the steps out in a new folder below `folder`, all in one shell."""
     home = folder / "home"
     start = folder / "work"
-    environment = environment(home)
-    _prepare(page.project, start, environment)
+    variables = environment(home)
+    _prepare(page.project, start, variables)
     script = ["set +o history"]
     for step in page.steps:
         if step.file is not None:
@@ -139,7 +140,7 @@ def run(page: Page, folder: Path) -> list[Result]:
     ran = subprocess.run(
         ["bash", "--noprofile", "--norc", "-c", "\n".join(script)],
         cwd=start,
-        env=environment,
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -161,7 +162,7 @@ def problems(results: Sequence[Result]) -> list[str]:
     found = []
     for number, result in enumerate(results):
         step, place = result.step, f"line {result.step.first}: $ {result.step.text}"
-        if result.code and not _is_asked_for_code(results, number):
+        if result.code and not _may_fail(results, number):
             found.append(f"{place}\nexit code {result.code}\n{result.output}")
         elif step.shown is not None and not matches(step.shown, result.output):
             found.append(f"{place}\n--- the page\n{step.shown}\n--- what came\n{result.output}")
@@ -171,8 +172,7 @@ def problems(results: Sequence[Result]) -> list[str]:
 def matches(shown: str, output: str) -> bool:
     """Whether the output is what the page shows, by the rules above."""
     pattern = ""
-    lines = lines_of(shown)
-    for line in lines:
+    for line in lines_of(shown):
         pattern += r"(?:.*\n)*?" if line.strip() == "..." else _pattern(line) + "\n"
     text = "".join(f"{line}\n" for line in lines_of(output))
     return re.fullmatch(pattern, text) is not None
@@ -184,7 +184,7 @@ def update(page: Page, results: Sequence[Result]) -> int:
     changed = 0
     for number, result in reversed(list(enumerate(results))):
         step = result.step
-        if result.code and not _is_asked_for_code(results, number):
+        if result.code and not _may_fail(results, number):
             continue
         if step.shown is not None and not matches(step.shown, result.output):
             lines[step.first : step.last] = lines_of(result.output)
@@ -237,14 +237,18 @@ def _pattern(line: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
+    """The lines of an output without spaces at their ends, and without empty ones at its own."""
     lines = [line.rstrip() for line in text.split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     return lines
 
 
-def _is_asked_for_code(results: Sequence[Result], number: int) -> bool:
-    return number + 1 < len(results) and results[number + 1].step.text == "echo $?"
+def _may_fail(results: Sequence[Result], number: int) -> bool:
+    shows_hint = re.search(r"^Hint: ", results[number].step.shown or "", re.MULTILINE) is not None
+    return shows_hint or (
+        number + 1 < len(results) and results[number + 1].step.text == "echo $?"
+    )
 
 
 # --- Where it runs ------------------------------------------------------------------------------
@@ -272,7 +276,7 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def _prepare(project: str, folder: Path, environment: Mapping[str, str]) -> None:
+def _prepare(project: str, folder: Path, variables: Mapping[str, str]) -> None:
     """The files a page starts with.
 
     `empty`: none. `notebook`: the train.ipynb of the first example. `scripts`: a DVC project of two
@@ -290,7 +294,7 @@ def _prepare(project: str, folder: Path, environment: Mapping[str, str]) -> None
             ["add", "--all"],
             ["commit", "--quiet", "--message=The pipeline"],
         ):
-            subprocess.run(["git", *words], cwd=folder, env=environment, check=True)
+            subprocess.run(["git", *words], cwd=folder, env=variables, check=True)
 
 
 def main(paths: Sequence[str]) -> int:
@@ -306,7 +310,7 @@ def main(paths: Sequence[str]) -> int:
         left = [
             f"line {one.step.first}: $ {one.step.text}\nexit code {one.code}\n{one.output}"
             for number, one in enumerate(results)
-            if one.code and not _is_asked_for_code(results, number)
+            if one.code and not _may_fail(results, number)
         ]
         failed = failed or bool(left)
         sys.stdout.write(f"{path}: {len(results)} steps, {changed} outputs written\n")

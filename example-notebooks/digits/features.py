@@ -12,23 +12,23 @@ def read(part):
     return np.load(folder / "pixels.npy"), digits
 
 
-def fourier(inputs, outputs, gamma, seed):
+def waves(inputs, outputs, gamma, seed):
     """Random waves whose products stand in for an RBF kernel (Rahimi and Recht, 2007)."""
     random = np.random.default_rng(seed)
-    directions = random.normal(scale=np.sqrt(2 * gamma), size=(inputs, outputs))
-    offsets = random.uniform(0, 2 * np.pi, size=outputs)
-    return {"directions": directions, "offsets": offsets}
+    return {
+        "directions": random.normal(scale=np.sqrt(2 * gamma), size=(inputs, outputs)),
+        "offsets": random.uniform(0, 2 * np.pi, size=outputs),
+    }
 
 
-def transform(pixels, waves):
-    """The features of each image: the pixels themselves where there are no waves."""
-    if waves is None:
+def transform(pixels, model):
+    """The features of each image: the pixels themselves for a model without waves."""
+    if "directions" not in model:
         return pixels.astype(float)
-    angles = pixels @ waves["directions"] + waves["offsets"]
-    return np.sqrt(2 / len(waves["offsets"])) * np.cos(angles)
+    angles = pixels @ model["directions"] + model["offsets"]
+    return np.sqrt(2 / len(model["offsets"])) * np.cos(angles)
 
 
-def predict(pixels, model):
-    """The digit that the saved model sees in each image."""
-    scores = transform(pixels, model["waves"]) @ model["weights"].T + model["bias"]
-    return scores.argmax(axis=1)
+def scores(features, model):
+    """How much each image looks like each digit; the highest score is the model's answer."""
+    return features @ model["weights"].T + model["bias"]

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbexp import plugins
 from nbexp.errors import NbexpError, NotFound
 from nbexp.events import CommandStarted, Emit, Phase
 
@@ -55,7 +56,7 @@ _LEFTOVERS = (".git", ".dvc", ".dvcignore", "dvc.lock", "__pycache__", ".ipynb_c
 
 
 @dataclass(frozen=True)
-class DemoReport:
+class DemoReport(Result):
     """What the demo made: its folder, the executed notebook, that as a page, and the experiments' table."""
 
     folder: Path
@@ -73,8 +74,10 @@ class DemoReport:
         }
 
     def __str__(self) -> str:
+        # The face that draws a table is found by its name: it lies beside this layer, not below.
+        table = plugins.load("nbexp", "render").text(self.table)
         return (
-            f"{self.table}\n\n"
+            f"{table}\n\n"
             f"notebook  {self.notebook}\n"
             f"page      {self.html}\n"
             f"Go on there: nbexp lab {self.folder}"

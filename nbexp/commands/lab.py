@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound
 from nbexp.events import Emit
+from nbexp.results import Result
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -31,7 +32,7 @@ LAB = "lab.ipynb"
 
 
 @dataclass(frozen=True)
-class LabReport:
+class LabReport(Result):
     """JupyterLab has ended; `returncode` is what it ended with."""
 
     folder: Path

@@ -69,6 +69,7 @@ class Journal:
         """Open the journal; there must be none."""
         (self.folder / "saved").mkdir(parents=True, exist_ok=True)
         self.op, self.uid = op, uid
+        self.lines, self.written, self._known = [], {}, set()
         self._file = os.open(
             self.folder / "lines", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
@@ -177,6 +178,11 @@ class Journal:
                 line = Line(entry["path"], entry["kind"], entry["saved"], entry["mode"])
                 self.lines.append(line)
                 self._known.add(line.path)
+
+    @property
+    def folders(self) -> set[Path]:
+        """The folders of all paths that the command announced."""
+        return {(self.root / line.path).parent for line in self.lines}
 
     def sweep(self) -> None:
         """Remove what finished journals left when they were killed while tidying up."""

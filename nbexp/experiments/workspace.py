@@ -135,11 +135,16 @@ class InPlace:
 def recover(journal: Journal, emit: Emit) -> None:
     """Roll back what a killed command left half done; the caller holds the workspace's lock."""
     if not journal.is_open:
+        journal.sweep()
         return
     journal.read()
     process.kill_marked(journal.uid)
+    folders = journal.folders
     edited = journal.roll_back()
     journal.sweep()
+    for folder in folders:
+        # The lock is ours: whatever was being written there belongs to the command that is dead.
+        filesystem.sweep(folder, 0)
     what = journal.op or "command"
     kept = f" Edited since, and so left alone: {', '.join(edited)}." if edited else ""
     emit(Notice(f"A `{what}` that was killed half-way has been rolled back.{kept}"))

@@ -239,10 +239,13 @@ class _Value:
         if self._called is not None:
             return self._called
         above = self._parent
-        if above is not None and above._is_item and not self._is_item:
-            return f"`{self._step}` in {above._parent.name if above._parent else ''}"
-        own = f"item {self._step + 1}" if isinstance(self._step, int) else f"`{self._step}`"
-        return f"{own} of {above.name}" if above is not None and above.name else own
+        if above is None or self._step is None:
+            return above.name if above is not None else "this file"
+        if isinstance(self._step, int):
+            return f"item {self._step + 1} of {above.name}"
+        if above._is_item and above._parent is not None:
+            return f"`{self._step}` in {above._parent.name}"
+        return f"`{self._step}` of {above.name}" if above._parent is not None else f"`{self._step}`"
 
     @property
     def _is_item(self) -> bool:
@@ -316,7 +319,7 @@ class _Reader:
         self._templates = templates
 
     def file(self, tree: object) -> PipelineFile:
-        top = _Value(tree, called="").entries(_FILE_KEYS, "a dvc.yaml")
+        top = _Value(tree).entries(_FILE_KEYS, "a dvc.yaml")
         if "vars" in top and top["vars"].value:
             raise top["vars"].refused(
                 "`vars` are for templates, which nbexp does not fill in.", _BY_DVC

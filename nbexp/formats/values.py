@@ -240,10 +240,11 @@ def edit(data: bytes, path: str, edits: Sequence[Edit]) -> bytes:
 
     Notes
     -----
-    The spellings are those that ruamel.yaml, `json` and `repr` choose (`1.0e-05`, `.nan`; a string in quotes
-    where YAML 1.2 would read something else), a quoted string stays quoted. Costs one reading of the text for each
-    edit. Only a YAML text whose spans are not enough (a deleted anchor, `? ` keys) makes a round trip through
-    ruamel.yaml, which keeps comments and order but not every byte.
+    The spellings are those that ruamel.yaml, `json` and `repr` choose (`.nan`; quotes where YAML 1.2 would read
+    something else), but `1.0e-05`, which is a number for PyYAML too, `null` and not nothing, and a quoted string
+    stays quoted. Costs two readings of the text for each edit. Only a YAML text whose spans are not enough (a
+    removed anchor, `? ` keys) makes a round trip through ruamel.yaml, which keeps comments and order but not
+    every byte.
 
     Examples
     --------
@@ -1724,7 +1725,12 @@ def _yaml_float(value: float) -> str:
 # What a reader may take for a date, DVC's among them; `=` it cannot load at all.
 _DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?"
 _INDICATOR = r"""[#,\[\]{}&*!|>'"%@`]|[-?:](?: |$)|---|\.\.\."""
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
+_ESCAPES = {
+    char: f"\\{letter}"
+    for char, letter in zip(
+        '\\"\0\a\b\t\n\v\f\r\x1b\x85\u2028\u2029', '\\"0abtnvfreNLP', strict=True
+    )
+}
 
 
 def _yaml_string(text: str, *, inside: bool, quote: str) -> str:
@@ -1741,7 +1747,11 @@ def _yaml_string(text: str, *, inside: bool, quote: str) -> str:
         and not re.fullmatch(_DATE, text)
         and text not in {"=", "<<"}
     )
-    return text if plain else "'" + text.replace("'", "''") + "'"
+    if plain:
+        return text
+    if "'" in text and not quote:
+        return _yaml_string(text, inside=inside, quote='"')
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _shows(char: str) -> bool:
@@ -1755,7 +1765,7 @@ def _escaped(char: str) -> str:
     if char not in _ESCAPES and _shows(char):
         return char
     code = ord(char)
-    return _ESCAPES.get(char) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    return _ESCAPES.get(char) or (f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}")
 
 
 def _by_ruamel(text: str, steps: Sequence[_Step]) -> str:

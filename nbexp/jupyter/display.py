@@ -107,9 +107,15 @@ def _(result: Experiment) -> Markup:
 
 
 def _card(experiment: Experiment, report: RunReport) -> Markup:
+    notes = [
+        tag("p", "⚠ ", in_cell_words(line))
+        for line in (*render.unlisted_lines(report), *render.not_recorded_lines(report))
+    ]
     if report.identical:
-        lines = plain(experiment).splitlines()
-        return joined([tag("p", line) for line in lines])
+        name = tag("b", experiment.name)
+        again = joined([f"{report.elapsed_s:.1f} s  ", code("--new"), " runs it again"])
+        words = ["= identical to ", name, " (same code, data and parameters): nothing to run  "]
+        return joined([tag("p", *words, faint(again)), *notes])
     took = f"✓ done in {report.elapsed_s:.1f} s"
     rows: list[tuple[object, ...]] = [(change.key, _arrow(change)) for change in report.params]
     rows += [(change.key, _metric(change, report.versus)) for change in report.metrics]
@@ -120,12 +126,11 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
         rows.append(("changes vs baseline", "none"))
     if report.hints:
         rows.append(("keep it", code(f"%exp branch {experiment.name} my-branch")))
-    notes = [*render.unlisted_lines(report), *render.not_recorded_lines(report)]
     return joined(
         [
             _title(experiment.name, took, faint(f"(nbexp {report.own_s:.1f} s)")),
             pairs(rows),
-            *(tag("p", "⚠ ", in_cell_words(line)) for line in notes),
+            *notes,
         ]
     )
 
@@ -272,7 +277,7 @@ def _(result: Diff) -> Markup:
         head("change"),
     ]
     lines = []
-    for title, changes in (("metrics", result.metrics), ("params", result.params)):
+    for title, changes in (("params", result.params), ("metrics", result.metrics)):
         if changes:
             lines.append(tag("tr", head(title, span=4), class_="nbexp-base"))
         for change in changes:

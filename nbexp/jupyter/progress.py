@@ -20,6 +20,8 @@ from nbexp.errors import NbexpError, StageFailed, in_notebook_words
 
 # At most four times a second; and once a second for the clock, so that a long cell is seen to be alive.
 _PAUSE_S, _CLOCK_S = 0.25, 1.0
+# A command without stages that is over sooner is not worth a display.
+_PATIENCE_S = 0.5
 _BAR = 8
 _TAIL_LINES = 20
 _MAX_VALUES = 4
@@ -101,7 +103,7 @@ class Progress:
         self._notices: set[str] = set()
         self._is_shown = False
         self._is_news = False
-        self._drawn_s = 0.0
+        self._drawn_s = self._began_s = time.monotonic()
         self._over = threading.Event()
         self._clock: threading.Thread | None = None
 
@@ -150,9 +152,10 @@ class Progress:
     def _follow(self) -> None:
         while not self._over.wait(_PAUSE_S if self._is_shown else 0.05):
             with self._lock:
-                is_due = self._is_news or time.monotonic() - self._drawn_s >= _CLOCK_S
-                # A command that is over at once needs no progress; a stage that runs is shown at once.
-                if is_due and (self._stages or self._phase):
+                now = time.monotonic()
+                is_due = self._is_news or now - self._drawn_s >= _CLOCK_S
+                is_long = bool(self._phase) and now - self._began_s >= _PATIENCE_S
+                if is_due and (self._stages or is_long):
                     self._draw()
 
     def _take(self, event: events.Event) -> None:

@@ -104,7 +104,7 @@ def kill_marked(uid: str) -> int:
     nothing is found.
     """
     killed: set[int] = set()
-    own = _own_line()
+    own = _own_line(list(_processes()))
     deadline = time.monotonic() + _SWEEP_S
     while time.monotonic() < deadline:
         left = [found for found in _processes() if _is_marked(found.pid, uid)]
@@ -349,13 +349,16 @@ def _end(marker: str, child: _Child | None, heard: Callable[[bytes], None]) -> N
     if child is None:
         kill_marked(marker)
         return
-    family = _Family(child.pid, marker)
+    begun = time.monotonic()
+    family: _Family | None = None
     try:
+        family = _Family(child.pid, marker)
         family.interrupt()
-        child.follow(heard, _nothing, until=time.monotonic() + _AFTER_INT_S)
+        child.follow(heard, _nothing, until=begun + _AFTER_INT_S)
         if child.is_running or family.left():
             family.signal(signal.SIGTERM)
-            deadline = time.monotonic() + _AFTER_TERM_S
+            # The last moment is counted from the interrupt: looking for processes adds nothing to it.
+            deadline = min(time.monotonic(), begun + _AFTER_INT_S) + _AFTER_TERM_S
             while time.monotonic() < deadline and (child.is_running or family.left()):
                 if child.is_running:
                     child.follow(heard, _nothing, until=time.monotonic() + 0.02)
@@ -365,7 +368,7 @@ def _end(marker: str, child: _Child | None, heard: Callable[[bytes], None]) -> N
         pass
     while True:
         with contextlib.suppress(KeyboardInterrupt):
-            family.kill()
+            (family or _Family(child.pid, marker)).kill()
             _ = child.returncode
             return
 
@@ -394,7 +397,9 @@ class _Family:
     def __init__(self, pid: int, marker: str | None) -> None:
         self._pid, self._marker = pid, marker
         # Who runs without our marker and leaves the session is known only while its parent lives.
-        self._known = {found.key for found in _below({pid}, list(_processes()))}
+        every = list(_processes())
+        self._known = {found.key for found in _below({pid}, every)}
+        self._own_line = _own_line(every)
 
     def interrupt(self) -> None:
         with contextlib.suppress(OSError):
@@ -403,7 +408,7 @@ class _Family:
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(OSError):
             os.killpg(self._pid, number)
-        _signal(self.left(), number)
+        _signal([found for found in self.left() if found.pid not in self._own_line], number)
 
     def left(self) -> list[_Process]:
         every = list(_processes())
@@ -445,16 +450,14 @@ def _is_marked(pid: int, uid: str) -> bool:
 
 
 def _signal(targets: Sequence[_Process], number: signal.Signals) -> None:
-    own = _own_line()
     for found in targets:
-        if found.pid not in own:
-            with contextlib.suppress(OSError):
-                os.kill(found.pid, number)
+        with contextlib.suppress(OSError):
+            os.kill(found.pid, number)
 
 
-def _own_line() -> frozenset[int]:
+def _own_line(every: Sequence[_Process]) -> frozenset[int]:
     """This process and those it descends from, which are never signalled."""
-    parents = {found.pid: found.parent for found in _processes()}
+    parents = {found.pid: found.parent for found in every}
     line, pid = {os.getpid()}, os.getppid()
     while pid > 1 and pid not in line:
         line.add(pid)

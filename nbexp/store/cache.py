@@ -648,7 +648,18 @@ class Cache:
         # A link to another file of this directory has the object's stamp when that file was replaced before it.
         if _stamp(os.stat(name)) not in (stamp, object_stamp):
             raise _changing(name)
-        filesystem.place(Path(source), Path(name), self._kinds_at(name))
+        # Not beside the file: what a killed process leaves would lie among the user's data.
+        fresh = os.fspath(filesystem.temporary(self._unfinished))
+        try:
+            filesystem.link(source, fresh, self._kinds_at(name))
+            crash_point("place.linked")
+            os.replace(fresh, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            filesystem.place(Path(source), Path(name), self._kinds_at(name))
+        finally:
+            _discard(fresh)
         crash_point("add.linked")
         return _stamp(os.stat(name))
 
@@ -1401,6 +1412,7 @@ _BEGIN_ANEW_BYTES = (
 )  # rows of paths that are gone are never looked for; this many are dropped at once
 _CORRUPT = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
 _BUSY = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
+_BUSY_S = 2.0
 _abandoned: list[object] = []  # connections of a parent process: closing them here would harm it
 
 
@@ -1569,7 +1581,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
             path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(
         ":memory:" if path is None else path,
-        timeout=2.0,
+        timeout=_BUSY_S,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -289,13 +289,13 @@ VALUES = st.recursive(
 TREES = st.dictionaries(KEYS, VALUES, min_size=1, max_size=3)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(TREES)
 def test_any_values_are_written_as_ruamel_writes_them(tree):
     assert dvc_lock.dump_tree(tree) == ruamel(tree)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(KEYS, COMMANDS), min_size=1, max_size=6), st.integers(0, 60))
 def test_lines_are_folded_at_every_depth_as_ruamel_folds_them(pairs, depth):
     tree: object = dict(pairs)
@@ -340,7 +340,7 @@ STAGES = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(st.dictionaries(TAME_KEYS, STAGES, min_size=1, max_size=3), STAGES)
 def test_a_whole_file_is_what_dvc_writes_step_by_step(stages, last):
     lock, again, data = LockFile({}), LockFile({}), b""

@@ -171,7 +171,7 @@ def test_what_ruamel_writes_is_read_as_ruamel_reads_it(tree: Any, flow: Any, wid
     assert exact(read(out.getvalue())) == exact(theirs)
 
 
-@given(st.text("ab1: -[]{},#'\"\n&*!|>?%@\t\\.<~é", max_size=40))
+@given(st.text("ab1: -[]{},#'\"\n*!|>?%@\t\\.<~é", max_size=40))
 @settings(max_examples=400)
 @example("a: 1\na: 2\n")
 @example("a: &x [*x]")
@@ -187,13 +187,15 @@ def test_any_text_is_read_as_dvc_reads_it_or_refused(text: str) -> None:
         theirs = as_dvc(text)
     except Exception:  # noqa: BLE001 - ruamel leaves its own exceptions on broken texts
         return  # a file that DVC cannot read may be read here
+    if not isinstance(theirs, dict | list):
+        return  # no params file is one piece of text, and the two differ on comments in such
     if isinstance(ours, ProjectFileError):
         # Mappings with lists as keys, text that refers to itself: DVC reads them, and fails when it writes them.
         assert re.search("used as a key|has no `&|more than|is not understood|is no ", str(ours)), (
             text
         )
         return
-    assert exact(ours) == exact({} if theirs is None else theirs)
+    assert exact(ours) == exact(theirs)
 
 
 def test_a_params_file_of_dvcs_own_shape_is_read() -> None:
@@ -1065,7 +1067,10 @@ def test_a_scalar_that_is_written_is_read_back_by_all(value: Any) -> None:
     assert text.splitlines()[0].endswith("  # why")
 
 
-@given(st.floats() | st.integers() | st.booleans() | st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=20))  # fmt: skip
+@given(st.floats() | st.integers() | st.booleans() | st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x85\u2028\u2029"), min_size=1, max_size=20))  # fmt: skip
+@example(1e-05)
+@example(1e22)
+@example(100000.0)
 @example("1e3")
 @example("yes")
 @example("- a")
@@ -1080,7 +1085,11 @@ def test_a_scalar_is_spelled_as_ruamel_spells_it(value: Any) -> None:
     writer = YAML()
     writer.width = 10_000
     writer.dump({"key": value}, out)
-    assert edited("key: null\n", Edit("key", value)) == out.getvalue()
+    theirs = out.getvalue()
+    if isinstance(value, float) and "." not in theirs:
+        # `1e-05` is a number for DVC, and text for everybody's `yaml.safe_load`.
+        theirs = theirs.replace("e-", ".0e-").replace("e+", ".0e+")
+    assert edited("key: null\n", Edit("key", value)) == theirs
 
 
 # --- Editing JSON ------------------------------------------------------------------------------------

@@ -144,12 +144,17 @@ def test_a_hundred_thousand_lines_are_not_slow(tmp_path: Path) -> None:
 
 
 def test_a_command_costs_little_more_than_its_process(tmp_path: Path) -> None:
-    job, taken = make_job(tmp_path), []
+    job = make_job(tmp_path)
+    bare, taken = [], []
     for _ in range(20):
         started = time.monotonic()
+        subprocess.run(["/bin/true"], stdout=subprocess.PIPE, check=True)
+        between = time.monotonic()
         process.run_process(["/bin/true"], job=job, emit=Heard())
-        taken.append(time.monotonic() - started)
-    assert sorted(taken)[5] < 0.005
+        bare.append(between - started)
+        taken.append(time.monotonic() - between)
+    # The quickest of each, side by side: other processes on the machine only ever add.
+    assert min(taken) < 3 * min(bare) + 0.003
 
 
 def test_a_background_process_does_not_delay_the_end(tmp_path: Path) -> None:
