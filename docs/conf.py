@@ -38,6 +38,8 @@ nb_execution_in_temp = True
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+# An error of nbexp is drawn as message and hint; MyST-NB expects a traceback and reads its colours.
+suppress_warnings = ["misc.highlighting_failure"]
 # Kernels find the `python` and `nbexp` of this build, and nothing of the user's.
 os.environ.update(
     GIT_CONFIG_GLOBAL=os.devnull,

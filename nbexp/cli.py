@@ -53,7 +53,9 @@ def _show(outcome: commands.Outcome) -> int:
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()
     is_dirty = getattr(outcome.result, "is_clean", True) is False
-    return 1 if outcome.quiet and outcome.verb == "status" and is_dirty else 0
+    if outcome.quiet and outcome.verb == "status" and is_dirty:
+        return 1
+    return 0
 
 
 class Narrator:

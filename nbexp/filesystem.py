@@ -624,21 +624,22 @@ def walk(
 ) -> Iterator[tuple[str, os.stat_result]]:
     """The files below `folder` as posix paths relative to it, with their stat, sorted by code points.
 
-    Symbolic links are followed; what is neither file nor folder is left out, and so are nbexp's own
-    temporary files. A listing costs one `scandir` per folder and one `stat` per file.
+    A link to a file counts as that file; a link to a folder is not entered (DVC does the same). What is neither file
+    nor folder is left out, and so are nbexp's own temporary files. Costs one `scandir` per folder, one `stat` per file.
 
     Parameters
     ----------
     skip
-        Told each relative path and whether it is a folder; a folder it wants skipped is not entered.
+        Told each relative path and whether it is a folder, links to folders too; a folder it wants skipped is not
+        entered.
 
     Raises
     ------
     OSError
-        A folder cannot be read, a link points nowhere (ENOENT), or one leads into itself (ELOOP).
+        A folder cannot be read, a link points nowhere (ENOENT) or to itself (ELOOP).
     """
     found: list[tuple[str, os.stat_result]] = []
-    _collect(os.fspath(folder), "", skip, found, ())
+    _collect(os.fspath(folder), "", skip, found)
     found.sort(key=lambda item: item[0])
     yield from found
 
@@ -648,9 +649,8 @@ def _collect(
     prefix: str,
     skip: Callable[[str, bool], bool] | None,
     found: list[tuple[str, os.stat_result]],
-    links: tuple[str, ...],
 ) -> None:
-    folders: list[tuple[str, str, bool]] = []
+    folders: list[tuple[str, str]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -658,20 +658,14 @@ def _collect(
                 continue
             relpath = prefix + name
             if entry.is_dir():
-                if skip is None or not skip(relpath, True):
-                    folders.append((entry.path, relpath + "/", entry.is_symlink()))
+                if (skip is None or not skip(relpath, True)) and not entry.is_symlink():
+                    folders.append((entry.path, relpath + "/"))
             elif skip is None or not skip(relpath, False):
                 status = entry.stat()
                 if stat.S_ISREG(status.st_mode):
                     found.append((relpath, status))
-    for path, relpath, is_link in folders:
-        inner = links
-        if is_link:
-            true, here = os.path.realpath(path), os.path.realpath(folder)
-            if true in links or os.path.join(here, "").startswith(os.path.join(true, "")):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-            inner = (*links, true)
-        _collect(path, relpath, skip, found, inner)
+    for path, relpath in folders:
+        _collect(path, relpath, skip, found)
 
 
 def remove(path: Path) -> None:

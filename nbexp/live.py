@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 import os
+import sys
+import time
 from collections.abc import Mapping
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 Value = SupportsFloat | str
 
 _FOLDER = os.path.join("plots", "metrics")
 _started: dict[str, str] = {}  # name -> its file, once this process has begun it
 _last_step: float | None = None
+_board: _Board | None = None  # what a notebook shows of the values, once it has shown any
 
 
 def log(
@@ -71,6 +74,7 @@ def log(
         is_numpy = type(value).__module__ == "numpy"
         _append(name, files[name], step, str(value) if is_numpy else plain[name])
     _tell(step, plain)
+    _show(step, plain)
 
 
 def _plain(name: str, value: object) -> float | str:
@@ -131,3 +135,54 @@ def _tell(step: float, rows: Mapping[str, float | str]) -> None:
             os.close(target)
     except OSError:
         pass
+
+
+class _Board:
+    """One line of output below the cell that logs: the last step and the last value of each name.
+
+    It is replaced in place, four times a second at most, and once more when the cell ends, so that the
+    executed notebook always holds the last values and equal runs are equal bytes.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._cell: int | None = None
+        self._values: dict[str, object] = {}
+        self._text = self._shown = ""
+        self._shown_s = 0.0
+        shell.events.register("post_run_cell", self._flush)
+
+    def add(self, step: float, rows: Mapping[str, float | str]) -> None:
+        if self._cell != self._shell.execution_count:
+            self._cell, self._values, self._shown = self._shell.execution_count, {}, ""
+        self._values.update(rows)
+        pairs = (f"{name} {_short(value)}" for name, value in self._values.items())
+        self._text = "  ".join([f"step {_short(step)}", *pairs])
+        if not self._shown or time.monotonic() - self._shown_s >= 0.25:
+            self._flush()
+
+    def _flush(self, *_: object) -> None:
+        if self._text == self._shown:
+            return
+        self._shell.display_pub.publish(
+            {"text/plain": self._text},
+            transient={"display_id": f"nbexp-live-{self._cell}"},
+            update=bool(self._shown),
+        )
+        self._shown, self._shown_s = self._text, time.monotonic()
+
+
+def _show(step: float, rows: Mapping[str, float | str]) -> None:
+    """The last values, below the cell that logs them, when a notebook's kernel runs this."""
+    global _board
+    ipython = sys.modules.get("IPython")  # not imported here: outside of IPython there is no cell
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    if _board is None or _board._shell is not shell:
+        _board = _Board(shell)
+    _board.add(step, rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

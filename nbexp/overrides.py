@@ -111,8 +111,8 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
         point = []
         for name, value in items.items():
             file, op, key = _split_address(name, name)
-            text = _address(file, op, key) + ("" if op == "delete" else f"={spell(value)}")
             has_value = op != "delete" or value is not None
+            text = _address(file, op, key) + (f"={spell(value)}" if has_value else "")
             point.append(Override(file, key, value, op, has_value, text))
         return [tuple(point)]
     points: list[tuple[Override, ...]] = [()]
@@ -178,7 +178,11 @@ def spell(value: object) -> str:
     if isinstance(value, float):
         return float.__repr__(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{spell(key)}:{spell(inner)}" for key, inner in value.items()) + "}"
+        # Hydra's grammar has no quotes for keys: one that is called `nan` or has a colon cannot be typed.
+        pairs = (
+            (str(key) if isinstance(key, str) else spell(key), one) for key, one in value.items()
+        )
+        return "{" + ",".join(f"{key}:{spell(one)}" for key, one in pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(spell, value)) + "]"
     if not isinstance(value, str):
@@ -224,7 +228,7 @@ _SIGNS: dict[str, Op] = {"": "change", "+": "add", "++": "force", "~": "delete"}
 
 def _split_address(address: str, item: str) -> tuple[str, Op, str]:
     """File, kind and key of what stands before the `=`; the sign may be before the file or before the key."""
-    found = re.fullmatch(r"\s*(\+\+|\+|~|)(?:(.*?):)?(\+\+|\+|~|)([^:]*?)\s*", address, re.DOTALL)
+    found = re.fullmatch(r"\s*(\+\+|\+|~|)(?:([^:]*):)?(\+\+|\+|~|)([^:]*?)\s*", address, re.DOTALL)
     if found is None or (found[1] and found[3]):
         raise _unreadable(item)
     sign, file, key = found[1] or found[3], found[2], found[4]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,11 +93,13 @@ def test_every_public_name_of_the_package_has_an_entry() -> None:
 
 def test_no_page_names_a_verb_that_does_not_exist() -> None:
     known = {*commands.names(), *commands.ALIASES, "help", "VERB", "COMMAND", "best"}
-    wrong = []
-    for name in [*PAGES, "../README.md", "../CONTRIBUTING.md"]:
-        for verb in re.findall(r"(?:`nbexp|^\$ nbexp|%exp) ([a-zA-Z]+)", page(name), re.MULTILINE):
-            if verb not in known:
-                wrong.append(f"{name}: {verb}")
+    typed = re.compile(r"(?:`nbexp|^\$ nbexp|%exp) ([a-zA-Z]+)", re.MULTILINE)
+    wrong = [
+        f"{name}: {verb}"
+        for name in [*PAGES, "../README.md", "../CONTRIBUTING.md"]
+        for verb in typed.findall(page(name))
+        if verb not in known
+    ]
     # Shown as what somebody mistyped.
     assert wrong == ["reference/exit-codes.md: shwo"]
 
@@ -139,8 +140,8 @@ def test_the_commands_of_a_page_do_what_it_shows(name: str, tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[readme.Journey]:
-    yield readme.journey(tmp_path_factory.mktemp("demo"))
+def demo(tmp_path_factory: pytest.TempPathFactory) -> readme.Journey:
+    return readme.journey(tmp_path_factory.mktemp("demo"))
 
 
 def test_the_readme_shows_every_cell_of_the_demo_in_order(demo: readme.Journey) -> None:

@@ -400,7 +400,7 @@ VALUES = st.recursive(
     | st.text(st.characters(codec="utf-8"), max_size=10)
     | st.text("ab'\"\\,:=[]{}() \t\n$", max_size=8)
     | st.sampled_from(["1", "true", "null", "inf", "1e3", "it's", "\\", "\\'", "a\\'b\\", "${", "a b"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z_]{1,5}", fullmatch=True), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z]_[a-z]{0,3}", fullmatch=True), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
 

@@ -15,8 +15,8 @@ A page is a terminal session, from its top to its end, in a new folder:
     ```
 
 What is shown is compared with what comes out, trailing spaces aside. `...` stands for any text in a line, and
-for any lines where it is a line of its own. Times (`2.9 s`, `10:04`) and abbreviated commits (`4f2c1e9`) stand
-for any other of their kind. A command has to end with exit code 0, unless the page shows a `Hint:` of it, or
+for any lines where it is a line of its own. Times (`2.9 s`, `10:04`), abbreviated commits (`4f2c1e9`) and
+the baseline in a ref (`4f/2c1e9…`) stand for any other of their kind. A command has to end with exit code 0, unless the page shows a `Hint:` of it, or
 the next command is `echo $?`.
 
 `python docs/_ext/blocks.py PAGE …` puts what comes out into the pages where it differs.
@@ -41,7 +41,7 @@ EXAMPLES = ROOT / "example-notebooks"
 _MARK = "\x1e"
 
 # What the shell says of a command that was killed; on a terminal it is the word alone.
-_KILLED = re.compile(r"^bash: line \d+: +\d+ Killed .*$", re.MULTILINE)
+_KILLED = re.compile(r"bash: line \d+: +\d+ Killed .*")
 
 _GIT_CONFIG = """\
 [user]
@@ -222,6 +222,7 @@ _KINDS = (
     (re.compile(r"\d+\.\d s\b"), r"\\d+\\.\\d s"),
     (re.compile(r"\b\d\d:\d\d\b"), r"\\d\\d:\\d\\d"),
     (re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{7}\b"), r"[0-9a-f]{7}"),
+    (re.compile(r"\b[0-9a-f]{2}/[0-9a-f]{38}\b"), r"[0-9a-f]{2}/[0-9a-f]{38}"),
 )
 _ANY_KIND = re.compile("|".join(f"({kind.pattern})" for kind, _ in _KINDS))
 
@@ -246,9 +247,7 @@ def lines_of(text: str) -> list[str]:
 
 def _may_fail(results: Sequence[Result], number: int) -> bool:
     shows_hint = re.search(r"^Hint: ", results[number].step.shown or "", re.MULTILINE) is not None
-    return shows_hint or (
-        number + 1 < len(results) and results[number + 1].step.text == "echo $?"
-    )
+    return shows_hint or (number + 1 < len(results) and results[number + 1].step.text == "echo $?")
 
 
 # --- Where it runs ------------------------------------------------------------------------------

@@ -276,7 +276,9 @@ def _signature(name: str, function: Callable[..., object]) -> str:
             words.append("*")
             star = True
         star = star or parameter.kind is parameter.VAR_POSITIONAL
-        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(
+            parameter.kind, ""
+        )
         default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
         words.append(f"{prefix}{parameter.name}{default}")
     returns = signature.return_annotation
@@ -322,7 +324,9 @@ class Docstring:
 
 _SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)
 # Where a fact comes from is for who changes the code; the files are not part of the documentation.
-_SOURCES = re.compile(r"\s*\((?:[^()]*[,;] )?(?:formats|decisions|execution|performance)\.md[^()]*\)")
+_SOURCES = re.compile(
+    r"\s*\((?:[^()]*[,;] )?(?:formats|decisions|execution|performance)\.md[^()]*\)"
+)
 
 
 def _docstring(of: object) -> Docstring:
@@ -412,7 +416,7 @@ SECTIONS: Mapping[str, Callable[..., str]] = {
 def setup(app: typing.Any) -> dict[str, bool]:
     """What Sphinx calls: pages are expanded as they are read."""
 
-    def source_read(app: typing.Any, name: str, content: list[str]) -> None:
+    def source_read(_app: typing.Any, _name: str, content: list[str]) -> None:
         content[0] = expand(content[0])
 
     app.connect("source-read", source_read)

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 from nbexp import plugins
 from nbexp.errors import NbexpError, NotFound
 from nbexp.events import CommandStarted, Emit, Phase
+from nbexp.results import Result
 
 if TYPE_CHECKING:
     from nbexp.project import Project

@@ -167,7 +167,7 @@ def add_stage(
             f"`{name}` cannot be the name of a stage: of punctuation it may have `_` and `-` only."
         )
     folder = posixpath.dirname(path)
-    given = _Value(stage, called=f"stage `{name}`")
+    given = _Value(stage, _Value({}), name, called=f"stage `{name}`")
     try:
         _Reader(folder, None, templates=True).stage(name, given)
         definition = _definition(_Reader(folder, None, templates=False).stage(name, given))
@@ -297,7 +297,7 @@ class _Value:
         found: dict[str, _Value] = {}
         for key, value in self.value.items():
             if not isinstance(key, str):
-                raise self.refused(
+                raise _Value(value, self, str(key)).refused(
                     f"`{_shown(key)}` in {self.name} is no text.", "put it in quotes."
                 )
             entry = found[key] = _Value(value, self, key)
@@ -679,6 +679,8 @@ def _appended(data: bytes, name: str, definition: Mapping[str, object]) -> bytes
     lines = dvc_lock.dump_tree({"stages": {name: definition}}).splitlines(keepends=True)
     text = data.splitlines(keepends=True)
     at = len(text)
+    if any(mark in data.decode("utf-8", "replace") for mark in "\x85\u2028\u2029"):
+        return None  # these end lines in YAML, so that its line numbers are others
     root = _compose(data)
     if root is not None:
         if not isinstance(root, yaml.MappingNode) or root.flow_style or root.start_mark.column:

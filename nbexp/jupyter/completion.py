@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from IPython.core.completer import SimpleCompletion, context_matcher
+from IPython.core.completer import SimpleCompletion
 
 from nbexp.errors import NbexpError
 from nbexp.jupyter import peek, words
@@ -25,7 +25,6 @@ _OURS = re.compile(r"^\s*(?:[\w., ]+=\s*)?%exp\s+(.*)$", re.DOTALL)
 _PARAM = re.compile(r"(?P<op>~|\+\+|\+)?(?:(?P<file>[^:=]+):)?(?P<rest>.*)", re.DOTALL)
 
 
-@context_matcher(identifier="nbexp")  # type: ignore[untyped-decorator]  # IPython gives it no types
 def matcher(context: CompletionContext) -> SimpleMatcherResult:
     """What may stand at the cursor in a line with `%exp`; of every other line nothing, and nobody is kept out."""
     line = context.text_until_cursor.rpartition("\n")[2]
@@ -69,16 +68,18 @@ def _offers(before: list[str], typed: str, here: Path) -> Iterable[tuple[str, st
         return [
             (f"{name}={text}", kind) for text, kind in _values(options[name], before, value, here)
         ]
+    flags = [
+        (option, "option")
+        for option, action in options.items()
+        if action.help is not argparse.SUPPRESS and (option.startswith("--") or typed == "-")
+    ]
     if typed.startswith("-"):
-        return [
-            (option, "option")
-            for option, action in options.items()
-            if action.help is not argparse.SUPPRESS and (option.startswith("--") or typed == "-")
-        ]
+        return flags
     places = [action for action in actions if not action.option_strings]
     if not places:
-        return []
-    return _values(places[min(_place(before[1:], options), len(places) - 1)], before, typed, here)
+        return flags
+    place = places[min(_place(before[1:], options), len(places) - 1)]
+    return [*_values(place, before, typed, here), *flags]
 
 
 def _place(given: Sequence[str], options: dict[str, argparse.Action]) -> int:

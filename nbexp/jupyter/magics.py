@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from IPython.core.completer import context_matcher
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
 import nbexp
@@ -20,6 +21,7 @@ from nbexp.errors import Interrupted
 from nbexp.results import Result
 
 if TYPE_CHECKING:
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbexp.jupyter.progress import Watcher
@@ -27,17 +29,15 @@ if TYPE_CHECKING:
 
 NAME = "exp"
 
-# `%exp run?` asks for the help of `run`; IPython would look for a variable of that name.
-_ASKED = re.compile(r"^(\s*)%exp\s+(\w+)\s*\?{1,2}\s*$")
-
 # What ipykernel and front ends set for the kernel alone. A stage that inherited it would draw into a
 # notebook that is not there, colour its log, or talk to the kernel's debugger.
 _PRIVATE = ("JPY_", "PYDEVD_", "IPY_INTERRUPT", "CLICOLOR", "FORCE_COLOR")
-_PRIVATE_VALUES = {
-    "MPLBACKEND": re.compile(r"module://(matplotlib_inline|ipykernel|ipympl)"),
-    "PAGER": re.compile(r"cat$"),
-    "GIT_PAGER": re.compile(r"cat$"),
-}
+_NO_PAGER = ("PAGER", "GIT_PAGER")
+_NOTEBOOK_BACKENDS = (
+    "module://matplotlib_inline",
+    "module://ipykernel",
+    "module://ipympl",
+)
 
 
 class Exp:
@@ -123,8 +123,6 @@ class Exp:
 
 def load(shell: InteractiveShell) -> None:
     """Register `%exp` and its completion, and say in one line where one is. A second time: nothing."""
-    from nbexp.jupyter import completion
-
     if _registered(shell) is not None:
         return
     exp = Exp(shell)
@@ -134,29 +132,39 @@ def load(shell: InteractiveShell) -> None:
     assert shell.display_formatter is not None
     shell.display_formatter.ipython_display_formatter.for_type(Result, exp.show_once)
     shell.input_transformers_cleanup.append(help_asked)
-    shell.Completer.custom_matchers.append(completion.matcher)
+    shell.Completer.custom_matchers.append(complete)
     sys.stdout.write(greeting(Path.cwd(), asking_notebook(shell.user_ns)) + "\n")
 
 
 def unload(shell: InteractiveShell) -> None:
     """Take back all that `load` did."""
-    from nbexp.jupyter import completion
-
     if _registered(shell) is None:
         return
     assert shell.display_formatter is not None
     del shell.magics_manager.magics["line"][NAME]
     shell.display_formatter.ipython_display_formatter.pop(Result, None)
     shell.input_transformers_cleanup.remove(help_asked)
-    shell.Completer.custom_matchers.remove(completion.matcher)
+    shell.Completer.custom_matchers.remove(complete)
 
 
 def help_asked(lines: list[str]) -> list[str]:
-    """The lines of a cell with `%exp VERB?` as `%exp help VERB`."""
+    """The lines of a cell with `%exp VERB?` as `%exp help VERB`; IPython would look for a variable VERB."""
     return [
-        _ASKED.sub(r"\1%exp help \2", line.rstrip("\n")) + "\n" * line.endswith("\n")
+        re.sub(r"^(\s*)%exp\s+(\w+)\s*\?{1,2}\s*$", r"\1%exp help \2\n", line)
+        if "%exp" in line and "?" in line
+        else line
         for line in lines
     ]
+
+
+@context_matcher(identifier="nbexp")  # type: ignore[untyped-decorator]  # IPython gives it no types
+def complete(context: CompletionContext) -> SimpleMatcherResult:
+    """What Tab offers in a line with `%exp`."""
+    if "%exp" not in context.full_text:
+        return {"completions": []}
+    from nbexp.jupyter import completion
+
+    return completion.matcher(context)
 
 
 def greeting(here: Path, asking: Path | None = None) -> str:
@@ -199,8 +207,11 @@ def asking_notebook(namespace: Mapping[str, object]) -> Path | None:
 
 
 def _is_private(name: str, value: str) -> bool:
-    pattern = _PRIVATE_VALUES.get(name)
-    return name.startswith(_PRIVATE) or (pattern is not None and pattern.match(value) is not None)
+    return (
+        name.startswith(_PRIVATE)
+        or (name in _NO_PAGER and value == "cat")
+        or (name == "MPLBACKEND" and value.startswith(_NOTEBOOK_BACKENDS))
+    )
 
 
 def _is_watched(shell: InteractiveShell) -> bool:

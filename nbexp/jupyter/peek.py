@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-
-from nbexp.formats import ref_names
 
 _LIVE = "dvclive/plots/metrics"
 
 
-@dataclass(frozen=True)
 class Peek:
     """A project: its root, the directory one works in, and the Git folder that has its refs."""
 
-    root: Path
-    here: Path
-    git: Path
+    def __init__(self, root: Path, here: Path, git: Path) -> None:
+        self.root = root
+        self.here = here
+        self.git = git
 
     @property
     def stages(self) -> list[str]:
@@ -38,8 +35,10 @@ class Peek:
     def experiments(self) -> list[str] | None:
         """The names of all experiments; None where Git keeps its refs in a form of its own."""
         found = _refs(self.git, "refs/exps")
-        if found is None:
-            return None
+        if not found:
+            return None if found is None else []
+        from nbexp.formats import ref_names
+
         return sorted({parsed.name for ref in found if (parsed := ref_names.parse(ref))})
 
     @property

@@ -175,6 +175,7 @@ class Progress:
             case events.CellStarted(stage=name, cell=number, total=total):
                 stage = self._of(name)
                 stage.cell, stage.cells = number, total
+                self._line = ""
             case events.CellFinished(stage=name, cell=number, total=total):
                 stage = self._of(name)
                 stage.cell, stage.cells, stage.finished = number, total, stage.finished + 1
@@ -182,7 +183,7 @@ class Progress:
                 stage = self._of(name)
                 stage.step = step
                 stage.values |= found
-            case events.OutputWritten(data=data):
+            case events.OutputWritten(stage=name, data=data) if not self._of(name).cells:
                 self._hear(data)
             case events.StageFinished(stage=name, seconds=seconds):
                 stage = self._of(name)

@@ -279,8 +279,8 @@ class Cache:
         """Make `path` exactly what `hash` says, and say whether anything had to change.
 
         Objects are verified first: the size always, the digest when this object as it lies there was never verified.
-        A directory is rebuilt beside `path`, taking over what is unchanged and what the ignore rules hide, and then
-        swapped in; whatever else was at `path` is gone. Killed at any instruction, `path` is the old one, the
+        A directory is rebuilt beside `path`, taking over what is unchanged, what the ignore rules hide and links to
+        folders, and then swapped in; whatever else was at `path` is gone. Killed at any instruction, `path` is the old one, the
         new one, or for an instant absent, and the next call completes it.
 
         Raises
@@ -466,14 +466,17 @@ class Cache:
         return result
 
     def _skip_in(self, name: str, hidden: list[str]) -> Skip:
-        """The ignore rules of a directory, and the folders of records whatever they say; `hidden` fills up."""
+        """The ignore rules of a directory; what they hide goes into `hidden`.
+
+        The folders of records are hidden whatever the rules say, and so are links to folders, as by DVC.
+        """
         rules = self._skip(Path(name)) if self._skip is not None else None
 
         def skip(relpath: str, is_dir: bool) -> bool:
             last = relpath.rpartition("/")[2]
             if (
                 last == ".git"
-                or (is_dir and last in (".dvc", ".hg"))
+                or (is_dir and (last in (".dvc", ".hg") or os.path.islink(f"{name}/{relpath}")))
                 or (rules is not None and rules(relpath, is_dir))
             ):
                 hidden.append(relpath)
@@ -844,7 +847,10 @@ class Cache:
         os.mkdir(fresh)
         for folder in sorted(folders):
             os.mkdir(f"{fresh}/{folder}")
-        kept = {} if old is None else _to_take_over(old, name)
+        kept: dict[str, tuple[str, Stamp]] = {}
+        if old is not None:
+            for item, stamp in zip(old.items, old.stamps, strict=True):
+                kept[item.relpath] = (item.md5, stamp)
         placed: dict[str, Stamp] = {}
 
         def make(item: Item) -> None:
@@ -1213,7 +1219,7 @@ def _allow_running(name: str) -> None:
 
 
 def _distrust(name: str) -> None:
-    """Take away the read-only mode, by which DVC would believe in a damaged object without looking."""
+    """Take the read-only mode from a damaged object: `dvc status` then takes its digest, and says what is missing."""
     try:
         os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IWUSR)
     except OSError:
@@ -1248,21 +1254,6 @@ def _folders_of(relpaths: Iterable[str]) -> set[str]:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     return folders
-
-
-def _to_take_over(old: _Tree, name: str) -> dict[str, tuple[str, Stamp]]:
-    """The files of a tree that a new one may share, by relative path: none that lies behind a linked folder."""
-    home = os.path.realpath(name)
-    linked = {
-        folder
-        for folder in _folders_of(item.relpath for item in old.items)
-        if os.path.realpath(os.path.join(name, folder)) != os.path.join(home, *folder.split("/"))
-    }
-    return {
-        item.relpath: (item.md5, stamp)
-        for item, stamp in zip(old.items, old.stamps, strict=True)
-        if item.relpath.rpartition("/")[0] not in linked
-    }
 
 
 def _take_over_hidden(source: str, target: str) -> None:
@@ -1362,7 +1353,7 @@ def _unreadable(error: OSError, name: str) -> StoreError:
             f"`{place}` is a link to nothing.", "remove the link, or make what it points to."
         )
     if error.errno == errno.ELOOP:
-        return StoreError(f"`{place}` is a link that leads into itself.", "remove the link.")
+        return StoreError(f"`{place}` is a link that leads to itself.", "remove the link.")
     return StoreError(f"`{place}` cannot be read: {error.strerror or error}.")
 
 

@@ -92,7 +92,9 @@ def test_a_damaged_entry_is_none(data):
 
 
 def test_empty_sections_are_left_out_and_flags_written_only_when_set():
-    stage = LockedStage(("a", "b"), (), {}, (LockedPath("x", "0cc175b9c0f1b6a831c399e269772661", 1, isexec=True),))
+    stage = LockedStage(
+        ("a", "b"), (), {}, (LockedPath("x", "0cc175b9c0f1b6a831c399e269772661", 1, isexec=True),)
+    )
     assert LockFile({}).with_stage("s", stage).dump() == (
         b"schema: '2.0'\nstages:\n  s:\n    cmd:\n    - a\n    - b\n    outs:\n    - path: x\n"
         b"      hash: md5\n      md5: 0cc175b9c0f1b6a831c399e269772661\n      size: 1\n      isexec: true\n"
@@ -111,9 +113,9 @@ def test_an_entry_of_dvc_2_stays_one():
 
 def test_a_path_whose_content_is_not_known_has_no_md5():
     assert LockedPath("x", "").entry() == {"path": "x", "hash": "md5"}
-    assert LockedStage.from_entry({"cmd": "x", "outs": [{"path": "x", "hash": "md5"}]}) == LockedStage(
-        "x", outs=(LockedPath("x", ""),)
-    )
+    assert LockedStage.from_entry(
+        {"cmd": "x", "outs": [{"path": "x", "hash": "md5"}]}
+    ) == LockedStage("x", outs=(LockedPath("x", ""),))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,9 @@ def test_an_entry_that_is_gone_is_not_written_again():
 def test_what_two_stages_share_is_written_twice_and_what_two_keys_share_is_an_alias():
     layers = [64, 32]
     one = LockedStage("a", params={"params.yaml": {"layers": layers}})
-    two = LockedStage("b", params={"params.yaml": {"net": {"layers": layers}, "net.layers": layers}})
+    two = LockedStage(
+        "b", params={"params.yaml": {"net": {"layers": layers}, "net.layers": layers}}
+    )
     lock = LockFile({}).with_stage("one", one).with_stage("two", two)
     assert lock.dump() == (
         b"schema: '2.0'\nstages:\n  one:\n    cmd: a\n    params:\n      params.yaml:\n        layers:\n"
@@ -281,9 +285,7 @@ NUMBERS = st.one_of(
 KEYS = st.one_of(st.sampled_from(["a", "train", "train.lr", "1", "true", "x y"]), ODD, COMMANDS)
 VALUES = st.recursive(
     st.one_of(ODD, COMMANDS, NUMBERS, st.text(max_size=5)),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
     max_leaves=8,
 )
 TREES = st.dictionaries(KEYS, VALUES, min_size=1, max_size=3)
@@ -365,9 +367,15 @@ def five_stages() -> bytes:
             f"stage-{number}",
             LockedStage(
                 f"papermill stage{number}.ipynb runs/stage{number}.ipynb -p lr 0.1 -p epochs 3 --no-progress-bar",
-                (LockedPath(f"src/{number}.py", md5, 100), LockedPath("data", f"{md5}.dir", 100, 3)),
+                (
+                    LockedPath(f"src/{number}.py", md5, 100),
+                    LockedPath("data", f"{md5}.dir", 100, 3),
+                ),
                 {"params.yaml": {"train.lr": 0.1, "train.epochs": 3, "seed": None}},
-                (LockedPath(f"out/{number}", f"{md5}.dir", 9, 2), LockedPath("metrics.json", md5, 30)),
+                (
+                    LockedPath(f"out/{number}", f"{md5}.dir", 9, 2),
+                    LockedPath("metrics.json", md5, 30),
+                ),
             ),
         )
     return lock.dump()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import yaml
@@ -26,7 +27,7 @@ for step in range(1, params["epochs"] + 1):
     offset -= params["lr"] * sum(error for _, error in errors) / len(train)
     steps.append(f"{step},{loss(train):.4f}")
 
-print(f"slope {slope:.2f}, offset {offset:.2f}")
+sys.stdout.write(f"slope {slope:.2f}, offset {offset:.2f}\n")
 Path("model.json").write_text(json.dumps({"slope": slope, "offset": offset}))
 Path("metrics.json").write_text(json.dumps({"loss": round(loss(test), 4)}) + "\n")
 Path("plots").mkdir(exist_ok=True)

@@ -167,7 +167,11 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
     def process_message(self, *args: Any, **options: Any) -> Any:
         output = super().process_message(*args, **options)
         if output:
-            _echo(output)
+            message = args[0] if args else options["msg"]
+            shown_as = message["content"].get("transient", {}).get("display_id", "")
+            # Values that are logged go by as events; their line in the notebook is for later.
+            if not str(shown_as).startswith("nbexp-live-"):
+                _echo(output)
             self._session.save()
         return output
 
