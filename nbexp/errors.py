@@ -16,6 +16,7 @@ handler swallows it, and it carries message and hint all the same. Anything else
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -121,6 +122,14 @@ class Interrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return in_notebook_words(str(self)).splitlines()
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that is spelled most like `word`, for a hint; None if none is near."""
+    import difflib  # only a mistake needs it
+
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return found[0] if found else None
 
 
 def in_notebook_words(text: str) -> str:

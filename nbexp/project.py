@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import difflib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nbexp import settings
-from nbexp.errors import NameTaken, NotFound, UsageError
+from nbexp.errors import NameTaken, NotFound, UsageError, nearest
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.formats import ref_names
@@ -609,9 +608,9 @@ class Project:
                 f"name one by its commit: `{named[0][1][:7]}`.",
             )
         known = [ref_names.name_of(ref) for ref in refs]
-        near = difflib.get_close_matches(experiment, known, n=1)
+        near = nearest(experiment, known)
         if near:
-            hint = f"did you mean `{near[0]}`?"
+            hint = f"did you mean `{near}`?"
         else:
             hint = "`nbexp list` shows those there are." if known else "`nbexp run` makes one."
         raise NotFound(f"There is no experiment `{experiment}`.", hint)

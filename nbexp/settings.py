@@ -5,11 +5,10 @@ They are not in `.dvc/config` because DVC refuses a config with a section it doe
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from nbexp.errors import ProjectFileError
+from nbexp.errors import ProjectFileError, nearest
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ def _settings(table: dict[str, object], path: str) -> Settings:
     known = {field.name: field.default for field in fields(Settings)}
     for name, value in table.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1) or sorted(known)[:1]
+            near = nearest(name, known) or min(known)
             raise ProjectFileError(
-                f"there is no setting `{name}`.", f"did you mean `{near[0]}`?", path=path
+                f"there is no setting `{name}`.", f"did you mean `{near}`?", path=path
             )
         if type(value) is not type(known[name]):
             wanted = "true or false" if isinstance(known[name], bool) else "text"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -129,48 +130,42 @@ def test_what_is_generated_points_to_nothing_outside_of_the_documentation() -> N
     assert [name for name in PAGES if notes.search(page(name))] == []
 
 
-# --- What is shown is what comes out ------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_the_commands_of_a_page_do_what_it_shows(name: str, tmp_path: Path) -> None:
-    found = blocks.problems(blocks.run(blocks.read(DOCS / name), tmp_path))
-    if found:
-        pytest.fail("\n\n".join([f"docs/{name}", *found]), pytrace=False)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> readme.Journey:
-    return readme.journey(tmp_path_factory.mktemp("demo"))
-
-
-def test_the_readme_shows_every_cell_of_the_demo_in_order(demo: readme.Journey) -> None:
-    typed = [cell.source for cell in readme.cells(readme.README.read_text(encoding="utf-8"))]
-    assert typed == list(demo.shown)
-
-
-def test_the_outputs_in_the_readme_are_those_of_the_demo(demo: readme.Journey) -> None:
-    for cell in readme.cells(readme.README.read_text(encoding="utf-8")):
-        if cell.shown is not None and not blocks.matches(cell.shown, demo.shown[cell.source]):
-            pytest.fail(
-                f"README.md, line {cell.first}: {cell.source}\n--- the page\n{cell.shown}\n"
-                f"--- what came\n{demo.shown[cell.source]}",
-                pytrace=False,
-            )
-
-
-def test_the_picture_in_the_readme_is_the_demos(demo: readme.Journey) -> None:
-    kept = readme.PICTURE.read_text(encoding="utf-8")
-    assert readme.labels(kept) == readme.labels(demo.picture)
-    assert {"acc", "step", "dusty-crow", "mauve-pike"} <= set(readme.labels(kept))
-    assert readme.lines_drawn(kept) == readme.lines_drawn(demo.picture) == 2
-    assert "](docs/_static/journey.svg)" in readme.README.read_text(encoding="utf-8")
+def test_the_readme_has_every_cell_of_the_demo_in_order() -> None:
+    book = json.loads((blocks.EXAMPLES / readme.EXAMPLE / "lab.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert [cell.source for cell in readme.cells(readme.README.read_text("utf-8"))] == cells
 
 
 def test_the_links_of_the_readme_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", readme.README.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+# --- What is shown is what comes out: slow, as kernels run --------------------------------------
+
+
+class TestPages:
+    @pytest.mark.parametrize("name", RUN)
+    def test_the_commands_of_a_page_do_what_it_shows(self, name: str, tmp_path: Path) -> None:
+        found = blocks.problems(blocks.run(blocks.read(DOCS / name), tmp_path))
+        if found:
+            pytest.fail("\n\n".join([f"docs/{name}", *found]), pytrace=False)
+
+    def test_the_readme_shows_what_the_demo_shows(self, tmp_path: Path) -> None:
+        demo = readme.journey(tmp_path)
+        for cell in readme.cells(readme.README.read_text(encoding="utf-8")):
+            if cell.shown is not None and not blocks.matches(cell.shown, demo.shown[cell.source]):
+                pytest.fail(
+                    f"README.md, line {cell.first}: {cell.source}\n--- the page\n{cell.shown}\n"
+                    f"--- what came\n{demo.shown[cell.source]}",
+                    pytrace=False,
+                )
+        kept = readme.PICTURE.read_text(encoding="utf-8")
+        assert readme.labels(kept) == readme.labels(demo.picture)
+        assert {"acc", "step", "dusty-crow", "mauve-pike"} <= set(readme.labels(kept))
+        assert readme.lines_drawn(kept) == readme.lines_drawn(demo.picture) == 2
+        assert "](docs/_static/journey.svg)" in readme.README.read_text(encoding="utf-8")
 
 
 # --- How it is compared -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from nbexp import live
 from nbexp.commands import demo, lab
 from nbexp.errors import NbexpError, NotFound
 from nbexp.events import CommandStarted, Event, ignore
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 EXAMPLES = Path(__file__).parents[1] / "example-notebooks"
 NOTEBOOKS = sorted(EXAMPLES.glob("*/*.ipynb"))
@@ -241,6 +244,30 @@ def test_a_kernel_that_dies_is_said_with_its_cell(tmp_path: Path) -> None:
     assert died.value.message == (
         "Cell 1 of lab.ipynb (`import os; os._exit(3)`) stopped: its kernel died."
     )
+
+
+def test_demo_leaves_the_repository_around_it_alone(repo: Path, git: Program) -> None:
+    folder = repo / "tryout"
+    report = demo.run(None, arguments_of(demo, str(folder), "--example", "first-notebook"), ignore)
+    assert git("rev-parse", "--show-toplevel", cwd=folder).stdout == f"{folder}\n"
+    assert git("log", "--format=%s", cwd=folder).stdout == "nbexp: track train.ipynb\n"
+    assert git("for-each-ref", "--format=%(refname)", cwd=repo).stdout == "refs/heads/main\n"
+    assert git("status", "--porcelain", cwd=repo).stdout == "?? tryout/\n"
+
+    rows = [line.split() for line in str(report).splitlines()[:5]]
+    assert rows[0] == ["experiment", "created", "acc", "train.lr", "train.epochs", "train.seed"]
+    assert [[row[0], *row[2:]] for row in rows[1:]] == [
+        ["workspace", "0.945", "0.03", "10", "0"],
+        ["main", "-", "0.1", "10", "0"],
+        ["mauve-pike", "0.945", "0.03", "10", "0"],
+        ["dusty-crow", "0.875", "0.1", "10", "0"],
+    ]
+    assert str(report).splitlines()[5:] == [
+        "",
+        f"notebook  {folder}/lab.executed.ipynb",
+        f"page      {folder}/lab.html",
+        f"Go on there: nbexp lab {folder}",
+    ]
 
 
 # --- nbexp lab ----------------------------------------------------------------------------------

@@ -382,7 +382,7 @@ WORDS = st.text("aeEfFilLnNrRsStTuU_01.-+/%*@?|$: \t", min_size=1, max_size=10)
         ]
     )
 )
-@settings(max_examples=500)
+@settings(max_examples=250)
 @example("a: b")
 @example("1.e5")
 @example("-.5e-1_0")
@@ -406,7 +406,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_what_is_spelled_is_read_as_the_same_value(value: Any) -> None:
     assert exact(one(f"key={spell(value)}").value) == exact(value)
 

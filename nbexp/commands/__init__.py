@@ -14,7 +14,6 @@ No verb knows who called it. A verb of another package is an entry point of the 
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import math
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast
 
 import nbexp
 from nbexp import plugins
-from nbexp.errors import UsageError
+from nbexp.errors import UsageError, nearest
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -119,8 +118,8 @@ def load(verb: str) -> ModuleType:
     try:
         return plugins.load(__name__, name)
     except LookupError:
-        near = difflib.get_close_matches(verb, [*names(), *ALIASES], n=1)
-        hint = f"did you mean `nbexp {near[0]}`?" if near else "`nbexp help` lists what there is."
+        near = nearest(verb, [*names(), *ALIASES])
+        hint = f"did you mean `nbexp {near}`?" if near else "`nbexp help` lists what there is."
         raise UsageError(f"There is no command `{verb}`.", hint) from None
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,6 +123,8 @@ class Journal:
 
     def copy_aside(self, path: str) -> None:
         """Keep a copy of a file or directory that is about to be changed in place."""
+        import shutil
+
         target = self.root / path
         if path in self._known:
             return

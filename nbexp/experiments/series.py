@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbexp.errors import NotFound
+from nbexp.errors import NotFound, nearest
 from nbexp.formats import dvc_lock, dvc_yaml, rows
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Git
@@ -76,10 +75,10 @@ class Finder:
                     found.append(series)
                     break
         if not found:
-            near = difflib.get_close_matches(metric, names, n=1)
+            near = nearest(metric, names)
             hint = None
             if near:
-                hint = f"did you mean `nbexp plot {near[0]}`?"
+                hint = f"did you mean `nbexp plot {near}`?"
             elif names:
                 hint = f"there are {', '.join(sorted(names))}."
             elif not sources:

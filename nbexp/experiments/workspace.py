@@ -7,8 +7,8 @@ to `finish` or `roll_back`; whatever kills it in between, the next writing comma
 
 from __future__ import annotations
 
+import os
 import posixpath
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +43,7 @@ class InPlace:
         self.git = git
         self.cache = cache
         self.root = root
-        self.uid = secrets.token_hex(8)
+        self.uid = os.urandom(8).hex()
         self.prefix = prefix(git, root)
         self.journal = Journal(git.root, journal_folder(root))
         self._op = op

@@ -9,7 +9,6 @@ to the file that has them (DVC 3.67.1, formats.md 3.5). Nothing is written here.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nbexp.errors import ProjectFileError
+from nbexp.errors import ProjectFileError, nearest
 
 LINK_TYPES = ("reflink", "hardlink", "symlink", "copy")
 
@@ -310,17 +309,17 @@ def _no_section(title: str, path: str, line: int) -> ProjectFileError:
     if title == "nbexp":
         hint = "settings of nbexp itself are in nbexp.toml, or [tool.nbexp] of pyproject.toml."
     else:
-        near = difflib.get_close_matches(title, [*_SETTINGS, "remote"], n=1)
-        wanted = """['remote "name"']""" if near == ["remote"] else f"[{near[0]}]" if near else ""
+        near = nearest(title, [*_SETTINGS, "remote"])
+        wanted = """['remote "name"']""" if near == "remote" else f"[{near}]" if near else ""
         hint = f"did you mean {wanted}?" if near else f"sections: {', '.join(sorted(_SETTINGS))}."
     return ProjectFileError(f"there is no section `{title}`.", hint, path=path, line=line)
 
 
 def _no_setting(section: str, name: str, path: str, line: int) -> ProjectFileError:
     known = sorted(_SETTINGS[section])
-    near = difflib.get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     hint = (
-        f"did you mean `{section}.{near[0]}`?"
+        f"did you mean `{section}.{near}`?"
         if near
         else f"settings of {section}: {', '.join(known)}."
     )

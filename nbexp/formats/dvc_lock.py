@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from nbexp.errors import ProjectFileError
 from nbexp.formats import values
@@ -454,14 +454,25 @@ _PLAIN_KINDS = frozenset({bool, int, float})
 
 # Letters that are written as they are: printable, and no line end by any of YAML's rules.
 _LETTERS = r"\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff"
-_PRINTABLE = re.compile(rf"[{_LETTERS}]*")
-# What needs no quotes as far as its letters go: no indicator at its start, no `: ` and no ` #` in it.
-_UNQUOTED = re.compile(
-    rf"""(?!---|\.\.\.)
-    (?: (?![ \#,\[\]{{}}&*!|>'"%@`?:-]) [{_LETTERS}] | [?:-](?![ ]|\Z) )
-    (?: (?![ :]) [{_LETTERS}] | :(?![ ]|\Z) | [ ](?!\#|\Z) )*""",
-    re.VERBOSE,
-)
+
+
+@cache
+def _patterns(*, is_ascii: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What is printable, and what needs no quotes: no indicator at its start, no `: ` and no ` #` in it.
+
+    The classes of all Unicode take 12 ms to compile; nearly every lock is ASCII.
+    """
+    letters = r"\x20-\x7e" if is_ascii else _LETTERS
+    unquoted = rf"""(?!---|\.\.\.)
+        (?: (?![ \#,\[\]{{}}&*!|>'"%@`?:-]) [{letters}] | [?:-](?![ ]|\Z) )
+        (?: (?![ :]) [{letters}] | :(?![ ]|\Z) | [ ](?!\#|\Z) )*"""
+    return re.compile(rf"[{letters}]*"), re.compile(unquoted, re.VERBOSE)
+
+
+def _is_printable(text: str) -> bool:
+    return _patterns(is_ascii=text.isascii())[0].fullmatch(text) is not None
+
+
 # What would not be read back as text without quotes (YAML 1.2 as ruamel.yaml has it).
 _WORDS = frozenset(
     ["true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", "NULL", "~", "<<", "="]
@@ -481,7 +492,7 @@ _ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 @lru_cache(maxsize=1024)
 def _key(key: str) -> str:
     # Longer ones are folded or get a `?`; nobody types such a key.
-    if not 0 < len(key) < 60 or not _PRINTABLE.fullmatch(key):
+    if not 0 < len(key) < 60 or not _is_printable(key):
         raise _Unusual
     if _is_unquoted(key):
         return key
@@ -508,18 +519,19 @@ def _scalar(value: object, column: int, indent: int) -> str:
 def _text(text: str, column: int, indent: int) -> str:
     if _is_unquoted(text):
         return _unquoted(text, column, indent)
-    if "'" not in text and _PRINTABLE.fullmatch(text):
+    if "'" not in text and _is_printable(text):
         if column + 2 + len(text) <= _WIDTH:
             return f" '{text}'"
         return _folded_in_quotes(text, column, indent)
     escaped = "".join(_ESCAPED.get(letter, letter) for letter in text)
-    if not _PRINTABLE.fullmatch(escaped) or column + 2 + len(escaped) > _WIDTH:
+    if not _is_printable(escaped) or column + 2 + len(escaped) > _WIDTH:
         raise _Unusual
     return f' "{escaped}"'
 
 
 def _is_unquoted(text: str) -> bool:
-    if not _UNQUOTED.fullmatch(text) or text in _WORDS:
+    unquoted = _patterns(is_ascii=text.isascii())[1]
+    if not unquoted.fullmatch(text) or text in _WORDS:
         return False
     return text[0] not in "-+.0123456789" or not _NUMBERS.fullmatch(text)
 

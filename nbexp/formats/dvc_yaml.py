@@ -7,15 +7,13 @@ Paths are what the file's author writes, who may be anybody: none may lead out o
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 import re
-import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from nbexp.errors import ProjectFileError, UsageError
+from nbexp.errors import ProjectFileError, UsageError, nearest
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.ref_names import DEVICES
 
@@ -162,7 +160,7 @@ def add_stage(
         The file is not as it should be, so nothing can be added to it.
     """
     before = parse(data, path) if data is not None else PipelineFile()
-    if not name or set(name) & (set(string.punctuation) - {"_", "-"}):
+    if not name or set(name) & _PUNCTUATION:
         raise UsageError(
             f"`{name}` cannot be the name of a stage: of punctuation it may have `_` and `-` only."
         )
@@ -199,6 +197,8 @@ _PLOT_KEYS = ("template", "x", "y", "x_label", "y_label", "title", "header")
 _TOP_PLOT_KEYS = ("x", "y", "x_label", "y_label", "title", "template")
 
 _PATHS = "a list of paths"
+# ASCII punctuation that a stage's name must not have (DVC 3.67.1).
+_PUNCTUATION = frozenset("!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")
 # As DVC has it: whatever stands between `${` and the next `}` of the line, unless a `\` is before it.
 _TEMPLATE = re.compile(r"(?<!\\)\$\{.*?\}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -302,9 +302,9 @@ class _Value:
                 )
             entry = found[key] = _Value(value, self, key)
             if known and key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
+                near = nearest(key, known)
                 hint = (
-                    f"did you mean `{near[0]}`?" if near else f"keys: {', '.join(sorted(known))}."
+                    f"did you mean `{near}`?" if near else f"keys: {', '.join(sorted(known))}."
                 )
                 raise entry.refused(f"`{key}` is no key of {of or self.name}.", hint)
         return found

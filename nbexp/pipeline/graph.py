@@ -6,14 +6,13 @@ overlap, not equality: a dep inside a directory output needs that output's stage
 
 from __future__ import annotations
 
-import difflib
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nbexp.errors import NotFound, ProjectFileError
+from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_yaml
 from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.pipeline.stage import Out, Stage
@@ -78,8 +77,8 @@ class Graph:
             if stage.name == (stage_name or name):
                 return (stage,)
         known = [stage.address(here) for stage in self.stages]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"stages: {', '.join(known) or 'none'}."
+        near = nearest(name, known)
+        hint = f"did you mean `{near}`?" if near else f"stages: {', '.join(known) or 'none'}."
         raise NotFound(f"There is no stage `{name}`. Nothing was run.", hint)
 
     def _of_file(self, file: str, here: str) -> tuple[Stage, ...]:

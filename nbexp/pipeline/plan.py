@@ -6,13 +6,12 @@ stage runs has changed only when its parameters or the source of its code cells 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from nbexp.errors import NotFound
+from nbexp.errors import NotFound, nearest
 from nbexp.formats import dvc_lock, notebook, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
 from nbexp.pipeline import kinds
@@ -395,8 +394,8 @@ def shown(value: object) -> str:
 def _missing_dep(stage: Stage, dep: Dep, root: Path) -> NotFound:
     folder = (root / dep.path).parent
     siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    near = difflib.get_close_matches(Path(dep.path).name, siblings, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"create it, or correct deps in {stage.file}."
+    near = nearest(Path(dep.path).name, siblings)
+    hint = f"did you mean `{near}`?" if near else f"create it, or correct deps in {stage.file}."
     return NotFound(
         f"Dep `{dep.path}` of stage `{stage.name}` does not exist. Nothing was run.", hint
     )

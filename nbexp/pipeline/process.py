@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -432,7 +431,7 @@ class _Family:
 
 
 def _marker(env: Mapping[str, str]) -> str:
-    own = uuid.uuid4().hex[:12]
+    own = os.urandom(6).hex()
     outer = env.get(MARKER)
     return f"{outer}.{own}" if outer else own
 

@@ -172,7 +172,7 @@ def test_what_ruamel_writes_is_read_as_ruamel_reads_it(tree: Any, flow: Any, wid
 
 
 @given(st.text("ab1: -[]{},#'\"\n*!|>?%@\t\\.<~é", max_size=40))
-@settings(max_examples=400)
+@settings(max_examples=150)
 @example("a: 1\na: 2\n")
 @example("a: &x [*x]")
 @example('["a":1]')
@@ -1029,7 +1029,7 @@ def edits_of(draw: st.DrawFn, tree: dict[Any, Any]) -> tuple[Edit, dict[Any, Any
 
 
 @given(st.data())
-@settings(max_examples=400)
+@settings(max_examples=150)
 def test_any_edit_of_any_yaml_says_what_was_asked_and_keeps_the_other_lines(
     data: st.DataObject,
 ) -> None:
