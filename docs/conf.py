@@ -54,6 +54,7 @@ os.environ.update(
 html_theme = "pydata_sphinx_theme"
 html_title = "nbexp"
 html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_show_sourcelink = False
 html_show_sphinx = False
 html_theme_options = {

@@ -460,7 +460,6 @@ class Project:
 
     def status(self, targets: Sequence[str] = ()) -> Status:
         """Which stages are not up to date, and why; with targets, those stages alone."""
-        from nbexp.experiments import workspace
         from nbexp.pipeline import graph as graphs
         from nbexp.pipeline.plan import Disk, Inspector
 
@@ -474,7 +473,7 @@ class Project:
             reasons = inspector.check(stage).reasons
             if reasons:
                 found[stage.address(self.here)] = reasons
-        return Status(found, len(stages), workspace.unfinished(self.git, self.root))
+        return Status(found, len(stages), place.unfinished(self.root))
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit."""
@@ -828,9 +827,8 @@ def init(
 
 def warn_unfinished(project: Project, emit: Emit) -> None:
     """What a read-only command says when a killed one left files half changed."""
-    from nbexp.experiments import workspace
 
-    op = workspace.unfinished(project.git, project.root)
+    op = place.unfinished(project.root)
     if op is not None:
         emit(
             Notice(

@@ -299,11 +299,11 @@ def _run_cells(
             tell({"cell": number, "total": len(cells), "source": source})
             try:
                 client.execute_cell(cell, index, execution_count=number)
-                problem = _problem(cell)
+                found = problem(cell)
             except DeadKernelError:
-                problem = "stopped: its kernel died."
-            if problem is not None:
-                return {"cell": number, "problem": f"(`{source}`) {problem}"}
+                found = "stopped: its kernel died."
+            if found is not None:
+                return {"cell": number, "problem": f"(`{source}`) {found}"}
     return None
 
 
@@ -318,7 +318,8 @@ def _interrupting(client: Any) -> Iterator[None]:
         raise
 
 
-def _problem(cell: Any) -> str | None:
+def problem(cell: Any) -> str | None:
+    """What is wrong with an executed cell in the light of its tags; None if it ended as it should."""
     raised = next((output for output in cell.outputs if output.output_type == "error"), None)
     meant_to = "raises-exception" in cell.metadata.get("tags", ())
     if raised is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nbexp import filesystem
 from nbexp.git import Git
 
 
@@ -18,6 +20,22 @@ def own_folder(root: Path) -> Path:
 def journal_folder(root: Path) -> Path:
     """Where the journal of the command at work is."""
     return own_folder(root) / "journal"
+
+
+def workspace_lock(root: Path) -> filesystem.FileLock:
+    """The lock of whoever changes the user's files."""
+    return filesystem.FileLock(own_folder(root) / "locks" / "workspace.lock")
+
+
+def unfinished(root: Path) -> str | None:
+    """The command that was killed half-way, for a read-only command's warning; None if there is none."""
+    lines = journal_folder(root) / "lines"
+    if not lines.exists() or workspace_lock(root).held():
+        return None
+    try:
+        return str(json.loads(lines.read_bytes().split(b"\n", 1)[0])["op"])
+    except (ValueError, KeyError, OSError):
+        return "command"
 
 
 def prefix(git: Git, root: Path) -> str:

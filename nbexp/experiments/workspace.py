@@ -18,7 +18,7 @@ from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import undo
 from nbexp.experiments.journal import Journal
-from nbexp.experiments.place import journal_folder, own_folder, prefix
+from nbexp.experiments.place import journal_folder, prefix, workspace_lock
 from nbexp.git import Git, NewCommit
 from nbexp.pipeline import process
 from nbexp.pipeline.locks import DvcLock, declared
@@ -49,7 +49,7 @@ class InPlace:
         self._op = op
         self._dvc_tmp = root / ".dvc" / "tmp"
         self._dvc_lock = DvcLock(self._dvc_tmp)
-        self._lock = filesystem.FileLock(own_folder(root) / "locks" / "workspace.lock")
+        self._lock = workspace_lock(root)
         self._hashes: dict[str, Hash | None] = {}
         self._index: bytes | None = None
 
@@ -148,16 +148,6 @@ def recover(journal: Journal, emit: Emit) -> None:
     what = journal.op or "command"
     kept = f" Edited since, and so left alone: {', '.join(edited)}." if edited else ""
     emit(Notice(f"A `{what}` that was killed half-way has been rolled back.{kept}"))
-
-
-def unfinished(git: Git, root: Path) -> str | None:
-    """The command that was killed half-way, for a read-only command's warning; None if there is none."""
-    journal = Journal(git.root, journal_folder(root))
-    lock = filesystem.FileLock(own_folder(root) / "locks" / "workspace.lock")
-    if not journal.is_open or lock.held():
-        return None
-    journal.read()
-    return journal.op
 
 
 def explain_rollback(error: NbexpError, edited: Sequence[str]) -> None:

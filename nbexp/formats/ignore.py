@@ -8,6 +8,7 @@ directory that is left alone nothing can be brought back; so does `DvcIgnore`.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -111,7 +112,8 @@ class DvcIgnore:
 
     def below(self, folder: str) -> Callable[[str, bool], bool]:
         """`matches` for paths relative to `folder`, as a walk of that directory asks."""
-        start = "" if folder in {"", "."} else f"{folder}/"
+        folder = posixpath.normpath(folder)
+        start = "" if folder == "." else f"{folder}/"
         return lambda relpath, is_dir: self.matches(start + relpath, is_dir)
 
     def _is_ignored(self, folder: str) -> bool:

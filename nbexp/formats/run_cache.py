@@ -41,7 +41,12 @@ def value(entry: Mapping[str, object]) -> str:
 
 
 def _sha256(entry: Mapping[str, object]) -> str:
-    text = json.dumps(_counted(entry), sort_keys=True)
+    counted = _counted(entry)
+    try:
+        text = json.dumps(counted, sort_keys=True)
+    except TypeError:
+        # Keys that cannot be sorted, text beside numbers: DVC stops there, so any order will do.
+        text = json.dumps(_with_text_keys(counted), sort_keys=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
@@ -51,3 +56,9 @@ def _counted(item: object) -> object:
     if isinstance(item, (list, tuple)):
         return [_counted(inner) for inner in item]
     return item
+
+
+def _with_text_keys(item: object) -> object:
+    if isinstance(item, dict):
+        return {str(name): _with_text_keys(inner) for name, inner in item.items()}
+    return [_with_text_keys(inner) for inner in item] if isinstance(item, list) else item

@@ -6,6 +6,7 @@ Where nobody looks on (papermill, nbconvert, CI), lines for the starts and ends 
 from __future__ import annotations
 
 import contextvars
+import os
 import re
 import sys
 import threading
@@ -230,6 +231,8 @@ class Progress:
                 share = f"{_share(stage):.2f}"
                 label = f"{name}, cell {stage.cell} of {stage.cells}"
                 parts[0] = tag("progress", parts[0], value=share, max="1", aria_label=label)
+            if stage.state == "failed":
+                parts[0] = tag("span", parts[0], class_="nbexp-bad")
             rows.append([tag("b", name), *parts])
         content = [pairs(rows)] if rows else []
         if below:
@@ -282,8 +285,14 @@ def _last_output(error: BaseException) -> list[str]:
     if not isinstance(error, StageFailed):
         return []
     lines = deque((_CONTROL.sub("", line) for line in error.tail.splitlines()), maxlen=_TAIL_LINES)
-    log = [f"log: {error.log}"] if error.log is not None else []
-    return [*lines, *log]
+    # The hint names the log of most failures; once is enough.
+    is_named = error.log is None or error.log.name in (error.hint or "")
+    return [*lines] if is_named else [*lines, f"log: {_from_here(error.log)}"]
+
+
+def _from_here(path: object) -> str:
+    relative = os.path.relpath(str(path))
+    return str(path) if relative.startswith("..") else relative
 
 
 def _say_once(notice: events.Notice, said: set[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from nbexp.errors import NotFound, nearest
-from nbexp.formats import dvc_lock, notebook, values
+from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
 from nbexp.pipeline import kinds
 from nbexp.pipeline.graph import Graph, is_inside
@@ -186,7 +186,9 @@ class Inspector:
             data = self._meanings.notebook(path, md5)
             if data is None:
                 return None
-            known = notebook.identity(data)
+            from nbexp.formats import notebook
+
+            known = notebook.identity(data, path)
             self.cache.remember("notebook", md5, known)
         return known
 
@@ -254,8 +256,10 @@ class Inspector:
             return False
         after = self.cache.memo("notebook", new.md5)
         if after is None:
+            from nbexp.formats import notebook
+
             data = self.files.read(dep.path)
-            after = notebook.identity(data) if data is not None else None
+            after = notebook.identity(data, dep.path) if data is not None else None
             if after is not None:
                 self.cache.remember("notebook", new.md5, after)
         return before == after

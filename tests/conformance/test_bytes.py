@@ -43,6 +43,7 @@ stages:
     - mkdir -p made/sub
     - cp data/a.txt made/sub/b
     - 'echo "a: b # c" > made/a'
+    - echo '{}' > m.json
     deps: [data/a.txt]
     params:
     - other.json:
@@ -58,7 +59,7 @@ stages:
     - curve.csv: {x: step, cache: false}
   below:
     wdir: sub
-    cmd: cp ../text.out "weird #name [1].txt" && cp ../text.out "é!.txt"
+    cmd: 'cp ../text.out "weird #name [1].txt" && cp ../text.out "é!.txt"'
     deps: [../text.out]
     params: [lr]
     outs: ["weird #name [1].txt", é!.txt]
@@ -84,13 +85,24 @@ odd:
   quoted: "a: long text that goes on and on and on and on, well over the margin of eighty columns, folded"
   both: "it's: long text that goes on and on and on and on, well over the margin of eighty columns, folded"
   'a key: with it': [[1, 2], [], [{a: b}, {}]]
-  999: number
+  numbers: {10: ten, 9: nine, 1.5: x}
 """
 
 
+_made: list[Path] = []
+
+
 @pytest.fixture
-def project(repo: Path, dvc) -> Path:
+def project(repo: Path, dvc, tmp_path_factory) -> Path:
     """A project that DVC made and ran, with everything that is odd in one file or another."""
+    if not _made:
+        made = tmp_path_factory.mktemp("made") / "project"
+        _made.append(Path(shutil.copytree(run_project(repo, dvc), made, symlinks=True)))
+    shutil.rmtree(repo)
+    return Path(shutil.copytree(_made[0], repo, symlinks=True))
+
+
+def run_project(repo: Path, dvc) -> Path:
     dvc("init", "--quiet", cwd=repo)
     files = {
         "dvc.yaml": PIPELINE,
@@ -98,8 +110,7 @@ def project(repo: Path, dvc) -> Path:
         "other.json": '{"b": {"x": 1.50, "y": [1, null]}, "a": "text"}',
         "more.toml": "[x]\ny = [1, 2.5, 'z']\n",
         "sub/params.yaml": "lr: 0.10\n",
-        "script.sh": "#!/bin/sh\ncp made/a tool\nchmod +x tool\nprintf 'step,acc\\n0,1\\n' > curve.csv\n"
-        "echo '{}' > m.json\n",
+        "script.sh": "#!/bin/sh\ncp made/a tool\nchmod +x tool\nprintf 'step,acc\\n0,1\\n' > curve.csv\n",
         "data/a.txt": "a\r\nb\r\n",
         "data/é.txt": "x",
         "data/sub/z": "z",
@@ -113,11 +124,6 @@ def project(repo: Path, dvc) -> Path:
         (repo / path).write_bytes(text.encode())
     (repo / "script.sh").chmod(0o755)
     (repo / "data" / "link").symlink_to("a.txt")
-    (repo / "m.json").write_text("{}\n")
-    text = PIPELINE.replace("    metrics: [{m.json: {cache: false}}]\n", "").replace(
-        "    plots:\n", "    metrics: [{m.json: {cache: false}}]\n    plots:\n"
-    )
-    (repo / "dvc.yaml").write_text(text)
     dvc("repro", "--quiet", cwd=repo)
     return repo
 
@@ -426,7 +432,7 @@ def test_a_config_that_dvc_wrote_is_read(repo, dvc, home, tmp_path):
 def test_dvc_and_nbexp_refuse_the_same_configs(repo, dvc, text):
     dvc("init", "--quiet", cwd=repo)
     (repo / ".dvc/config").write_text(text)
-    assert "config" in dvc("status", cwd=repo, code=255).stderr
+    assert "config" in dvc("status", cwd=repo, code=251).stderr
     with pytest.raises(ProjectFileError, match=r"^\.dvc/config, line \d: "):
         config.read(repo / ".dvc")
 

@@ -144,6 +144,7 @@ def test_a_walk_of_a_folder_asks_with_paths_of_its_own():
     assert skip("x", False)
     assert not skip("y", False)
     assert rules(top="x\n").below(".")("x", False)
+    assert rules(top="/a/x\n").below("./a/")("x", False)
 
 
 def test_a_rule_that_is_none_is_told_with_its_line():

@@ -75,3 +75,10 @@ def test_odd_values_are_spelled_as_pythons_json_does():
 
 def test_a_stage_without_outs_has_a_key():
     assert run_cache.key({"cmd": "x"}) == run_cache.key({"cmd": "x", "outs": []})
+
+
+def test_keys_that_are_numbers_beside_text_have_a_place():
+    one = {"cmd": "x", "params": {"p": {"a": {1: "x", "b": 2, None: 3}}}}
+    other = {"cmd": "x", "params": {"p": {"a": {None: 3, "b": 2, 1: "x"}}}}
+    assert run_cache.key(one) == run_cache.key(other)
+    assert run_cache.key(one) != run_cache.key({"cmd": "x", "params": {"p": {"a": {1: "y"}}}})

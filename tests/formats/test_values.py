@@ -877,6 +877,15 @@ def test_a_change_that_needs_more_than_its_span_is_right_all_the_same() -> None:
     assert read(edited(text, Edit("a", **REMOVE))) == {"b": 2}
 
 
+def test_a_round_trip_leaves_ruamel_as_others_expect_it() -> None:
+    import io
+
+    edited("? a\n: 1\n? b\n: 2\n", Edit("a", **REMOVE))
+    out = io.StringIO()
+    YAML().dump({"a": None}, out)
+    assert out.getvalue() == "a:\n"
+
+
 # --- Editing YAML: any file, any edit ---------------------------------------------------------------
 
 NAMES = st.sampled_from(["a", "b", "lr", "x y", "k1", "d-e", "yes", "größe", "a: b", 3])

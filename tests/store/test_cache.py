@@ -1027,16 +1027,26 @@ def test_items_are_those_of_the_listing(make: Make, project: Path) -> None:
     assert cache.items(added.md5) == (Item("a", md5(b"1")), Item("b", md5(b"2")))
 
 
-def test_an_unchanged_file_costs_a_stat_and_a_look_up(make: Make, project: Path) -> None:
-    """0.02 ms each where this was written; ten times that would be a query planned anew each time."""
+def test_an_unchanged_path_costs_one_question_to_the_database(make: Make, project: Path) -> None:
     path = write(project / "x", b"x")
+    tree(project / "data", {str(n): b"%d" % n for n in range(100)})
     cache = make()
-    cache.hash(path)
+    for known in (path, project / "data"):
+        cache.hash(known)
     cache.flush()
-    rounds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        for _ in range(100):
-            cache.hash(path)
-        rounds.append(time.perf_counter() - start)
-    assert min(rounds) < 0.02
+    asked: list[str] = []
+    cache._state._open().set_trace_callback(asked.append)
+    for known in (path, project / "data"):
+        asked.clear()
+        cache.hash(known)
+        assert len(asked) == 1
+
+
+def test_what_was_learnt_is_written_in_one_transaction(make: Make, project: Path) -> None:
+    tree(project / "data", {str(n): b"%d" % n for n in range(100)})
+    cache = make()
+    cache.memo("open", "the database")
+    asked: list[str] = []
+    cache._state._open().set_trace_callback(asked.append)
+    cache.add(project / "data")
+    assert asked.count("COMMIT") == 1

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 from nbexp.errors import StageFailed
 from nbexp.events import CellFinished, Emit, Event, OutputWritten
 from nbexp.pipeline import process
-from nbexp.pipeline.kinds import notebook, shell
+from nbexp.pipeline.kinds import shell
 
 _TAIL_BYTES, _TAIL_LINES = 16_384, 20
 
@@ -97,8 +97,11 @@ def run(job: Job, emit: Emit, *, stop: threading.Event | None = None) -> int | N
 
 def of(command: str) -> Kind:
     """The kind that a command is of."""
-    if notebook.claims(command):
-        return cast("Kind", notebook)
+    if _may_be_notebook(command):
+        from nbexp.pipeline.kinds import notebook
+
+        if notebook.claims(command):
+            return cast("Kind", notebook)
     from nbexp import plugins  # reads the metadata of every installed package: 10 ms, asked last
 
     for name in plugins.names(__name__):
@@ -111,12 +114,25 @@ def of(command: str) -> Kind:
 
 def notebook_source(command: str) -> str | None:
     """The notebook that a command executes, as the command spells it; None if it executes none."""
+    if not _may_be_notebook(command):
+        return None
+    from nbexp.pipeline.kinds import notebook
+
     return notebook.source(command)
 
 
 def notebook_target(command: str) -> str | None:
     """The executed notebook that a command writes, as the command spells it."""
+    if not _may_be_notebook(command):
+        return None
+    from nbexp.pipeline.kinds import notebook
+
     return notebook.target(command)
+
+
+def _may_be_notebook(command: str) -> bool:
+    """Whether a closer look, which loads more, is worth it."""
+    return any(word in command for word in ("notebook", "papermill", "jupyter"))
 
 
 def _last_lines(tail: bytes) -> str:

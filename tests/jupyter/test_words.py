@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+from nbexp.errors import UsageError
+from nbexp.jupyter import words
+
+NAMESPACE = {
+    "lr": 0.03,
+    "name": "low-lr",
+    "cfg": {"lr": 0.1, "a b": 2},
+    "flags": [0.1, "it's", None, True],
+    "folder": Path("data/raw"),
+    "model": object(),
+}
+
+
+def read(line: str) -> list[str]:
+    return list(words.read(line, lambda text: eval(text, dict(NAMESPACE))).words)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("run -S train.lr=0.03", ["run", "-S", "train.lr=0.03"]),
+        ("run -m 'two words'", ["run", "-m", "two words"]),
+        ('run -m "two words"', ["run", "-m", "two words"]),
+        ("run -m don't", ["run", "-m", "don't"]),
+        ("", []),
+    ],
+)
+def test_a_line_is_split_as_a_shell_splits_it(line: str, found: list[str]) -> None:
+    assert read(line) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("show # the table", ["show"]),
+        ("# nothing", []),
+        ("run -S color=#ff0000", ["run", "-S", "color=#ff0000"]),
+        ("run -m 'a # b'", ["run", "-m", "a # b"]),
+        ("run -S 'train.note={cfg[\"lr\"]}' # {lr}", ["run", "-S", "train.note=0.1"]),
+    ],
+)
+def test_a_comment_is_left_out(line: str, found: list[str]) -> None:
+    assert read(line) == found
+
+
+@pytest.mark.parametrize("line", ["show;", "show ;", "show; # quietly", "show;;"])
+def test_a_semicolon_at_the_end_asks_for_silence(line: str) -> None:
+    assert words.read(line, eval) == words.Line(("show",), is_silent=True)
+
+
+def test_a_semicolon_in_quotes_is_text() -> None:
+    assert words.read("run -m 'a;'", eval) == words.Line(("run", "-m", "a;"))
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("{lr}", "0.03"),
+        ("train.lr={lr}", "train.lr=0.03"),
+        ("train.lr={lr * 10}", "train.lr=0.3"),
+        ('train.lr={cfg["lr"]}', "train.lr=0.1"),
+        ("train.n={cfg['a b']}", "train.n=2"),
+        ("'train.lr={lr}'", "train.lr=0.03"),
+        ("--name={name}", "--name=low-lr"),
+        ("flags={flags}", "flags=[0.1,'it\\'s',null,true]"),
+        ("model={dict(a=1, b='x')}", "model={a:1,b:'x'}"),
+        ("data={folder}", "data=data/raw"),
+        ("deep={True}", "deep=true"),
+        ("{(lambda: {'a': 1})()['a']}", "1"),
+    ],
+)
+def test_python_in_braces_is_filled_in_where_it_is_the_whole_value(word: str, found: str) -> None:
+    assert read(f"run -S {word} -f") == ["run", "-S", found, "-f"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["$lr", "${train.lr}", "x=${train.lr}", "x={lr:0.1}", "x={a:1,b:2}", "a{lr}", "x={lr}y", "x={", "{}"],
+)
+def test_what_is_no_whole_value_of_python_stays_as_typed(word: str) -> None:
+    assert read(f"run -S {word}") == ["run", "-S", word]
+
+
+def test_no_expand_leaves_braces_alone() -> None:
+    assert read("run --no-expand -S train.lr={lr}") == ["run", "-S", "train.lr={lr}"]
+
+
+def test_numbers_of_arrays_are_numbers() -> None:
+    import numpy as np
+
+    assert words.spelled(np.float64(0.1)) == "0.1"
+    assert words.spelled(np.int64(3)) == "3"
+    assert words.spelled(np.array([1, 2])) == "[1,2]"
+    assert words.spelled(np.array([1])) == "[1]"
+
+
+def test_an_enumeration_is_its_number() -> None:
+    class Depth(IntEnum):
+        SMALL = 3
+
+    assert words.spelled(Depth.SMALL) == "3"
+
+
+@pytest.mark.parametrize(
+    ("word", "message", "hint"),
+    [
+        (
+            "train.lr={lrr}",
+            "`{lrr}`: there is no variable `lrr` in this notebook. Nothing was done.",
+            "`--no-expand` passes braces on as they are.",
+        ),
+        (
+            "train.lr={1 / 0}",
+            "`{1 / 0}` has no value: ZeroDivisionError: division by zero. Nothing was done.",
+            "`--no-expand` passes braces on as they are.",
+        ),
+        (
+            "train.lr={model}",
+            "`{model}` is a object; a param is a number, text, list or mapping. Nothing was done.",
+            None,
+        ),
+    ],
+)
+def test_an_expression_without_a_usable_value_is_explained(word: str, message: str, hint: str | None) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(f"run -S {word}")
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ([], "")),
+        ("ru", ([], "ru")),
+        ("run ", (["run"], "")),
+        ("run -S tr", (["run", "-S"], "tr")),
+        ("run -m 'open tr", (["run", "-m", "'open"], "tr")),
+    ],
+)
+def test_the_word_at_the_cursor_is_told_from_those_before_it(
+    text: str, found: tuple[list[str], str]
+) -> None:
+    assert words.last(text) == found
