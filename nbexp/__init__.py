@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbexp.version import __version__
+
 if TYPE_CHECKING:
     from nbexp import errors, live
-    from nbexp.project import Experiment, Project, open
-
-__version__ = "0.1.0"
+    from nbexp.project import Experiment, Project, open  # noqa: A004  (`nbexp.open()` is the API)
 
 __all__ = ["Experiment", "Project", "__version__", "errors", "live", "open"]
 

@@ -11,16 +11,16 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-import nbexp
 from nbexp import commands, events
 from nbexp.errors import Interrupted, NbexpError
+from nbexp.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in (["--version"], ["-V"]):
-        print(f"nbexp {nbexp.__version__}")
+        print(f"nbexp {__version__}")
         return 0
     narrator = Narrator(is_quiet="-q" in words or "--quiet" in words, is_json="--json" in words)
     try:

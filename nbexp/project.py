@@ -17,6 +17,7 @@ from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.formats import ref_names
 from nbexp.git import Git
+from nbexp.results import Result
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class RunReport:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Result):
     """A recorded experiment: a commit on its baseline with a name.
 
     `params` and `metrics` are flat, by dotted key. `report` is there when this run made it.
@@ -133,7 +134,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class OpenedNotebook:
+class OpenedNotebook(Result):
     """An executed notebook, read from Git or the cache: `data` is the file's bytes."""
 
     experiment: str
@@ -147,7 +148,7 @@ class OpenedNotebook:
 
 
 @dataclass(frozen=True)
-class Listing:
+class Listing(Result):
     """Experiments below their baselines; `groups` are (baseline's name or short rev, members)."""
 
     groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -160,7 +161,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Removed:
+class Removed(Result):
     """The experiments that were taken out of the list."""
 
     names: tuple[str, ...]
@@ -170,7 +171,7 @@ class Removed:
 
 
 @dataclass(frozen=True)
-class Branched:
+class Branched(Result):
     """A branch that was made of an experiment."""
 
     experiment: str
@@ -182,7 +183,7 @@ class Branched:
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Result):
     """Which stages are not up to date, and why; nothing in it: all are.
 
     `experiment` is the one that the workspace equals, `unfinished` a command that was killed.

@@ -24,6 +24,8 @@ LAYERS = {
     "events": 0,
     "filesystem": 0,
     "plugins": 0,
+    "results": 0,
+    "version": 0,
     "formats": 1,
     "git": 1,
     "overrides": 1,

@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast
 
-import nbexp
 from nbexp import plugins
 from nbexp.errors import UsageError, nearest
 from nbexp.events import Emit
+from nbexp.results import Result
+from nbexp.version import __version__
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -62,7 +63,7 @@ class HelpAsked(Exception):
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Result):
     """A result that is its own text: help, JSON, Markdown, CSV."""
 
     text: str
@@ -225,7 +226,7 @@ def _execute(
     if argv[:1] in ([], ["-h"], ["--help"]) or argv == ["help"]:
         return Outcome("help", Text(guide(prog)))
     if argv[0] in ("--version", "-V"):
-        return Outcome("version", Text(f"nbexp {nbexp.__version__}\n"))
+        return Outcome("version", Text(f"nbexp {__version__}\n"))
     if argv[0] == "help":
         raise HelpAsked(parser(argv[1], prog).format_help())
     if argv[0] == "--cd" and len(argv) > 2:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("old", nargs="?", default="HEAD", metavar="A", help="default: HEAD")
-    parser.add_argument("new", nargs="?", default="workspace", metavar="B", help="default: the workspace")
+    parser.add_argument(
+        "new", nargs="?", default="workspace", metavar="B", help="default: the workspace"
+    )
     parser.add_argument("--all", action="store_true", help="values that are equal as well")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON, in DVC's form")

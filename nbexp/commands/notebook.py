@@ -17,12 +17,13 @@ import argparse
 from dataclasses import dataclass
 
 from nbexp.events import Emit
+from nbexp.results import Result
 
 needs_project = False
 
 
 @dataclass(frozen=True)
-class Executed:
+class Executed(Result):
     """An executed notebook; `cells` is how many cells ran."""
 
     source: str

@@ -15,6 +15,7 @@ from nbexp.formats import config, dvc_yaml, ignore, ref_names, values
 from nbexp.git import Git
 from nbexp.pipeline import detect, kinds
 from nbexp.pipeline import graph as graphs
+from nbexp.results import Result
 
 # The folder executed notebooks go to, beside the source.
 RUNS = "runs"
@@ -23,7 +24,7 @@ _NEW_IGNORES = b"# Notebook and Python leftovers\n.ipynb_checkpoints/\n__pycache
 
 
 @dataclass(frozen=True)
-class InitReport:
+class InitReport(Result):
     """What `init` found and wrote.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import Literal
 
 from nbexp.experiments.table import Data, markdown, rounded
 from nbexp.formats import values
+from nbexp.results import Result
 
 # What a metric's name says of which way is better; the longest match wins.
 _LOWER = (
@@ -80,7 +81,7 @@ class NotebookChange:
 
 
 @dataclass(frozen=True)
-class Diff:
+class Diff(Result):
     """What changed from `old` to `new`, which are names as they were asked for.
 
     `code` holds the other tracked files that differ, as (path, "added" | "modified" | "deleted").

@@ -27,11 +27,12 @@ from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Entry, Git
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.plan import hash_of
+from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
 
 
 @dataclass(frozen=True)
-class Applied:
+class Applied(Result):
     """What `apply` did; `kept` are files left alone because they are open in the asking notebook.
 
     `saved` are the edits that `force` overwrote and `undo` brings back.

@@ -12,6 +12,7 @@ from nbexp.formats import dvc_lock, dvc_yaml, rows
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Git
 from nbexp.pipeline.graph import pipeline_files
+from nbexp.results import Result
 from nbexp.store.cache import Cache
 
 
@@ -26,7 +27,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Curves:
+class Curves(Result):
     """A metric of several experiments over their steps."""
 
     metric: str

@@ -21,6 +21,7 @@ from nbexp.formats import dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.git import Git
 from nbexp.pipeline.graph import pipeline_files
+from nbexp.results import Result
 from nbexp.store.cache import Cache
 
 # The form of what is remembered about a commit; a new form gets a new number.
@@ -97,7 +98,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Result):
     """Experiments below their baselines, newest first, the workspace on top.
 
     A list of rows: `len(table)`, `table["low-lr"]`, `for row in table`; `to_frame()` gives a pandas

@@ -17,6 +17,7 @@ from pathlib import Path
 from nbexp.errors import NotFound, StoreError
 from nbexp.experiments.journal import Journal, Line
 from nbexp.git import Git, NewCommit
+from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
 
 PREFIX = "refs/nbexp/undo/"
@@ -37,7 +38,7 @@ class UndoPoint:
 
 
 @dataclass(frozen=True)
-class Undone:
+class Undone(Result):
     """What `undo` did: the command undone, and the paths that are as before."""
 
     op: str

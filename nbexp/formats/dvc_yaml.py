@@ -303,9 +303,7 @@ class _Value:
             entry = found[key] = _Value(value, self, key)
             if known and key not in known:
                 near = nearest(key, known)
-                hint = (
-                    f"did you mean `{near}`?" if near else f"keys: {', '.join(sorted(known))}."
-                )
+                hint = f"did you mean `{near}`?" if near else f"keys: {', '.join(sorted(known))}."
                 raise entry.refused(f"`{key}` is no key of {of or self.name}.", hint)
         return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,14 @@ class Graph:
             return tuple(dict.fromkeys(targets))
         done: dict[Stage, None] = {}
         for target in targets:
-            _visit(target, self.needs, done)
+            # Not recursive: a chain may be longer than Python's stack is deep.
+            path = [] if target in done else [(target, self._before(target))]
+            while path:
+                other = next(path[-1][1], None)
+                if other is None:
+                    done[path.pop()[0]] = None
+                elif other not in done:
+                    path.append((other, self._before(other)))
         return tuple(done)
 
     def targets(self, names: Sequence[str], here: str) -> tuple[Stage, ...]:
@@ -67,6 +74,10 @@ class Graph:
             if is_inside(path, out.path):
                 return stage
         return None
+
+    def _before(self, stage: Stage) -> Iterator[Stage]:
+        # A frozen stage does not wait for, nor refresh, what it reads (formats.md 4.5).
+        return iter(() if stage.spec.frozen else self.needs[stage])
 
     def _named(self, name: str, here: str) -> tuple[Stage, ...]:
         file, colon, stage_name = name.rpartition(":")
@@ -91,11 +102,11 @@ class Graph:
                 "`nbexp init train.ipynb` makes one of a notebook.",
             )
         known = [posixpath.relpath(path, here) for path in sorted(self.files)]
-        folder = posixpath.dirname(known[0]) or "."
-        raise NotFound(
-            f"There is no {shown} here; this project has {', '.join(known)}.",
-            f"`nbexp run --cd {folder}` runs the pipeline of that directory.",
-        )
+        folder = posixpath.dirname(known[0])
+        hint = f"`nbexp run --cd {folder}` runs the pipeline of that directory."
+        if "dvc.yaml" in known:
+            hint = "`nbexp run` runs the pipeline of this directory."
+        raise NotFound(f"There is no {shown} here; this project has {', '.join(known)}.", hint)
 
 
 def load(root: Path, read: Mapping[str, bytes] | None = None) -> Graph:
@@ -115,8 +126,7 @@ def load(root: Path, read: Mapping[str, bytes] | None = None) -> Graph:
     files = {path: dvc_yaml.parse(texts[path], path) for path in sorted(texts)}
     stages = tuple(Stage(spec, path) for path, file in files.items() for spec in file.stages)
     _check_outs(stages)
-    needs = {stage: tuple(_needed(stage, stages)) for stage in stages}
-    graph = Graph(files, stages, needs)
+    graph = Graph(files, stages, _needs(stages))
     _check_cycles(graph)
     return graph
 
@@ -155,32 +165,52 @@ def _on_disk(root: Path) -> dict[str, bytes]:
     return {path: (root / path).read_bytes() for path in pipeline_files(root)}
 
 
-def _needed(stage: Stage, stages: Iterable[Stage]) -> Iterator[Stage]:
-    read = [dep.path for dep in stage.deps] + [param.path for param in stage.params]
-    for other in stages:
-        if other is not stage and any(
-            overlap(out.path, path) for out in other.outs for path in read
-        ):
-            yield other
+def _needs(stages: Sequence[Stage]) -> dict[Stage, tuple[Stage, ...]]:
+    written = _Written()
+    for number, stage in enumerate(stages):
+        for out in stage.outs:
+            written.add(number, stage, out)
+    needs = {}
+    for stage in stages:
+        read = [dep.path for dep in stage.deps] + [param.path for param in stage.params]
+        found = {number: other for path in read for number, other, _ in written.touching(path)}
+        needs[stage] = tuple(
+            found[number] for number in sorted(found) if found[number] is not stage
+        )
+    return needs
 
 
-def _visit(stage: Stage, needs: Mapping[Stage, tuple[Stage, ...]], done: dict[Stage, None]) -> None:
-    if stage in done:
-        return
-    # A frozen stage does not wait for, nor refresh, what it reads (formats.md 4.5).
-    if not stage.spec.frozen:
-        for other in needs[stage]:
-            _visit(other, needs, done)
-    done[stage] = None
+class _Written:
+    """Who writes what, found by path: every stage against every other would be quadratic."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, list[tuple[int, Stage, Out]]] = {}
+        self._below: dict[str, list[tuple[int, Stage, Out]]] = {}
+
+    def add(self, number: int, stage: Stage, out: Out) -> None:
+        self._at.setdefault(out.path, []).append((number, stage, out))
+        for folder in _folders(out.path):
+            self._below.setdefault(folder, []).append((number, stage, out))
+
+    def touching(self, path: str) -> list[tuple[int, Stage, Out]]:
+        """The outputs that overlap `path`, in the order of their stages."""
+        found = [*self._at.get(path, ()), *self._below.get(path, ())]
+        for folder in _folders(path):
+            found += self._at.get(folder, ())
+        return sorted(found, key=lambda writer: writer[0])
+
+
+def _folders(path: str) -> list[str]:
+    """The folders that a path is in, the root included."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))] + ["."] * (path != ".")
 
 
 def _check_outs(stages: Sequence[Stage]) -> None:
-    owners: list[tuple[Stage, Out]] = []
-    for stage in stages:
+    written = _Written()
+    for number, stage in enumerate(stages):
         for out in stage.outs:
-            for other, theirs in owners:
-                if not overlap(out.path, theirs.path):
-                    continue
+            for _, other, theirs in written.touching(out.path):
                 if out.path == theirs.path:
                     what = f"stages `{other.name}` and `{stage.name}` both have the output `{out.path}`"
                 else:
@@ -190,40 +220,40 @@ def _check_outs(stages: Sequence[Stage]) -> None:
                     )
                 raise ProjectFileError(
                     f"{what}; an output belongs to one stage.",
+                    "take it out of the outs of one of them, or have it write elsewhere.",
                     path=stage.file,
                     line=stage.spec.line,
                 )
-            owners.append((stage, out))
+            written.add(number, stage, out)
 
 
 def _check_cycles(graph: Graph) -> None:
-    state: dict[Stage, int] = {}
-
-    def visit(stage: Stage, path: list[Stage]) -> None:
-        if state.get(stage) == 2:
-            return
-        path.append(stage)
-        if state.get(stage) == 1:
-            circle = path[path.index(stage) :]
-            names = " -> ".join(f"`{member.name}`" for member in reversed(circle))
-            raise ProjectFileError(
-                f"the stages {names} need each other in a circle.",
-                path=stage.file,
-                line=stage.spec.line,
-            )
-        state[stage] = 1
-        for other in graph.needs[stage]:
-            visit(other, path)
-        state[stage] = 2
-        path.pop()
-
+    done: set[Stage] = set()
     for stage in graph.stages:
-        visit(stage, [])
+        path = {} if stage in done else {stage: iter(graph.needs[stage])}
+        while path:
+            last = next(reversed(path))
+            other = next(path[last], None)
+            if other is None:
+                done.add(path.popitem()[0])
+            elif other in path:
+                members = [*path]
+                circle = [*members[members.index(other) :], other]
+                names = " -> ".join(f"`{member.name}`" for member in reversed(circle))
+                raise ProjectFileError(
+                    f"the stages {names} need each other in a circle.",
+                    f"take one of these deps out of {other.file}.",
+                    path=other.file,
+                    line=other.spec.line,
+                )
+            elif other not in done:
+                path[other] = iter(graph.needs[other])
         own = [dep.path for dep in stage.deps]
         for out in stage.outs:
             if any(overlap(out.path, path) for path in own):
                 raise ProjectFileError(
                     f"stage `{stage.name}` has `{out.path}` as an output and as a dep.",
+                    f"take it out of one of the two in {stage.file}.",
                     path=stage.file,
                     line=stage.spec.line,
                 )

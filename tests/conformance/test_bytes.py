@@ -384,7 +384,9 @@ def test_an_experiments_ref_is_read(project, dvc, git):
     refs = git("for-each-ref", "--format=%(refname)", "refs/exps/", cwd=project).splitlines()
     found = [ref_names.parse(ref) for ref in refs]
     assert ref_names.ExpRef(head, "low-lr") in found
-    assert all(ref.startswith("refs/exps/exec/") for ref, exp in zip(refs, found, strict=True) if not exp)
+    assert all(
+        ref.startswith("refs/exps/exec/") for ref, exp in zip(refs, found, strict=True) if not exp
+    )
     assert ref_names.ExpRef(head, "low-lr").ref in refs
 
 
@@ -393,7 +395,7 @@ def test_a_config_that_dvc_wrote_is_read(repo, dvc, home, tmp_path):
     for arguments in (
         ("remote", "add", "-d", "store", "s3://bucket/path"),
         ("remote", "modify", "store", "endpointurl", "http://localhost:9000/?a=b,c#d"),
-        ("remote", "modify", "--local", "store", "secret_access_key", "it's, 100% \"secret\" # x"),
+        ("remote", "modify", "--local", "store", "secret_access_key", 'it\'s, 100% "secret" # x'),
         ("remote", "add", "near", "../away"),
         ("remote", "add", "Here", "~/data"),
         ("cache", "dir", "../shared cache"),
@@ -410,7 +412,7 @@ def test_a_config_that_dvc_wrote_is_read(repo, dvc, home, tmp_path):
         "store": {
             "url": "s3://bucket/path",
             "endpointurl": "http://localhost:9000/?a=b,c#d",
-            "secret_access_key": "it's, 100% \"secret\" # x",
+            "secret_access_key": 'it\'s, 100% "secret" # x',
         },
         "near": {"url": str(tmp_path / "away")},
         "here": {"url": str(home / "data")},

@@ -185,8 +185,10 @@ def test_the_environment_says_whether_and_where_experiments_are_pushed(dvc_dir, 
         ),
         (
             "\n[nbexp]\n",
-            ".dvc/config, line 2: there is no section `nbexp`.\n"
-            "Hint: settings of nbexp itself are in nbexp.toml, or [tool.nbexp] of pyproject.toml.",
+            (
+                ".dvc/config, line 2: there is no section `nbexp`.\n"
+                "Hint: settings of nbexp itself are in nbexp.toml, or [tool.nbexp] of pyproject.toml."
+            ),
         ),
         (
             "[caches]\n",
@@ -194,8 +196,10 @@ def test_the_environment_says_whether_and_where_experiments_are_pushed(dvc_dir, 
         ),
         (
             "[remote]\nurl = x\n",
-            ".dvc/config, line 1: there is no section `remote`.\n"
-            "Hint: did you mean ['remote \"name\"']?",
+            (
+                ".dvc/config, line 1: there is no section `remote`.\n"
+                "Hint: did you mean ['remote \"name\"']?"
+            ),
         ),
         (
             "[core]\nautostage = yes\n",
@@ -207,8 +211,10 @@ def test_the_environment_says_whether_and_where_experiments_are_pushed(dvc_dir, 
         ),
         (
             "[cache]\ntype = hardlink,magic\n",
-            ".dvc/config, line 2: `cache.type` is `hardlink, magic`; one or more of reflink, hardlink, "
-            "symlink, copy is expected.",
+            (
+                ".dvc/config, line 2: `cache.type` is `hardlink, magic`; one or more of reflink, hardlink, "
+                "symlink, copy is expected."
+            ),
         ),
         (
             "[cache]\nshared = all\n",

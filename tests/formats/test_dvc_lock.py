@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from nbexp.errors import ProjectFileError
-from nbexp.formats import dvc_lock, values
+from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile, parse
 
 PREP = LockedStage(

@@ -268,18 +268,24 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line(text, said):
         ),
         (
             "stages: {a: {cmd: x, metrics: [{b: {q: 1}}]}}",
-            "dvc.yaml, line 1: `q` is no key of `b` in `metrics` of stage `a`.\n"
-            "Hint: keys: cache, checkpoint, desc, labels, meta, persist, push, remote, type.",
+            (
+                "dvc.yaml, line 1: `q` is no key of `b` in `metrics` of stage `a`.\n"
+                "Hint: keys: cache, checkpoint, desc, labels, meta, persist, push, remote, type."
+            ),
         ),
         (
             "stages:\n  a:\n    cmd: x\n    outs:\n    - b:\n",
-            "dvc.yaml, line 5: `b` has a colon and no options after it.\n"
-            "Hint: write `- b`, or put options below.",
+            (
+                "dvc.yaml, line 5: `b` has a colon and no options after it.\n"
+                "Hint: write `- b`, or put options below."
+            ),
         ),
         (
             "stages:\n  a:\n    cmd: x\n    outs: [m.json]\n    metrics: [m.json]\n",
-            "dvc.yaml, line 5: `m.json` is in `outs` and in `metrics`.\n"
-            "Hint: keep one of the two; a metric or plot is an output already.",
+            (
+                "dvc.yaml, line 5: `m.json` is in `outs` and in `metrics`.\n"
+                "Hint: keep one of the two; a metric or plot is an output already."
+            ),
         ),
         (
             "metrics: m.json",
@@ -291,8 +297,10 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line(text, said):
         ),
         (
             "plots:\n- a\n- 3\n",
-            "dvc.yaml, line 3: item 2 of `plots` is a number (3); "
-            "a path, or a path or title with options, is expected.",
+            (
+                "dvc.yaml, line 3: item 2 of `plots` is a number (3); "
+                "a path, or a path or title with options, is expected."
+            ),
         ),
         (
             "plots:\n- a: {x: [b]}\n",
@@ -308,8 +316,10 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line(text, said):
         ),
         (
             "plots:\n- a: {header: false}\n",
-            "dvc.yaml, line 2: `header` is no key of `a` in `plots`.\n"
-            "Hint: keys: template, title, x, x_label, y, y_label.",
+            (
+                "dvc.yaml, line 2: `header` is no key of `a` in `plots`.\n"
+                "Hint: keys: template, title, x, x_label, y, y_label."
+            ),
         ),
         ("artifacts:\n  m: {type: x}\n", "dvc.yaml, line 2: `m` of `artifacts` has no `path`."),
         (
@@ -322,8 +332,10 @@ def test_a_value_of_the_wrong_kind_is_told_with_its_line(text, said):
         ),
         (
             "stages:\n<<<<<<< HEAD\n  a: {cmd: x}\n",
-            "dvc.yaml, line 2: this file has the conflict marks of a Git merge.\n"
-            "Hint: resolve them, or keep this branch's file: `git checkout --ours dvc.yaml`.",
+            (
+                "dvc.yaml, line 2: this file has the conflict marks of a Git merge.\n"
+                "Hint: resolve them, or keep this branch's file: `git checkout --ours dvc.yaml`."
+            ),
         ),
         ("- a\n", "dvc.yaml: this file is a list; a mapping is expected."),
     ],

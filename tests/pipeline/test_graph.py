@@ -169,8 +169,10 @@ def test_no_target_means_the_file_of_this_directory() -> None:
         (
             "sub/dvc.yaml:claen",
             ".",
-            "There is no stage `sub/dvc.yaml:claen`. Nothing was run.\n"
-            "Hint: did you mean `sub/dvc.yaml:clean`?",
+            (
+                "There is no stage `sub/dvc.yaml:claen`. Nothing was run.\n"
+                "Hint: did you mean `sub/dvc.yaml:clean`?"
+            ),
         ),
     ],
 )
@@ -217,30 +219,40 @@ def test_a_missing_file_in_a_target_names_those_there_are() -> None:
     [
         (
             ["a: c -> a", "b: a -> b", "c: b -> c"],
-            "dvc.yaml, line 2: the stages `a` -> `b` -> `c` -> `a` need each other in a circle.\n"
-            "Hint: take one of these deps out of dvc.yaml.",
+            (
+                "dvc.yaml, line 2: the stages `a` -> `b` -> `c` -> `a` need each other in a circle.\n"
+                "Hint: take one of these deps out of dvc.yaml."
+            ),
         ),
         (
             ["x: -> x", "b: c x -> b", "c: b -> c"],
-            "dvc.yaml, line 5: the stages `b` -> `c` -> `b` need each other in a circle.\n"
-            "Hint: take one of these deps out of dvc.yaml.",
+            (
+                "dvc.yaml, line 5: the stages `b` -> `c` -> `b` need each other in a circle.\n"
+                "Hint: take one of these deps out of dvc.yaml."
+            ),
         ),
         (
             ["a: data/x -> data"],
-            "dvc.yaml, line 2: stage `a` has `data` as an output and as a dep.\n"
-            "Hint: take it out of one of the two in dvc.yaml.",
+            (
+                "dvc.yaml, line 2: stage `a` has `data` as an output and as a dep.\n"
+                "Hint: take it out of one of the two in dvc.yaml."
+            ),
         ),
         (
             ["a: -> out.csv", "b: -> out.csv"],
-            "dvc.yaml, line 5: stages `a` and `b` both have the output `out.csv`; an output belongs "
-            "to one stage.\n"
-            "Hint: take it out of the outs of one of them, or have it write elsewhere.",
+            (
+                "dvc.yaml, line 5: stages `a` and `b` both have the output `out.csv`; an output belongs "
+                "to one stage.\n"
+                "Hint: take it out of the outs of one of them, or have it write elsewhere."
+            ),
         ),
         (
             ["a: -> data", "b: -> data/b.csv"],
-            "dvc.yaml, line 5: the output `data/b.csv` of stage `b` and the output `data` of stage "
-            "`a` overlap; an output belongs to one stage.\n"
-            "Hint: take it out of the outs of one of them, or have it write elsewhere.",
+            (
+                "dvc.yaml, line 5: the output `data/b.csv` of stage `b` and the output `data` of stage "
+                "`a` overlap; an output belongs to one stage.\n"
+                "Hint: take it out of the outs of one of them, or have it write elsewhere."
+            ),
         ),
     ],
 )
@@ -278,7 +290,7 @@ def test_pipelines_are_found_below_the_root_but_not_in_other_projects(tmp_path: 
         ".ipynb_checkpoints/dvc.yaml",
         ".dvc/tmp/dvc.yaml",
     ]
-    write(tmp_path, {path: "stages: {}\n" for path in (*wanted, *others)})
+    write(tmp_path, dict.fromkeys((*wanted, *others), "stages: {}\n"))
     write(tmp_path, {"nested/.dvc/config": "", "clone/.git/HEAD": "", "venv/pyvenv.cfg": ""})
     assert graphs.pipeline_files(tmp_path) == wanted
 
