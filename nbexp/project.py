@@ -815,15 +815,20 @@ def open(path: str | os.PathLike[str] = ".") -> Project:  # noqa: A001  (`nbexp.
 
 
 def init(
-    notebook: str | None = None, *, path: str = ".", emit: Emit = ignore
+    notebook: str | None = None,
+    *,
+    path: str = ".",
+    untagged: bool = False,
+    emit: Emit = ignore,
 ) -> authoring.InitReport:
     """Make a project of the directory, and a stage of the notebook.
 
-    An existing DVC project is left as it is; the report says what was found.
+    An existing DVC project is left as it is; the report says what was found. With `untagged` the first
+    code cell's plain assignments are the parameters where no cell is tagged so.
     """
     from nbexp.experiments import authoring
 
-    return authoring.init(Path(path).absolute(), notebook, emit)
+    return authoring.init(Path(path).absolute(), notebook, emit, untagged=untagged)
 
 
 def warn_unfinished(project: Project, emit: Emit) -> None:

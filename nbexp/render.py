@@ -213,6 +213,8 @@ def _init_report(result: InitReport) -> str:
     if result.parameters:
         words = "  ".join(f"{name}={value} ({kind})" for name, value, kind in result.parameters)
         rows.append(["parameters", words, f"from {result.from_cell}"])
+    if result.computed:
+        rows.append(["computed", "  ".join(result.computed), "left to the notebook"])
     for path, cell in result.metrics:
         rows.append(["metrics", path, _place("written", cell)])
     for name, cell in result.live:

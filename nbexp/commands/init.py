@@ -21,10 +21,15 @@ needs_project = False
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("notebook", nargs="?", help="the notebook to make a stage of")
+    parser.add_argument(
+        "--untagged",
+        action="store_true",
+        help="where no cell is tagged `parameters`, take the values of the first code cell",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(project: object, args: argparse.Namespace, emit: Emit) -> object:
     from nbexp import project as projects
 
-    return projects.init(args.notebook, path=args.folder, emit=emit)
+    return projects.init(args.notebook, path=args.folder, untagged=args.untagged, emit=emit)

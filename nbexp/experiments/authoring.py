@@ -12,6 +12,7 @@ from nbexp import filesystem
 from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Phase
 from nbexp.formats import config, dvc_yaml, ignore, ref_names, values
+from nbexp.formats.notebook import Parameters
 from nbexp.git import Git
 from nbexp.pipeline import detect, kinds
 from nbexp.pipeline import graph as graphs
@@ -31,6 +32,10 @@ class InitReport(Result):
     ----------
     parameters
         (name, value as text, type) of the notebook's parameters; `from_cell` says where they stand.
+    computed
+        Parameters whose default is no plain value: they stay in the notebook.
+    differing
+        (name, value in params.yaml, default of the notebook) where the two differ; the file wins.
     metrics, live
         (path or series, number of the code cell that writes it).
     wrote
@@ -53,6 +58,7 @@ class InitReport(Result):
     stages: int = 0
     experiments: int = 0
     differing: tuple[tuple[str, str, str], ...] = ()
+    computed: tuple[str, ...] = ()
 
     @property
     def found_project(self) -> bool:
@@ -74,10 +80,15 @@ class InitReport(Result):
         }
 
 
-def init(here: Path, notebook: str | None, emit: Emit) -> InitReport:
+def init(here: Path, notebook: str | None, emit: Emit, *, untagged: bool = False) -> InitReport:
     """Make a project around `here` and a stage of the notebook, in one commit of its own files.
 
     Everything is checked before anything is written.
+
+    Parameters
+    ----------
+    untagged
+        Take the plain assignments of the first code cell where no cell is tagged `parameters`.
 
     Raises
     ------
@@ -97,7 +108,7 @@ def init(here: Path, notebook: str | None, emit: Emit) -> InitReport:
         return _bare(root, git)
     emit(Phase(f"reading {notebook}"))
     found = detect.inspect(source, root)
-    files, report = _plan(root, source, found)
+    files, report = _plan(root, source, found, untagged)
     if not (root / ".dvc").is_dir():
         files = {**_dvc_folder(root), **files}
     if git is None and not (root / ".gitignore").exists() and ".gitignore" not in files:
@@ -127,24 +138,19 @@ def _write(
     )
 
 
-def _plan(root: Path, source: Path, found: detect.Found) -> tuple[dict[str, bytes], InitReport]:
+def _plan(
+    root: Path, source: Path, found: detect.Found, untagged: bool
+) -> tuple[dict[str, bytes], InitReport]:
     """The files to write for a stage of the notebook, and what to say of them."""
     parameters = found.parameters
     shown = source.relative_to(root).as_posix()
-    if parameters.cell is None or not parameters.tagged:
+    if parameters.cell is None or not (parameters.tagged or untagged):
         raise _no_parameters(source.name, parameters)
     folder = posixpath.dirname(shown)
     name = re.sub(r"[^A-Za-z0-9_-]", "_", source.stem)
     _check_name(root, folder, name)
     defaults = {item.name: item.value for item in parameters.items if item.is_literal}
-    odd = [item.name for item in parameters.items if not item.is_literal]
-    if odd:
-        raise ProjectFileError(
-            f"the parameters {', '.join(f'`{one}`' for one in odd)} are computed; a params file holds "
-            "plain values.",
-            f"move {odd[0]} out of the cell tagged `parameters`.",
-            path=shown,
-        )
+    computed = tuple(item.name for item in parameters.items if not item.is_literal)
     output = f"{RUNS}/{source.name}"
     params, differing = _with_params(root, posixpath.join(folder, "params.yaml"), name, defaults)
     files = {
@@ -161,8 +167,11 @@ def _plan(root: Path, source: Path, found: detect.Found) -> tuple[dict[str, byte
     report = InitReport(
         root,
         shown,
-        parameters=tuple((item.name, item.text, item.type) for item in parameters.items),
-        from_cell='the cell tagged "parameters"',
+        parameters=tuple(
+            (item.name, item.text, item.type) for item in parameters.items if item.is_literal
+        ),
+        from_cell='the cell tagged "parameters"' if parameters.tagged else "the first code cell",
+        computed=computed,
         metrics=tuple((metric.path, metric.place.cell) for metric in found.metrics),
         live=tuple((one.name, one.place.cell) for one in found.live),
         modules=found.modules,
@@ -176,8 +185,9 @@ def _stage(
 ) -> dict[str, object]:
     deps = [source.name]
     deps += [posixpath.relpath(module, folder or ".") for module in found.modules]
+    flag = "" if found.parameters.tagged else " --untagged"
     stage: dict[str, object] = {
-        "cmd": f"nbexp notebook {_quoted(source.name)} {_quoted(output)} --params {name}",
+        "cmd": f"nbexp notebook {_quoted(source.name)} {_quoted(output)} --params {name}{flag}",
         "deps": deps,
         "params": [name],
         "outs": [output],
@@ -230,15 +240,16 @@ def _notebook(here: Path, notebook: str, git: Git | None) -> Path:
     return path.resolve()
 
 
-def _no_parameters(name: str, parameters: object) -> NotFound:
-    items = getattr(parameters, "items", ())
-    names = ", ".join(item.name for item in items)
-    what = f"{names} in its first code cell" if names else "its values"
-    return NotFound(
-        f"{name} has no cell tagged `parameters`. Nothing was written.",
-        f"put {what} in one cell and give it the tag `parameters` (in JupyterLab: the gears at "
-        "the top right, Common Tools, Cell Tags).",
-    )
+def _no_parameters(name: str, parameters: Parameters) -> NotFound:
+    names = ", ".join(item.name for item in parameters.items if item.is_literal)
+    if names:
+        hint = f"`nbexp init {name} --untagged` takes {names} of its first code cell."
+    else:
+        hint = (
+            "put its values in one cell and give it the tag `parameters` (in JupyterLab: the gears at "
+            "the top right, Common Tools, Cell Tags)."
+        )
+    return NotFound(f"{name} has no cell tagged `parameters`. Nothing was written.", hint)
 
 
 def _root(here: Path, git: Git | None) -> Path:

@@ -1,0 +1,109 @@
+"""Real `dvc` and nbexp wait for each other, and say whom they wait for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nbexp.errors import StoreError
+from nbexp.pipeline import locks
+from nbexp.pipeline.locks import DvcLock, declared
+
+HOLD = """\
+import fcntl, os, sys, time
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+file.write(f" {os.getpid()}")
+file.flush()
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def hold(path: Path, seconds: float) -> subprocess.Popen[str]:
+    """Another process that holds a lock the way DVC does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path), str(seconds)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def rwlock(tmp: Path) -> object:
+    return json.loads((tmp / "rwlock").read_text())
+
+
+def test_a_lock_that_is_let_go_in_time_is_waited_for(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock", 0.4):
+        began = time.monotonic()
+        lock = DvcLock(tmp_path)
+        lock.take()
+        assert time.monotonic() - began > 0.2
+        lock.release()
+
+
+def test_a_lock_that_is_not_let_go_names_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "WAIT_S", 0.2)
+    with hold(tmp_path / "lock", 30) as child, pytest.raises(StoreError) as caught:
+        try:
+            DvcLock(tmp_path).take()
+        finally:
+            child.kill()
+    assert str(caught.value) == (
+        f"A dvc command ({child.pid}) holds .dvc/tmp/lock. Nothing was changed.\n"
+        "Hint: wait until it is done and try again."
+    )
+
+
+def test_a_lock_may_be_released_without_being_held(tmp_path: Path) -> None:
+    lock = DvcLock(tmp_path)
+    lock.release()
+    lock.take()
+    lock.release()
+    lock.release()
+
+
+def test_while_a_stage_runs_dvc_sees_what_it_reads_and_writes(tmp_path: Path) -> None:
+    mine = {"pid": os.getpid(), "cmd": "nbexp run"}
+    with declared(tmp_path, ["/p/a.csv", "/p/b.csv"], ["/p/out"]):
+        assert rwlock(tmp_path) == {
+            "read": {"/p/a.csv": [mine], "/p/b.csv": [mine]},
+            "write": {"/p/out": mine},
+        }
+    assert rwlock(tmp_path) == {"read": {}, "write": {}}
+
+
+def test_what_others_declared_stays(tmp_path: Path) -> None:
+    other = {"pid": 1, "cmd": "dvc repro"}
+    theirs = {"read": {"/p/a.csv": [other]}, "write": {"/p/x": other}}
+    (tmp_path / "rwlock").write_text(json.dumps(theirs))
+    with declared(tmp_path, ["/p/a.csv"], ["/p/out"]):
+        assert len(json.loads((tmp_path / "rwlock").read_text())["read"]["/p/a.csv"]) == 2
+    assert rwlock(tmp_path) == theirs
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"read": 3}', '{"read": {"/p/a": 3}}'])
+def test_a_broken_rwlock_is_begun_anew(content: str, tmp_path: Path) -> None:
+    (tmp_path / "rwlock").write_text(content)
+    with declared(tmp_path, ["/p/a"], ["/p/b"]):
+        lock = rwlock(tmp_path)
+        assert isinstance(lock, dict)
+        assert set(lock["read"]) == {"/p/a"}
+        assert set(lock["write"]) == {"/p/b"}
+    assert rwlock(tmp_path) == {"read": {}, "write": {}}
+
+
+def test_a_stage_that_raises_leaves_nothing_declared(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), declared(tmp_path, ["/p/a"], ["/p/b"]):
+        raise KeyboardInterrupt
+    assert rwlock(tmp_path) == {"read": {}, "write": {}}
