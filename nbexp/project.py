@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import posixpath
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -192,6 +193,7 @@ class Status(Result):
     stages: Mapping[str, tuple[Reason, ...]]
     count: int
     unfinished: str | None = None
+    here: str = "."
 
     @property
     def is_clean(self) -> bool:
@@ -199,7 +201,7 @@ class Status(Result):
 
     def to_json(self) -> dict[str, object]:
         """DVC's `status --json` (formats.md 6.3)."""
-        return {name: _status_entries(reasons) for name, reasons in self.stages.items()}
+        return {name: _status_entries(reasons, self.here) for name, reasons in self.stages.items()}
 
 
 class Project:
@@ -235,7 +237,12 @@ class Project:
 
         found = config.read(self.root / ".dvc", home=Path.home())
         own = place.own_folder(self.root)
-        return Cache(found.cache_dir, link_types=found.cache_types, state=own / "state.db")
+        return Cache(
+            found.cache_dir,
+            link_types=found.cache_types,
+            state=own / "state.db",
+            skip=place.DvcIgnores(self.root).below,
+        )
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
@@ -474,7 +481,7 @@ class Project:
             reasons = inspector.check(stage).reasons
             if reasons:
                 found[stage.address(self.here)] = reasons
-        return Status(found, len(stages), place.unfinished(self.root))
+        return Status(found, len(stages), place.unfinished(self.root), self.here)
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit."""
@@ -855,20 +862,24 @@ def _state_of(message: str) -> str:
     return "failed"
 
 
-def _status_entries(reasons: Sequence[Reason]) -> builtins.list[object]:
+def _status_entries(reasons: Sequence[Reason], here: str) -> builtins.list[object]:
     deps: dict[str, object] = {}
     outs: dict[str, str] = {}
     entries: builtins.list[object] = []
     for reason in reasons:
+        path = posixpath.relpath(reason.path or ".", here)
+        # What has no entry in dvc.lock yet is "modified" to DVC as well; only params are "new".
+        state = "modified" if reason.state == "new" else reason.state
         if reason.kind == "dep":
-            deps[reason.subject] = reason.state
+            deps[path] = state
+        elif reason.kind == "param" and reason.file_state:
+            deps[path] = reason.file_state
         elif reason.kind == "param":
-            file, key = reason.declared
-            section = deps.setdefault(file, {})
+            section = deps.setdefault(path, {})
             assert isinstance(section, dict)
-            section[key] = reason.state
+            section[reason.declared[1]] = reason.state
         elif reason.kind == "out":
-            outs[reason.subject] = reason.state
+            outs[path] = state
     if deps:
         entries.append({"changed deps": deps})
     if outs:

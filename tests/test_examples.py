@@ -301,6 +301,6 @@ def test_lab_runs_jupyterlab_on_the_notebook_of_the_folder(
     )
     monkeypatch.setenv("PYTHONPATH", str(stand_in.parent))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
-    report = lab.run(None, arguments_of(lab, str(folder)), ignore)
-    assert (folder / "started").read_text() == "lab.ipynb"
+    report = lab.run(None, arguments_of(lab, str(folder), "--", "--no-browser"), ignore)
+    assert (folder / "started").read_text() == "lab.ipynb --no-browser"
     assert report == lab.LabReport(folder, 5)

@@ -96,6 +96,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--example", choices=EXAMPLES, default="digits", help="which project (default: digits)"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(project: Project | None, args: argparse.Namespace, emit: Emit) -> DemoReport:

@@ -4,8 +4,9 @@ It runs until it is stopped there, or by Ctrl-C here.
 
 Examples
 --------
-  nbexp lab                 on lab.ipynb of this folder
-  nbexp lab nbexp-demo      on that of another
+  nbexp lab                           on lab.ipynb of this folder
+  nbexp lab nbexp-demo                on that of another
+  nbexp lab . -- --no-browser         with options of JupyterLab's own
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=".",
         help=f"the folder that holds {LAB} (default: this one)",
     )
+    parser.add_argument(
+        "options", metavar="OPTION", nargs="*", help="after `DIR --`: options for JupyterLab"
+    )
 
 
 def run(project: Project | None, args: argparse.Namespace, emit: Emit) -> LabReport:
@@ -66,7 +70,7 @@ def run(project: Project | None, args: argparse.Namespace, emit: Emit) -> LabRep
     if importlib.util.find_spec("jupyterlab") is None:
         raise NotFound("JupyterLab is not installed.", '`pip install "nbexp[lab]"`')
     child = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", LAB], cwd=folder, env=_environment()
+        [sys.executable, "-m", "jupyterlab", LAB, *args.options], cwd=folder, env=_environment()
     )
     while True:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
@@ -55,6 +55,22 @@ class GitIgnores:
         """Those of the paths that Git ignores."""
         found = self._git.ignored([self._top + path for path in paths])
         return {path.removeprefix(self._top) for path in found}
+
+
+class DvcIgnores:
+    """What `.dvcignore` files leave out of the directories of a project, as they are at each look."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def below(self, folder: Path) -> Callable[[str, bool], bool] | None:
+        """Whether a path below `folder` does not count; None where no rule can apply."""
+        from nbexp.formats.ignore import DvcIgnore
+
+        relative = os.path.relpath(folder, self._root)
+        if relative == os.pardir or relative.startswith(f"{os.pardir}{os.sep}"):
+            return None
+        return DvcIgnore.on_disk(self._root).below(Path(relative).as_posix())
 
 
 class GitMeanings:

@@ -94,13 +94,19 @@ def _edit(dvc_tmp: Path, change: object) -> None:
     dvc_tmp.mkdir(parents=True, exist_ok=True)
     with filesystem.FileLock(dvc_tmp / "rwlock.lock"):
         path = dvc_tmp / "rwlock"
-        lock = _Rwlock(read={}, write={})
-        try:
-            stored = json.loads(path.read_bytes())
-            lock["read"].update(stored.get("read", {}))
-            lock["write"].update(stored.get("write", {}))
-        except (FileNotFoundError, ValueError, AttributeError):
-            # Absent, or left broken by a killed dvc: DVC itself starts it anew then.
-            pass
+        lock = _load(path)
         change(lock)
         filesystem.atomic_write(path, json.dumps(lock).encode(), durable=False)
+
+
+def _load(path: Path) -> _Rwlock:
+    """What is declared; nothing if the file is absent, or was left broken by a killed dvc."""
+    try:
+        stored = json.loads(path.read_bytes())
+        read, write = dict(stored.get("read", {})), dict(stored.get("write", {}))
+    except (FileNotFoundError, ValueError, AttributeError, TypeError):
+        return _Rwlock(read={}, write={})
+    return _Rwlock(
+        read={place: holders for place, holders in read.items() if isinstance(holders, list)},
+        write={place: holder for place, holder in write.items() if isinstance(holder, dict)},
+    )

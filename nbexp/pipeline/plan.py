@@ -16,7 +16,7 @@ from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
 from nbexp.pipeline import kinds
 from nbexp.pipeline.graph import Graph, is_inside
-from nbexp.pipeline.stage import Dep, Param, Stage
+from nbexp.pipeline.stage import Dep, Out, Param, Stage
 from nbexp.store.cache import Cache, Hash
 
 State = Literal["new", "modified", "deleted", "not in cache"]
@@ -26,8 +26,9 @@ State = Literal["new", "modified", "deleted", "not in cache"]
 class Reason:
     """One thing that makes a stage run: `subject` is a path or `file:key`, `state` DVC's word for it.
 
-    For a param, `declared` is the params file and the key as the stage lists them; the subject may be
-    a leaf below that key.
+    `path` is where the file is, relative to the project's root. For a param, `declared` is the params
+    file and the key as the stage lists them; the subject may be a leaf below that key. `file_state` is
+    DVC's word where it has one for the whole params file.
     """
 
     kind: Literal["forced", "always", "command", "dep", "param", "out"]
@@ -35,6 +36,8 @@ class Reason:
     state: State = "modified"
     detail: str = ""
     declared: tuple[str, str] = ("", "")
+    path: str = ""
+    file_state: Literal["", "new", "deleted"] = ""
 
     def __str__(self) -> str:
         if self.kind == "forced":
@@ -156,12 +159,21 @@ class Inspector:
         Raises
         ------
         NotFound
-            A dep or params file is missing and no stage of the graph writes it, or a params file
-            lacks a key; the nearest key is in the hint.
+            A wdir, dep or params file is missing and no stage of the graph writes it, or a params
+            file lacks a key; the nearest key is in the hint.
+        ProjectFileError
+            A dvc.lock or params file cannot be read.
         """
         for stage in stages:
+            self.lock(stage.lock_file)
             if stage.spec.frozen:
                 continue
+            if graph.owner(stage.cwd) is None and not (self.root / stage.cwd).is_dir():
+                raise NotFound(
+                    f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. "
+                    "Nothing was run.",
+                    f"create it, or correct wdir in {stage.file}.",
+                )
             for dep in stage.deps:
                 if graph.owner(dep.path) is None and not (self.root / dep.path).exists():
                     raise _missing_dep(stage, dep, self.root)
@@ -216,7 +228,8 @@ class Inspector:
         tree = self.tree(param.path)
         if tree is values.MISSING:
             raise NotFound(
-                f"Params file `{param.path}` of stage `{stage.name}` does not exist. Nothing was run."
+                f"Params file `{param.path}` of stage `{stage.name}` does not exist. Nothing was run.",
+                f"create it, or correct params in {stage.file}.",
             )
         for key in param.keys:
             if values.lookup(tree, key) is values.MISSING:
@@ -239,15 +252,15 @@ class Inspector:
         for dep in stage.deps:
             old, new = then.get(dep.spelled), today.get(dep.spelled)
             if new is None:
-                reasons.append(Reason("dep", dep.spelled, "deleted"))
+                reasons.append(Reason("dep", dep.spelled, "deleted", path=dep.path))
             elif old is None:
-                reasons.append(Reason("dep", dep.spelled, "new"))
+                reasons.append(Reason("dep", dep.spelled, "new", path=dep.path))
             elif not same_content(old, new, self.root / dep.path, self.cache):
                 if dep.path in sources and self._same_notebook(dep, old, new):
                     assert refreshed is not None
                     refreshed = _with_dep(refreshed, new)
                 else:
-                    reasons.append(Reason("dep", dep.spelled, "modified"))
+                    reasons.append(Reason("dep", dep.spelled, "modified", path=dep.path))
         return reasons, refreshed if refreshed is not entry else None
 
     def _same_notebook(self, dep: Dep, old: LockedPath, new: LockedPath) -> bool:
@@ -268,19 +281,24 @@ class Inspector:
         then = {out.path: out for out in entry.outs} if entry else {}
         reasons = []
         for out in stage.outs:
-            old = then.get(out.spelled)
-            found = self.cache.hash(self.root / out.path)
-            if found is None:
-                reasons.append(Reason("out", out.spelled, "deleted"))
-            elif old is None:
-                reasons.append(Reason("out", out.spelled, "new"))
-            elif not same_content(
-                old, locked_path(out.spelled, found), self.root / out.path, self.cache
-            ):
-                reasons.append(Reason("out", out.spelled, "modified"))
-            elif out.cache and not self.cache.has(found):
-                reasons.append(Reason("out", out.spelled, "not in cache"))
+            state = self._out_state(out, then.get(out.spelled))
+            if state is not None:
+                reasons.append(Reason("out", out.spelled, state, path=out.path))
         return reasons
+
+    def _out_state(self, out: Out, old: LockedPath | None) -> State | None:
+        """What is wrong with an output, in DVC's order: a lost object comes before a missing file."""
+        found = self.cache.hash(self.root / out.path)
+        if old is not None and out.cache and not old.legacy and not self.cache.has(hash_of(old)):
+            return "not in cache"
+        if found is None:
+            return "deleted"
+        if old is None:
+            return "new"
+        now = locked_path(out.spelled, found)
+        if not same_content(old, now, self.root / out.path, self.cache):
+            return "modified"
+        return None
 
 
 class Meanings(Protocol):
@@ -346,14 +364,21 @@ def _params(stage: Stage, now: LockedStage, entry: LockedStage | None) -> list[R
     for param in stage.params:
         then = entry.params.get(param.spelled, {}) if entry else {}
         today = now.params.get(param.spelled, {})
-        for key in sorted(set(then) | set(today)):
+        whole: Literal["", "new", "deleted"] = ""
+        if param.spelled not in now.params:
+            whole = "deleted"
+        elif entry is None or param.spelled not in entry.params:
+            whole = "new"
+        for key in sorted({*then, *today, *param.keys}):
             declared = (param.spelled, key)
+            found: list[Reason] = []
             if key not in today:
-                reasons.append(Reason("param", ":".join(declared), "deleted", declared=declared))
+                found.append(Reason("param", ":".join(declared), "deleted", declared=declared))
             elif key not in then:
-                reasons.append(Reason("param", ":".join(declared), "new", declared=declared))
+                found.append(Reason("param", ":".join(declared), "new", declared=declared))
             elif _differs(then[key], today[key]):
-                reasons += _value_reasons(declared, then[key], today[key])
+                found += _value_reasons(declared, then[key], today[key])
+            reasons += [replace(one, path=param.path, file_state=whole) for one in found]
     return reasons
 
 

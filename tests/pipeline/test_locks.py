@@ -54,11 +54,10 @@ def test_a_lock_that_is_not_let_go_names_its_holder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "WAIT_S", 0.2)
-    with hold(tmp_path / "lock", 30) as child, pytest.raises(StoreError) as caught:
-        try:
+    with hold(tmp_path / "lock", 30) as child:
+        with pytest.raises(StoreError) as caught:
             DvcLock(tmp_path).take()
-        finally:
-            child.kill()
+        child.kill()
     assert str(caught.value) == (
         f"A dvc command ({child.pid}) holds .dvc/tmp/lock. Nothing was changed.\n"
         "Hint: wait until it is done and try again."

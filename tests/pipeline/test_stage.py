@@ -5,6 +5,13 @@ from __future__ import annotations
 from nbexp.formats import dvc_yaml
 from nbexp.pipeline.stage import Stage
 
+PLAIN = b"""\
+stages:
+  train:
+    cmd: python train.py
+    deps: [train.py]
+    outs: [model.pkl]
+"""
 TEXT = b"""\
 stages:
   train:
@@ -46,20 +53,20 @@ def test_paths_are_seen_from_the_root_and_spelled_as_in_the_file() -> None:
 
 def test_its_lock_is_beside_its_file_whatever_the_wdir() -> None:
     assert stage().lock_file == "notebooks/dvc.lock"
-    assert stage("dvc.yaml", TEXT.replace(b"    wdir: ../code\n", b"")).lock_file == "dvc.lock"
+    assert stage("dvc.yaml", PLAIN).lock_file == "dvc.lock"
 
 
 def test_without_a_wdir_it_runs_where_its_file_is() -> None:
-    plain = TEXT.replace(b"    wdir: ../code\n", b"")
-    assert stage("dvc.yaml", plain).cwd == "."
-    assert stage("a/b/dvc.yaml", plain).cwd == "a/b"
+    assert stage("dvc.yaml", PLAIN).cwd == "."
+    assert stage("a/b/dvc.yaml", PLAIN).cwd == "a/b"
 
 
 def test_it_is_named_as_one_would_type_it() -> None:
     assert stage().address() == "notebooks/dvc.yaml:train"
     assert stage().address("notebooks") == "train"
     assert stage().address("code") == "../notebooks/dvc.yaml:train"
-    assert stage("dvc.yaml").address("notebooks") == "../dvc.yaml:train"
+    assert stage("dvc.yaml", PLAIN).address() == "train"
+    assert stage("dvc.yaml", PLAIN).address("notebooks") == "../dvc.yaml:train"
 
 
 def test_a_stage_is_equal_only_to_itself() -> None:
