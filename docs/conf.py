@@ -36,7 +36,10 @@ smartquotes = False
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_timeout = 120
-nb_execution_raise_on_error = True
+# A cell that fails is a warning, and so ends a build with `-W`; this shows where.
+nb_execution_show_tb = True
+# A plot comes as Vega-Lite for front ends that draw it, and as SVG for all others.
+nb_mime_priority_overrides = [("html", "application/vnd.vegalite.v5+json", None)]
 nb_merge_streams = True
 # An error of nbexp is drawn as message and hint; MyST-NB expects a traceback and reads its colours.
 suppress_warnings = ["misc.highlighting_failure"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Phase
-from nbexp.formats import config, dvc_yaml, ignore, ref_names, values
+from nbexp.formats import config, dvc_yaml, editing, ignore, ref_names, values
 from nbexp.formats.notebook import Parameters
 from nbexp.git import Git
 from nbexp.pipeline import detect, kinds
@@ -207,8 +207,8 @@ def _with_params(
     tree = values.parse(data, path) if data else None
     present = values.lookup(tree, key) if tree else values.MISSING
     if present is values.MISSING:
-        edits = [values.Edit(key, dict(defaults), "add", True)]
-        return values.edit(data or b"", path, edits), ()
+        edits = [editing.Edit(key, dict(defaults), "add", True)]
+        return editing.edit(data or b"", path, edits), ()
     if not isinstance(present, Mapping):
         raise ProjectFileError(
             f"`{key}` is {present!r}, but the notebook's parameters belong there.",
@@ -216,7 +216,7 @@ def _with_params(
             path=path,
         )
     edits = [
-        values.Edit(f"{key}.{name}", value, "add", True)
+        editing.Edit(f"{key}.{name}", value, "add", True)
         for name, value in defaults.items()
         if name not in present
     ]
@@ -225,7 +225,7 @@ def _with_params(
         for name, value in defaults.items()
         if name in present and present[name] != value
     )
-    return values.edit(data or b"", path, edits) if edits else data or b"", differing
+    return editing.edit(data or b"", path, edits) if edits else data or b"", differing
 
 
 def _notebook(here: Path, notebook: str, git: Git | None) -> Path:

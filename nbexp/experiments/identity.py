@@ -39,6 +39,8 @@ def find(
     -----
     The digest of each experiment is remembered by its rev, so only new ones are read from Git.
     """
+    if any(_depends_on_more(stage, inspector) for stage in stages):
+        return None
     mine = _signature(stages, graph, inspector, None)
     if mine is None:
         return None
@@ -58,6 +60,14 @@ def find(
         return None
     times = {info.rev: info.time_s for info in git.commits([rev for _, rev in equal])}
     return max(equal, key=lambda found: (times[found[1]], found[0]))
+
+
+def _depends_on_more(stage: Stage, inspector: Inspector) -> bool:
+    """Whether a run would do what deps and params do not tell: it always runs, or adds to an output."""
+    if stage.spec.frozen:
+        return False
+    persists = any(out.spec.persist for out in stage.outs)
+    return stage.always_runs or (persists and bool(inspector.check(stage).reasons))
 
 
 def unlisted_modules(root: Path, stages: Iterable[Stage]) -> dict[str, list[str]]:

@@ -120,6 +120,9 @@ def run(
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
         started_s = _now(workspace)
         inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
+        if spec.single:
+            above = [stage for stage in graph.order(stages) if stage not in stages]
+            execute.bring_back(above, inspector, context)
         outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
         emit(Phase("recording"))
         recorded = recording.record(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbexp.errors import NameTaken, NotFound, UsageError
-from nbexp.formats import ref_names, values
+from nbexp.formats import editing, ref_names
 from nbexp.formats.ref_names import ExpRef
 from nbexp.overrides import Override
 
@@ -118,10 +118,10 @@ def make(
 
 def params_edits(root: Path, here: str, overrides: Sequence[Override]) -> dict[str, bytes]:
     """The params files as the overrides make them; files that stay equal are left out."""
-    by_file: dict[str, list[values.Edit]] = {}
+    by_file: dict[str, list[editing.Edit]] = {}
     for override in overrides:
         path = posixpath.normpath(posixpath.join(here, override.file))
-        edit = values.Edit(override.key, override.value, override.op, override.has_value)
+        edit = editing.Edit(override.key, override.value, override.op, override.has_value)
         by_file.setdefault(path, []).append(edit)
     edits = {}
     for path, wanted in by_file.items():
@@ -132,7 +132,7 @@ def params_edits(root: Path, here: str, overrides: Sequence[Override]) -> dict[s
                 f"There is no params file {posixpath.relpath(path, here)}. Nothing was run.",
                 "a value of another file is set as `nbexp run -S other.json:key=value`.",
             ) from None
-        changed = values.edit(data, posixpath.relpath(path, here), wanted)
+        changed = editing.edit(data, posixpath.relpath(path, here), wanted)
         if changed != data:
             edits[path] = changed
     return edits

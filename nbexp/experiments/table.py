@@ -25,7 +25,7 @@ from nbexp.results import Result
 from nbexp.store.cache import Cache
 
 # The form of what is remembered about a commit; a new form gets a new number.
-_FORM = "row-1"
+_FORM = "row-2"
 
 Kind = Literal["workspace", "baseline", "experiment"]
 
@@ -360,7 +360,10 @@ class Reader:
                         outs[place] = {**fields, "use_cache": out.cache, "is_data_source": False}
         return Data(
             self._trees(files, _with_default(params, files), {}),
-            self._trees(files, metrics, cached),
+            {
+                path: {} if (kept := _metric(tree)) is None else kept
+                for path, tree in self._trees(files, metrics, cached).items()
+            },
             deps,
             outs,
         )
@@ -469,6 +472,14 @@ def _wrapped(tree: object) -> dict[str, object]:
     if isinstance(tree, FileError):
         return {"error": {"type": tree.type, "msg": tree.msg}}
     return {"data": tree}
+
+
+def _metric(tree: object) -> object:
+    """What counts as metrics: numbers, booleans and text; lists and nulls are dropped, as DVC does."""
+    if isinstance(tree, Mapping):
+        inner = {key: _metric(value) for key, value in tree.items()}
+        return {key: value for key, value in inner.items() if value not in (None, {})}
+    return tree if isinstance(tree, (int, float, str, FileError)) else None
 
 
 def _tree(path: str, data: bytes | None) -> object:

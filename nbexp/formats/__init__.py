@@ -1,6 +1,8 @@
 """Bytes on disk and what they mean, one file for each format.
 
-    values         params and metrics in YAML, JSON, TOML and Python: read, and edited by the smallest change
+    values         what params and metrics files say: YAML (`yaml12`), JSON, TOML, Python (`python_params`)
+    editing        the smallest change that makes them say something else
+    limits         how big and deep such files may be
     dvc_yaml       pipelines: stages, params, metrics, plots
     dvc_lock       what the stages were run with, byte for byte as DVC writes it
     dvc_file       one file or folder of data under DVC's care

@@ -30,7 +30,7 @@ from nbexp.formats.dvc_lock import LockedStage
 from nbexp.pipeline import kinds
 from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
 from nbexp.pipeline.stage import Out, Stage
-from nbexp.store.cache import Cache
+from nbexp.store.cache import Cache, Hash
 
 
 class Guard(Protocol):
@@ -84,7 +84,11 @@ class Context:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What became of one stage; `entry` is its entry in dvc.lock now."""
+    """What became of one stage; `entry` is its entry in dvc.lock now.
+
+    `unchanged` is a stage of which only cached outputs were missing or edited. They came back, but DVC,
+    which does that before it looks at stages, does not count it as reproduced.
+    """
 
     stage: Stage
     action: Literal["skipped", "restored", "ran"]
@@ -94,6 +98,7 @@ class StageResult:
     cells: int | None = None
     started: float = 0.0
     ended: float = 0.0
+    unchanged: bool = False
 
 
 @dataclass
@@ -106,8 +111,8 @@ class Outcome:
 
     @property
     def changed(self) -> list[StageResult]:
-        """The stages that ran or were restored."""
-        return [result for result in self.stages if result.action != "skipped"]
+        """The stages that count as reproduced: they ran, or came from the run cache."""
+        return [one for one in self.stages if one.action != "skipped" and not one.unchanged]
 
 
 def execute(
@@ -132,8 +137,17 @@ def execute(
         outcome.ignore_files.add(path)
     for stage in stages:
         check = inspector.check(stage, force=force)
-        if not check.reasons:
-            result = _skip(check, inspector, context, emit, outcome)
+        came_back = _bring_back(check, context)
+        before = check
+        if came_back:
+            check = inspector.check(stage, force=force)
+        if not _counting(check):
+            if came_back:
+                result = _came_back(before, context, emit)
+            else:
+                result = _skip(check, inspector, context, emit, outcome)
+        elif stage.spec.frozen:
+            result = _keep(check, inspector, context, emit, outcome)
         else:
             found = None if force else _restorable(check, context)
             if found is not None:
@@ -142,6 +156,17 @@ def execute(
                 result = _run(check, inspector, context, emit, outcome)
         outcome.stages.append(result)
     return outcome
+
+
+def bring_back(stages: Iterable[Stage], inspector: Inspector, context: Context) -> None:
+    """Make cached outputs of stages that will not run what dvc.lock says, as far as the cache has them.
+
+    What others are to read is then what an experiment can bring back; edits are set aside.
+    """
+    for stage in stages:
+        check = inspector.check(stage)
+        for out, wanted in _recoverable(check, context):
+            _check_out(out, wanted, context)
 
 
 def restorable_outs(stage: Stage, entry: LockedStage, cache: Cache) -> bool:
@@ -162,10 +187,7 @@ def checkout_outs(stage: Stage, entry: LockedStage, context: Context) -> None:
         found = context.cache.hash(target)
         if found is not None and found.md5 == wanted.md5:
             continue
-        context.guard.set_aside(out.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        cache = context.cache if out.cache else context.cache.copying
-        cache.checkout(wanted, target)
+        _check_out(out, wanted, context)
 
 
 def write_lock(
@@ -182,6 +204,71 @@ def write_lock(
     context.guard.write(path, after.dump())
     inspector.set_lock(path, after)
     emit(LockUpdated(posixpath.relpath(path, context.here), created))
+
+
+def _counting(check: Check) -> bool:
+    """Whether there is a reason to do something; what a frozen stage reads is none, nor that it always runs."""
+    return any(not (check.stage.spec.frozen and one.kind == "always") for one in check.reasons)
+
+
+def _bring_back(check: Check, context: Context) -> bool:
+    """Bring back cached outputs that are missing or edited, as DVC does before it looks at stages.
+
+    Where the stage will run anyway they are made anew, so then only those that persist are worth it.
+    """
+    only_outs = all(reason.kind == "out" for reason in check.reasons)
+    found = [
+        (out, wanted)
+        for out, wanted in _recoverable(check, context)
+        if only_outs or out.spec.persist
+    ]
+    for out, wanted in found:
+        _check_out(out, wanted, context)
+    return bool(found)
+
+
+def _recoverable(check: Check, context: Context) -> list[tuple[Out, Hash]]:
+    """The cached outputs that are not as dvc.lock says and of which the cache has what it says."""
+    entry = check.refreshed or check.locked
+    if entry is None:
+        return []
+    wrong = {reason.subject for reason in check.reasons if reason.kind == "out"}
+    locked = {out.path: hash_of(out) for out in entry.outs}
+    return [
+        (out, locked[out.spelled])
+        for out in check.stage.outs
+        if out.cache
+        and out.spelled in wrong
+        and out.spelled in locked
+        and context.cache.has(locked[out.spelled])
+    ]
+
+
+def _check_out(out: Out, wanted: Hash, context: Context) -> None:
+    target = context.root / out.path
+    context.guard.set_aside(out.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    cache = context.cache if out.cache else context.cache.copying
+    cache.checkout(wanted, target)
+
+
+def _came_back(check: Check, context: Context, emit: Emit) -> StageResult:
+    emit(StageRestored(check.stage.address(context.here)))
+    reasons = tuple(str(reason) for reason in check.reasons)
+    return StageResult(check.stage, "restored", check.locked, reasons, unchanged=True)
+
+
+def _keep(
+    check: Check, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
+) -> StageResult:
+    """A frozen stage is not run: its outputs are taken as they are."""
+    stage = check.stage
+    reasons = tuple(str(reason) for reason in check.reasons)
+    emit(Notice(f"Stage `{stage.name}` is frozen: its outputs are taken as they are."))
+    entry = _collect(check, inspector, context, emit)
+    write_lock(stage, entry, inspector, context, emit)
+    outcome.lock_files.add(stage.lock_file)
+    return StageResult(stage, "restored", entry, reasons)
 
 
 def _skip(

@@ -132,7 +132,7 @@ class Inspector:
         reasons: list[Reason] = []
         if force:
             reasons.append(Reason("forced"))
-        if stage.spec.always_changed or not (stage.deps or stage.outs or stage.params):
+        if stage.always_runs:
             reasons.append(Reason("always"))
         if entry is not None and entry.cmd != stage.spec.cmd:
             reasons.append(Reason("command"))
@@ -289,7 +289,7 @@ class Inspector:
     def _out_state(self, out: Out, old: LockedPath | None) -> State | None:
         """What is wrong with an output, in DVC's order: a lost object comes before a missing file."""
         found = self.cache.hash(self.root / out.path)
-        if old is not None and out.cache and not old.legacy and not self.cache.has(hash_of(old)):
+        if old is not None and out.cache and not self.cache.has(hash_of(old)):
             return "not in cache"
         if found is None:
             return "deleted"
@@ -317,7 +317,8 @@ def locked_path(spelled: str, found: Hash) -> LockedPath:
 
 def hash_of(locked: LockedPath) -> Hash:
     """The content that a dvc.lock entry stands for."""
-    return Hash(locked.md5, locked.size or 0, locked.nfiles, locked.isexec)
+    size = -1 if locked.size is None else locked.size
+    return Hash(locked.md5, size, locked.nfiles, locked.isexec)
 
 
 def same_content(old: LockedPath, new: LockedPath, path: Path, cache: Cache) -> bool:
@@ -369,7 +370,7 @@ def _params(stage: Stage, now: LockedStage, entry: LockedStage | None) -> list[R
             whole = "deleted"
         elif entry is None or param.spelled not in entry.params:
             whole = "new"
-        for key in sorted({*then, *today, *param.keys}):
+        for key in sorted(set(param.keys) or {*then, *today}):
             declared = (param.spelled, key)
             found: list[Reason] = []
             if key not in today:

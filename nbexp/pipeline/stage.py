@@ -85,6 +85,11 @@ class Stage:
             Param(self.place(param.path), param.path, param.keys) for param in self.spec.params
         )
 
+    @property
+    def always_runs(self) -> bool:
+        """Whether nothing that is the same can keep it from running: declared so, or it names no files."""
+        return self.spec.always_changed or not (self.deps or self.outs or self.params)
+
     def place(self, path: str) -> str:
         """A path of this stage's definition, relative to the project's root."""
         return posixpath.normpath(posixpath.join(self.cwd, path))

@@ -45,7 +45,7 @@ stages:
     deps: [in.txt, listed.txt]
     outs: [folded.txt]
   long:
-    cmd: printf '%s\\n' "aaaaaaaaaa bbbbbbbbbb cccccccccc dddddddddd eeeeeeeeee" "naïve: yes, 0o17, 1e-3 # no comment" > long.txt
+    cmd: "printf '%s\\n' 'aaaaaaaaaa bbbbbbbbbb cccccccccc dddddddddd eeeeeeeeee' 'naïve: yes, 0o17, 1e-3 # no comment' > long.txt"
     outs: [long.txt]
 """,
             }
@@ -69,7 +69,7 @@ def test_a_command_that_fails_half_way_stops_the_others(
     pair = twins(
         project(
             {
-                "dvc.yaml": "stages:\n  one:\n    cmd:\n    - echo a >> ../ran\n    - false\n"
+                "dvc.yaml": "stages:\n  one:\n    cmd:\n    - echo a >> ../ran\n    - 'false'\n"
                 "    - echo b >> ../ran\n  two:\n    cmd: |\n      echo c >> ../ran\n      exit 4\n"
                 "      echo d >> ../ran\n"
             }
@@ -478,7 +478,7 @@ def test_names_with_spaces_accents_and_signs(twins: MakeTwins, project: MakeProj
         project(
             {
                 "in put/é [1].txt": "1\n",
-                "dvc.yaml": "stages:\n  odd_Name-1:\n    cmd: cp 'in put/é [1].txt' 'out put #1.txt' && mkdir -p 'ä*b' && cp 'in put/é [1].txt' 'ä*b/!x'\n"
+                "dvc.yaml": "stages:\n  odd_Name-1:\n    cmd: \"cp 'in put/é [1].txt' 'out put #1.txt' && mkdir -p 'ä*b' && cp 'in put/é [1].txt' 'ä*b/!x'\"\n"
                 "    deps: ['in put/é [1].txt']\n    outs: ['out put #1.txt', 'ä*b/!x']\n",
             }
         )

@@ -30,7 +30,9 @@ class Guard:
 
     def write(self, path: str, data: bytes) -> None:
         self.told.append(f"write {path}")
-        (self.root / path).write_bytes(data)
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
     def remember(self, path: str) -> None:
         self.told.append(f"remember {path}")
