@@ -10,6 +10,9 @@ DVC := dvc==3.67.1 dvclive==3.49.1
 SLOW := conformance journeys crashes
 PYTEST := $(BIN)/python -m pytest
 
+# With it set, every process would compile every module again: the demo would take twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two installs into one environment at once would spoil it

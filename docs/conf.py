@@ -38,11 +38,13 @@ nb_execution_in_temp = True
 nb_execution_timeout = 120
 # A cell that fails is a warning, and so ends a build with `-W`; this shows where.
 nb_execution_show_tb = True
-# A plot comes as Vega-Lite for front ends that draw it, and as SVG for all others.
-nb_mime_priority_overrides = [("html", "application/vnd.vegalite.v5+json", None)]
 nb_merge_streams = True
-# An error of nbexp is drawn as message and hint; MyST-NB expects a traceback and reads its colours.
-suppress_warnings = ["misc.highlighting_failure"]
+suppress_warnings = [
+    # An error of nbexp is drawn as message and hint; MyST-NB expects a traceback and reads its colours.
+    "misc.highlighting_failure",
+    # A plot comes as Vega-Lite for front ends that draw it, and as SVG for all others.
+    "mystnb.unknown_mime_type",
+]
 # Kernels find the `python` and `nbexp` of this build, and nothing of the user's.
 os.environ.update(
     GIT_CONFIG_GLOBAL=os.devnull,

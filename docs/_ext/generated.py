@@ -419,5 +419,17 @@ def setup(app: typing.Any) -> dict[str, bool]:
     def source_read(_app: typing.Any, _name: str, content: list[str]) -> None:
         content[0] = expand(content[0])
 
+    def outdated(
+        _app: typing.Any, env: typing.Any, added: set[str], changed: set[str], removed: set[str]
+    ) -> list[str]:
+        # The code may have changed though the page has not.
+        return [
+            name for name in env.found_docs - added - changed - removed if is_generated(env, name)
+        ]
+
+    def is_generated(env: typing.Any, name: str) -> bool:
+        return _PLACEHOLDER.search(Path(env.doc2path(name)).read_text(encoding="utf-8")) is not None
+
     app.connect("source-read", source_read)
+    app.connect("env-get-outdated", outdated)
     return {"parallel_read_safe": True}

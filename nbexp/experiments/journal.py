@@ -100,10 +100,11 @@ class Journal:
 
     def remove(self, path: str) -> None:
         """Remove a file, its bytes kept."""
+        target = self._allowed(path)
         self._keep_file(path)
         self.written.setdefault(path, set()).add("")
         self._append({"wrote": path, "md5": ""})
-        filesystem.remove(self.root / path)
+        filesystem.remove(target)
         filesystem.crash_point("journal.removed")
 
     def set_aside(self, path: str) -> None:
@@ -125,7 +126,7 @@ class Journal:
         """Keep a copy of a file or directory that is about to be changed in place."""
         import shutil
 
-        target = self.root / path
+        target = self._allowed(path)
         if path in self._known:
             return
         if not os.path.lexists(target):

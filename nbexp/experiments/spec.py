@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbexp.errors import NameTaken, NotFound, UsageError
-from nbexp.formats import editing, ref_names
+from nbexp.formats import editing, ref_names, values
 from nbexp.formats.ref_names import ExpRef
-from nbexp.overrides import Override
+from nbexp.overrides import Override, resolve
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,19 @@ def make(
     ----------
     taken
         Every experiment ref and its rev.
+    overrides
+        As they were typed; a `${key}` in one is replaced by what the file says at the key.
 
     Raises
     ------
     UsageError
-        The name is not one an experiment may have.
+        The name is not one an experiment may have, or a `${key}` names nothing.
     NameTaken
         The baseline has an experiment of that name and `force` is off.
     NotFound
         A params file or key does not exist; the nearest key is in the hint.
     """
+    overrides = resolve(overrides, lambda file: values.parse(_params_file(root, here, file), file))
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
@@ -105,7 +108,7 @@ def make(
         name=name,
         here=here,
         targets=tuple(targets),
-        overrides=tuple(overrides),
+        overrides=overrides,
         edits=params_edits(root, here, overrides),
         message=message,
         force=force,
@@ -125,17 +128,23 @@ def params_edits(root: Path, here: str, overrides: Sequence[Override]) -> dict[s
         by_file.setdefault(path, []).append(edit)
     edits = {}
     for path, wanted in by_file.items():
-        try:
-            data = (root / path).read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            raise NotFound(
-                f"There is no params file {posixpath.relpath(path, here)}. Nothing was run.",
-                "a value of another file is set as `nbexp run -S other.json:key=value`.",
-            ) from None
-        changed = editing.edit(data, posixpath.relpath(path, here), wanted)
+        shown = posixpath.relpath(path, here)
+        data = _params_file(root, here, shown)
+        changed = editing.edit(data, shown, wanted)
         if changed != data:
             edits[path] = changed
     return edits
+
+
+def _params_file(root: Path, here: str, file: str) -> bytes:
+    """The bytes of a params file, named as from the user's directory."""
+    try:
+        return (root / here / file).read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise NotFound(
+            f"There is no params file {posixpath.normpath(file)}. Nothing was run.",
+            "a value of another file is set as `nbexp run -S other.json:key=value`.",
+        ) from None
 
 
 def one_point(points: Sequence[tuple[Override, ...]]) -> tuple[Override, ...]:

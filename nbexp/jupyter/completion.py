@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,12 +62,10 @@ def _offers(before: list[str], typed: str, here: Path) -> Iterable[tuple[str, st
     options = {option: action for action in actions for option in action.option_strings}
     taker = options.get(before[-1])
     if taker is not None and taker.nargs is None:
-        return _values(taker, before, typed, here)
+        return _values(taker, typed, here)
     name, sign, value = typed.partition("=")
     if typed.startswith("--") and sign and name in options:
-        return [
-            (f"{name}={text}", kind) for text, kind in _values(options[name], before, value, here)
-        ]
+        return [(f"{name}={text}", kind) for text, kind in _values(options[name], value, here)]
     flags = [
         (option, "option")
         for option, action in options.items()
@@ -78,22 +76,23 @@ def _offers(before: list[str], typed: str, here: Path) -> Iterable[tuple[str, st
     places = [action for action in actions if not action.option_strings]
     if not places:
         return flags
-    place = places[min(_place(before[1:], options), len(places) - 1)]
-    return [*_values(place, before, typed, here), *flags]
+    given = _given(before[1:], options)
+    found = _values(places[min(len(given), len(places) - 1)], typed, here)
+    return [*((text, kind) for text, kind in found if text not in given), *flags]
 
 
-def _place(given: Sequence[str], options: dict[str, argparse.Action]) -> int:
-    """How many words without a dash were given that are no option's value."""
-    count, is_value = 0, False
-    for word in given:
+def _given(words: Sequence[str], options: Mapping[str, argparse.Action]) -> list[str]:
+    """The words that are neither options nor their values."""
+    found, is_value = [], False
+    for word in words:
         if is_value:
             is_value = False
         elif word.startswith("-"):
             taker = options.get(word)
             is_value = taker is not None and taker.nargs is None
         else:
-            count += 1
-    return count
+            found.append(word)
+    return found
 
 
 @cache
@@ -112,9 +111,7 @@ def _verbs() -> list[tuple[str, str]]:
     return [(name, "command") for name in [*commands.names(), *commands.ALIASES, "help"]]
 
 
-def _values(
-    action: argparse.Action, before: list[str], typed: str, here: Path
-) -> Iterable[tuple[str, str]]:
+def _values(action: argparse.Action, typed: str, here: Path) -> Iterable[tuple[str, str]]:
     """The values of an option or a place, by what its help calls it."""
     if action.choices is not None:
         return [(str(choice), "value") for choice in action.choices]
@@ -126,8 +123,7 @@ def _values(
     project = peek.around(here)
     if project is None:
         return []
-    given = set(before[1:])
-    return [(text, kind) for text, kind in look(project, typed, here) if text not in given]
+    return look(project, typed, here)
 
 
 Look = Callable[[peek.Peek | None, str, Path], Iterable[tuple[str, str]]]

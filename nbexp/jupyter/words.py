@@ -88,7 +88,8 @@ def _inner(value: object) -> str:
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     if isinstance(value, (int, float)):
-        return repr(value + 0)  # + 0: a number whose class spells itself otherwise, like an IntEnum
+        # Subclasses (numpy's float64, IntEnum) spell themselves otherwise.
+        return repr(float(value) if isinstance(value, float) else int(value))
     if isinstance(value, os.PathLike):
         return str(value)
     if isinstance(value, Mapping):

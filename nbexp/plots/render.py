@@ -15,7 +15,8 @@ from nbexp.plots import Curves, Spec, line
 
 # The newest of the fifth series, which is what JupyterLab, VS Code and the `$schema` of our charts speak.
 _VERSION = "5.21"
-# A chart can name data and images by their address; none of ours does, and no other is let out either.
+# A chart can name its data by an address; none of ours does, and one that did is refused. (vl-convert 1.9
+# still fetches the picture of an `image` mark for a PNG; there is none in our charts.)
 _NO_ADDRESS: list[str] = []
 
 _PAGE = """\

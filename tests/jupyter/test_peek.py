@@ -58,7 +58,9 @@ def test_packed_experiments_count_once(project: Path, git: Git) -> None:
     assert around(project).experiments == ["high-lr", "low-lr", "third"]
 
 
-def test_experiments_are_found_from_a_linked_work_tree(project: Path, git: Git, tmp_path: Path) -> None:
+def test_experiments_are_found_from_a_linked_work_tree(
+    project: Path, git: Git, tmp_path: Path
+) -> None:
     git("worktree", "add", "--quiet", tmp_path / "other", cwd=project)
     assert around(tmp_path / "other").experiments == ["high-lr", "low-lr"]
 

@@ -82,7 +82,17 @@ def test_python_in_braces_is_filled_in_where_it_is_the_whole_value(word: str, fo
 
 @pytest.mark.parametrize(
     "word",
-    ["$lr", "${train.lr}", "x=${train.lr}", "x={lr:0.1}", "x={a:1,b:2}", "a{lr}", "x={lr}y", "x={", "{}"],
+    [
+        "$lr",
+        "${train.lr}",
+        "x=${train.lr}",
+        "x={lr:0.1}",
+        "x={a:1,b:2}",
+        "a{lr}",
+        "x={lr}y",
+        "x={",
+        "{}",
+    ],
 )
 def test_what_is_no_whole_value_of_python_stays_as_typed(word: str) -> None:
     assert read(f"run -S {word}") == ["run", "-S", word]
@@ -128,7 +138,9 @@ def test_an_enumeration_is_its_number() -> None:
         ),
     ],
 )
-def test_an_expression_without_a_usable_value_is_explained(word: str, message: str, hint: str | None) -> None:
+def test_an_expression_without_a_usable_value_is_explained(
+    word: str, message: str, hint: str | None
+) -> None:
     with pytest.raises(UsageError) as caught:
         read(f"run -S {word}")
     assert (caught.value.message, caught.value.hint) == (message, hint)

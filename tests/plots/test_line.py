@@ -50,7 +50,9 @@ def test_the_chart_is_a_fifth_vega_lite_on_the_ground_of_its_page() -> None:
 
 def test_sixty_experiments_differ_in_colour_dash_or_shape() -> None:
     series = [Series(f"exp-{n}", (1, 2), (n, n)) for n in range(60)]
-    looks = list(zip(*(_looks(series, channel) for channel in ("color", "strokeDash", "shape")), strict=True))
+    looks = list(
+        zip(*(_looks(series, channel) for channel in ("color", "strokeDash", "shape")), strict=True)
+    )
     assert len({json.dumps(look) for look in looks}) == 60
 
 
@@ -102,7 +104,7 @@ def test_altair_reads_the_chart() -> None:
     import altair as alt
 
     chart = alt.LayerChart.from_dict(line.plot([LOW, HIGH], {"y_label": "acc"}))
-    assert [layer.mark.type for layer in chart.layer] == ["line", "point"]
+    assert [layer["mark"]["type"] for layer in chart.to_dict()["layer"]] == ["line", "point"]
 
 
 def _looks(series: list[Series], channel: str) -> list[object]:

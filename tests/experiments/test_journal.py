@@ -1,0 +1,196 @@
+"""The old state of what a command changes: kept before the change, put back whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nbexp.errors import StoreError
+from nbexp.experiments.journal import Journal
+
+Files = Callable[[Path], dict[str, tuple[str, bytes]]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with one of everything."""
+    root = tmp_path / "work"
+    (root / "out" / "deep").mkdir(parents=True)
+    (root / "a.txt").write_text("a\n")
+    (root / "run.sh").write_text("echo\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "out" / "x").write_text("x\n")
+    (root / "out" / "deep" / "y").write_text("y\n")
+    (root / "link").symlink_to("a.txt")
+    return root
+
+
+@pytest.fixture
+def journal(root: Path) -> Journal:
+    found = Journal(root, root / ".dvc" / "tmp" / "nbexp" / "journal")
+    found.begin("run low-lr", "u1")
+    return found
+
+
+def reread(journal: Journal) -> Journal:
+    """The journal as another process finds it after this one was killed."""
+    found = Journal(journal.root, journal.folder)
+    found.read()
+    return found
+
+
+CHANGES: dict[str, Callable[[Journal], None]] = {
+    "a file is written": lambda j: j.write("a.txt", b"b\n"),
+    "a file is written twice": lambda j: (j.write("a.txt", b"b\n"), j.write("a.txt", b"c\n"))[0],
+    "a new file is written": lambda j: j.write("new/deep/file", b"n\n"),
+    "a program is written": lambda j: j.write("run.sh", b"#!/bin/sh\n", mode=0o644),
+    "a link is written over": lambda j: j.write("link", b"no link\n"),
+    "a link is made": lambda j: j.link("new-link", "a.txt"),
+    "a link is made over a file": lambda j: j.link("a.txt", "run.sh"),
+    "a file is removed": lambda j: j.remove("a.txt"),
+    "a link is removed": lambda j: j.remove("link"),
+    "a directory is set aside": lambda j: j.set_aside("out"),
+    "a file is set aside": lambda j: j.set_aside("a.txt"),
+    "nothing is set aside": lambda j: j.set_aside("never"),
+    "a file is written over a directory": lambda j: j.write("out", b"flat\n"),
+    "removed, then written": lambda j: (j.remove("a.txt"), j.write("a.txt", b"z"))[0],
+    "set aside, then written": lambda j: (j.set_aside("a.txt"), j.write("a.txt", b"z"))[0],
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_change_is_rolled_back_to_the_byte(
+    what: str, killed: bool, root: Path, journal: Journal, files: Files
+) -> None:
+    before = files(root)
+    CHANGES[what](journal)
+    if what != "nothing is set aside":
+        assert files(root) != before
+    found = reread(journal) if killed else journal
+    assert found.roll_back() == []
+    assert files(root) == before
+    assert not journal.is_open
+
+
+def test_all_of_it_together_is_rolled_back_in_any_number_of_tries(
+    root: Path, journal: Journal, files: Files
+) -> None:
+    before = files(root)
+    journal.write("a.txt", b"b\n")
+    journal.write("new", b"n\n")
+    journal.set_aside("out")
+    (root / "out").mkdir()
+    (root / "out" / "made").write_text("by the stage\n")
+    journal.link("link", "run.sh")
+    for line in reversed(reread(journal).lines[2:]):
+        reread(journal)._put_back(line)
+    assert reread(journal).roll_back() == []
+    assert files(root) == before
+
+
+def test_what_was_made_over_a_moved_output_is_kept_among_the_unfinished(
+    root: Path, journal: Journal
+) -> None:
+    journal.set_aside("out")
+    (root / "out").mkdir()
+    (root / "out" / "model").write_text("half\n")
+    journal.roll_back()
+    kept = root / ".dvc" / "tmp" / "nbexp" / "unfinished" / "u1" / "out" / "model"
+    assert kept.read_text() == "half\n"
+
+
+def test_a_copy_is_kept_of_what_is_changed_in_place(
+    root: Path, journal: Journal, files: Files
+) -> None:
+    before = files(root)
+    journal.copy_aside("out")
+    journal.copy_aside("run.sh")
+    journal.copy_aside("later")
+    (root / "out" / "x").write_text("appended\n")
+    (root / "run.sh").unlink()
+    (root / "later").write_text("made\n")
+    assert reread(journal).roll_back() == []
+    assert files(root) == before
+
+
+def test_a_file_that_somebody_edits_meanwhile_stays_as_edited(root: Path, journal: Journal) -> None:
+    journal.write("a.txt", b"by the command\n")
+    journal.write("new.txt", b"by the command\n")
+    (root / "a.txt").write_text("by the user\n")
+    (root / "new.txt").write_text("by the user\n")
+    assert sorted(reread(journal).roll_back()) == ["a.txt", "new.txt"]
+    assert (root / "a.txt").read_text() == "by the user\n"
+    assert (root / "new.txt").read_text() == "by the user\n"
+
+
+def test_finished_is_finished(root: Path, journal: Journal) -> None:
+    journal.write("a.txt", b"b\n")
+    assert journal.is_open
+    journal.finish()
+    assert not journal.is_open
+    assert list(journal.folder.parent.glob("journal*")) == []
+    assert (root / "a.txt").read_text() == "b\n"
+
+
+def test_a_journal_whose_last_line_is_torn_is_read_up_to_it(root: Path, journal: Journal) -> None:
+    journal.write("a.txt", b"b\n")
+    with (journal.folder / "lines").open("ab") as lines:
+        lines.write(b'{"path": "run.sh", "ki')
+    found = reread(journal)
+    assert found.op == "run low-lr"
+    assert [line.path for line in found.lines] == ["a.txt"]
+    found.roll_back()
+    assert (root / "a.txt").read_text() == "a\n"
+
+
+def test_the_line_is_on_disk_before_the_change(journal: Journal) -> None:
+    journal.write("a.txt", b"b\n")
+    lines = [json.loads(line) for line in (journal.folder / "lines").read_bytes().splitlines()]
+    assert lines[0]["op"] == "run low-lr"
+    assert lines[0]["pid"] == os.getpid()
+    assert lines[1] == {"path": "a.txt", "kind": "file", "saved": "0", "mode": 0o644}
+    assert lines[2]["wrote"] == "a.txt"
+    assert (journal.folder / "saved" / "0").read_bytes() == b"a\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../outside", "out/../../outside", ".git/config", "sub/.git/hooks/x", ".dvc/tmp/lock", "up/x"],
+)
+def test_nothing_is_written_out_of_the_work_tree_or_into_git(
+    path: str, root: Path, journal: Journal, files: Files
+) -> None:
+    (root / "up").symlink_to(root.parent)
+    before = files(root.parent)
+    for change in (
+        lambda: journal.write(path, b"x"),
+        lambda: journal.link(path, "a.txt"),
+        lambda: journal.set_aside(path),
+        lambda: journal.remove(path),
+    ):
+        with pytest.raises(StoreError) as caught:
+            change()
+        assert caught.value.message.endswith("Nothing was changed.")
+    assert {k: v for k, v in files(root.parent).items() if "/journal/" not in k} == before
+
+
+@pytest.mark.parametrize("path", [".dvc/config", ".dvc/.gitignore", ".dvc/plots/mine.json"])
+def test_what_dvc_keeps_in_git_of_its_folder_may_be_written(
+    path: str, root: Path, journal: Journal
+) -> None:
+    journal.write(path, b"x\n")
+    assert (root / path).read_bytes() == b"x\n"
+
+
+def test_what_a_killed_finish_left_is_swept(root: Path, journal: Journal) -> None:
+    rubbish = journal.folder.with_name("journal-done-1-2") / "saved"
+    rubbish.mkdir(parents=True)
+    (rubbish / "0").write_text("old")
+    journal.sweep()
+    assert not rubbish.parent.exists()
+    assert journal.is_open
