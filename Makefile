@@ -16,14 +16,15 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two installs into one environment at once would spoil it
-.PHONY: help demo check lint types unit test slow docs bench chromium clean
+.PHONY: help demo check lint types unit test slow docs readme bench chromium clean
 
 help:
 	@echo 'make demo    run the example project headless in a new folder (DIR=path chooses it)'
 	@echo 'make check   lint, types, layers and the fast tests, in under a minute'
 	@echo 'make test    all tests and the docs, with what they need set up first'
 	@echo 'make docs    the documentation, into build/docs'
-	@echo 'make bench   times beside those of dvc, as a table'
+	@echo 'make bench   times beside those of dvc, as a table, also in the README'
+	@echo 'make readme  the outputs and the picture of the README, as the demo makes them'
 	@echo 'make clean   remove what this file made'
 
 # --- environments -------------------------------------------------------------------------------
@@ -90,20 +91,23 @@ types: .venv/.test
 	$(BIN)/mypy
 
 unit: .venv/.test
-	$(PYTEST) -q -n 2 nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks)
+	$(PYTEST) -q -n 2 nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks) --deselect tests/test_docs.py::TestPages
 
 # The slow tests come last, so that the last lines say how many passed.
 test: chromium $(DVC_STAMP) check docs slow
 
 slow: chromium .venv/.test $(DVC_STAMP)
 	$(PYTEST) -q tests/benchmarks
-	$(PYTEST) -q -n 2 $(addprefix tests/,$(SLOW))
+	$(PYTEST) -q -n 2 $(addprefix tests/,$(SLOW)) tests/test_docs.py::TestPages
 
 docs: .venv/.docs
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 
+readme: .venv/.docs
+	$(BIN)/python docs/_ext/readme.py
+
 bench: .venv/.test $(DVC_STAMP)
-	$(PYTEST) -q --capture=no tests/benchmarks
+	$(BIN)/python tests/benchmarks/bench.py --readme
 
 clean:
 	rm -rf .venv .venv-dvc build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

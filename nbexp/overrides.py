@@ -94,7 +94,7 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
     Raises
     ------
     UsageError
-        An item cannot be read, has an interval (which `nbexp sweep` samples), or there are too many points.
+        An item cannot be read, has an interval (a run takes one value), or there are too many points.
 
     Notes
     -----
@@ -119,8 +119,8 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
     for axis in axes(items):
         if isinstance(axis.values, Interval):
             raise UsageError(
-                f"`{axis.text}` names an interval, which only a sweep can sample. Nothing was run.",
-                f"`nbexp sweep -S '{axis.text}' --trials 20` picks 20 values of it.",
+                f"`{axis.text}` names an interval; a run takes one value of it. Nothing was run.",
+                f"`nbexp run -S {axis.key}={spell(axis.values.start)}`, for example.",
             )
         if len(points) * len(axis.values) > MAX_POINTS:
             raise _too_many(axis.text)
@@ -371,8 +371,8 @@ def _decimal(number: object) -> Decimal:
 
 def _too_many(item: str) -> UsageError:
     return UsageError(
-        f"With `{item}` the sweep has more than {MAX_POINTS:,} points. Nothing was run.",
-        "`nbexp sweep` with `--trials` samples a space of any size.",
+        f"With `{item}` there are more than {MAX_POINTS:,} points. Nothing was run.",
+        "give fewer values, or a larger step.",
     )
 
 

@@ -288,32 +288,34 @@ class Project:
         from nbexp import overrides as grammar
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
+        from nbexp.experiments.workspace import InPlace
         from nbexp.pipeline import graph as graphs
 
         started = time.monotonic()
-        baseline = self._head()
-        graph = graphs.load(self.root)
-        wanted = graph.targets(tuple(targets), self.here)
-        stages = graph.order(wanted, single=single_item)
         points = grammar.parse(set_params or [])
-        refs = self._refs()
-        spec = specs.make(
-            self.root,
-            baseline,
-            refs,
-            here=self.here,
-            targets=targets,
-            overrides=specs.one_point(points),
-            name=name,
-            message=message,
-            force=force,
-            single=single_item,
-            new=new,
-        )
         where = running.Place(
             self.git, self.cache, self.root, self.prefix, self.settings.run_cache, self.stage_env
         )
-        ran = running.run(spec, where, graph, stages, refs, emit)
+        self._head()  # a repository without a commit is told so before anybody waits
+        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+            baseline = self._head()
+            graph = graphs.load(self.root)
+            stages = graph.order(graph.targets(tuple(targets), self.here), single=single_item)
+            refs = self._refs()
+            spec = specs.make(
+                self.root,
+                baseline,
+                refs,
+                here=self.here,
+                targets=targets,
+                overrides=specs.one_point(points),
+                name=name,
+                message=message,
+                force=force,
+                single=single_item,
+                new=new,
+            )
+            ran = running.run(spec, where, graph, stages, refs, workspace, emit)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
         return _with_report(experiment, report)

@@ -275,8 +275,8 @@ def test_a_mapping_is_one_point_with_its_values_as_they_are() -> None:
         (
             "a=interval(1,5)",
             (
-                "`a=interval(1,5)` names an interval, which only a sweep can sample. Nothing was run.\n"
-                "Hint: `nbexp sweep -S 'a=interval(1,5)' --trials 20` picks 20 values of it."
+                "`a=interval(1,5)` names an interval; a run takes one value of it. Nothing was run.\n"
+                "Hint: `nbexp run -S a=1`, for example."
             ),
         ),
         (
@@ -297,8 +297,8 @@ def test_a_mapping_is_one_point_with_its_values_as_they_are() -> None:
         (
             "a=range(0,1,1e-9)",
             (
-                "With `a=range(0,1,1e-9)` the sweep has more than 100,000 points. Nothing was run.\n"
-                "Hint: `nbexp sweep` with `--trials` samples a space of any size."
+                "With `a=range(0,1,1e-9)` there are more than 100,000 points. Nothing was run.\n"
+                "Hint: give fewer values, or a larger step."
             ),
         ),
         (

@@ -30,7 +30,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 from nbexp import plugins
 from nbexp.errors import NbexpError, NotFound
@@ -261,17 +262,20 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def _child(folder: Path, tell: Callable[[dict[str, object]], None]) -> int:
+    # JupyterLab brings it, and jsonschema loads it where it finds it: 2 s to build a grammar for a
+    # format that no notebook has in it.
+    sys.modules.setdefault("rfc3987_syntax", cast(ModuleType, None))
     import nbformat
 
     notebook = nbformat.read(folder / LAB, as_version=4)  # type: ignore[no-untyped-call]
     # Importing the page's writer takes 0.6 s, and this process only waits while the kernel works.
     page = threading.Thread(target=importlib.import_module, args=("nbconvert.exporters.html",))
-    page.start()
     try:
-        problem = _run_cells(notebook, folder, tell)
+        problem = _run_cells(notebook, folder, tell, page.start)
     finally:
         nbformat.write(notebook, folder / EXECUTED)  # type: ignore[no-untyped-call]
-        page.join()
+        if page.ident is not None:
+            page.join()
         (folder / PAGE).write_text(_page(notebook), encoding="utf-8")
     if problem is not None:
         tell(problem)
@@ -279,9 +283,15 @@ def _child(folder: Path, tell: Callable[[dict[str, object]], None]) -> int:
 
 
 def _run_cells(
-    notebook: Any, folder: Path, tell: Callable[[dict[str, object]], None]
+    notebook: Any,
+    folder: Path,
+    tell: Callable[[dict[str, object]], None],
+    meanwhile: Callable[[], None],
 ) -> dict[str, object] | None:
-    """Execute the code cells in place; the first that ended otherwise than expected, if any."""
+    """Execute the code cells in place; the first that ended otherwise than expected, if any.
+
+    `meanwhile` is called when the kernel is ready, and work is waited for from then on.
+    """
     from nbclient import NotebookClient
     from nbclient.exceptions import DeadKernelError
 
@@ -295,6 +305,7 @@ def _run_cells(
         timeout=600,
     )
     with client.setup_kernel(), _interrupting(client):
+        meanwhile()
         for number, (index, cell) in enumerate(cells, start=1):
             source = cell.source.splitlines()[0] if cell.source else ""
             tell({"cell": number, "total": len(cells), "source": source})

@@ -213,8 +213,9 @@ def _by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]
     files: dict[str, dict[str, dict[str, object]]] = {}
     for change in found:
         entry: dict[str, object] = {"old": _json(change.old), "new": _json(change.new)}
-        if change.delta is not None:
-            entry["diff"] = change.delta
+        if isinstance(change.old, (int, float)) and isinstance(change.new, (int, float)):
+            # DVC takes the difference of booleans as well.
+            entry["diff"] = change.new - change.old
         files.setdefault(change.file, {})[change.key] = entry
     return files
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
@@ -52,9 +53,35 @@ class GitIgnores:
         self._top = f"{prefix}/" if prefix else ""
 
     def ignored(self, paths: Sequence[str]) -> set[str]:
-        """Those of the paths that Git ignores."""
-        found = self._git.ignored([self._top + path for path in paths])
-        return {path.removeprefix(self._top) for path in found}
+        """Those of the paths that Git ignores; costs no process where no rule comes near them."""
+        asked = [self._top + path for path in paths]
+        if not any(map(self._may_be_ignored, asked)):
+            return set()
+        return {path.removeprefix(self._top) for path in self._git.ignored(asked)}
+
+    def _may_be_ignored(self, path: str) -> bool:
+        """Whether the last part of some rule is like a part of the path, without which none matches."""
+        parts = [part.casefold() for part in path.split("/")]
+        for rule in self._rules(path):
+            if not rule or rule.startswith((b"#", b"!")):
+                continue
+            last = os.fsdecode(rule).rstrip().rstrip("/").rpartition("/")[2].casefold()
+            if not {*"\\["}.isdisjoint(last) or fnmatch.filter(parts, last):
+                return True
+        return False
+
+    def _rules(self, path: str) -> Iterator[bytes]:
+        folders = [Path(path), *Path(path).parents][1:]
+        files = [self._git.root / folder / ".gitignore" for folder in folders]
+        files.append(self._git.common / "info" / "exclude")
+        settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        own = self._git.config().get("core.excludesfile")
+        files.append(Path(own).expanduser() if own else settings / "git" / "ignore")
+        for file in files:
+            try:
+                yield from file.read_bytes().splitlines()
+            except OSError:
+                continue
 
 
 class DvcIgnores:

@@ -92,20 +92,15 @@ def apply(
     StoreError
         Edits are in the way and `force` is off, or the cache lacks an output. Nothing was changed.
     """
-    workspace = InPlace(git, cache, root, f"apply {name}")
-    workspace.open(emit)
-    try:
+    with InPlace(git, cache, root).held(emit) as workspace:
         changes = _changes(git, cache, root, prefix, rev, name, keep)
         if changes.in_the_way and not force:
             raise _in_the_way(changes.in_the_way, name)
-        kept = _write(git, cache, root, rev, changes, workspace, keep, emit)
-        undo_point = workspace.undo_point()
-        if undo_point is not None:
-            git.commit(undo_point)
-        workspace.finish()
-    except BaseException:
-        workspace.roll_back()
-        raise
+        with workspace.changing(f"apply {name}"):
+            kept = _write(git, cache, root, rev, changes, workspace, keep, emit)
+            undo_point = workspace.undo_point()
+            if undo_point is not None:
+                git.commit(undo_point)
     return Applied(
         name,
         rev,
@@ -127,9 +122,7 @@ def undo_last(git: Git, cache: Cache, root: Path, emit: Emit, *, force: bool = F
     StoreError
         A path was edited after that command and `force` is off; nothing was changed.
     """
-    workspace = InPlace(git, cache, root, "undo")
-    workspace.open(emit)
-    try:
+    with InPlace(git, cache, root).held(emit) as workspace:
         point = undo.newest(git)
         edited = undo.edited_since(git, cache, git.root, point)
         if edited and not force:
@@ -137,18 +130,15 @@ def undo_last(git: Git, cache: Cache, root: Path, emit: Emit, *, force: bool = F
                 f"{_files_have(edited)} been edited since `{point.op}`: {', '.join(edited)}. Nothing was undone.",
                 "keep the edits as an undo point and go on: `nbexp undo --force`.",
             )
-        changed = undo.restore(git, cache, workspace.journal, point)
-        if edited:
-            kept = workspace.undo_point()
-            if kept is not None:
-                git.commit(kept)
-        workspace.finish()
-    except BaseException:
-        workspace.roll_back()
-        raise
-    # Counted only now: killed before this, the next undo finds everything as it was and counts it.
-    undo.forget(git, point)
-    return Undone(point.op, tuple(changed), len(undo.points(git)))
+        with workspace.changing("undo"):
+            changed = undo.restore(git, cache, workspace.journal, point)
+            if edited:
+                kept = workspace.undo_point()
+                if kept is not None:
+                    git.commit(kept)
+        # Counted only now: killed before this, the next undo finds all as it was and counts it.
+        undo.forget(git, point)
+        return Undone(point.op, tuple(changed), len(undo.points(git)))
 
 
 def _changes(

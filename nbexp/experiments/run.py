@@ -74,9 +74,10 @@ def run(
     graph: Graph,
     stages: Sequence[Stage],
     refs: Mapping[str, str],
+    workspace: InPlace,
     emit: Emit,
 ) -> Ran:
-    """Run the spec in the user's own workspace and record it.
+    """Run the spec in the user's own workspace, which is held, and record it.
 
     Parameters
     ----------
@@ -94,8 +95,7 @@ def run(
     """
     clock = time.monotonic()
     git, root = place.git, place.root
-    workspace = InPlace(git, place.cache, root, f"run {spec.name}")
-    workspace.open(emit)
+    workspace.begin(f"run {spec.name}")
     try:
         edits = Disk(root, spec.edits)
         meanings = GitMeanings(git, place.prefix, refs)
@@ -272,7 +272,7 @@ def _undone(
     if interrupted:
         raised = Interrupted(
             f"Run `{spec.name}` was interrupted. Your workspace is as it was before it.",
-            f"`nbexp open {spec.name}` shows what it left." if kept else None,
+            _where_it_is(spec, stages) if kept else None,
         )
         if edited:
             raised.message += f" Edited meanwhile, and so left as it is: {', '.join(edited)}."
@@ -287,6 +287,12 @@ def _undone(
                 "Your workspace is as it was."
             )
     return error
+
+
+def _where_it_is(spec: Spec, stages: Sequence[Stage]) -> str:
+    if recording.notebook_targets(stages):
+        return f"`nbexp open {spec.name}` shows the notebook as it stopped."
+    return "`nbexp show --all-states` lists it."
 
 
 def _now(workspace: InPlace) -> float:

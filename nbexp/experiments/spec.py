@@ -156,10 +156,13 @@ def one_point(points: Sequence[tuple[Override, ...]]) -> tuple[Override, ...]:
         They give several values to a key.
     """
     if len(points) > 1:
-        text = next((one.text for one in points[0] if _varies(one.key, points)), "")
+        key = next(one.key for one in points[0] if _varies(one.key, points))
+        first = next(one for one in points[0] if one.key == key)
         raise UsageError(
-            f"`-S {text}` gives {len(points)} points, and `run` makes one experiment. Nothing was run.",
-            f"run them one by one, or quote a value that holds a comma: `-S \"{text.split('=')[0]}='a,b'\"`.",
+            f"`-S {key}=…` gives several values, which make {len(points)} experiments; `run` makes one. "
+            "Nothing was run.",
+            f"`nbexp run -S {first.text}`, then the next; text that holds a comma is quoted: "
+            f"`-S \"{key}='a,b'\"`.",
         )
     return points[0] if points else ()
 

@@ -11,11 +11,12 @@ import io
 import json
 import posixpath
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from nbexp import filesystem
 from nbexp.errors import NbexpError, NotFound
 from nbexp.formats import dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
@@ -25,7 +26,9 @@ from nbexp.results import Result
 from nbexp.store.cache import Cache
 
 # The form of what is remembered about a commit; a new form gets a new number.
-_FORM = "row-2"
+_FORM = "row-3"
+
+_DEFAULT = "params.yaml"
 
 Kind = Literal["workspace", "baseline", "experiment"]
 
@@ -286,7 +289,7 @@ class Reader:
     def workspace(self) -> Data:
         """What the files on disk say."""
         paths = pipeline_files(self._root)
-        return self._data(_Files(paths, self._on_disk))
+        return self._data(_Files(paths, self._on_disk, self._below))
 
     def commits(self, revs: Sequence[str]) -> dict[str, Data]:
         """What each commit says; those seen before come from the index."""
@@ -305,7 +308,8 @@ class Reader:
                 paths = [
                     path[len(self._top) :] for path in listed[rev] if path.startswith(self._top)
                 ]
-                read[rev] = self._data(_Files(paths, _Commit(self._git, rev, self._top).read_many))
+                commit = _Commit(self._git, rev, self._top)
+                read[rev] = self._data(_Files(paths, commit.read_many, commit.below))
             self._cache.remember_many(
                 _FORM, {rev: _to_memo(data) for rev, data in read.items() if _complete(data)}
             )
@@ -321,13 +325,20 @@ class Reader:
                 found.append(None)
         return found
 
+    def _below(self, folder: str) -> list[str]:
+        place = self._root / folder
+        found = filesystem.walk(place, None) if place.is_dir() else ()
+        return [posixpath.join(folder, inner) for inner, _ in found]
+
     def _data(self, files: _Files) -> Data:
         pipelines = files.read(files.pipelines)
         locks = files.read(
             [posixpath.join(posixpath.dirname(p), "dvc.lock") for p in files.pipelines]
         )
-        params: dict[str, None] = {}
+        params: dict[str, Mapping[str, None] | None] = {}
         metrics: dict[str, None] = {}
+        top_params: list[str] = []
+        top_metrics: list[str] = []
         deps: dict[str, Mapping[str, object]] = {}
         outs: dict[str, Mapping[str, object]] = {}
         cached: dict[str, str] = {}
@@ -337,15 +348,20 @@ class Reader:
                 continue
             file = dvc_yaml.parse(text, path)
             entries = dvc_lock.parse(lock, path).stages if lock else {}
-            params.update(dict.fromkeys(_join(folder, listed) for listed in file.params))
-            metrics.update(dict.fromkeys(_join(folder, listed) for listed in file.metrics))
+            top_params += (_join(folder, listed) for listed in file.params)
+            top_metrics += (_join(folder, listed) for listed in file.metrics)
             for stage in file.stages:
                 here = _join(folder, stage.wdir or ".")
                 entry = entries.get(stage.name)
                 locked = entry if isinstance(entry, LockedStage) else None
                 known = {item.path: item for item in locked.deps} if locked else {}
                 made = {item.path: item for item in locked.outs} if locked else {}
-                params.update(dict.fromkeys(_join(here, param.path) for param in stage.params))
+                for param in stage.params:
+                    place = _join(here, param.path)
+                    asked = params.get(place, {})
+                    # Without keys all of the file is asked for; one stage that does so is enough.
+                    whole = asked is None or not param.keys
+                    params[place] = None if whole else {**(asked or {}), **dict.fromkeys(param.keys)}
                 for dep in stage.deps:
                     deps[_join(here, dep)] = _fields(known.get(dep))
                 for out in stage.outs:
@@ -358,8 +374,16 @@ class Reader:
                     elif out.bucket == "outs":
                         fields = dict(_fields(made.get(out.path)))
                         outs[place] = {**fields, "use_cache": out.cache, "is_data_source": False}
+        params.update(dict.fromkeys(top_params))
+        metrics.update(dict.fromkeys(top_metrics))
+        # DVC shows params.yaml whole whenever there is one, listed or not.
+        if files.read([_DEFAULT])[0] is not None:
+            params[_DEFAULT] = None
         return Data(
-            self._trees(files, _with_default(params, files), {}),
+            {
+                path: _picked(tree, params.get(path))
+                for path, tree in self._trees(files, params, {}).items()
+            },
             {
                 path: {} if (kept := _metric(tree)) is None else kept
                 for path, tree in self._trees(files, metrics, cached).items()
@@ -375,15 +399,21 @@ class Reader:
         trees: dict[str, object] = {}
         for path, data in zip(wanted, files.read(wanted), strict=True):
             md5 = cached.get(path)
-            if (
-                data is None
-                and md5 is not None
-                and self._cache.has(md5)
-                and not md5.endswith(".dir")
-            ):
-                data = self._cache.read(md5)
-            trees[path] = _tree(path, data)
+            inner = files.below(path) if data is None else []
+            if inner:
+                trees.update(self._trees(files, inner, {}))
+            elif data is None and md5 is not None and self._cache.has(md5):
+                trees.update(self._cached(path, md5))
+            else:
+                trees[path] = _tree(path, data)
         return trees
+
+    def _cached(self, path: str, md5: str) -> dict[str, object]:
+        """What the cache holds for a file, or for each file of a directory."""
+        if not md5.endswith(".dir"):
+            return {path: _tree(path, self._cache.read(md5))}
+        places = {posixpath.join(path, item.relpath): item.md5 for item in self._cache.items(md5)}
+        return {place: _tree(place, self._cache.read(inner)) for place, inner in places.items()}
 
 
 class _Read(Protocol):
@@ -394,15 +424,24 @@ class _Read(Protocol):
 class _Files:
     pipelines: Sequence[str]
     read: _Read
+    below: Callable[[str], list[str]]
 
 
 class _Commit:
     def __init__(self, git: Git, rev: str, top: str) -> None:
         self._git = git
+        self._rev, self._top = rev, top
         self._at = f"{rev}:{top}"
 
     def read_many(self, paths: Sequence[str]) -> list[bytes | None]:
         return self._git.read_many([self._at + path for path in paths])
+
+    def below(self, folder: str) -> list[str]:
+        found = self._git.info(self._at + folder)
+        if found is None or found[1] != "tree":
+            return []
+        inner = self._git.tree(self._rev, prefix=self._top + folder)
+        return [path.removeprefix(self._top) for path in inner]
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
@@ -498,12 +537,28 @@ def _fields(locked: LockedPath | None) -> dict[str, object]:
     return {"hash": locked.md5, "size": locked.size, "nfiles": locked.nfiles}
 
 
-def _with_default(params: Mapping[str, None], files: _Files) -> list[str]:
-    """DVC shows params.yaml whole whenever there is one, listed or not."""
-    listed = list(params)
-    if "params.yaml" not in params and files.read(["params.yaml"])[0] is not None:
-        listed.append("params.yaml")
-    return listed
+def _picked(tree: object, keys: Iterable[str] | None) -> object:
+    """The part of a params file that is asked for by key; None asks for all of it."""
+    if keys is None or isinstance(tree, FileError):
+        return tree
+    found: dict[str, object] = {}
+    for key in keys:
+        value = values.lookup(tree, key)
+        if value is not values.MISSING:
+            _place(found, tree, key.split("."), value)
+    return found
+
+
+def _place(found: dict[str, object], tree: object, parts: Sequence[str], value: object) -> None:
+    """Put the value where it stands in `tree`; a list on the way is taken whole."""
+    inner = tree[parts[0]] if isinstance(tree, Mapping) else None
+    if len(parts) == 1 or not isinstance(inner, Mapping):
+        found[parts[0]] = value if len(parts) == 1 else inner
+        return
+    below = found.setdefault(parts[0], {})
+    if isinstance(below, dict):
+        below = found[parts[0]] = dict(below)
+        _place(below, inner, parts[1:], value)
 
 
 def _join(folder: str, path: str) -> str:

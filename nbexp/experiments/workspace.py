@@ -1,8 +1,7 @@
 """Where a run happens: the user's own files, with every change undoable and DVC kept out meanwhile.
 
-`InPlace` is the guard that the pipeline tells before anything changes. It lives from `open_in_place`
-to `finish` or `roll_back`; whatever kills it in between, the next writing command puts things right
-(`recover`).
+`InPlace` is the guard that the pipeline tells before anything changes. What kills a command between
+`begin` and `finish` or `roll_back`, the next writing command puts right (`recover`).
 """
 
 from __future__ import annotations
@@ -29,32 +28,33 @@ WAIT_S = 60.0
 
 
 class InPlace:
-    """The user's files, exclusively this command's until it is closed.
+    """The user's files, exclusively this command's while they are `held`.
 
     Parameters
     ----------
     root
         The project's root; `git.root` is it or above it.
-    op
-        The command as the user knows it, for messages: "run", "apply low-lr".
     """
 
-    def __init__(self, git: Git, cache: Cache, root: Path, op: str) -> None:
+    def __init__(self, git: Git, cache: Cache, root: Path) -> None:
         self.git = git
         self.cache = cache
         self.root = root
         self.uid = os.urandom(8).hex()
         self.prefix = prefix(git, root)
         self.journal = Journal(git.root, journal_folder(root))
-        self._op = op
         self._dvc_tmp = root / ".dvc" / "tmp"
         self._dvc_lock = DvcLock(self._dvc_tmp)
         self._lock = workspace_lock(root)
         self._hashes: dict[str, Hash | None] = {}
         self._index: bytes | None = None
 
-    def open(self, emit: Emit) -> None:
-        """Wait for other commands, put right what a killed one left, and open the journal.
+    @contextmanager
+    def held(self, emit: Emit) -> Iterator[InPlace]:
+        """Wait for other commands and put right what a killed one left; others wait until it ends.
+
+        What the command asks for is to be looked at inside only: before, another command's
+        half-written files may be there.
 
         Raises
         ------
@@ -65,11 +65,29 @@ class InPlace:
         try:
             self._dvc_lock.take()
             recover(self.journal, emit)
-            self._index = _read(self.git.folder / "index")
-            self.journal.begin(self._op, self.uid)
+            yield self
+        finally:
+            self._dvc_lock.release()
+            self._lock.release()
+
+    def begin(self, op: str) -> None:
+        """Open the journal: from here to `finish` or `roll_back` files may change.
+
+        `op` is the command as the user knows it, for messages: "run low-lr", "apply low-lr".
+        """
+        self._index = _read(self.git.folder / "index")
+        self.journal.begin(op, self.uid)
+
+    @contextmanager
+    def changing(self, op: str) -> Iterator[None]:
+        """From `begin` to `finish`; rolled back when what is inside fails."""
+        self.begin(op)
+        try:
+            yield
         except BaseException:
-            self.close()
+            self.roll_back()
             raise
+        self.finish()
 
     def write(self, path: str, data: bytes) -> None:
         self.journal.write(self._from_top(path), data)
@@ -106,22 +124,14 @@ class InPlace:
                 filesystem.atomic_write(path, self._index)
 
     def finish(self) -> None:
-        """Keep what was done, and let others in."""
+        """Keep what was done."""
         self.restore_index()
         self.journal.finish()
-        self.close()
 
     def roll_back(self) -> list[str]:
-        """Put everything back, and let others in; paths the user edited meanwhile stay and are named."""
-        try:
-            self.restore_index()
-            return self.journal.roll_back()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        self._dvc_lock.release()
-        self._lock.release()
+        """Put everything back; paths the user edited meanwhile stay and are named."""
+        self.restore_index()
+        return self.journal.roll_back()
 
     def _from_top(self, path: str) -> str:
         return posixpath.join(self.prefix, path)

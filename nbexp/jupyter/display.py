@@ -450,7 +450,7 @@ def _commands() -> re.Pattern[str]:
     """`nbexp` where one of its verbs follows; `notebook` is a stage's command, the same everywhere."""
     verbs = [*commands.names(), *commands.ALIASES, "help"]
     words = "|".join(re.escape(verb) for verb in verbs if verb != "notebook")
-    return re.compile(rf"(?<![\w/.-])nbexp (?=(?:{words})\b)")
+    return re.compile(rf"(?<![\w/.-])(?<!-m )nbexp (?=(?:{words})\b)")
 
 
 def _is_terminal() -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from IPython.core.completer import context_matcher
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
-import nbexp
+from nbexp import __version__
 from nbexp.errors import Interrupted
 from nbexp.results import Result
 
@@ -171,7 +171,7 @@ def greeting(here: Path, asking: Path | None = None) -> str:
     """One line: what there is in this directory, and what to type next."""
     from nbexp.jupyter import peek
 
-    start = f"nbexp {nbexp.__version__} - "
+    start = f"nbexp {__version__} - "
     project = peek.around(here)
     if project is None:
         others = sorted(path.name for path in here.glob("*.ipynb") if path != asking)

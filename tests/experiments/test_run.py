@@ -307,19 +307,19 @@ def test_a_module_that_a_stage_imports_counts_though_it_is_not_listed(
     assert first.report is not None
     assert first.report.unlisted == {"train": ("helper.py",)}
     assert project.run().report.identical  # type: ignore[union-attr]
-    (root / "helper.py").write_text("word = 'two'\n")
+    (root / "helper.py").write_text("word = 'other'\n")
     second = project.run(name="two", force=True)
     assert second.rev != first.rev
-    assert (root / "out.txt").read_text() == "two"
+    assert (root / "out.txt").read_text() == "other"
     (root / "helper.py").write_text("word = 'one'\n")
     assert project.run().rev == first.rev
     assert (root / "out.txt").read_text() == "one"
 
 
-def test_a_changed_module_that_is_not_listed_makes_its_stage_run(
+def test_a_changed_module_that_is_not_listed_is_recorded_but_does_not_make_its_stage_run(
     project: Project, git: Git
 ) -> None:
-    """Without a word of force: else the run would record the old output beside the new code."""
+    """As under DVC, which knows listed deps alone; the warning says what to do about it."""
     root = project.root
     (root / "dvc.yaml").write_text(PYTHON_STAGE)
     (root / "train.py").write_text("import helper\nopen('out.txt', 'w').write(helper.word)\n")
@@ -327,10 +327,13 @@ def test_a_changed_module_that_is_not_listed_makes_its_stage_run(
     git("add", "--all", cwd=root)
     git("commit", "--quiet", "--message=python", cwd=root)
     first = project.run()
-    (root / "helper.py").write_text("word = 'two'\n")
+    (root / "helper.py").write_text("word = 'other'\n")
     second = project.run()
     assert second.rev != first.rev
-    assert (root / "out.txt").read_text() == "two"
+    assert actions(second) == ["train skipped"]
+    assert git("show", f"{second.rev}:helper.py", cwd=root) == "word = 'other'"
+    assert second.report is not None
+    assert second.report.unlisted == {"train": ("helper.py",)}
 
 
 # --- Failed and interrupted ---------------------------------------------------------------------

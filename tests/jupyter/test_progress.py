@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from nbexp import events
+from nbexp.errors import Interrupted, NotFound, StageFailed
+from nbexp.jupyter import progress
+from nbexp.project import Branched
+
+
+class Page:
+    """Keeps what was shown: each a text, whether it replaced what was there, and when."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.pages: list[str] = []
+        self.replaced: list[bool] = []
+        self.ids: set[str] = set()
+        self.times_s: list[float] = []
+
+    def __call__(
+        self,
+        contents: dict[str, object],
+        metadata: dict[str, object],
+        display_id: str,
+        replaces: bool,
+    ) -> None:
+        self.texts.append(str(contents["text/plain"]))
+        self.pages.append(str(contents["text/html"]))
+        self.replaced.append(replaces)
+        self.ids.add(display_id)
+        self.times_s.append(time.monotonic())
+
+    def wait_for(self, text: str) -> str:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for shown in self.texts:
+                if text in shown:
+                    return shown
+            time.sleep(0.01)
+        raise AssertionError(f"{text!r} is in none of {self.texts}")
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+@pytest.fixture
+def watcher(page: Page) -> progress.Progress:
+    return progress.Progress(page, "run-1")
+
+
+RESULT = Branched("low-lr", "better", "a" * 40)
+
+
+def test_a_notebook_stage_shows_its_cell_step_and_metrics(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.RunStarted("low-lr", "a" * 40, ("train",)))
+    watcher(events.StageStarted("train", ("nbexp notebook train.ipynb",)))
+    watcher(events.CellStarted("train", 1, 3))
+    watcher(events.CellFinished("train", 1, 3))
+    watcher(events.CellStarted("train", 2, 3))
+    watcher(events.MetricLogged("train", 4, {"acc": 0.8675}))
+    shown = page.wait_for("step 4")
+    watcher.done(RESULT)
+    assert shown.rpartition("  ")[0] == "train  [####----]  cell 2/3  step 4  acc 0.8675"
+    assert 'value="0.50" max="1" aria-label="train, cell 2 of 3"' in page.pages[-2]
+
+
+def test_stages_are_listed_in_order_with_what_became_of_them(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.RunStarted("low-lr", "a" * 40, ("get", "prepare", "train", "report")))
+    watcher(events.StageSkipped("get"))
+    watcher(events.StageRestored("prepare"))
+    watcher(events.StageStarted("train", ("sh train.sh",)))
+    watcher(events.OutputWritten("train", b"epoch 1\nepoch 2\r\x1b[32mepoch 3\x1b[0m\n\n"))
+    shown = page.wait_for("epoch 3")
+    watcher.done(RESULT)
+    lines = shown.splitlines()
+    assert lines[:2] == ["get      unchanged", "prepare  restored"]
+    assert lines[2].startswith("train    ▶ running  ")
+    assert lines[3:] == ["report   waiting", "  epoch 3"]
+
+
+def test_one_display_is_replaced_and_ends_as_the_result(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.RunStarted("low-lr", "a" * 40, ("train",)))
+    watcher(events.StageStarted("train", ("sh train.sh",)))
+    page.wait_for("running")
+    assert watcher.done(RESULT)
+    assert page.replaced == [False] + [True] * (len(page.texts) - 1)
+    assert page.ids == {"run-1"}
+    assert page.texts[-1] == (
+        "branch better is at low-lr (aaaaaaa); switch to it with: git switch better"
+    )
+
+
+def test_a_flood_of_events_is_shown_four_times_a_second(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.StageStarted("train", ("sh train.sh",)))
+    started_s = time.monotonic()
+    step = 0
+    while time.monotonic() < started_s + 1.5:
+        step += 1
+        watcher(events.MetricLogged("train", step, {"acc": 0.5}))
+        time.sleep(0.001)
+    watcher.done(RESULT)
+    gaps = [
+        later - earlier for earlier, later in zip(page.times_s, page.times_s[1:-1], strict=False)
+    ]
+    assert len(gaps) >= 3
+    assert min(gaps) > 0.2
+
+
+def test_the_clock_goes_on_while_nothing_happens(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.StageStarted("train", ("sh train.sh",)))
+    page.wait_for(" 1.")
+    watcher.done(RESULT)
+    assert len(page.texts) <= 4
+
+
+def test_a_command_that_is_over_at_once_shows_no_progress(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.Phase("restoring 3 files", 0, 3))
+    time.sleep(0.1)
+    assert not watcher.done(RESULT)
+    assert page.texts == []
+
+
+def test_a_long_phase_is_shown(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.Phase("restoring 812 files", 400, 812))
+    assert page.wait_for("restoring") == "  restoring 812 files  400/812"
+    assert watcher.done(RESULT)
+
+
+def test_a_failed_stage_shows_its_last_twenty_lines_and_the_log(
+    watcher: progress.Progress, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    watcher(events.StageStarted("train", ("sh train.sh",)))
+    tail = "\n".join(f"line {number} <b>" for number in range(1, 31))
+    log = tmp_path / "logs" / "train.log"
+    watcher.stopped(StageFailed("Stage `train` stopped.", stage="train", tail=tail, log=log))
+    lines = page.texts[-1].splitlines()
+    assert lines[0].startswith("train  ✗ failed  ")
+    assert lines[1:] == [f"  line {number} <b>" for number in range(11, 31)] + [
+        "  log: logs/train.log"
+    ]
+    assert "line 30 &lt;b&gt;" in page.pages[-1]
+
+
+def test_a_log_that_the_hint_names_is_not_named_twice(
+    watcher: progress.Progress, page: Page, tmp_path: Path
+) -> None:
+    log = tmp_path / "train.log"
+    error = StageFailed("No.", "the output is in train.log.", stage="train", tail="last", log=log)
+    watcher.stopped(error)
+    assert page.texts == ["  last"]
+
+
+def test_an_interrupted_run_says_so_and_where(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.StageStarted("train", ("x",)))
+    watcher(events.CellStarted("train", 2, 3))
+    page.wait_for("cell 2/3")
+    watcher.stopped(Interrupted("Stopped."))
+    assert page.texts[-1].startswith("train  ■ interrupted  in cell 2/3  ")
+
+
+def test_a_mistake_before_anything_ran_shows_nothing(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher.stopped(NotFound("No param `train.lrr` in params.yaml."))
+    assert page.texts == []
+
+
+@pytest.mark.parametrize("kind", ["page", "lines"])
+def test_a_notice_is_said_once(
+    kind: str, watcher: progress.Progress, capsys: pytest.CaptureFixture[str]
+) -> None:
+    consumer = watcher if kind == "page" else progress.Lines(is_quiet=True)
+    for _ in range(3):
+        consumer(events.Notice("A run was killed half-way.", "`nbexp run` puts it right."))
+    consumer.done(RESULT)
+    assert capsys.readouterr().out == "A run was killed half-way. Hint: `%exp run` puts it right.\n"
+
+
+def test_without_onlookers_stages_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = progress.Lines()
+    for event in (
+        events.RunStarted("low-lr", "a" * 40, ("get", "prepare", "train")),
+        events.StageSkipped("get"),
+        events.StageRestored("prepare"),
+        events.StageStarted("train", ("x",)),
+        events.CellStarted("train", 1, 3),
+        events.OutputWritten("train", b"epoch 1\n"),
+        events.MetricLogged("train", 1, {"acc": 0.5}),
+        events.StageFinished("train", 2.71, 3),
+    ):
+        lines(event)
+    assert not lines.done(RESULT)
+    assert capsys.readouterr().out == (
+        "get  unchanged\n"
+        "prepare  restored from the run cache\n"
+        "train  started\n"
+        "train  done in 2.7 s (3 cells)\n"
+    )
+
+
+def test_without_onlookers_a_failed_stage_shows_its_last_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = progress.Lines()
+    lines.stopped(
+        StageFailed("No.", "see train.log", stage="train", tail="a\nb", log=Path("train.log"))
+    )
+    assert capsys.readouterr().out == "a\nb\n"
+
+
+def test_quiet_says_nothing_of_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    cast(Callable[[events.Event], None], progress.Lines(is_quiet=True))(
+        events.StageStarted("train", ("x",))
+    )
+    assert capsys.readouterr().out == ""
