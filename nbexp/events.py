@@ -7,15 +7,16 @@ quickly; it runs on the engine's thread, so an exception in it stops the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+from nbexp.frozen import field, frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Event:
     """Something that happened in a run."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Phase(Event):
     """A part of the work outside any stage has begun: "recording", "restoring 812 files", …"""
 
@@ -24,7 +25,7 @@ class Phase(Event):
     total: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Notice(Event):
     """Something the user should know, which stops nothing; `hint` as in errors."""
 
@@ -32,7 +33,7 @@ class Notice(Event):
     hint: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class RunStarted(Event):
     """A run has its name; `stages` are the addresses of those it covers, in order."""
 
@@ -41,7 +42,7 @@ class RunStarted(Event):
     stages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class StageSkipped(Event):
     """The stage did not change (DVC: "didn't change, skipping")."""
 
@@ -49,14 +50,14 @@ class StageSkipped(Event):
     frozen: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class StageRestored(Event):
     """The stage's outputs came back from the run cache instead of being made again."""
 
     stage: str
 
 
-@dataclass(frozen=True)
+@frozen
 class StageStarted(Event):
     """The stage runs now; `reason` says why, in words: "params.yaml:train.lr 0.1 -> 0.03"."""
 
@@ -65,7 +66,7 @@ class StageStarted(Event):
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class CommandStarted(Event):
     """One command of the stage runs now (DVC prints it after `> `)."""
 
@@ -73,7 +74,7 @@ class CommandStarted(Event):
     command: str
 
 
-@dataclass(frozen=True)
+@frozen
 class OutputWritten(Event):
     """Bytes the stage wrote to stdout or stderr, as they came; not split into lines."""
 
@@ -81,7 +82,7 @@ class OutputWritten(Event):
     data: bytes
 
 
-@dataclass(frozen=True)
+@frozen
 class CellStarted(Event):
     """A notebook stage entered a code cell: `cell` of `total`, counted from 1 as the user sees them."""
 
@@ -91,7 +92,7 @@ class CellStarted(Event):
     source: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class CellFinished(Event):
     """A notebook stage left a code cell."""
 
@@ -101,7 +102,7 @@ class CellFinished(Event):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@frozen
 class MetricLogged(Event):
     """Training code logged values for a step."""
 
@@ -110,7 +111,7 @@ class MetricLogged(Event):
     values: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class StageFinished(Event):
     """The stage ended well and its outputs are in the cache."""
 
@@ -119,7 +120,7 @@ class StageFinished(Event):
     cells: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class RunFinished(Event):
     """The experiment is recorded under this name (DVC: "Ran experiment(s): name")."""
 
@@ -127,7 +128,7 @@ class RunFinished(Event):
     rev: str
 
 
-@dataclass(frozen=True)
+@frozen
 class LockUpdated(Event):
     """dvc.lock was written (`created`: it was not there before); path relative to the current directory."""
 

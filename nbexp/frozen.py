@@ -42,7 +42,11 @@ class _Field:
         self.default_factory = default_factory
         self.repr = repr
         self.compare = compare
-        self.hash = compare if hash is None else hash
+        self.hash = hash
+
+    @property
+    def is_hashed(self) -> bool:
+        return self.compare if self.hash is None else self.hash
 
 
 def field(
@@ -109,19 +113,19 @@ class _Shape:
         self.names = self.compared = self.hashed = self.shown = tuple(types)
         if special:
             self.compared = tuple(n for n in types if n not in special or special[n].compare)
-            self.hashed = tuple(n for n in types if n not in special or special[n].hash)
+            self.hashed = tuple(n for n in types if n not in special or special[n].is_hashed)
             self.shown = tuple(n for n in types if n not in special or special[n].repr)
 
 
-def _made(cls: type[Any], *, eq: bool) -> type[Any]:
+def _made(cls: Any, *, eq: bool) -> Any:
     body = cls.__dict__
     own: dict[str, str] = body.get("__annotations__", {})
     above: _Shape | None = getattr(cls, "__shape__", None)
     types = {**above.types, **own} if above else dict(own)
     defaults = dict(above.defaults) if above else {}
     special = dict(above.special) if above else {}
-    for name in own:
-        if own[name].startswith("ClassVar"):
+    for name, kind in own.items():
+        if kind.startswith("ClassVar"):
             del types[name]
             continue
         value = body.get(name, _NONE)
@@ -135,7 +139,7 @@ def _made(cls: type[Any], *, eq: bool) -> type[Any]:
         if value is not _NONE:
             defaults[name] = value
     cls.__shape__ = _Shape(types, defaults, special)
-    cls.__match_args__ = tuple(types)
+    cls.__match_args__ = tuple(types)  # type: ignore[misc]  # mypy means it for class bodies
     cls.__init__ = _init
     cls.__setattr__ = _refuse
     cls.__delattr__ = _refuse
@@ -173,8 +177,8 @@ def _init(self: Any, /, *values: object, **named: object) -> None:
             _set(self, name, factory())
     if used < len(named):
         odd = next(name for name in named if name not in names[count:])
-        problem = "is given twice" if odd in names else "is no field"
-        raise TypeError(f"`{odd}` {problem} of {type(self).__name__}")
+        problem = "gets two values for" if odd in names else "has no"
+        raise TypeError(f"{type(self).__name__} {problem} `{odd}`")
 
 
 def _refuse(self: Any, name: str, value: object = None) -> NoReturn:  # noqa: ARG001 - as Python calls it
@@ -183,7 +187,7 @@ def _refuse(self: Any, name: str, value: object = None) -> NoReturn:  # noqa: AR
     raise FrozenInstanceError(f"`{name}` of {type(self).__name__} cannot be changed")
 
 
-def _eq(self: Any, other: object) -> bool:
+def _eq(self: Any, other: Any) -> Any:
     if other.__class__ is not self.__class__:
         return NotImplemented
     compared = self.__shape__.compared
@@ -226,7 +230,7 @@ class _Fields:
                     repr=more.repr, compare=more.compare, hash=more.hash,
                 )  # fmt: skip
             made.append((name, kind, found))
-        twin = dataclasses.make_dataclass(cls.__name__, made, kw_only=True)
+        twin: Any = dataclasses.make_dataclass(cls.__name__, made, kw_only=True)
         fields: dict[str, dataclasses.Field[Any]] = twin.__dataclass_fields__
         return fields
 

@@ -27,11 +27,11 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NoReturn, cast
 
 from nbexp.errors import GitError
+from nbexp.frozen import field, frozen
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from git import Repo
 
 
-@dataclass(frozen=True)
+@frozen
 class Identity:
     """Who an author or committer is."""
 
@@ -47,7 +47,7 @@ class Identity:
     email: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """A file of a Git tree; mode 100644, 100755, 120000 (symbolic link) or 160000 (submodule)."""
 
@@ -55,7 +55,7 @@ class Entry:
     oid: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """A tracked path that differs between HEAD, the index and the work tree.
 
@@ -81,7 +81,7 @@ class Change:
     mode: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Status:
     """Where the work tree differs from HEAD at one moment.
 
@@ -94,7 +94,7 @@ class Status:
     head: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class CommitInfo:
     """A commit as it is stored: author "Name <email>", seconds of the committer's clock."""
 
@@ -109,7 +109,7 @@ class CommitInfo:
 FileContent = Entry | bytes | tuple[str, bytes] | None
 
 
-@dataclass(frozen=True)
+@frozen
 class NewCommit:
     """A commit to be made.
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from nbexp.errors import UsageError
+from nbexp.frozen import frozen, replace
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -29,7 +29,7 @@ MAX_POINTS = 100_000
 Op = Literal["change", "add", "force", "delete"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Override:
     """One param and the value it gets, in one point of a sweep.
 
@@ -57,7 +57,7 @@ class Override:
     text: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Interval:
     """All numbers from `start` to `stop`, of which a sampler picks."""
 
@@ -66,7 +66,7 @@ class Interval:
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Axis:
     """One `-S` item: a key, and the values it takes one after the other, or the interval it lies in."""
 

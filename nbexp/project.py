@@ -7,7 +7,6 @@ import os
 import posixpath
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +16,7 @@ from nbexp.errors import NameTaken, NotFound, UsageError, nearest
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.formats import ref_names
+from nbexp.frozen import field, frozen, replace
 from nbexp.git import Git
 from nbexp.results import Result
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nbexp.store.cache import Cache
 
 
-@dataclass(frozen=True)
+@frozen
 class StageReport:
     """What became of one stage in a run; `cells` is the number of code cells of a notebook stage."""
 
@@ -46,7 +46,7 @@ class StageReport:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class RunReport:
     """What a run came to, for its card.
 
@@ -74,7 +74,7 @@ class RunReport:
     foreign_author: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Experiment(Result):
     """A recorded experiment: a commit on its baseline with a name.
 
@@ -134,7 +134,7 @@ class Experiment(Result):
         return found
 
 
-@dataclass(frozen=True)
+@frozen
 class OpenedNotebook(Result):
     """An executed notebook, read from Git or the cache: `data` is the file's bytes."""
 
@@ -148,11 +148,14 @@ class OpenedNotebook(Result):
         return {"experiment": self.experiment, "path": self.path, "notebook": json.loads(self.data)}
 
 
-@dataclass(frozen=True)
+@frozen
 class Listing(Result):
     """Experiments below their baselines; `groups` are (baseline's name or short rev, members)."""
 
     groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+    def __repr__(self) -> str:
+        return f"<Listing: {sum(len(members) for _, members in self.groups)} experiments>"
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -161,7 +164,7 @@ class Listing(Result):
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class Removed(Result):
     """The experiments that were taken out of the list."""
 
@@ -171,7 +174,7 @@ class Removed(Result):
         return {"removed": list(self.names)}
 
 
-@dataclass(frozen=True)
+@frozen
 class Branched(Result):
     """A branch that was made of an experiment."""
 
@@ -183,7 +186,7 @@ class Branched(Result):
         return {"experiment": self.experiment, "branch": self.branch, "rev": self.rev}
 
 
-@dataclass(frozen=True)
+@frozen
 class Status(Result):
     """Which stages are not up to date, and why; nothing in it: all are.
 
@@ -194,6 +197,12 @@ class Status(Result):
     count: int
     unfinished: str | None = None
     here: str = "."
+
+    def __repr__(self) -> str:
+        return f"<Status: {len(self.stages)} of {self.count} stages changed>"
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.stages), self.count, self.unfinished))
 
     @property
     def is_clean(self) -> bool:

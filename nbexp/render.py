@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbexp.formats import values
+from nbexp.results import Result
 
 # Types alone: rendering a status must not load what draws a plot.
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ DIGITS = 5
 def text(result: object) -> str:
     """The result in words; ends without a newline."""
     write = _WRITERS.get(type(result).__name__)
-    return str(result).rstrip("\n") if write is None else write(result)
+    if write is not None:
+        return write(result)
+    has_own = type(result).__str__ is not Result.__str__
+    return (str(result) if has_own else repr(result)).rstrip("\n")
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:

@@ -17,6 +17,11 @@ class Result:
 
     __slots__ = ()
 
+    def __str__(self) -> str:
+        """What a terminal shows: `print(project.show())` is the table."""
+        text: str = plugins.load("nbexp", "render").text(self)
+        return text
+
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Bundle:
         """What IPython asks of the last value of a cell; it picks from it what was asked for itself."""
         found: Bundle = plugins.load("nbexp.jupyter", "display").bundle(self)

@@ -5,13 +5,14 @@ They are not in `.dvc/config` because DVC refuses a config with a section it doe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError, nearest
+from nbexp.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """Every setting with its default; `docs/reference/settings` lists the same fields.
 

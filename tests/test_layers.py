@@ -23,6 +23,7 @@ LAYERS = {
     "errors": 0,
     "events": 0,
     "filesystem": 0,
+    "frozen": 0,
     "plugins": 0,
     "results": 0,
     "version": 0,

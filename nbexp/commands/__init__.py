@@ -18,13 +18,13 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast
 
 from nbexp import plugins
 from nbexp.errors import UsageError, nearest
 from nbexp.events import Emit
+from nbexp.frozen import frozen
 from nbexp.results import Result
 from nbexp.version import __version__
 
@@ -62,7 +62,7 @@ class HelpAsked(Exception):
         self.text = text
 
 
-@dataclass(frozen=True)
+@frozen
 class Text(Result):
     """A result that is its own text: help, JSON, Markdown, CSV."""
 
@@ -75,7 +75,7 @@ class Text(Result):
         return self.text
 
 
-@dataclass(frozen=True)
+@frozen
 class Outcome:
     """What a command line came to: its result, the shape it was asked in, and how loudly."""
 

@@ -28,14 +28,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nbexp import plugins
 from nbexp.errors import NbexpError, NotFound
 from nbexp.events import CommandStarted, Emit, Phase
+from nbexp.frozen import frozen
 from nbexp.results import Result
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ _NEEDS: Mapping[str, Mapping[str, str]] = {
 _LEFTOVERS = (".git", ".dvc", ".dvcignore", "dvc.lock", "__pycache__", ".ipynb_checkpoints")
 
 
-@dataclass(frozen=True)
+@frozen
 class DemoReport(Result):
     """What the demo made: its folder, the executed notebook, that as a page, and the experiments' table."""
 
@@ -264,7 +263,8 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 def _child(folder: Path, tell: Callable[[dict[str, object]], None]) -> int:
     # JupyterLab brings it, and jsonschema loads it where it finds it: 2 s to build a grammar for a
     # format that no notebook has in it.
-    sys.modules.setdefault("rfc3987_syntax", cast(ModuleType, None))
+    modules: dict[str, Any] = sys.modules
+    modules["rfc3987_syntax"] = None
     import nbformat
 
     notebook = nbformat.read(folder / LAB, as_version=4)  # type: ignore[no-untyped-call]

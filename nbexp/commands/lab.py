@@ -16,12 +16,12 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound
 from nbexp.events import Emit
+from nbexp.frozen import frozen
 from nbexp.results import Result
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ needs_project = False
 LAB = "lab.ipynb"
 
 
-@dataclass(frozen=True)
+@frozen
 class LabReport(Result):
     """JupyterLab has ended; `returncode` is what it ended with."""
 

@@ -14,15 +14,15 @@ Examples
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 
 from nbexp.events import Emit
+from nbexp.frozen import frozen
 from nbexp.results import Result
 
 needs_project = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Executed(Result):
     """An executed notebook; `cells` is how many cells ran."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp import filesystem
@@ -13,6 +12,7 @@ from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Phase
 from nbexp.formats import config, dvc_yaml, editing, ignore, ref_names, values
 from nbexp.formats.notebook import Parameters
+from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import detect, kinds
 from nbexp.pipeline import graph as graphs
@@ -24,7 +24,7 @@ RUNS = "runs"
 _NEW_IGNORES = b"# Notebook and Python leftovers\n.ipynb_checkpoints/\n__pycache__/\n"
 
 
-@dataclass(frozen=True)
+@frozen
 class InitReport(Result):
     """What `init` found and wrote.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from nbexp.experiments.table import Data, markdown, rounded
 from nbexp.formats import values
+from nbexp.frozen import field, frozen
 from nbexp.results import Result
 
 # What a metric's name says of which way is better; the longest match wins.
@@ -47,7 +47,7 @@ _HIGHER = (
 Polarity = Literal["higher", "lower"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Change:
     """One param or metric that differs; `values.MISSING` where a side has none."""
 
@@ -72,7 +72,7 @@ class Change:
         return "better" if (delta > 0) == (way == "higher") else "worse"
 
 
-@dataclass(frozen=True)
+@frozen
 class NotebookChange:
     """An executed notebook that differs: the code cells, counted from 1, whose outputs do."""
 
@@ -80,7 +80,7 @@ class NotebookChange:
     cells: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Diff(Result):
     """What changed from `old` to `new`, which are names as they were asked for.
 
@@ -94,6 +94,9 @@ class Diff(Result):
     code: tuple[tuple[str, str], ...] = ()
     notebooks: tuple[NotebookChange, ...] = ()
     outs: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Diff {self.old} -> {self.new}: {len(self.params)} params, {len(self.metrics)} metrics>"
 
     @property
     def is_empty(self) -> bool:
@@ -148,7 +151,7 @@ class Diff(Result):
         return out.getvalue()
 
 
-@dataclass(frozen=True)
+@frozen
 class Side:
     """One side of a comparison: its name, what it says, its files by blob, its notebooks' bytes."""
 

@@ -11,22 +11,23 @@ the path changes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from nbexp import filesystem
 from nbexp.errors import StoreError
+from nbexp.frozen import frozen
 
 _DVC_IN_GIT = (["config"], [".gitignore"], ["plots"])
 
 
-@dataclass(frozen=True)
+@frozen
 class Line:
     """How one path was before: `saved` is its file below `saved/`, None where nothing was there."""
 
@@ -84,6 +85,7 @@ class Journal:
             The path leads out of the root, through a link or otherwise.
         """
         target = self._allowed(path)
+        self._clear_the_way(path)
         self._keep_file(path)
         self._wrote(path, data)
         filesystem.atomic_write(target, data, mode=mode if mode is not None else _mode(target))
@@ -92,6 +94,7 @@ class Journal:
     def link(self, path: str, target: str) -> None:
         """Put a symbolic link there, what was there kept."""
         place = self._allowed(path)
+        self._clear_the_way(path)
         self._keep_file(path)
         self._wrote(path, os.fsencode(target))
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +122,7 @@ class Journal:
         line = Line(path, "moved", str(len(self.lines)))
         self._note(line)
         filesystem.crash_point("journal.moving")
-        os.rename(target, self.folder / "saved" / str(line.saved))
+        _move(target, self.folder / "saved" / str(line.saved))
         filesystem.crash_point("journal.moved")
 
     def copy_aside(self, path: str) -> None:
@@ -151,15 +154,19 @@ class Journal:
         # One rename takes the journal out of the way whole; what is left of it then is rubbish.
         rubbish = self.folder.with_name(f"journal-done-{os.getpid()}-{time.monotonic_ns()}")
         os.rename(self.folder, rubbish)
+        # Whatever happens from here on, there is nothing to put back any more.
+        self.lines, self.written, self._known = [], {}, set()
         filesystem.crash_point("journal.finished")
         filesystem.remove(rubbish)
 
     def roll_back(self) -> list[str]:
         """Put every path back as it was; the paths that somebody edited since, which stay as they are.
 
-        Can be killed and called again at any point.
+        Can be killed and called again at any point; once the journal is finished it does nothing.
         """
         self._close()
+        if not self.is_open:
+            return []
         edited = []
         for line in reversed(self.lines):
             if not self._put_back(line):
@@ -204,6 +211,14 @@ class Journal:
         except filesystem.Outside as outside:
             raise StoreError(f"{outside} Nothing was changed.") from None
 
+    def _clear_the_way(self, path: str) -> None:
+        """Set aside a file that stands where the path needs a folder."""
+        parts = path.split("/")
+        for count in range(1, len(parts)):
+            folder = "/".join(parts[:count])
+            if os.path.lexists(self.root / folder) and not (self.root / folder).is_dir():
+                self.set_aside(folder)
+
     def _keep_file(self, path: str) -> None:
         if path in self._known:
             return
@@ -233,7 +248,9 @@ class Journal:
 
     def _append(self, entry: dict[str, object]) -> None:
         assert self._file is not None, "the journal is not open"
-        os.write(self._file, json.dumps(entry).encode() + b"\n")
+        rest = memoryview(json.dumps(entry).encode() + b"\n")
+        while rest:  # a disk that is nearly full takes a part of it first
+            rest = rest[os.write(self._file, rest) :]
         os.fdatasync(self._file)
 
     def _close(self) -> None:
@@ -244,6 +261,8 @@ class Journal:
     def _put_back(self, line: Line) -> bool:
         """Restore one path; False if it was edited since the command wrote it."""
         target, saved = self.root / line.path, self.saved(line)
+        if line.kind == "file" and (saved is None or not saved.exists()):
+            return True  # put back already, by a rollback that was killed behind it
         if line.kind in {"file", "absent"} and self._edited_since(line, saved):
             return False
         if line.kind == "absent":
@@ -251,13 +270,16 @@ class Journal:
         elif line.kind == "file":
             assert saved is not None
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_symlink() or target.is_dir():
-                filesystem.remove(target)
-            filesystem.atomic_write(target, saved.read_bytes(), mode=line.mode)
+            if target.is_dir() and not target.is_symlink():
+                self._leave(target)
+            if line.mode is not None:
+                os.chmod(saved, line.mode)
+            # Moved, not written: a full disk is what many rollbacks are due to.
+            _move(saved, target)
         elif saved is not None and os.path.lexists(saved):
             target.parent.mkdir(parents=True, exist_ok=True)
             self._leave(target)
-            os.rename(saved, target)
+            _move(saved, target)
         return True
 
     def _edited_since(self, line: Line, saved: Path | None) -> bool:
@@ -280,10 +302,10 @@ class Journal:
         if not os.path.lexists(target):
             return
         kept = self.folder.parent / "unfinished" / (self.uid or "unknown")
-        kept.mkdir(parents=True, exist_ok=True)
-        place = kept / target.relative_to(self.root).as_posix().replace("/", "%2F")
+        place = kept / target.relative_to(self.root)
         filesystem.remove(place)
-        os.rename(target, place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _move(target, place)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -293,6 +315,29 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         except ValueError:
             # The last line of a killed command may be torn; the change it announces never happened.
             return
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename, also to another file system; there the target appears whole, then the source goes."""
+    try:
+        os.rename(source, target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    import shutil
+
+    fresh = filesystem.temporary(target.parent)
+    try:
+        if source.is_dir() and not source.is_symlink():
+            shutil.copytree(source, fresh, symlinks=True)
+        else:
+            shutil.copy2(source, fresh, follow_symlinks=False)
+        os.rename(fresh, target)
+    except BaseException:
+        filesystem.remove(fresh)
+        raise
+    filesystem.remove(source)
 
 
 def _mode(path: Path) -> int | None:

@@ -97,6 +97,8 @@ class DvcIgnores:
         relative = os.path.relpath(folder, self._root)
         if relative == os.pardir or relative.startswith(f"{os.pardir}{os.sep}"):
             return None
+        if ".dvc" in Path(relative).parts:
+            return None  # an old output, kept whole there until its command is done
         return DvcIgnore.on_disk(self._root).below(Path(relative).as_posix())
 
 

@@ -13,12 +13,12 @@ import json
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.experiments.spec import Spec
 from nbexp.formats.ref_names import ExpRef
+from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
 from nbexp.pipeline import kinds
 from nbexp.pipeline.execute import Outcome, StageResult
@@ -29,7 +29,7 @@ FAILED = "refs/nbexp/failed/"
 TRASH = "refs/nbexp/trash/"
 
 
-@dataclass(frozen=True)
+@frozen
 class NotRecorded:
     """A file that a stage wrote and nothing keeps: neither an output nor tracked by Git."""
 
@@ -40,7 +40,7 @@ class NotRecorded:
         return {"path": self.path, "stage": self.stage}
 
 
-@dataclass(frozen=True)
+@frozen
 class Recorded:
     """The commit of a run, and what it leaves out."""
 

@@ -12,7 +12,6 @@ import posixpath
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp import filesystem
@@ -24,6 +23,7 @@ from nbexp.experiments.undo import Undone
 from nbexp.experiments.workspace import InPlace
 from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedStage
+from nbexp.frozen import frozen
 from nbexp.git import Entry, Git
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.plan import hash_of
@@ -31,7 +31,7 @@ from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
 
 
-@dataclass(frozen=True)
+@frozen
 class Applied(Result):
     """What `apply` did; `kept` are files left alone because they are open in the asking notebook.
 
@@ -58,7 +58,7 @@ class Applied(Result):
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class _Changes:
     """What has to change: files by their entry in the tree, files to remove, outputs by content."""
 
@@ -196,10 +196,10 @@ def _present(git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]) -
 
 
 def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) -> list[str]:
-    """Those of the paths whose present bytes no branch, tag or experiment has at that path."""
+    """Those of the paths whose present bytes no branch, tag or experiment, removed or not, has there."""
     if not paths:
         return []
-    refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/")
+    refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/", "refs/nbexp/trash/")
     revs = list(dict.fromkeys(refs.values()))
     specs = [f"{rev}:{path}" for path in paths for rev in revs]
     infos = git.info_many(specs)

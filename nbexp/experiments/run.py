@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp import filesystem
@@ -25,6 +24,7 @@ from nbexp.experiments.spec import Spec
 from nbexp.experiments.workspace import InPlace, explain_rollback
 from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedStage
+from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import execute
 from nbexp.pipeline.execute import Context, Outcome
@@ -34,7 +34,7 @@ from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache
 
 
-@dataclass(frozen=True)
+@frozen
 class Ran:
     """What a run came to.
 
@@ -56,7 +56,7 @@ class Ran:
     own_s: float
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """The project a run works on."""
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp.errors import NotFound, nearest
 from nbexp.formats import dvc_lock, dvc_yaml, rows
 from nbexp.formats.dvc_lock import LockedStage
+from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline.graph import pipeline_files
 from nbexp.results import Result
 from nbexp.store.cache import Cache
 
 
-@dataclass(frozen=True)
+@frozen
 class Series:
     """One line of a plot: `steps` and `values` are equally long; `name` is the experiment's."""
 
@@ -26,12 +26,15 @@ class Series:
     values: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Curves(Result):
     """A metric of several experiments over their steps."""
 
     metric: str
     series: tuple[Series, ...]
+
+    def __repr__(self) -> str:
+        return f"<Curves {self.metric}: {', '.join(one.name for one in self.series)}>"
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -43,7 +46,7 @@ class Curves(Result):
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class _Source:
     path: str
     x: str | None

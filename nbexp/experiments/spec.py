@@ -5,16 +5,16 @@ from __future__ import annotations
 import posixpath
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.formats import editing, ref_names, values
 from nbexp.formats.ref_names import ExpRef
+from nbexp.frozen import field, frozen
 from nbexp.overrides import Override, resolve
 
 
-@dataclass(frozen=True)
+@frozen
 class Spec:
     """A run as it was asked for, frozen.
 

@@ -12,7 +12,6 @@ import json
 import posixpath
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -20,6 +19,7 @@ from nbexp import filesystem
 from nbexp.errors import NbexpError, NotFound
 from nbexp.formats import dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
+from nbexp.frozen import field, frozen
 from nbexp.git import Git
 from nbexp.pipeline.graph import pipeline_files
 from nbexp.results import Result
@@ -33,7 +33,7 @@ _DEFAULT = "params.yaml"
 Kind = Literal["workspace", "baseline", "experiment"]
 
 
-@dataclass(frozen=True)
+@frozen
 class FileError:
     """Why a params or metrics file could not be read; `type` is the name DVC gives it."""
 
@@ -41,7 +41,7 @@ class FileError:
     msg: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Data:
     """What one commit, or the workspace, says of itself.
 
@@ -54,6 +54,9 @@ class Data:
     deps: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     outs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((tuple(self.params), tuple(self.metrics), tuple(self.deps), tuple(self.outs)))
+
     def flat(self, what: Literal["params", "metrics"]) -> dict[tuple[str, str], object]:
         """Leaves by file and dotted key; files that could not be read are left out."""
         found: dict[tuple[str, str], object] = {}
@@ -64,7 +67,7 @@ class Data:
         return found
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """One line of the table.
 
@@ -90,7 +93,7 @@ class Row:
         return _by_column(self.data.flat("metrics")) if self.data else {}
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column: `file` and `key` of a param or metric, the path of a dep."""
 
@@ -100,7 +103,7 @@ class Column:
     title: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Table(Result):
     """Experiments below their baselines, newest first, the workspace on top.
 
@@ -109,7 +112,9 @@ class Table(Result):
     """
 
     rows: tuple[Row, ...]
-    short: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Table: {len(self.experiments)} experiments>"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -420,7 +425,7 @@ class _Read(Protocol):
     def __call__(self, paths: Sequence[str]) -> list[bytes | None]: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class _Files:
     pipelines: Sequence[str]
     read: _Read

@@ -11,11 +11,11 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp.errors import NotFound, StoreError
 from nbexp.experiments.journal import Journal, Line
+from nbexp.frozen import frozen
 from nbexp.git import Git, NewCommit
 from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
@@ -23,7 +23,7 @@ from nbexp.store.cache import Cache, Hash
 PREFIX = "refs/nbexp/undo/"
 
 
-@dataclass(frozen=True)
+@frozen
 class UndoPoint:
     """A state one can go back to: `op` is the command that was about to change the workspace."""
 
@@ -37,7 +37,7 @@ class UndoPoint:
         return {"rev": self.rev, "before": self.op, "time": self.time_s, "paths": list(self.paths)}
 
 
-@dataclass(frozen=True)
+@frozen
 class Undone(Result):
     """What `undo` did: the command undone, and the paths that are as before."""
 
@@ -103,7 +103,10 @@ def newest(git: Git) -> UndoPoint:
     """
     found = points(git)
     if not found:
-        raise NotFound("There is nothing to undo: no command has changed this workspace.")
+        raise NotFound(
+            "There is nothing to undo: no command has changed this workspace.",
+            "`nbexp run` and `nbexp apply` make undo points.",
+        )
     return found[0]
 
 

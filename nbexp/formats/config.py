@@ -13,17 +13,17 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError, nearest
+from nbexp.frozen import frozen
 
 LINK_TYPES = ("reflink", "hardlink", "symlink", "copy")
 
 Value = str | bool | int | tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Config:
     """What the files together say.
 

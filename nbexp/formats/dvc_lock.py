@@ -12,14 +12,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
 from nbexp.errors import ProjectFileError
 from nbexp.formats import values
+from nbexp.frozen import field, frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class LockedPath:
     """A dep or out as it was: path as dvc.yaml spells it, MD5 (ending in `.dir` for a directory).
 
@@ -50,7 +50,7 @@ class LockedPath:
         return found
 
 
-@dataclass(frozen=True)
+@frozen
 class LockedStage:
     """A stage's entry. The order of deps, outs and params is that of the file; DVC sorts each by path.
 
@@ -100,7 +100,7 @@ class LockedStage:
         return cls(cmd, deps, params, outs)
 
 
-@dataclass(frozen=True)
+@frozen
 class LockFile:
     """A dvc.lock: its stages in the order they were first written.
 

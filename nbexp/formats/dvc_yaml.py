@@ -10,12 +10,12 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import ProjectFileError, UsageError, nearest
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.ref_names import DEVICES
+from nbexp.frozen import field, frozen
 
 if TYPE_CHECKING:
     import yaml
@@ -25,7 +25,7 @@ Bucket = Literal["outs", "metrics", "plots"]
 DEFAULT_PARAMS_FILE = "params.yaml"
 
 
-@dataclass(frozen=True)
+@frozen
 class ParamSpec:
     """A params file that a stage reads, and which keys of it; no keys means all of the file."""
 
@@ -33,7 +33,7 @@ class ParamSpec:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class OutSpec:
     """A file or directory that a stage writes, and how it is kept.
 
@@ -53,7 +53,7 @@ class OutSpec:
     meta: object = field(default=None, hash=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class StageSpec:
     """A stage as dvc.yaml defines it, paths as it spells them (relative to `wdir`).
 
@@ -87,7 +87,7 @@ class StageSpec:
         return hash((self.name, self.line))
 
 
-@dataclass(frozen=True)
+@frozen
 class PlotSpec:
     """A plot declared at the top of the file: a path or a title, and the options given for it."""
 
@@ -95,7 +95,7 @@ class PlotSpec:
     options: Mapping[str, object] | None = field(default=None, hash=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class PipelineFile:
     """All that a dvc.yaml says. Paths at the top are relative to the file's own directory."""
 

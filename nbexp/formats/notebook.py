@@ -15,17 +15,17 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from nbexp.errors import ProjectFileError
+from nbexp.frozen import frozen
 
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
 _RUN_TAGS = frozenset({PARAMETERS, INJECTED, "skip-execution", "raises-exception"})
 _TIMED_MAGICS = frozenset({"time", "timeit", "capture", "prun"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Cell:
     """A code cell: its number, its place among all cells from 0, and what it says."""
 
@@ -35,7 +35,7 @@ class Cell:
     tags: frozenset[str]
 
 
-@dataclass(frozen=True)
+@frozen
 class Parameter:
     """A name that the parameters cell assigns.
 
@@ -56,7 +56,7 @@ class Parameter:
     is_literal: bool
 
 
-@dataclass(frozen=True)
+@frozen
 class Parameters:
     """What a notebook can be given; `cell` is None when it has no such cell.
 
@@ -77,7 +77,7 @@ class Parameters:
         return next((item for item in self.items if item.name == name), None)
 
 
-@dataclass(frozen=True)
+@frozen
 class Notebook:
     """A notebook's code; `kernel` and `language` are None where the file does not say."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbexp.errors import UsageError
+from nbexp.frozen import frozen
 
 if TYPE_CHECKING:
     from random import Random
@@ -32,7 +32,7 @@ DEVICES = frozenset(
 """Names (before the first dot, any case) that Windows keeps for devices: no file can have them."""
 
 
-@dataclass(frozen=True)
+@frozen
 class ExpRef:
     """An experiment's name and the commit it starts from, 40 hex digits.
 

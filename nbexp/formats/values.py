@@ -37,6 +37,9 @@ class _Missing:
     def __repr__(self) -> str:
         return "MISSING"
 
+    def __reduce__(self) -> str:
+        return "MISSING"  # pickled by name: there is one
+
 
 MISSING: Final = _Missing()
 

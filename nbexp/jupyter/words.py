@@ -12,9 +12,9 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from nbexp.errors import UsageError
+from nbexp.frozen import frozen
 
 Evaluate = Callable[[str], object]
 
@@ -24,7 +24,7 @@ _FILLED = re.compile(r"([^{}=]+=)?\{(.+)\}", re.DOTALL)
 _HELD = re.compile(r"\0(\d+)\0")
 
 
-@dataclass(frozen=True)
+@frozen
 class Line:
     """The words of a command; `is_silent`: the line ended in a semicolon, so nothing is shown."""
 

@@ -14,13 +14,13 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError
 from nbexp.formats import notebook
 from nbexp.formats.notebook import Parameters
+from nbexp.frozen import frozen
 
 _METRIC_NAME = re.compile(r"metric|score|result", re.IGNORECASE)
 _DATA_SUFFIXES = (".json", ".yaml", ".yml", ".toml")
@@ -28,7 +28,7 @@ _RUN = re.compile(r"^\s*%run\s+(?:-\w+\s+)*[\"']?([^\s\"']+\.(?:py|ipynb))", re.
 _WRITERS = frozenset({"write_text", "write_bytes", "to_json"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """Where something stands: a notebook's cell by its number, or a module by its path."""
 
@@ -39,7 +39,7 @@ class Place:
         return f"cell {self.cell}" if self.cell is not None else str(self.module)
 
 
-@dataclass(frozen=True)
+@frozen
 class MetricFile:
     """A metrics file, its path as the code spells it, and where it is written first."""
 
@@ -47,7 +47,7 @@ class MetricFile:
     place: Place
 
 
-@dataclass(frozen=True)
+@frozen
 class Series:
     """A name that `live.log` gets, and where first."""
 
@@ -55,7 +55,7 @@ class Series:
     place: Place
 
 
-@dataclass(frozen=True)
+@frozen
 class Found:
     """What a notebook takes, imports, writes and logs.
 
@@ -146,7 +146,7 @@ def scripts(command: str, cwd: Path) -> tuple[Path, ...]:
 # ---- what a file imports
 
 
-@dataclass(frozen=True)
+@frozen
 class _Wanted:
     names: tuple[str, ...] = ()
     relative: tuple[tuple[int, str], ...] = ()

@@ -10,7 +10,7 @@ import posixpath
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,6 +27,7 @@ from nbexp.events import (
 )
 from nbexp.formats import dvc_lock, ignore, run_cache
 from nbexp.formats.dvc_lock import LockedStage
+from nbexp.frozen import field, frozen
 from nbexp.pipeline import kinds
 from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
 from nbexp.pipeline.stage import Out, Stage
@@ -56,7 +57,7 @@ class IgnoreRules(Protocol):
         """Those of the paths (relative to the root) that Git ignores."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Context:
     """Where and how stages run.
 
@@ -82,7 +83,7 @@ class Context:
     use_run_cache: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class StageResult:
     """What became of one stage; `entry` is its entry in dvc.lock now.
 

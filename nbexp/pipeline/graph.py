@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_yaml
 from nbexp.formats.dvc_yaml import PipelineFile
+from nbexp.frozen import field, frozen
 from nbexp.pipeline.stage import Out, Stage
 
 # Never part of a project's own files, and costly to walk.
@@ -23,7 +23,7 @@ _NOT_SEARCHED = frozenset(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Graph:
     """Every stage of a project, in file order, and what each needs.
 

@@ -7,13 +7,13 @@ stage runs has changed only when its parameters or the source of its code cells 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 from nbexp.errors import NotFound, nearest
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
+from nbexp.frozen import frozen, replace
 from nbexp.pipeline import kinds
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Dep, Out, Param, Stage
@@ -22,7 +22,7 @@ from nbexp.store.cache import Cache, Hash
 State = Literal["new", "modified", "deleted", "not in cache"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Reason:
     """One thing that makes a stage run: `subject` is a path or `file:key`, `state` DVC's word for it.
 
@@ -52,7 +52,7 @@ class Reason:
         return f"{self.subject} {words.get(self.state, self.state)}"
 
 
-@dataclass(frozen=True)
+@frozen
 class Check:
     """What a look at one stage found.
 
@@ -79,7 +79,7 @@ class Files(Protocol):
         """The bytes of a path relative to the project's root; None where there is no file."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Disk:
     """The files below `root`, as they will be once `edits` are written."""
 

@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from nbexp.events import CellFinished, CellStarted, Emit, Event, MetricLogged, OutputWritten
+from nbexp.frozen import frozen
 
 if TYPE_CHECKING:
     from nbexp.pipeline.kinds import Job
@@ -376,7 +376,7 @@ def _nothing() -> None:
     pass
 
 
-@dataclass(frozen=True)
+@frozen
 class _Process:
     pid: int
     parent: int

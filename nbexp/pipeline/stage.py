@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from functools import cached_property
 
 from nbexp.formats.dvc_yaml import OutSpec, StageSpec
+from nbexp.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Dep:
     """A file or directory that a stage reads.
 
@@ -20,7 +20,7 @@ class Dep:
     spelled: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Out:
     """A file or directory that a stage writes; metrics and plots are outs as well."""
 
@@ -34,7 +34,7 @@ class Out:
         return self.spec.cache
 
 
-@dataclass(frozen=True)
+@frozen
 class Param:
     """A params file a stage reads; `keys` empty means all of it."""
 
@@ -43,7 +43,7 @@ class Param:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Stage:
     """One stage of one dvc.yaml; equal only to itself.
 

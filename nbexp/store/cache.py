@@ -23,7 +23,6 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -33,6 +32,7 @@ from nbexp.errors import NotFound, StoreError
 from nbexp.filesystem import crash_point
 from nbexp.formats import directory
 from nbexp.formats.directory import Item
+from nbexp.frozen import frozen
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,7 +61,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True)
+@frozen
 class Hash:
     """What a path holds: `md5` of a file, or of a directory's listing with `.dir` at its end.
 
@@ -880,7 +880,7 @@ class Cache:
             self._state.put_tree(name, digest, whole.md5, self._kind_at(name))
 
 
-@dataclass(frozen=True)
+@frozen
 class _Tree:
     """A directory as it was found; items and stamps side by side, empty when the memo knew the whole."""
 
@@ -890,7 +890,7 @@ class _Tree:
     hidden: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Staged:
     """Bytes that are to become an object: those at `source`, a copy of ours or the workspace file itself."""
 

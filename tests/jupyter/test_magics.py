@@ -149,10 +149,11 @@ def test_loading_costs_own_modules_only_and_no_thread_file_or_socket(tmp_path: P
 import os, sys, threading
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
-import IPython.core.magics.extension, argparse, json
+import IPython.core.magics.extension
 quiet = Config()
 quiet.HistoryManager.enabled = False
 shell = InteractiveShell(config=quiet)
+shell.run_cell("%precision %r")
 modules, threads = set(sys.modules), threading.active_count()
 descriptors = os.listdir("/dev/fd")
 shell.run_cell("%load_ext nbexp")
@@ -272,8 +273,10 @@ def test_a_mistake_is_two_lines_and_fails_the_cell(loaded: Cells) -> None:
         ),
         (
             "%exp apply {nosuch}",
-            "`{nosuch}`: there is no variable `nosuch` in this notebook. Nothing was done.\n"
-            "Hint: `--no-expand` passes braces on as they are.\n",
+            (
+                "`{nosuch}`: there is no variable `nosuch` in this notebook. Nothing was done.\n"
+                "Hint: `--no-expand` passes braces on as they are.\n"
+            ),
         ),
     ],
 )
@@ -287,7 +290,7 @@ def test_wrong_usage_is_explained_without_a_traceback(
 
 
 def test_a_bug_has_its_traceback(loaded: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nbexp.project.Project.show", lambda self, **_: 1 / 0)
+    monkeypatch.setattr("nbexp.project.Project.show", lambda *_, **__: 1 / 0)
     with capture_output(stderr=False, display=False) as captured:
         loaded.shell.run_cell("%exp show")
     assert "ZeroDivisionError" in captured.stdout

@@ -228,7 +228,7 @@ def test_without_onlookers_a_failed_stage_shows_its_last_lines(
 
 
 def test_quiet_says_nothing_of_stages(capsys: pytest.CaptureFixture[str]) -> None:
-    cast(Callable[[events.Event], None], progress.Lines(is_quiet=True))(
+    cast("Callable[[events.Event], None]", progress.Lines(is_quiet=True))(
         events.StageStarted("train", ("x",))
     )
     assert capsys.readouterr().out == ""

@@ -6,17 +6,17 @@ One file for each format; `steps` says what an edit means, whatever the format.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from nbexp.errors import ProjectFileError
 from nbexp.formats import limits, values, yaml12
 from nbexp.formats.editing.steps import Edit, Op, Step, apply, steps_of
 from nbexp.formats.editing.text import Node, NotHere, Text
+from nbexp.frozen import frozen
 
 __all__ = ["Edit", "Op", "Surprise", "edit", "surprises"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Surprise:
     """A YAML value that user code loading the file with PyYAML sees as something else than we do."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from nbexp.errors import NotFound, UsageError
 from nbexp.formats import values, yaml12
+from nbexp.frozen import frozen
 
 Op = Literal["change", "add", "force", "delete"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Edit:
     """One change of a file, with the meaning of an override of the same kind.
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
 from nbexp.errors import StageFailed
 from nbexp.events import CellFinished, Emit, Event, OutputWritten
+from nbexp.frozen import frozen
 from nbexp.pipeline import process
 from nbexp.pipeline.kinds import shell
 
 _TAIL_BYTES, _TAIL_LINES = 16_384, 20
 
 
-@dataclass(frozen=True)
+@frozen
 class Job:
     """One command of a stage, with everything that running it takes.
 

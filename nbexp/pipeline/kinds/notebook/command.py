@@ -12,12 +12,14 @@ import posixpath
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from nbexp.frozen import field, frozen, replace
 
-@dataclass(frozen=True)
+
+@frozen
 class Request:
     """One execution of a notebook, as asked for; paths are relative to the working directory.
 
@@ -192,7 +194,7 @@ def _is_ours(program: str, path: str) -> bool:
 # ---- the programs
 
 
-@dataclass(frozen=True)
+@frozen
 class _Options:
     """What a program's options are called: those with a value, those without, those of no effect here."""
 

@@ -19,6 +19,7 @@ from papermill.engines import Engine, NotebookExecutionManager, papermill_engine
 from papermill.log import logger
 
 from nbexp.formats.notebook import INJECTED
+from nbexp.frozen import frozen
 from nbexp.pipeline.kinds.notebook.kernel import Kernel
 
 NAME = "nbexp"
@@ -26,7 +27,7 @@ _RAISES, _SKIPPED = "raises-exception", "skip-execution"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True)
+@frozen
 class Stopped:
     """Why a notebook did not reach its end; `cell` is None for the injected parameters."""
 
