@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nbexp import settings
-from nbexp.errors import NameTaken, NotFound, UsageError, nearest
+from nbexp.errors import NameTaken, NotFound, ProjectFileError, UsageError, nearest
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.formats import ref_names
@@ -342,7 +342,10 @@ class Project:
 
         head = self.git.head()
         reader = self._reader
-        workspace_row = Row("workspace", None, "workspace", reader.workspace())
+        try:
+            workspace_row = Row("workspace", None, "workspace", reader.workspace())
+        except ProjectFileError as error:
+            workspace_row = Row("workspace", None, "workspace", None, error=error.message)
         if head is None:
             return Table((workspace_row,))
         found = [
@@ -360,7 +363,8 @@ class Project:
         infos = {
             info.rev: info for info in self.git.commits([*present, *(rev for _, rev, _ in found)])
         }
-        data = reader.commits(list(infos))
+        broken: dict[str, str] = {}
+        data = reader.commits(list(infos), broken)
         names = self._baseline_names()
         rows = [workspace_row]
         for baseline in sorted(present, key=lambda rev: (rev != head, -infos[rev].time_s, rev)):
@@ -369,8 +373,9 @@ class Project:
                     baseline,
                     names.get(baseline),
                     "baseline",
-                    data[baseline],
+                    data.get(baseline),
                     created_s=infos[baseline].time_s,
+                    error=broken.get(baseline),
                 )
             )
             members = [one for one in found if one[0].baseline == baseline]
@@ -384,10 +389,11 @@ class Project:
                         rev,
                         ref.name,
                         "experiment",
-                        data[rev],
+                        data.get(rev),
                         baseline=baseline,
                         created_s=infos[rev].time_s,
                         state=state,
+                        error=broken.get(rev),
                     )
                 )
         return Table(tuple(rows))
@@ -457,7 +463,10 @@ class Project:
         name, rev = self._resolve(experiment)
         wanted = branch or f"{name}-branch"
         if not self.git.is_branch_name(wanted):
-            raise UsageError(f"`{wanted}` is not a name that Git gives a branch.")
+            raise UsageError(
+                f"`{wanted}` is not a name that Git gives a branch.",
+                f"`nbexp branch {name} better-lr`",
+            )
         if self.git.resolve(f"refs/heads/{wanted}") is not None:
             raise NameTaken(
                 f"Branch `{wanted}` already exists.", f"`nbexp branch {name} another-name`"
@@ -514,12 +523,12 @@ class Project:
     ) -> OpenedNotebook:
         """The executed notebook of an experiment, a failed one too; the workspace is untouched."""
         name, rev = self._resolve(experiment, failed=True)
-        if path is not None:
-            return OpenedNotebook(name, path, self._read(rev, path))
         paths = self._executed_notebooks(rev)
+        if path is not None:
+            return self._opened(name, rev, path, paths)
         for found in paths:
             try:
-                return OpenedNotebook(name, found, self._read(rev, found))
+                return self._opened(name, rev, found, paths)
             except NotFound:
                 continue
         raise NotFound(
@@ -722,6 +731,8 @@ class Project:
 
         if what == "workspace":
             return self._workspace_side()
+        if what == "HEAD":
+            self._head()  # a repository without a commit is told as such
         name, rev = self._resolve(what)
         data = self._reader.commits([rev])[rev]
         files = {path: entry.oid for path, entry in self.git.tree(rev).items()}
@@ -794,6 +805,21 @@ class Project:
         from nbexp.experiments import contents
 
         return contents.read(self.git, self.cache, self.prefix, rev, path)
+
+    def _opened(self, name: str, rev: str, path: str, known: Sequence[str]) -> OpenedNotebook:
+        from nbexp.formats import notebook
+
+        others = f"it has {', '.join(known)}." if known else None
+        try:
+            data = self._read(rev, path)
+        except NotFound:
+            raise NotFound(f"Experiment `{name}` has no {path}.", others) from None
+        try:
+            notebook.read(data, path)
+        except ProjectFileError as error:
+            error.hint = error.hint or others
+            raise
+        return OpenedNotebook(name, path, data)
 
     def _open_notebooks(self) -> tuple[str, ...]:
         if self.asking_notebook is None:

@@ -212,7 +212,8 @@ def cell_words(cells: Sequence[int]) -> str:
 def _init_report(result: InitReport) -> str:
     if result.found_project:
         found = f"{_count(result.stages, 'stage')}, {_count(result.experiments, 'experiment')}"
-        return f"DVC project found: {found}. Nothing to do. Next: nbexp show"
+        step = "show" if result.experiments else "run"
+        return f"DVC project found: {found}. Nothing to do. Next: nbexp {step}"
     rows: list[list[str]] = []
     if result.parameters:
         words = "  ".join(f"{name}={value} ({kind})" for name, value, kind in result.parameters)

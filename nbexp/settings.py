@@ -5,7 +5,6 @@ They are not in `.dvc/config` because DVC refuses a config with a section it doe
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError, nearest
@@ -61,6 +60,8 @@ def _table(path: Path) -> dict[str, object]:
 
 
 def _settings(table: dict[str, object], path: str) -> Settings:
+    from dataclasses import fields
+
     known = {field.name: field.default for field in fields(Settings)}
     for name, value in table.items():
         if name not in known:

@@ -23,6 +23,7 @@ from nbexp.errors import NbexpError, NotFound
 from nbexp.events import CommandStarted, Event, ignore
 
 RunGit = Callable[..., str]
+RunProgram = Callable[..., "subprocess.CompletedProcess[str]"]
 
 EXAMPLES = Path(__file__).parents[1] / "example-notebooks"
 NOTEBOOKS = sorted(EXAMPLES.glob("*/*.ipynb"))
@@ -36,7 +37,7 @@ def code_cells(notebook: Path) -> list[Any]:
 def arguments_of(verb: Any, *typed: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     verb.arguments(parser)
-    return parser.parse_args(typed)
+    return parser.parse_args(typed, argparse.Namespace(folder="."))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -268,6 +269,15 @@ def test_demo_leaves_the_repository_around_it_alone(repo: Path, git: RunGit) -> 
 
 
 # --- nbexp lab ----------------------------------------------------------------------------------
+
+
+def test_lab_looks_in_the_directory_it_is_told_to_work_in(
+    tmp_path: Path, nbexp_cli: RunProgram
+) -> None:
+    said = nbexp_cli("lab", "--cd", str(tmp_path), "sub", code=3).stderr
+    assert said == (
+        "No lab.ipynb in sub. Nothing was started.\nHint: `nbexp demo` makes a folder with one.\n"
+    )
 
 
 def test_lab_needs_a_lab_notebook(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast
 
 from nbexp import plugins
-from nbexp.errors import UsageError, nearest
+from nbexp.errors import ProjectFileError, UsageError, nearest
 from nbexp.events import Emit
 from nbexp.frozen import frozen
 from nbexp.results import Result
@@ -202,6 +202,9 @@ def execute(
         return _execute(list(argv), emit, prog, directory, prepare)
     except HelpAsked as asked:
         return Outcome("help", Text(asked.text))
+    except ProjectFileError as error:
+        error.hint = error.hint or _how_to_mend(error)
+        raise
 
 
 def formatted(outcome: Outcome) -> str | None:
@@ -236,7 +239,10 @@ def _execute(
     args = parser(verb, prog).parse_args(words)
     folder = args.cd if directory is None else os.path.join(directory, args.cd or "")
     if folder and not os.path.isdir(folder):
-        raise UsageError(f"There is no directory {args.cd}.")
+        raise UsageError(
+            f"There is no directory {args.cd}. Nothing was done.",
+            f"`{prog} {verb} --cd DIR` takes one that is there.",
+        )
     project = None
     if getattr(module, "needs_project", True):
         from nbexp import project as projects
@@ -249,6 +255,14 @@ def _execute(
     args.folder = folder or "."
     result = cast("Verb", module).run(cast("Project", project), args, emit)
     return Outcome(ALIASES.get(verb, verb), result, _shape(args), args.quiet)
+
+
+def _how_to_mend(error: ProjectFileError) -> str:
+    """What helps with any file that cannot be read, where the message has already said what is wrong."""
+    if error.path.endswith(".ipynb"):
+        return f"open it in JupyterLab, or take the last committed one: `git restore {error.path}`."
+    place = error.path if error.line is None else f"line {error.line} of {error.path}"
+    return f"correct {place}; `git diff {error.path}` shows what changed since the last commit."
 
 
 def _shape(args: argparse.Namespace) -> Shape:

@@ -103,7 +103,7 @@ def run(project: Project | None, args: argparse.Namespace, emit: Emit) -> DemoRe
     """Make the folder, run the lab notebook in it, and return what came out."""
     from nbexp import project as projects
 
-    folder = Path(args.directory).expanduser().resolve()
+    folder = Path(args.folder, Path(args.directory).expanduser()).resolve()
     _check(folder, args.directory, args.example)
     emit(Phase(f"copying the example to {folder}"))
     shutil.copytree(

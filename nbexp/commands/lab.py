@@ -61,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(project: Project | None, args: argparse.Namespace, emit: Emit) -> LabReport:
     """Start JupyterLab with this process's terminal and wait for its end."""
-    folder = Path(args.directory).expanduser().resolve()
+    folder = Path(args.folder, Path(args.directory).expanduser()).resolve()
     if not (folder / LAB).is_file():
         raise NotFound(
             f"No {LAB} in {args.directory}. Nothing was started.",

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("metric", metavar="NAME", help="what was logged: acc, train/loss")
     parser.add_argument(
-        "experiments", nargs="*", metavar="EXPERIMENT", help="default: all of the present commit"
+        "experiments",
+        nargs="*",
+        default=[],  # without it argparse says that it is required
+        metavar="EXPERIMENT",
+        help="default: all of the present commit",
     )
     parser.add_argument(
         "-o", "--out", metavar="FILE", help="write a picture: .svg, .png, .html or .json"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nbexp.events import Emit
+from nbexp.events import Emit, Notice
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -33,4 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.show(all_states=args.all_states)
+    table = project.show(all_states=args.all_states)
+    for row in table:
+        if row.error is not None:
+            where = "" if row.kind == "workspace" else f"{row.name or row.rev[:7]}: "
+            emit(Notice(f"{where}{row.error}"))
+    return table

@@ -12,7 +12,7 @@ from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Phase
 from nbexp.formats import config, dvc_yaml, editing, ignore, ref_names, values
 from nbexp.formats.notebook import Parameters
-from nbexp.frozen import frozen
+from nbexp.frozen import frozen, replace
 from nbexp.git import Git
 from nbexp.pipeline import detect, kinds
 from nbexp.pipeline import graph as graphs
@@ -119,8 +119,6 @@ def init(here: Path, notebook: str | None, emit: Emit, *, untagged: bool = False
 def _write(
     root: Path, git: Git | None, files: Mapping[str, bytes], report: InitReport, own: list[Path]
 ) -> InitReport:
-    from dataclasses import replace
-
     for path, data in files.items():
         filesystem.atomic_write(root / path, data)
     repository = git if git is not None else Git.init(root)

@@ -143,6 +143,11 @@ class Journal:
             shutil.copy2(target, saved, follow_symlinks=False)
         self._note(Line(path, "copied", name))
 
+    def aside(self, path: str) -> Path | None:
+        """Where what stood at the path was moved to; None when nothing was."""
+        found = [line for line in self.lines if line.path == path and line.kind == "moved"]
+        return self.saved(found[-1]) if found else None
+
     def saved(self, line: Line) -> Path | None:
         """Where the old content of a line is; None where nothing was."""
         return None if line.saved is None else self.folder / "saved" / line.saved

@@ -45,6 +45,12 @@ def prefix(git: Git, root: Path) -> str:
     return "" if relative == "." else Path(relative).as_posix()
 
 
+def undo_place(git: Git, root: Path) -> str:
+    """What tells the workspace from all others of its repository, wherever it may be moved to."""
+    work_tree = os.path.relpath(git.folder, git.common)
+    return f"{Path(work_tree).as_posix()}:{prefix(git, root)}"
+
+
 class GitIgnores:
     """What Git ignores, asked with paths relative to the project's root."""
 

@@ -92,7 +92,8 @@ def record(
         ref=spec.ref,
         parent=spec.baseline,
         message=(spec.message or f"dvc: commit experiment {experiment_hash(outcome)}").encode(),
-        base=spec.baseline,
+        # A commit made meanwhile, by a stage or in another window, is what `status` compared with.
+        base=status.head or spec.baseline,
         files=files,
         expect=spec.replaces,
     )
@@ -144,7 +145,7 @@ def record_failed(
         ref=FAILED + spec.ref.removeprefix("refs/exps/"),
         parent=spec.baseline,
         message=message.encode(),
-        base=spec.baseline,
+        base=status.head or spec.baseline,
         files=files,
         expect="any",
     )

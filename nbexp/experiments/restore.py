@@ -18,7 +18,7 @@ from nbexp import filesystem
 from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import undo
-from nbexp.experiments.place import own_folder
+from nbexp.experiments.place import own_folder, undo_place
 from nbexp.experiments.undo import Undone
 from nbexp.experiments.workspace import InPlace
 from nbexp.formats import dvc_lock
@@ -123,7 +123,8 @@ def undo_last(git: Git, cache: Cache, root: Path, emit: Emit, *, force: bool = F
         A path was edited after that command and `force` is off; nothing was changed.
     """
     with InPlace(git, cache, root).held(emit) as workspace:
-        point = undo.newest(git)
+        place = undo_place(git, root)
+        point = undo.newest(git, place)
         edited = undo.edited_since(git, cache, git.root, point)
         if edited and not force:
             raise StoreError(
@@ -131,14 +132,16 @@ def undo_last(git: Git, cache: Cache, root: Path, emit: Emit, *, force: bool = F
                 "keep the edits as an undo point and go on: `nbexp undo --force`.",
             )
         with workspace.changing("undo"):
-            changed = undo.restore(git, cache, workspace.journal, point)
+            changed = undo.restore(
+                git, cache, workspace.journal, point, workspace.carry_over_below_top
+            )
             if edited:
                 kept = workspace.undo_point()
                 if kept is not None:
                     git.commit(kept)
         # Counted only now: killed before this, the next undo finds all as it was and counts it.
         undo.forget(git, point)
-        return Undone(point.op, tuple(changed), len(undo.points(git)))
+        return Undone(point.op, tuple(changed), len(undo.points(git, place)))
 
 
 def _changes(
@@ -282,6 +285,7 @@ def _write(
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         cache.checkout(wanted, target)
+        workspace.carry_over(path)
         filesystem.crash_point("apply.checked_out")
     for path in kept:
         emit(

@@ -21,7 +21,7 @@ from nbexp.experiments import record as recording
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
-from nbexp.experiments.workspace import InPlace, explain_rollback
+from nbexp.experiments.workspace import InPlace, explain_rollback, uninterrupted
 from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
@@ -125,24 +125,41 @@ def run(
             execute.bring_back(above, inspector, context)
         outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
         emit(Phase("recording"))
-        recorded = recording.record(
-            git,
-            root,
-            place.prefix,
-            spec,
-            graph,
-            stages,
-            outcome,
-            started_s=started_s,
-            undo_point=workspace.undo_point(),
-        )
-        workspace.finish()
+        undo_point = workspace.undo_point()
+        with uninterrupted() as came:
+            recorded = recording.record(
+                git,
+                root,
+                place.prefix,
+                spec,
+                graph,
+                stages,
+                outcome,
+                started_s=started_s,
+                undo_point=undo_point,
+            )
+            workspace.finish()
+        head = git.head()
+        if head != spec.baseline:
+            emit(
+                Notice(
+                    f"HEAD moved to {(head or 'no commit')[:7]} while this ran; the experiment is on "
+                    f"{spec.baseline[:7]}, where it began."
+                )
+            )
         emit(RunFinished(spec.name, recorded.rev))
     except (NbexpError, KeyboardInterrupt) as error:
-        raise _undone(error, spec, place, graph, stages, workspace, emit) from None
+        with uninterrupted():
+            raised = _undone(error, spec, place, graph, stages, workspace, emit)
+        raise raised from None
     except BaseException:
         workspace.roll_back()
         raise
+    if came:
+        raise Interrupted(
+            f"Run `{spec.name}` was done and is recorded when the interrupt came.",
+            f"`nbexp remove {spec.name}` takes it out of the list; `nbexp undo` puts the files back.",
+        )
     took = time.monotonic() - clock
     own = took - sum(result.seconds for result in outcome.stages)
     return Ran(

@@ -124,8 +124,9 @@ class Finder:
             if text is None:
                 continue
             file = dvc_yaml.parse(text, path)
-            lock = self._read(rev, posixpath.join(folder, "dvc.lock"))
-            entries = dvc_lock.parse(lock, path).stages if lock else {}
+            lock_file = posixpath.join(folder, "dvc.lock")
+            lock = self._read(rev, lock_file)
+            entries = dvc_lock.parse(lock, lock_file).stages if lock else {}
             for stage in file.stages:
                 here = posixpath.normpath(posixpath.join(folder, stage.wdir or "."))
                 entry = entries.get(stage.name)

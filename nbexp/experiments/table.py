@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from nbexp import filesystem
-from nbexp.errors import NbexpError, NotFound
+from nbexp.errors import NbexpError, NotFound, ProjectFileError
 from nbexp.formats import dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import field, frozen
@@ -72,7 +72,7 @@ class Row:
     """One line of the table.
 
     `rev` is 40 hex digits, or "workspace"; `name` the experiment's, branch's or tag's; `state` is
-    "done", or why there is no result: "failed", "interrupted".
+    "done", or why there is no result: "failed", "interrupted". `error` says why there is no `data`.
     """
 
     rev: str
@@ -296,8 +296,15 @@ class Reader:
         paths = pipeline_files(self._root)
         return self._data(_Files(paths, self._on_disk, self._below))
 
-    def commits(self, revs: Sequence[str]) -> dict[str, Data]:
-        """What each commit says; those seen before come from the index."""
+    def commits(self, revs: Sequence[str], broken: dict[str, str] | None = None) -> dict[str, Data]:
+        """What each commit says; those seen before come from the index.
+
+        Parameters
+        ----------
+        broken
+            Gets why a commit says nothing, which is then left out: one bad dvc.yaml must not hide all
+            other rows of a table. None: such a commit is an error.
+        """
         found: dict[str, Data] = {}
         unknown: list[str] = []
         for rev in dict.fromkeys(revs):
@@ -314,7 +321,12 @@ class Reader:
                     path[len(self._top) :] for path in listed[rev] if path.startswith(self._top)
                 ]
                 commit = _Commit(self._git, rev, self._top)
-                read[rev] = self._data(_Files(paths, commit.read_many, commit.below))
+                try:
+                    read[rev] = self._data(_Files(paths, commit.read_many, commit.below))
+                except ProjectFileError as error:
+                    if broken is None:
+                        raise
+                    broken[rev] = error.message
             self._cache.remember_many(
                 _FORM, {rev: _to_memo(data) for rev, data in read.items() if _complete(data)}
             )
@@ -352,7 +364,8 @@ class Reader:
             if text is None:
                 continue
             file = dvc_yaml.parse(text, path)
-            entries = dvc_lock.parse(lock, path).stages if lock else {}
+            lock_file = posixpath.join(folder, "dvc.lock")
+            entries = dvc_lock.parse(lock, lock_file).stages if lock else {}
             top_params += (_join(folder, listed) for listed in file.params)
             top_metrics += (_join(folder, listed) for listed in file.metrics)
             for stage in file.stages:
@@ -508,7 +521,7 @@ def _state(row: Row) -> dict[str, object]:
             "outs": dict(row.data.outs),
             "meta": {},
         }
-    error = None if row.error is None else {"msg": row.error, "type": ""}
+    error = None if row.error is None else {"msg": row.error, "type": "ProjectFileError"}
     return {"rev": row.rev, "name": row.name, "data": data, "error": error, "experiments": None}
 
 

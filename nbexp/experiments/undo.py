@@ -2,7 +2,8 @@
 
 An undo point is a commit without parent under `refs/nbexp/undo/<time>-<command>`. Its tree holds
 `manifest.json` and the old bytes of files as `files/N`; old outputs are objects of the cache, named
-by the manifest. Points stay until `gc --yes`.
+by the manifest. Directories that no object can stand for (a repository or a link inside) are kept as
+they are below `.dvc/tmp/nbexp/undo`. Points stay until `gc --yes`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from nbexp.errors import NotFound, StoreError
@@ -50,11 +51,12 @@ class Undone(Result):
 
 
 def point(
-    journal: Journal, cache: Cache, *, root: Path, hashes: dict[str, Hash | None]
+    journal: Journal, cache: Cache, *, root: Path, place: str, hashes: dict[str, Hash | None]
 ) -> NewCommit | None:
     """The commit that keeps what the journal holds; None when the command changed nothing.
 
-    Old outputs that only the workspace had are copied into the cache here.
+    Old outputs that only the workspace had are copied into the cache here. `place` names the workspace
+    among all that share the repository: its other work trees and projects have undo points of their own.
     """
     entries: list[dict[str, object]] = []
     files: dict[str, bytes] = {}
@@ -67,7 +69,7 @@ def point(
     if not entries:
         return None
     now = time.time()
-    manifest = {"op": journal.op, "time": now, "entries": entries}
+    manifest = {"op": journal.op, "time": now, "place": place, "entries": entries}
     tree: dict[str, bytes] = {"manifest.json": json.dumps(manifest, indent=1).encode() + b"\n"}
     tree.update(files)
     return NewCommit(
@@ -79,8 +81,8 @@ def point(
     )
 
 
-def points(git: Git) -> list[UndoPoint]:
-    """Every undo point, newest first."""
+def points(git: Git, place: str) -> list[UndoPoint]:
+    """Every undo point of the workspace `place`, newest first."""
     refs = git.refs(PREFIX)
     ordered = sorted(refs.items(), reverse=True)
     manifests = git.read_many([f"{rev}:manifest.json" for _, rev in ordered])
@@ -88,12 +90,14 @@ def points(git: Git) -> list[UndoPoint]:
     for (ref, rev), data in zip(ordered, manifests, strict=True):
         if data is not None:
             manifest = json.loads(data)
+            if manifest.get("place", place) != place:
+                continue
             paths = tuple(entry["path"] for entry in manifest["entries"])
             found.append(UndoPoint(ref, rev, manifest["op"], manifest["time"], paths))
     return found
 
 
-def newest(git: Git) -> UndoPoint:
+def newest(git: Git, place: str) -> UndoPoint:
     """The point that `undo` goes back to.
 
     Raises
@@ -101,7 +105,7 @@ def newest(git: Git) -> UndoPoint:
     NotFound
         There is nothing to undo.
     """
-    found = points(git)
+    found = points(git, place)
     if not found:
         raise NotFound(
             "There is nothing to undo: no command has changed this workspace.",
@@ -121,13 +125,20 @@ def edited_since(git: Git, cache: Cache, root: Path, undo_point: UndoPoint) -> l
 
 
 def restore(
-    git: Git, cache: Cache, journal: Journal, undo_point: UndoPoint, skip: Sequence[str] = ()
+    git: Git,
+    cache: Cache,
+    journal: Journal,
+    undo_point: UndoPoint,
+    carry_over: Callable[[str], None],
 ) -> list[str]:
-    """Put every path of the point back, through the journal; the paths that changed."""
+    """Put every path of the point back, through the journal; the paths that changed.
+
+    `carry_over` gives a directory that came back what ignore rules hide in the one set aside.
+    """
     changed = []
-    entries = [entry for entry in _entries(git, undo_point) if entry["path"] not in skip]
+    entries = _entries(git, undo_point)
     for entry in entries:
-        _require(cache, entry)
+        _require(cache, journal, entry)
     for entry in entries:
         path = str(entry["path"])
         if _is_old(git, undo_point, entry, journal.root, cache):
@@ -138,6 +149,7 @@ def restore(
         else:
             assert isinstance(old, dict)
             _put(git, cache, journal, undo_point, path, old)
+        carry_over(path)
         changed.append(path)
     return changed
 
@@ -158,6 +170,12 @@ def _put(
     target = journal.root / path
     if old["kind"] == "link":
         journal.link(path, str(old["target"]))
+    elif old["kind"] == "tree":
+        import shutil
+
+        journal.set_aside(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(_kept(journal, str(old["kept"])), target, symlinks=True)
     elif old["kind"] == "file":
         data = git.read(f"{undo_point.rev}:{old['blob']}")
         assert data is not None, f"{undo_point.rev} lacks {old['blob']}"
@@ -168,8 +186,14 @@ def _put(
         (cache.copying if old.get("copied") else cache).checkout(_hash(old), target)
 
 
-def _require(cache: Cache, entry: dict[str, object]) -> None:
+def _require(cache: Cache, journal: Journal, entry: dict[str, object]) -> None:
     old = entry["old"]
+    if isinstance(old, dict) and old["kind"] == "tree":
+        kept = _kept(journal, str(old["kept"]))
+        if not kept.is_dir():
+            raise StoreError(
+                f"The old `{entry['path']}` was kept in {kept}, which is gone. Nothing was changed."
+            )
     if isinstance(old, dict) and old["kind"] == "out" and not cache.has(_hash(old)):
         raise StoreError(
             f"The old `{entry['path']}` is not in the cache any more. Nothing was changed.",
@@ -187,24 +211,74 @@ def _old(
     saved = journal.saved(line)
     if saved is None:
         return None
-    if saved.is_symlink() and line.path not in hashes:
+    found = hashes.get(line.path)
+    if saved.is_symlink() and (found is None or not _leads_to_object(saved, cache)):
         return {"kind": "link", "target": os.readlink(saved)}
     if line.kind == "file":
         blob = f"files/{len(files)}"
         files[blob] = saved.read_bytes()
         return {"kind": "file", "mode": line.mode or 0o644, "blob": blob}
-    found = hashes.get(line.path) or cache.hash(saved)
-    assert found is not None
-    if not cache.has(found):
+    seen = None if found is None else found.md5
+    if found is None or not cache.has(found) or _holds_more(saved, found, cache):
+        if _is_beyond_objects(saved):
+            return {"kind": "tree", "kept": _keep_tree(journal, saved), "seen": seen}
         found = cache.copying.add(saved)
     return {
         "kind": "out",
         "md5": found.md5,
+        "seen": seen or found.md5,
         "size": found.size,
         "nfiles": found.nfiles,
         "isexec": found.isexec,
         "copied": not saved.is_symlink() and saved.is_file() and os.access(saved, os.W_OK),
     }
+
+
+def _leads_to_object(link: Path, cache: Cache) -> bool:
+    return Path(os.readlink(link)).is_relative_to(cache.folder)
+
+
+def _holds_more(saved: Path, found: Hash, cache: Cache) -> bool:
+    """Whether an old directory has what its object lacks: ignore rules hid it when it was hashed."""
+    if not found.is_dir:
+        return False
+    listed = {item.relpath for item in cache.items(found.md5)}
+    for folder, folders, names in os.walk(saved):
+        inner = Path(folder).relative_to(saved)
+        if any((inner / name).as_posix() not in listed for name in names):
+            return True
+        if any(Path(folder, name).is_symlink() for name in folders):
+            return True
+    return False
+
+
+def _is_beyond_objects(saved: Path) -> bool:
+    """Whether a directory has what a cache object cannot hold: records, links, no plain files."""
+    for folder, folders, names in os.walk(saved):
+        for name in folders:
+            if name in {".git", ".hg", ".dvc"} or Path(folder, name).is_symlink():
+                return True
+        for name in names:
+            path = Path(folder, name)
+            is_link = path.is_symlink()
+            if name == ".git" or not path.is_file() or (is_link and os.readlink(path)[0] != "/"):
+                return True
+    return False
+
+
+def _keep_tree(journal: Journal, saved: Path) -> str:
+    """Keep a directory as it is, without copying a byte; its name for `_kept`."""
+    import shutil
+
+    name = f"{journal.uid}-{saved.name}"
+    place = _kept(journal, name)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(saved, place, symlinks=True, copy_function=os.link)
+    return name
+
+
+def _kept(journal: Journal, name: str) -> Path:
+    return journal.folder.parent / "undo" / name
 
 
 def _present(path: Path, cache: Cache) -> str | None:
@@ -218,8 +292,8 @@ def _present(path: Path, cache: Cache) -> str | None:
 def _same(old: dict[str, object] | None, new: str | None, files: dict[str, bytes]) -> bool:
     if old is None or new is None:
         return old is None and new is None
-    if old["kind"] == "out":
-        return old["md5"] == new
+    if old["kind"] in {"out", "tree"}:
+        return old.get("seen", old.get("md5")) == new
     if old["kind"] == "file":
         import hashlib
 
@@ -244,7 +318,8 @@ def _is_old(
     if old["kind"] == "file":
         data = git.read(f"{undo_point.rev}:{old['blob']}")
         return path.is_file() and not path.is_symlink() and path.read_bytes() == data
-    return _present(path, cache) == str(old["md5"])
+    present = _present(path, cache)
+    return present is not None and present in {old.get("md5"), old.get("seen")}
 
 
 def _entries(git: Git, undo_point: UndoPoint) -> list[dict[str, object]]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +19,13 @@ from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import undo
 from nbexp.experiments.journal import Journal
-from nbexp.experiments.place import journal_folder, prefix, workspace_lock
+from nbexp.experiments.place import (
+    DvcIgnores,
+    journal_folder,
+    prefix,
+    undo_place,
+    workspace_lock,
+)
 from nbexp.git import Git, NewCommit
 from nbexp.pipeline import process
 from nbexp.pipeline.locks import DvcLock, declared
@@ -48,6 +56,7 @@ class InPlace:
         self._lock = workspace_lock(root)
         self._hashes: dict[str, Hash | None] = {}
         self._index: bytes | None = None
+        self._head: tuple[str | None, str | None] = (None, None)
 
     @contextmanager
     def held(self, emit: Emit) -> Iterator[InPlace]:
@@ -76,6 +85,7 @@ class InPlace:
         `op` is the command as the user knows it, for messages: "run low-lr", "apply low-lr".
         """
         self._index = _read(self.git.folder / "index")
+        self._head = (self.git.branch(), self.git.head())
         self.journal.begin(op, self.uid)
 
     @contextmanager
@@ -100,6 +110,16 @@ class InPlace:
         self._note_hash(path)
         self.journal.set_aside(self._from_top(path))
 
+    def carry_over(self, path: str) -> None:
+        self.carry_over_below_top(self._from_top(path))
+
+    def carry_over_below_top(self, path: str) -> None:
+        """`carry_over` for a path from the top of the Git work tree."""
+        old, new = self.journal.aside(path), self.git.root / path
+        if old is not None and old.is_dir() and not old.is_symlink():
+            hides = DvcIgnores(self.root).below(new)
+            _copy_hidden(old, new, "", hides or (lambda _path, _is_dir: False))
+
     @contextmanager
     def busy(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
         with declared(self._dvc_tmp, reads, writes):
@@ -112,12 +132,21 @@ class InPlace:
 
     def undo_point(self) -> NewCommit | None:
         """The commit that lets `undo` go back to how it was when this opened."""
-        return undo.point(self.journal, self.cache, root=self.git.root, hashes=self._hashes)
+        return undo.point(
+            self.journal,
+            self.cache,
+            root=self.git.root,
+            place=undo_place(self.git, self.root),
+            hashes=self._hashes,
+        )
 
     def restore_index(self) -> None:
-        """Give the user's index the bytes it had: tools in a stage may have staged files."""
+        """Give the user's index the bytes it had: tools in a stage may have staged files.
+
+        Not when somebody committed or changed branches: the old index would undo that in the next commit.
+        """
         path = self.git.folder / "index"
-        if _read(path) != self._index:
+        if _read(path) != self._index and (self.git.branch(), self.git.head()) == self._head:
             if self._index is None:
                 filesystem.remove(path)
             else:
@@ -125,13 +154,15 @@ class InPlace:
 
     def finish(self) -> None:
         """Keep what was done."""
-        self.restore_index()
-        self.journal.finish()
+        with uninterrupted():
+            self.restore_index()
+            self.journal.finish()
 
     def roll_back(self) -> list[str]:
         """Put everything back; paths the user edited meanwhile stay and are named."""
-        self.restore_index()
-        return self.journal.roll_back()
+        with uninterrupted():
+            self.restore_index()
+            return self.journal.roll_back()
 
     def _from_top(self, path: str) -> str:
         return posixpath.join(self.prefix, path)
@@ -140,6 +171,30 @@ class InPlace:
         key = self._from_top(path)
         if key not in self._hashes:
             self._hashes[key] = self.cache.hash(self.root / path)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[list[int]]:
+    """Hold interrupts back while inside, from Git's processes too; the list tells of those that came.
+
+    For what is short and must not be left half done. On another thread than the main one, which gets
+    no interrupts, it does nothing.
+    """
+    came: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield came
+        return
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    # A terminal interrupts the whole process group; what is started now inherits the mask.
+    masks = hasattr(signal, "pthread_sigmask")
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
+    try:
+        yield came
+    finally:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
 
 
 def recover(journal: Journal, emit: Emit) -> None:
@@ -165,6 +220,26 @@ def explain_rollback(error: NbexpError, edited: Sequence[str]) -> None:
     if edited:
         error.message += f" Edited meanwhile, and so left as it is: {', '.join(edited)}."
         error.args = (error.message,)
+
+
+def _copy_hidden(old: Path, new: Path, inner: str, hides: Callable[[str, bool], bool]) -> None:
+    """Copy what is no part of an output (ignored files, links to folders) unless the new one has it."""
+    import shutil
+
+    for entry in os.scandir(old / inner):
+        path, is_link = posixpath.join(inner, entry.name), entry.is_symlink()
+        if not hides(path, entry.is_dir()) and not (is_link and entry.is_dir()):
+            if entry.is_dir():
+                _copy_hidden(old, new, path, hides)
+            continue
+        target = new / path
+        if os.path.lexists(target) or (new.exists() and not new.is_dir()):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if entry.is_dir() and not is_link:
+            shutil.copytree(entry.path, target, symlinks=True)
+        else:
+            shutil.copy2(entry.path, target, follow_symlinks=False)
 
 
 def _take(lock: filesystem.FileLock, emit: Emit) -> None:

@@ -309,7 +309,7 @@ class _Value:
 
 
 class _Reader:
-    """Makes the dataclasses of a dvc.yaml in the directory `folder` (relative to the project's root)."""
+    """Makes the objects of a dvc.yaml in the directory `folder` (relative to the project's root)."""
 
     def __init__(self, folder: str, root: yaml.Node | None, templates: bool) -> None:
         self._folder = folder

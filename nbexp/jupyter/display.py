@@ -13,7 +13,6 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from nbexp.experiments.compare import Change, Diff, is_number, polarity
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
 from nbexp.formats import values
+from nbexp.frozen import replace
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, page, pairs, tag
 from nbexp.plots import render as pictures
 from nbexp.project import Experiment, Listing, OpenedNotebook, RunReport, Status

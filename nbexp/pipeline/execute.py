@@ -10,7 +10,6 @@ import posixpath
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,7 +26,7 @@ from nbexp.events import (
 )
 from nbexp.formats import dvc_lock, ignore, run_cache
 from nbexp.formats.dvc_lock import LockedStage
-from nbexp.frozen import field, frozen
+from nbexp.frozen import frozen
 from nbexp.pipeline import kinds
 from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
 from nbexp.pipeline.stage import Out, Stage
@@ -45,6 +44,9 @@ class Guard(Protocol):
 
     def set_aside(self, path: str) -> None:
         """The output at `path` is about to be made anew; afterwards nothing is there."""
+
+    def carry_over(self, path: str) -> None:
+        """The output at `path` came back from the cache; it gets what ignore rules hid in the old one."""
 
     def busy(self, reads: Sequence[str], writes: Sequence[str]) -> AbstractContextManager[None]:
         """While a stage's command runs: other tools may work, except on these paths."""
@@ -102,13 +104,13 @@ class StageResult:
     unchanged: bool = False
 
 
-@dataclass
 class Outcome:
     """What became of each stage, in the order they were brought up to date."""
 
-    stages: list[StageResult] = field(default_factory=list)
-    ignore_files: set[str] = field(default_factory=set)
-    lock_files: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.stages: list[StageResult] = []
+        self.ignore_files: set[str] = set()
+        self.lock_files: set[str] = set()
 
     @property
     def changed(self) -> list[StageResult]:
@@ -251,6 +253,7 @@ def _check_out(out: Out, wanted: Hash, context: Context) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     cache = context.cache if out.cache else context.cache.copying
     cache.checkout(wanted, target)
+    context.guard.carry_over(out.path)
 
 
 def _came_back(check: Check, context: Context, emit: Emit) -> StageResult:

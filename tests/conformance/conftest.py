@@ -350,6 +350,20 @@ def write(root: Path, files: Mapping[str, str | bytes]) -> None:
         (root / path).write_bytes(data if isinstance(data, bytes) else data.encode())
 
 
+@pytest.fixture
+def pipeline(pipeline_project: Callable[..., Path], git: RunGit) -> Callable[..., Path]:
+    """As `pipeline_project`, its params.yaml such that DVC, which lays it out anew, changes nothing else."""
+
+    def make(folder: str = "project", **asked: Any) -> Path:
+        top = pipeline_project(folder, **asked)
+        params = next(top.rglob("params.yaml"))
+        params.write_text(params.read_text().replace("  # the step size", ""))
+        git("commit", "--quiet", "--all", "--amend", "--no-edit", cwd=top)
+        return top
+
+    return make
+
+
 class MakeProject(Protocol):
     """See `project`."""
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def test_a_first_run(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     theirs, ours = pair.run("-n", "first")
     assert lines(ours) == lines(theirs)
     assert "Ran experiment(s): first" in ours.stdout
@@ -25,9 +25,9 @@ def test_a_first_run(
 
 
 def test_runs_with_other_params_and_a_message(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     for words in (
         ("-S", "train.lr=0.01", "-n", "low"),
@@ -48,9 +48,9 @@ def test_runs_with_other_params_and_a_message(
 
 
 def test_the_table_in_csv_and_markdown(
-    twins: MakeTwins, pipeline_project: MakePipelineProject
+    twins: MakeTwins, pipeline: MakePipelineProject
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     pair.run("-S", "train.lr=0.01", "-n", "low")
     for side in pair.sides:
@@ -59,9 +59,9 @@ def test_the_table_in_csv_and_markdown(
             assert pair.look.nbexp("show", shape, cwd=side).stdout.split("\n") == theirs.rstrip("\n").split("\n") + [""]
 
 
-def test_a_run_of_nothing_new(twins: MakeTwins, pipeline_project: MakePipelineProject) -> None:
+def test_a_run_of_nothing_new(twins: MakeTwins, pipeline: MakePipelineProject) -> None:
     """DVC records a second commit; nbexp does so with --new and else returns the first (difference 2)."""
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     pair.look.dvc("exp", "run", "-n", "again", cwd=pair.dvc_side)
     pair.look.nbexp("run", "--new", "-n", "again", cwd=pair.nbexp_side)
@@ -70,10 +70,10 @@ def test_a_run_of_nothing_new(twins: MakeTwins, pipeline_project: MakePipelinePr
 
 def test_force_runs_every_stage_again(
     twins: MakeTwins,
-    pipeline_project: MakePipelineProject,
+    pipeline: MakePipelineProject,
     lines: Callable[[Ran], list[str]],
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     theirs, ours = pair.run("-f", "-n", "second")
     assert lines(ours) == lines(theirs)
@@ -83,9 +83,9 @@ def test_force_runs_every_stage_again(
 
 
 def test_targets(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project(stages=4))
+    pair = twins(pipeline(stages=4))
     for words in (
         ("prepare", "-n", "one"),
         ("report-1", "-n", "two"),
@@ -97,9 +97,9 @@ def test_targets(
 
 
 def test_a_single_stage(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     pair.write("data/raw.csv", "x,y\n1,2\n3,4\n")
     theirs, ours = pair.run("-s", "train", "-S", "train.lr=0.5", "-n", "alone")
@@ -108,10 +108,10 @@ def test_a_single_stage(
 
 
 def test_a_stage_that_fails(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, git: Callable[..., str]
+    twins: MakeTwins, pipeline: MakePipelineProject, git: Callable[..., str]
 ) -> None:
     """No experiment under either; nbexp puts the workspace back (difference 10)."""
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     before = pair.look.files(pair.nbexp_side)
     pair.replace("train.sh", "set -eu", "set -eu\nexit 3")
@@ -129,8 +129,8 @@ def test_a_stage_that_fails(
     pair.agree()
 
 
-def test_a_taken_name_is_refused(twins: MakeTwins, pipeline_project: MakePipelineProject) -> None:
-    pair = twins(pipeline_project())
+def test_a_taken_name_is_refused(twins: MakeTwins, pipeline: MakePipelineProject) -> None:
+    pair = twins(pipeline())
     pair.run("-n", "first")
     before = pair.look.files(pair.nbexp_side)
     pair.look.dvc("exp", "run", "-n", "first", "-S", "train.lr=0.5", cwd=pair.dvc_side, code=255)
@@ -140,9 +140,9 @@ def test_a_taken_name_is_refused(twins: MakeTwins, pipeline_project: MakePipelin
 
 
 def test_an_edited_dep_an_edited_param_and_an_edited_script(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     edits = {
         "data": ("data/raw.csv", "1,1\n", "1,9\n"),
@@ -161,9 +161,9 @@ def test_an_edited_dep_an_edited_param_and_an_edited_script(
 
 
 def test_outputs_deleted_or_edited_by_hand(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project(stages=3))
+    pair = twins(pipeline(stages=3))
     pair.run("-n", "first")
     pair.delete("prepared", "report-1.txt")
     pair.write("model.txt", "edited\n")
@@ -179,13 +179,13 @@ def test_outputs_deleted_or_edited_by_hand(
     pair.run("-s", "train", "-S", "train.lr=0.8", "-n", "fourth")
     pair.write("prepared/train.csv", "edited\n")
     pair.run("-s", "train", "-S", "train.lr=0.9", "-n", "fifth")
-    pair.agree(undo=3)
+    pair.agree(undo=2)
 
 
 def test_an_output_that_the_cache_has_lost(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, lines: Callable[[Ran], list[str]]
+    twins: MakeTwins, pipeline: MakePipelineProject, lines: Callable[[Ran], list[str]]
 ) -> None:
-    pair = twins(pipeline_project())
+    pair = twins(pipeline())
     pair.run("-n", "first")
     lock = (pair.dvc_side / "dvc.lock").read_text()
     model = lock.split("path: model.txt")[1].split("md5: ")[1].split("\n")[0]
@@ -264,9 +264,9 @@ def test_sub_directory_pipelines(
 
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
 def test_outputs_as_links(
-    twins: MakeTwins, pipeline_project: MakePipelineProject, kind: str, home: Path
+    twins: MakeTwins, pipeline: MakePipelineProject, kind: str, home: Path
 ) -> None:
-    top = pipeline_project()
+    top = pipeline()
     (top / ".dvc" / "config").write_text(f"[cache]\n    type = {kind}\n")
     pair = twins(top)
     pair.git("commit", "--quiet", "--all", "--message=links")

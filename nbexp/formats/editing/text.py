@@ -14,10 +14,7 @@ class NotHere(Exception):
 
 
 class Node:
-    """A value of the text: what kind, and from where to where it stands (anchor and tag not included).
-
-    Written out and not a dataclass: making those costs a module 2 ms each, and this one is read early.
-    """
+    """A value of the text: what kind, and from where to where it stands (anchor and tag not included)."""
 
     def __init__(
         self, kind: Literal["map", "list", "leaf"], start: int, end: int, *, flow: bool = True

@@ -12,7 +12,6 @@ import posixpath
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
@@ -58,7 +57,7 @@ class Request:
 
     def dump(self) -> str:
         """The request as one word of a command line; `load` reads it."""
-        plain = asdict(self)
+        plain = dict(vars(self))
         return json.dumps({key: plain[key] for key in plain if plain[key] not in (None, (), False)})
 
     @classmethod
@@ -204,12 +203,12 @@ class _Options:
     ignored_flags: frozenset[str] = frozenset()
 
 
-@dataclass
 class _Line:
-    words: list[str] = field(default_factory=list)
-    values: dict[str, list[str]] = field(default_factory=dict)
-    flags: set[str] = field(default_factory=set)
-    given: list[tuple[str, ...]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.values: dict[str, list[str]] = {}
+        self.flags: set[str] = set()
+        self.given: list[tuple[str, ...]] = []
 
     def last(self, name: str) -> str | None:
         return self.values[name][-1] if name in self.values else None
