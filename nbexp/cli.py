@@ -22,6 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] in (["--version"], ["-V"]):
         print(f"nbexp {__version__}")
         return 0
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may hold bytes that are no text, and a terminal may know few characters.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     narrator = Narrator(is_quiet="-q" in words or "--quiet" in words, is_json="--json" in words)
     try:
         outcome = commands.execute(words, narrator)
@@ -67,6 +71,13 @@ class Narrator:
         self._line_open = False
 
     def __call__(self, event: events.Event) -> None:
+        try:
+            self._tell(event)
+        except BrokenPipeError:
+            # `| head` has read enough; that is no reason to end a run and give its results up.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def _tell(self, event: events.Event) -> None:
         if self._quiet and not isinstance(event, events.Notice):
             return
         match event:

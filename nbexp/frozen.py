@@ -147,7 +147,8 @@ def _made(cls: Any, *, eq: bool) -> Any:
         cls.__repr__ = _repr
     if eq and "__eq__" not in body:
         cls.__eq__ = _eq
-        cls.__hash__ = _hash
+        if "__hash__" not in body:
+            cls.__hash__ = _hash
     cls.__dataclass_fields__ = _FIELDS
     cls.__signature__ = _SIGNATURE
     return cls

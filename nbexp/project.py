@@ -244,7 +244,7 @@ class Project:
         from nbexp.formats import config
         from nbexp.store.cache import Cache
 
-        found = config.read(self.root / ".dvc", home=Path.home())
+        found = config.read(self.root / ".dvc", home=place.home())
         own = place.own_folder(self.root)
         return Cache(
             found.cache_dir,
@@ -599,9 +599,9 @@ class Project:
         return rows
 
     def _baseline_names(self) -> dict[str, str]:
-        """Branch, else tag, of each commit that has one; the current branch before all others."""
+        """Tag, else branch, of each commit that has one; the current branch before all others."""
         names: dict[str, str] = {}
-        for prefix in ("refs/tags/", "refs/heads/"):
+        for prefix in ("refs/heads/", "refs/tags/"):
             for ref, rev in sorted(self.git.refs(prefix).items(), reverse=True):
                 names[rev] = ref.removeprefix(prefix)
         branch, head = self.git.branch(), self.git.head()

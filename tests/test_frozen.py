@@ -105,7 +105,12 @@ def test_a_class_keeps_the_methods_it_has() -> None:
         def __repr__(self) -> str:
             return f"<{self.name}>"
 
+        def __hash__(self) -> int:
+            return 3
+
     assert repr(Odd("a")) == "<a>"
+    assert hash(Odd("a")) == 3
+    assert Odd("a") == Odd("a")
 
 
 def test_fields_are_inherited() -> None:

@@ -14,6 +14,8 @@ No verb knows who called it. A verb of another package is an entry point of the 
 from __future__ import annotations
 
 import argparse
+import builtins
+import errno
 import json
 import math
 import os
@@ -22,7 +24,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, NoReturn, Protocol, cast
 
 from nbexp import plugins
-from nbexp.errors import ProjectFileError, UsageError, nearest
+from nbexp.errors import ProjectFileError, StoreError, UsageError, nearest
 from nbexp.events import Emit
 from nbexp.frozen import frozen
 from nbexp.results import Result
@@ -37,6 +39,25 @@ ALIASES = {"ls": "list", "rm": "remove"}
 # The order of the help page: what one needs first comes first; verbs not named come last.
 _ORDER = (
     "init run show diff plot open status apply undo branch list remove notebook demo lab".split()
+)
+
+# What a disk or its permissions say no with; any other error of the system is a bug of ours.
+_REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EBUSY,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENAMETOOLONG,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.ENOSPC,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ESTALE,
+    }
 )
 
 Shape = Literal["text", "json", "md", "csv"]
@@ -89,6 +110,12 @@ class Parser(argparse.ArgumentParser):
     """argparse that raises instead of printing and leaving: the faces print."""
 
     def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        if message.startswith("unrecognized") and unknown[0].startswith("-"):
+            option = unknown[0].partition("=")[0]
+            near = nearest(option, self._option_string_actions)
+            hint = f"did you mean `{near}`?" if near else f"`{self.prog} -h` has the options."
+            raise UsageError(f"There is no option `{option}`. Nothing was done.", hint)
         raise UsageError(
             f"{_sentence(message)} Nothing was done.", f"`{self.prog} -h` has the options."
         )
@@ -199,9 +226,15 @@ def execute(
         As the verb says.
     """
     try:
-        return _execute(list(argv), emit, prog, directory, prepare)
+        return _execute([*argv], emit, prog, directory, prepare)
     except HelpAsked as asked:
         return Outcome("help", Text(asked.text))
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        where = f": {os.fsdecode(error.filename)}" if error.filename else ""
+        hint = "make room on the disk." if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        raise StoreError(f"The system refused: {error.strerror}{where}.", hint) from error
     except ProjectFileError as error:
         error.hint = error.hint or _how_to_mend(error)
         raise
@@ -283,6 +316,7 @@ def _strict(value: object) -> object:
         return None
     if isinstance(value, dict):
         return {str(key): _strict(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    # Loading the verb `list` makes that name mean its module here.
+    if isinstance(value, (builtins.list, tuple)):
         return [_strict(inner) for inner in value]
     return value

@@ -229,12 +229,15 @@ def _with_params(
 def _notebook(here: Path, notebook: str, git: Git | None) -> Path:
     path = (here / notebook).absolute()
     if not path.is_file():
-        others = sorted(found.name for found in here.glob("*.ipynb"))
+        others = sorted(found.name for found in here.glob("*.ipynb") if found.is_file())
         hint = f"`nbexp init {others[0]}`" if others else "save the notebook here first."
         raise NotFound(f"There is no notebook {notebook} in {here}.", hint)
     top = git.root if git is not None else here
     if top not in path.resolve().parents:
-        raise NotFound(f"{notebook} is outside of {top}, which is to be the project.")
+        raise NotFound(
+            f"{notebook} is outside of {top}, which is to be the project.",
+            "run `nbexp init` in a directory that the notebook is in or below.",
+        )
     return path.resolve()
 
 

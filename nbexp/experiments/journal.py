@@ -29,12 +29,16 @@ _DVC_IN_GIT = (["config"], [".gitignore"], ["plots"])
 
 @frozen
 class Line:
-    """How one path was before: `saved` is its file below `saved/`, None where nothing was there."""
+    """How one path was before: `saved` is its file below `saved/`, None where nothing was there.
+
+    Where nothing was, `folders` counts the folders above that were not there either.
+    """
 
     path: str
     kind: Literal["file", "moved", "copied", "absent"]
     saved: str | None
     mode: int | None = None
+    folders: int = 0
 
 
 class Journal:
@@ -64,6 +68,13 @@ class Journal:
     def is_open(self) -> bool:
         """Whether a command left off in the middle (or is in it)."""
         return (self.folder / "lines").exists()
+
+    def peek_uid(self) -> str:
+        """The uid of the command that has the journal open now; empty when none has."""
+        try:
+            return str(next(_lines(self.folder / "lines"), {}).get("uid", ""))
+        except OSError:
+            return ""
 
     def begin(self, op: str, uid: str) -> None:
         """Open the journal; there must be none."""
@@ -117,7 +128,7 @@ class Journal:
             filesystem.remove(target)
             return
         if not os.path.lexists(target):
-            self._note(Line(path, "absent", None))
+            self._note_absent(path)
             return
         line = Line(path, "moved", str(len(self.lines)))
         self._note(line)
@@ -133,7 +144,7 @@ class Journal:
         if path in self._known:
             return
         if not os.path.lexists(target):
-            self._note(Line(path, "absent", None))
+            self._note_absent(path)
             return
         name = str(len(self.lines))
         saved = self.folder / "saved" / name
@@ -189,7 +200,13 @@ class Journal:
             elif "wrote" in entry:
                 self.written.setdefault(str(entry["wrote"]), set()).add(str(entry["md5"]))
             else:
-                line = Line(entry["path"], entry["kind"], entry["saved"], entry["mode"])
+                line = Line(
+                    entry["path"],
+                    entry["kind"],
+                    entry["saved"],
+                    entry["mode"],
+                    entry.get("folders", 0),
+                )
                 self.lines.append(line)
                 self._known.add(line.path)
 
@@ -234,7 +251,7 @@ class Journal:
         try:
             data = target.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            self._note(Line(path, "absent", None))
+            self._note_absent(path)
             return
         name = str(len(self.lines))
         filesystem.atomic_write(self.folder / "saved" / name, data)
@@ -246,8 +263,21 @@ class Journal:
         self.written.setdefault(path, set()).add(digest)
         self._append({"wrote": path, "md5": digest})
 
+    def _note_absent(self, path: str) -> None:
+        above = [*(self.root / path).parents]
+        missing = sum(not folder.exists() for folder in above)
+        self._note(Line(path, "absent", None, folders=missing))
+
     def _note(self, line: Line) -> None:
-        self._append({"path": line.path, "kind": line.kind, "saved": line.saved, "mode": line.mode})
+        self._append(
+            {
+                "path": line.path,
+                "kind": line.kind,
+                "saved": line.saved,
+                "mode": line.mode,
+                "folders": line.folders,
+            }
+        )
         self.lines.append(line)
         self._known.add(line.path)
 
@@ -272,6 +302,11 @@ class Journal:
             return False
         if line.kind == "absent":
             self._leave(target)
+            for folder in [*target.parents][: line.folders]:
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break  # not there, or somebody put something into it
         elif line.kind == "file":
             assert saved is not None
             target.parent.mkdir(parents=True, exist_ok=True)

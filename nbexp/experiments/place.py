@@ -13,6 +13,14 @@ from nbexp import filesystem
 from nbexp.git import Git
 
 
+def home() -> Path:
+    """The user's home folder; one that does not exist for a user without any, as in containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
 def own_folder(root: Path) -> Path:
     """Where nbexp keeps what is derived or in flight; ignored by Git and by DVC."""
     return root / ".dvc" / "tmp" / "nbexp"
@@ -80,9 +88,9 @@ class GitIgnores:
         folders = [Path(path), *Path(path).parents][1:]
         files = [self._git.root / folder / ".gitignore" for folder in folders]
         files.append(self._git.common / "info" / "exclude")
-        settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        settings = Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config")
         own = self._git.config().get("core.excludesfile")
-        files.append(Path(own).expanduser() if own else settings / "git" / "ignore")
+        files.append(Path(own.replace("~", str(home()), 1)) if own else settings / "git" / "ignore")
         for file in files:
             try:
                 yield from file.read_bytes().splitlines()

@@ -42,11 +42,12 @@ class NotRecorded:
 
 @frozen
 class Recorded:
-    """The commit of a run, and what it leaves out."""
+    """The commit of a run, and what it leaves out; `ignored` are outputs, because Git ignores them."""
 
     ref: str
     rev: str
     not_recorded: tuple[NotRecorded, ...]
+    ignored: tuple[str, ...]
 
 
 def record(
@@ -86,7 +87,7 @@ def record(
     Three Git processes whatever the number of stages and files: status, hash-object, fast-import.
     """
     status = git.status()
-    extra = recorded_paths(root, prefix, spec, graph, stages, status.untracked)
+    extra = recorded_paths(prefix, spec, graph, stages, status.untracked)
     files = git.snapshot(status, extra)
     commit = NewCommit(
         ref=spec.ref,
@@ -106,7 +107,7 @@ def record(
     rev = git.commit(*commits, resets=resets, one_by_one=True)[0]
     filesystem.crash_point("record.done")
     left_out = _not_recorded(git.root, prefix, status, extra, outcome.stages, started_s)
-    return Recorded(spec.ref, rev, left_out)
+    return Recorded(spec.ref, rev, left_out, _ignored_outs(git, root, prefix, rev, stages, status))
 
 
 def record_failed(
@@ -128,7 +129,7 @@ def record_failed(
     notebook that stopped is in `run_dir` instead of at its place.
     """
     status: Status = git.status()
-    extra = set(recorded_paths(root, prefix, spec, graph, stages, status.untracked))
+    extra = set(recorded_paths(prefix, spec, graph, stages, status.untracked))
     for member in stages:
         for out in member.outs:
             extra.update(_small_files(root, prefix, out.path))
@@ -173,36 +174,37 @@ def experiment_hash(outcome: Outcome) -> str:
 
 
 def recorded_paths(
-    root: Path,
     prefix: str,
     spec: Spec,
     graph: Graph,
     stages: Sequence[Stage],
     untracked: Iterable[str],
 ) -> list[str]:
-    """What the tree holds beyond tracked files: paths from the top of the work tree."""
-    forced: set[str] = set()
-    read: set[str] = set(spec.edits)
+    """What the tree holds beyond tracked files: those of `untracked` that the pipeline names.
+
+    Paths are from the top of the work tree. What Git ignores is not among `untracked` and stays out,
+    whoever names it; DVC asks Git in the same way.
+    """
+    named: set[str] = set(spec.edits)
     for path, file in graph.files.items():
         folder = posixpath.dirname(path)
         for listed in (*file.params, *file.metrics, *(plot.id for plot in file.plots)):
-            forced.update(_files(root, prefix, posixpath.join(folder, listed)))
+            named.add(posixpath.normpath(posixpath.join(folder, listed)))
     for stage in stages:
-        forced.update(_files(root, prefix, stage.file))
-        forced.update(_files(root, prefix, stage.lock_file))
-        read.update(dep.path for dep in stage.deps)
-        read.update(param.path for param in stage.params)
+        named.update((stage.file, stage.lock_file))
+        named.update(dep.path for dep in stage.deps)
+        named.update(param.path for param in stage.params)
         for out in stage.outs:
-            if out.cache:
-                read.add(posixpath.join(posixpath.dirname(out.path), ".gitignore"))
-            else:
-                forced.update(_files(root, prefix, out.path))
+            ignore_file = posixpath.join(posixpath.dirname(out.path), ".gitignore")
+            named.add(ignore_file if out.cache else out.path)
     cached = [posixpath.join(prefix, out.path) for _, out in graph.outs if out.cache]
-    wanted = [posixpath.join(prefix, path) for path in read]
-    for path in untracked:
-        if any(is_inside(path, place) for place in wanted):
-            forced.add(path)
-    return sorted(path for path in forced if not any(is_inside(path, out) for out in cached))
+    wanted = [posixpath.join(prefix, path) for path in named]
+    return sorted(
+        path
+        for path in untracked
+        if any(is_inside(path, place) for place in wanted)
+        and not any(is_inside(path, out) for out in cached)
+    )
 
 
 def remove(git: Git, refs: Mapping[str, str]) -> None:
@@ -241,6 +243,19 @@ def _small_files(root: Path, prefix: str, path: str) -> list[str]:
         for found in _files(root, prefix, path)
         if os.stat(root / os.path.relpath(found, prefix or ".")).st_size <= _SMALL_BYTES
     ]
+
+
+def _ignored_outs(
+    git: Git, root: Path, prefix: str, rev: str, stages: Sequence[Stage], status: Status
+) -> tuple[str, ...]:
+    """The outputs with `cache: false`, from the root, that Git ignores and so nothing keeps."""
+    seen = {*status.untracked, *(change.path for change in status.changes)}
+    kept_in_git = [out.path for stage in stages for out in stage.outs if not out.cache]
+    files = {path: _files(root, prefix, path) for path in kept_in_git}
+    doubtful = [path for inner in files.values() for path in inner if path not in seen]
+    infos = git.info_many([f"{rev}:{path}" for path in doubtful])
+    absent = {path for path, info in zip(doubtful, infos, strict=True) if info is None}
+    return tuple(path for path, inner in files.items() if absent.intersection(inner))
 
 
 def _not_recorded(

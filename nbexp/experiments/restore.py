@@ -11,7 +11,7 @@ import os
 import posixpath
 import stat
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
@@ -166,6 +166,7 @@ def _changes(
     touched = [path for path in (*files, *removals) if path in present and path not in keep]
     edited = [path for path in touched if head.get(path) != present[path]]
     in_the_way = _held_nowhere(git, edited, present)
+    in_the_way += _blocking(git, files, present)
     for path in outs:
         found = cache.hash(root / path)
         if found is not None and not cache.has(found):
@@ -180,13 +181,18 @@ def _present(git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]) -
     for change in git.status(untracked=False).changes:
         present.pop(change.path, None)
         to_hash.append(change.path)
-    to_hash += [path for path in wanted if path not in head]
+    # What is about to change is looked at itself: `git update-index --assume-unchanged` hides edits.
+    to_hash += [path for path, entry in wanted.items() if head.get(path) != entry]
+    to_hash += [path for path, entry in head.items() if path not in wanted]
     regular = []
     for path in dict.fromkeys(to_hash):
         place = git.root / path
+        if path in head and head[path].mode == "160000":
+            continue
         try:
             found = os.lstat(place)
         except (FileNotFoundError, NotADirectoryError):
+            present.pop(path, None)
             continue
         if stat.S_ISREG(found.st_mode):
             regular.append((path, "100755" if found.st_mode & 0o100 else "100644"))
@@ -196,6 +202,41 @@ def _present(git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]) -
     for (path, mode), oid in zip(regular, oids, strict=True):
         present[path] = Entry(mode, oid)
     return present
+
+
+def _blocking(git: Git, files: Iterable[str], present: Mapping[str, Entry]) -> list[str]:
+    """What stands where a file or a folder on its way has to be, and is held nowhere."""
+    root = git.root
+    found: dict[str, None] = {}
+    for path in files:
+        for place in _with_parents(path):
+            if place in present or not os.path.lexists(root / place):
+                continue
+            is_folder = (root / place).is_dir()
+            if (place == path) == is_folder and not _is_held(git, place):
+                found[place] = None
+    return list(found)
+
+
+def _is_held(git: Git, place: str) -> bool:
+    """Whether all files at or below a place are held by a branch, tag or experiment."""
+    paths = [place]
+    if (git.root / place).is_dir():
+        paths = [
+            (Path(folder) / name).relative_to(git.root).as_posix()
+            for folder, folders, names in os.walk(git.root / place)
+            for name in (*names, *(n for n in folders if Path(folder, n).is_symlink()))
+        ]
+    if not all(stat.S_ISREG(os.lstat(git.root / path).st_mode) for path in paths):
+        return False
+    oids = git.hash_files(paths, write=False)
+    present = {path: Entry("", oid) for path, oid in zip(paths, oids, strict=True)}
+    return not _held_nowhere(git, paths, present)
+
+
+def _with_parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
 def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) -> list[str]:
@@ -264,6 +305,10 @@ def _write(
     total = len(changes.files) + len(changes.removals) + len(changes.outs)
     emit(Phase(f"restoring {total} files", 0, total))
     kept = tuple(path for path in (*changes.files, *changes.removals) if path in keep)
+    # First, as a file may have become a folder.
+    for path in changes.removals:
+        if path not in keep:
+            workspace.journal.remove(path)
     with tempfile.TemporaryDirectory(dir=_scratch(root), prefix="apply-") as scratch:
         exported = Path(scratch)
         git.export(rev, [path for path in changes.files if path not in keep], exported)
@@ -273,12 +318,9 @@ def _write(
             if entry.mode == "120000":
                 workspace.journal.link(path, os.readlink(exported / path))
             else:
-                mode = 0o755 if entry.mode == "100755" else 0o644
+                mode = _mode(git.root / path, is_program=entry.mode == "100755")
                 workspace.journal.write(path, (exported / path).read_bytes(), mode=mode)
             filesystem.crash_point("apply.wrote")
-    for path in changes.removals:
-        if path not in keep:
-            workspace.journal.remove(path)
     for done, (path, wanted) in enumerate(changes.outs.items()):
         emit(Phase(f"restoring {path}", done, len(changes.outs)))
         workspace.set_aside(path)
@@ -295,6 +337,18 @@ def _write(
             )
         )
     return kept
+
+
+def _mode(path: Path, *, is_program: bool) -> int:
+    """The mode of a file that is written: as it is, or as Git would make it, but for who may run it."""
+    try:
+        found = stat.S_IMODE(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        found = 0o666 & ~filesystem.umask()
+    if path.is_symlink() or path.is_dir():
+        found = 0o666 & ~filesystem.umask()
+    readable = (found & 0o444) >> 2
+    return (found & ~0o111) | (readable if is_program else 0)
 
 
 def _scratch(root: Path) -> Path:

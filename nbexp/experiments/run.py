@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
-from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed
+from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreError
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
@@ -148,6 +148,13 @@ def run(
                 )
             )
         emit(RunFinished(spec.name, recorded.rev))
+        for path in recorded.ignored:
+            emit(
+                Notice(
+                    f"Git ignores {path}, so the experiment does not hold it.",
+                    "take it out of .gitignore.",
+                )
+            )
     except (NbexpError, KeyboardInterrupt) as error:
         with uninterrupted():
             raised = _undone(error, spec, place, graph, stages, workspace, emit)
@@ -226,7 +233,10 @@ def _bring_back(
     for path, data in spec.edits.items():
         workspace.write(path, data)
     for stage, entry in entries:
-        execute.checkout_outs(stage, entry, context)
+        try:
+            execute.checkout_outs(stage, entry, context)
+        except StoreError:
+            return False  # damaged, which nobody knew before it was to be used
     for path, (data, _) in locks.items():
         if _bytes(place.root / path) != data:
             workspace.write(path, data)

@@ -97,11 +97,12 @@ def make(
     else:
         named = True
         ref_names.check_name(name)
-        replaces = _holder(name, baseline, taken)
-        if replaces is not None and not force:
+        holder = _holder(name, baseline, taken)
+        replaces = holder and holder[1]
+        if holder is not None and (holder[0] != name or not force):
             raise NameTaken(
-                f"Experiment `{name}` already exists on baseline {baseline[:7]}. Nothing was run.",
-                f"`nbexp run -n {name} --force` replaces it; without `-n` a fresh name is drawn.",
+                f"Experiment `{holder[0]}` already exists on baseline {baseline[:7]}. Nothing was run.",
+                f"`nbexp run -n {holder[0]} --force` replaces it; without `-n` a fresh name is drawn.",
             )
     return Spec(
         baseline=baseline,
@@ -172,10 +173,13 @@ def _varies(key: str, points: Sequence[tuple[Override, ...]]) -> bool:
     return any(value != seen[0] for value in seen)
 
 
-def _holder(name: str, baseline: str, taken: Mapping[str, str]) -> str | None:
-    """The rev of the baseline's experiment of that name; case does not tell two names apart (S1)."""
+def _holder(name: str, baseline: str, taken: Mapping[str, str]) -> tuple[str, str] | None:
+    """Name and rev of the baseline's experiment of that name; case does not tell two apart (S1)."""
+    exact = ExpRef(baseline, name).ref
+    if exact in taken:
+        return name, taken[exact]
     for ref, rev in taken.items():
         parsed = ref_names.parse(ref)
         if parsed and parsed.baseline == baseline and parsed.name.lower() == name.lower():
-            return rev
+            return parsed.name, rev
     return None

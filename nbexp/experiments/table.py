@@ -379,7 +379,9 @@ class Reader:
                     asked = params.get(place, {})
                     # Without keys all of the file is asked for; one stage that does so is enough.
                     whole = asked is None or not param.keys
-                    params[place] = None if whole else {**(asked or {}), **dict.fromkeys(param.keys)}
+                    params[place] = (
+                        None if whole else {**(asked or {}), **dict.fromkeys(param.keys)}
+                    )
                 for dep in stage.deps:
                     deps[_join(here, dep)] = _fields(known.get(dep))
                 for out in stage.outs:

@@ -63,7 +63,7 @@ def point(
     for line in journal.lines:
         old = _old(journal, line, cache, hashes, files)
         new = _present(root / line.path, cache)
-        if _same(old, new, files):
+        if _same(old, new, files, root / line.path):
             continue
         entries.append({"path": line.path, "old": old, "new": new})
     if not entries:
@@ -289,7 +289,9 @@ def _present(path: Path, cache: Cache) -> str | None:
     return found.md5 if found is not None else "link:" + os.readlink(path)
 
 
-def _same(old: dict[str, object] | None, new: str | None, files: dict[str, bytes]) -> bool:
+def _same(
+    old: dict[str, object] | None, new: str | None, files: dict[str, bytes], path: Path
+) -> bool:
     if old is None or new is None:
         return old is None and new is None
     if old["kind"] in {"out", "tree"}:
@@ -299,6 +301,7 @@ def _same(old: dict[str, object] | None, new: str | None, files: dict[str, bytes
 
         blob = str(old["blob"])
         same = hashlib.md5(files[blob], usedforsecurity=False).hexdigest() == new
+        same = same and _is_program(path) == bool(int(str(old["mode"])) & 0o100)
         if same:
             del files[blob]
         return same
@@ -317,9 +320,15 @@ def _is_old(
         return path.is_symlink() and os.readlink(path) == old["target"]
     if old["kind"] == "file":
         data = git.read(f"{undo_point.rev}:{old['blob']}")
-        return path.is_file() and not path.is_symlink() and path.read_bytes() == data
+        is_plain = path.is_file() and not path.is_symlink()
+        was_program = bool(int(str(old["mode"])) & 0o100)
+        return is_plain and path.read_bytes() == data and _is_program(path) == was_program
     present = _present(path, cache)
     return present is not None and present in {old.get("md5"), old.get("seen")}
+
+
+def _is_program(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o100)
 
 
 def _entries(git: Git, undo_point: UndoPoint) -> list[dict[str, object]]:

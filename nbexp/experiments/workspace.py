@@ -10,13 +10,14 @@ import os
 import posixpath
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbexp import filesystem
-from nbexp.errors import NbexpError, StoreError
-from nbexp.events import Emit, Notice
+from nbexp.errors import NbexpError, UsageError
+from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import undo
 from nbexp.experiments.journal import Journal
 from nbexp.experiments.place import (
@@ -28,11 +29,11 @@ from nbexp.experiments.place import (
 )
 from nbexp.git import Git, NewCommit
 from nbexp.pipeline import process
-from nbexp.pipeline.locks import DvcLock, declared
+from nbexp.pipeline.locks import DvcLock, declared, others
 from nbexp.store.cache import Cache, Hash
 
-# How long a command waits for another nbexp command on the same files before it says who holds them.
-WAIT_S = 60.0
+# How often a stage that DVC runs is looked at; DVC leaves no lock to wait for meanwhile.
+_LOOK_S = 0.2
 
 
 class InPlace:
@@ -56,6 +57,7 @@ class InPlace:
         self._lock = workspace_lock(root)
         self._hashes: dict[str, Hash | None] = {}
         self._index: bytes | None = None
+        self._emit: Emit = ignore
         self._head: tuple[str | None, str | None] = (None, None)
 
     @contextmanager
@@ -67,12 +69,16 @@ class InPlace:
 
         Raises
         ------
+        UsageError
+            This is a stage of the command that holds the workspace: it would wait for itself.
         StoreError
-            Another command held the workspace for a minute.
+            A dvc command held its lock for half a minute.
         """
-        _take(self._lock, emit)
+        self._emit = emit
+        self._refuse_nesting()
+        self._lock.acquire(on_wait=lambda holder: self._waiting("another nbexp command", holder))
         try:
-            self._dvc_lock.take()
+            self._take_dvc_lock()
             recover(self.journal, emit)
             yield self
         finally:
@@ -122,13 +128,16 @@ class InPlace:
 
     @contextmanager
     def busy(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
+        self._dvc_lock.release()
+        self._take_dvc_lock(reads, writes)
         with declared(self._dvc_tmp, reads, writes):
             # DVC lets go of its lock while a command runs, and a command may call `dvc` itself.
             self._dvc_lock.release()
             try:
                 yield
             finally:
-                self._dvc_lock.take()
+                # However long a `dvc push` takes: what the command has made is not given up for it.
+                self._dvc_lock.take(patient=True, on_wait=lambda by: self._waiting("dvc", by))
 
     def undo_point(self) -> NewCommit | None:
         """The commit that lets `undo` go back to how it was when this opened."""
@@ -163,6 +172,35 @@ class InPlace:
         with uninterrupted():
             self.restore_index()
             return self.journal.roll_back()
+
+    def _take_dvc_lock(
+        self, reads: Sequence[str] | None = None, writes: Sequence[str] | None = None
+    ) -> None:
+        """Take DVC's lock once no stage that DVC runs clashes with the paths (None: with any)."""
+        has_said = False
+        while True:
+            self._dvc_lock.take(
+                patient=reads is not None, on_wait=lambda by: self._waiting("dvc", by)
+            )
+            found = others(self._dvc_tmp, reads, writes)
+            if not found:
+                return
+            self._dvc_lock.release()
+            if not has_said:
+                has_said = True
+                self._waiting("a command that works on these files", found[0])
+            time.sleep(_LOOK_S)
+
+    def _waiting(self, what: str, holder: str) -> None:
+        self._emit(Notice(f"Waiting for {what} ({holder or 'unknown'})."))
+
+    def _refuse_nesting(self) -> None:
+        uid = os.environ.get(process.MARKER, "").partition(".")[0]
+        if uid and self._lock.held() and uid == self.journal.peek_uid():
+            raise UsageError(
+                "This is a stage of a run that holds the workspace. Nothing was changed.",
+                "a stage may read (`nbexp show`), but not run, apply or undo.",
+            )
 
     def _from_top(self, path: str) -> str:
         return posixpath.join(self.prefix, path)
@@ -240,19 +278,6 @@ def _copy_hidden(old: Path, new: Path, inner: str, hides: Callable[[str, bool], 
             shutil.copytree(entry.path, target, symlinks=True)
         else:
             shutil.copy2(entry.path, target, follow_symlinks=False)
-
-
-def _take(lock: filesystem.FileLock, emit: Emit) -> None:
-    def waiting(holder: str) -> None:
-        emit(Notice(f"Waiting for another nbexp command on this workspace ({holder})."))
-
-    try:
-        lock.acquire(timeout_s=WAIT_S, on_wait=waiting)
-    except filesystem.Locked as locked:
-        raise StoreError(
-            f"Another nbexp command works on this workspace ({locked}). Nothing was changed.",
-            "wait until it is done and try again.",
-        ) from None
 
 
 def _read(path: Path) -> bytes | None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import ProjectFileError, UsageError, nearest
-from nbexp.formats import dvc_lock, values
+from nbexp.formats import dvc_lock, values, yaml12
 from nbexp.formats.ref_names import DEVICES
 from nbexp.frozen import field, frozen
 
@@ -123,11 +124,11 @@ def parse(data: bytes, path: str) -> PipelineFile:
     dvc_lock.check_merged(data, path)
     # First, because it has the limits that keep the second reading from harm.
     tree = values.parse(data, path)
-    root = _compose(data)
+    places = _Places(data)
     try:
-        return _Reader(posixpath.dirname(path), root, b"${" in data).file(tree)
+        return _Reader(posixpath.dirname(path), places, b"${" in data).file(tree)
     except _Refused as refused:
-        line = _line(root, refused.at)
+        line = _line(places.root, refused.at)
         raise ProjectFileError(refused.message, refused.hint, path=path, line=line) from None
 
 
@@ -311,9 +312,9 @@ class _Value:
 class _Reader:
     """Makes the objects of a dvc.yaml in the directory `folder` (relative to the project's root)."""
 
-    def __init__(self, folder: str, root: yaml.Node | None, templates: bool) -> None:
+    def __init__(self, folder: str, places: _Places | None, templates: bool) -> None:
         self._folder = folder
-        self._root = root
+        self._places = places
         self._templates = templates
 
     def file(self, tree: object) -> PipelineFile:
@@ -370,7 +371,7 @@ class _Reader:
             "always_changed" in found and found["always_changed"].flag(),
             found["desc"].text() if "desc" in found else None,
             found["meta"].value if "meta" in found else None,
-            _line(self._root, stage.at),
+            self._places.stage(name) if self._places is not None else None,
         )
 
     def _paths(self, listed: _Value, base: str) -> tuple[str, ...]:
@@ -589,6 +590,27 @@ def _shown(value: object) -> str:
 
 
 # --- Where things stand ----------------------------------------------------------------------------
+
+
+class _Places:
+    """The lines of a dvc.yaml, looked for when they are asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @cached_property
+    def root(self) -> yaml.Node | None:
+        return _compose(self._data)
+
+    @cached_property
+    def _stages(self) -> Mapping[object, int] | None:
+        return yaml12.lines_of(self._data.decode().removeprefix("\ufeff"), "stages")
+
+    def stage(self, name: str) -> int | None:
+        """The line that the definition of a stage begins in."""
+        if self._stages is not None:
+            return self._stages.get(name)
+        return _line(self.root, ("stages", name))
 
 
 def _compose(data: bytes) -> yaml.Node | None:

@@ -25,7 +25,8 @@ _NOT_BASELINES = frozenset({"apply", "celery", "exec", "temp"})
 _REF = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38}|[0-9a-f]{62})/([^/]+)")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _LIKE_A_SHA = re.compile(r"[0-9a-fA-F]{4,40}")
-_RESERVED = _NOT_BASELINES | {"head", "stash"}
+# `workspace` is what the table calls the files on disk, and what `diff` takes for them.
+_RESERVED = _NOT_BASELINES | {"head", "stash", "workspace"}
 DEVICES = frozenset(
     {"con", "prn", "aux", "nul"} | {f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10)}
 )

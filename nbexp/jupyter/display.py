@@ -378,7 +378,7 @@ def _(result: OpenedNotebook) -> Markup:
     for found in json.loads(result.data).get("cells", []):
         source = _text(found.get("source"))
         if found.get("cell_type") != "code":
-            parts.append(tag("pre", source, class_="nbexp-wrap"))
+            parts.append(tag("pre", source))
             continue
         injected = "injected-parameters" in found.get("metadata", {}).get("tags", [])
         number += 0 if injected or not source.strip() else 1

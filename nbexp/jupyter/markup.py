@@ -34,7 +34,6 @@ STYLE = (
     ".nbexp.nbexp .nbexp-base th,.nbexp.nbexp b,.nbexp.nbexp .nbexp-name{font-weight:600}"
     f".nbexp .nbexp-faint{{color:{_FAINT}}}"
     f".nbexp .nbexp-good{{color:{_GOOD}}}.nbexp .nbexp-bad{{color:{_BAD}}}"
-    ".nbexp.nbexp .nbexp-wrap{white-space:normal}"
     ".nbexp p{margin:4px 0}"
     ".nbexp code,.nbexp pre{font-family:var(--jp-code-font-family,var(--vscode-editor-font-family,monospace));"
     "font-size:12px;color:inherit}"

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from nbexp.errors import StageFailed
+from nbexp.errors import StageFailed, StoreError
 from nbexp.events import (
     CommandStarted,
     Emit,
@@ -153,10 +153,8 @@ def execute(
             result = _keep(check, inspector, context, emit, outcome)
         else:
             found = None if force else _restorable(check, context)
-            if found is not None:
-                result = _restore(check, found, inspector, context, emit, outcome)
-            else:
-                result = _run(check, inspector, context, emit, outcome)
+            restored = found and _restore(check, found, inspector, context, emit, outcome)
+            result = restored or _run(check, inspector, context, emit, outcome)
         outcome.stages.append(result)
     return outcome
 
@@ -226,7 +224,12 @@ def _bring_back(check: Check, context: Context) -> bool:
         if only_outs or out.spec.persist
     ]
     for out, wanted in found:
-        _check_out(out, wanted, context)
+        try:
+            _check_out(out, wanted, context)
+        except StoreError:
+            if out.spec.persist:
+                raise
+            return False  # damaged, which nobody knew; the next look finds the output missing
     return bool(found)
 
 
@@ -317,11 +320,16 @@ def _restore(
     context: Context,
     emit: Emit,
     outcome: Outcome,
-) -> StageResult:
+) -> StageResult | None:
+    """Bring the outputs of the entry back; None if an object turns out to be damaged."""
     stage = check.stage
     started = time.time()
+    try:
+        checkout_outs(stage, entry, context)
+    except StoreError as damaged:
+        emit(Notice(f"{damaged.message} Stage `{stage.name}` runs instead."))
+        return None
     emit(StageRestored(stage.address(context.here)))
-    checkout_outs(stage, entry, context)
     write_lock(stage, entry, inspector, context, emit)
     outcome.lock_files.add(stage.lock_file)
     return StageResult(

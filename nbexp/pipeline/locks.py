@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.errors import StoreError
+from nbexp.pipeline.graph import overlap
 
 WAIT_S = 30.0
 
@@ -26,8 +27,10 @@ class DvcLock:
     def __init__(self, dvc_tmp: Path) -> None:
         self._lock = filesystem.FileLock(dvc_tmp / "lock")
 
-    def take(self) -> None:
-        """Wait for the lock, up to `WAIT_S` seconds.
+    def take(
+        self, *, patient: bool = False, on_wait: Callable[[str], None] | None = None
+    ) -> None:
+        """Wait for the lock, up to `WAIT_S` seconds; `patient` waits as long as it takes.
 
         Raises
         ------
@@ -35,7 +38,7 @@ class DvcLock:
             Another command held it all that time; it is named.
         """
         try:
-            self._lock.acquire(timeout_s=WAIT_S)
+            self._lock.acquire(timeout_s=None if patient else WAIT_S, on_wait=on_wait)
         except filesystem.Locked as locked:
             raise StoreError(
                 f"A dvc command ({locked.holder or 'unknown'}) holds .dvc/tmp/lock. "
@@ -46,6 +49,35 @@ class DvcLock:
     def release(self) -> None:
         """Let go; harmless when not held."""
         self._lock.release()
+
+
+def others(
+    dvc_tmp: Path, reads: Sequence[str] | None = None, writes: Sequence[str] | None = None
+) -> list[str]:
+    """The living commands ("pid command") whose declared paths these would clash with.
+
+    Without paths: all that have declared any. Left out are commands that this process is a part of
+    (a stage of DVC may call nbexp), and those that were killed with their declarations standing.
+    """
+    lock = _load(dvc_tmp / "rwlock")
+    entries: list[object] = []
+    for path, holder in lock["write"].items():
+        if reads is None or any(overlap(path, other) for other in (*reads, *(writes or ()))):
+            entries.append(holder)
+    for path, holders in lock["read"].items():
+        if isinstance(holders, list) and (
+            reads is None or any(overlap(path, other) for other in writes or ())
+        ):
+            entries += holders
+    own = _own_line()
+    found: dict[str, None] = {}
+    for entry in entries:
+        pid = entry.get("pid") if isinstance(entry, dict) else None
+        if isinstance(entry, dict) and isinstance(pid, int) and pid not in own:
+            command = str(entry.get("cmd", ""))
+            if _runs(pid, command):
+                found[f"{pid} {command}"] = None
+    return list(found)
 
 
 @contextmanager
@@ -97,6 +129,35 @@ def _edit(dvc_tmp: Path, change: object) -> None:
         lock = _load(path)
         change(lock)
         filesystem.atomic_write(path, json.dumps(lock).encode(), durable=False)
+
+
+def _own_line() -> set[int]:
+    """This process and those it descends from, as far as `/proc` tells."""
+    line, pid = {os.getpid()}, os.getppid()
+    while pid > 1 and pid not in line:
+        line.add(pid)
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
+            break
+        pid = int(stat[stat.rindex(b")") + 2 :].split()[1])
+    return line
+
+
+def _runs(pid: int, command: str) -> bool:
+    """Whether the process is that command still; process ids are used again."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+    program = os.path.basename(command.split(" ", 1)[0])
+    return bool(words) and os.fsencode(program) in words
 
 
 def _load(path: Path) -> _Rwlock:

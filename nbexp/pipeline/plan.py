@@ -175,7 +175,8 @@ class Inspector:
                     f"create it, or correct wdir in {stage.file}.",
                 )
             for dep in stage.deps:
-                if graph.owner(dep.path) is None and not (self.root / dep.path).exists():
+                place = self.root / dep.path
+                if graph.owner(dep.path) is None and not (place.is_file() or place.is_dir()):
                     raise _missing_dep(stage, dep, self.root)
             for param in stage.params:
                 if graph.owner(param.path) is None:
@@ -388,7 +389,8 @@ def _differs(old: object, new: object) -> bool:
         old = list(old)
     if isinstance(new, tuple):
         new = list(new)
-    return old != new
+    is_nan = old != old and new != new
+    return old != new and not is_nan
 
 
 def _value_reasons(declared: tuple[str, str], old: object, new: object) -> list[Reason]:
@@ -422,10 +424,9 @@ def shown(value: object) -> str:
 
 
 def _missing_dep(stage: Stage, dep: Dep, root: Path) -> NotFound:
-    folder = (root / dep.path).parent
-    siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    near = nearest(Path(dep.path).name, siblings)
+    place = root / dep.path
+    siblings = [entry.name for entry in place.parent.iterdir()] if place.parent.is_dir() else []
+    near = nearest(place.name, [name for name in siblings if name != place.name])
     hint = f"did you mean `{near}`?" if near else f"create it, or correct deps in {stage.file}."
-    return NotFound(
-        f"Dep `{dep.path}` of stage `{stage.name}` does not exist. Nothing was run.", hint
-    )
+    wrong = "is neither a file nor a directory" if place.exists() else "does not exist"
+    return NotFound(f"Dep `{dep.path}` of stage `{stage.name}` {wrong}. Nothing was run.", hint)

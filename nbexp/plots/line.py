@@ -85,7 +85,7 @@ def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
                 "type": "quantitative",
                 "title": axis,
                 "scale": {"zero": False, "nice": False, "padding": 8},
-                "axis": {"tickMinStep": 1} if _are_whole(values) else {},
+                "axis": _few_steps([row["step"] for row in values]),
             },
             "y": {
                 "field": "value",
@@ -159,5 +159,10 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [points[at] for at in sorted(kept)]
 
 
-def _are_whole(rows: Sequence[Mapping[str, object]]) -> bool:
-    return all(float(row["step"]).is_integer() for row in rows)  # type: ignore[arg-type]
+def _few_steps(steps: Sequence[object]) -> Spec:
+    """Ticks for a handful of whole steps. Vega would divide them (1.0, 1.2, …), whatever `tickMinStep` says."""
+    known = [step for step in steps if isinstance(step, (int, float))]
+    if not known or not all(float(step).is_integer() for step in known):
+        return {}
+    first, last = int(min(known)), int(max(known))
+    return {"values": list(range(first, last + 1)), "format": "d"} if last - first <= 10 else {}

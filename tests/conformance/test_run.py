@@ -47,16 +47,17 @@ def test_runs_with_other_params_and_a_message(
     pair.agree()
 
 
-def test_the_table_in_csv_and_markdown(
-    twins: MakeTwins, pipeline: MakePipelineProject
-) -> None:
+def test_the_table_in_csv_and_markdown(twins: MakeTwins, pipeline: MakePipelineProject) -> None:
     pair = twins(pipeline())
     pair.run("-n", "first")
     pair.run("-S", "train.lr=0.01", "-n", "low")
     for side in pair.sides:
         for shape in ("--csv", "--md"):
             theirs = pair.look.dvc("exp", "show", shape, cwd=side).stdout
-            assert pair.look.nbexp("show", shape, cwd=side).stdout.split("\n") == theirs.rstrip("\n").split("\n") + [""]
+            assert pair.look.nbexp("show", shape, cwd=side).stdout.split("\n") == [
+                *theirs.rstrip("\n").split("\n"),
+                "",
+            ]
 
 
 def test_a_run_of_nothing_new(twins: MakeTwins, pipeline: MakePipelineProject) -> None:

@@ -459,7 +459,9 @@ stages:
         )
     )
     pair.run("-n", "first")
-    pair.replace("dvc.yaml", "cp first.txt second.txt\n", "cp first.txt second.txt\n    frozen: true\n")
+    pair.replace(
+        "dvc.yaml", "cp first.txt second.txt\n", "cp first.txt second.txt\n    frozen: true\n"
+    )
     pair.write("in.txt", "2\n")
     pair.agree_on_status()
     theirs, ours = pair.run("third", "-n", "second")
@@ -534,7 +536,9 @@ def test_a_stage_that_is_added_renamed_and_removed(
     stage = "  {0}:\n    cmd: cp in.txt {0}.txt\n    deps: [in.txt]\n    outs: [{0}.txt]\n"
     pair = twins(project({"in.txt": "1\n", "dvc.yaml": "stages:\n" + stage.format("one")}))
     pair.run("-n", "first")
-    pair.write("dvc.yaml", "stages:\n" + stage.format("zero") + stage.format("one") + stage.format("two"))
+    pair.write(
+        "dvc.yaml", "stages:\n" + stage.format("zero") + stage.format("one") + stage.format("two")
+    )
     pair.agree_on_status()
     pair.run("-n", "second")
     pair.agree()
@@ -596,7 +600,11 @@ def test_lock_files_of_long_ago_are_read(
 
 @pytest.mark.parametrize("shape", ["json", "yaml"])
 def test_a_metric_that_is_no_number(twins: MakeTwins, project: MakeProject, shape: str) -> None:
-    value = '{"a": NaN, "b": "text", "c": true, "d": 1e400}' if shape == "json" else "a: .nan\nb: text\nd: .inf\n"
+    value = (
+        '{"a": NaN, "b": "text", "c": true, "d": 1e400}'
+        if shape == "json"
+        else "a: .nan\nb: text\nd: .inf\n"
+    )
     pair = twins(
         project(
             {

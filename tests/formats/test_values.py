@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from nbexp.errors import ProjectFileError
-from nbexp.formats import values
+from nbexp.formats import values, yaml12
 from nbexp.formats.values import MISSING, flatten, lookup, nearest, parse
 
 
@@ -181,6 +181,81 @@ def test_any_text_is_read_as_dvc_reads_it_or_refused(text: str) -> None:
         )
         return
     assert exact(ours) == exact(theirs)
+
+
+@st.composite
+def simple_texts(draw: st.DrawFn) -> str:
+    """Block mappings and lists as people write them, and now and then a line that does not fit."""
+    keys = st.sampled_from("a b lr k1 d-e params.yaml x/y 1 yes deps outs _k null -1 <<".split())
+    scalars = st.sampled_from(
+        [*SCALARS, "a b", "a  b", "'x'", "'it''s'", '"x"', '"a\\n"', "[1, 2]", "[]", "{}", "[a b, -1 ,.5]", "[- 1]",
+         "[a:b]", "[,]", "[1,]", "{a: 1}", "--flag", "- x", "a: b", "a:b", "a:", "a #c", "a#b", "#c", "x # it's",
+         "'a' # b'", "'a # b'", "&x 1", "*x", "!t 1", "? x", "---", "sh step.sh 1", "a --x=1 > out", "$x", "(a)",
+         "3c8ea0d1f5b9d8c7e6a5b4c3d2e1f0a9", "12e4567890", "a, b", "a]", "[a]b", "'a'b", "x\\y", "a'b", "a ?b", "-.5"]
+    )  # fmt: skip
+    ends = st.sampled_from(["", "", "", "  # c", " "])
+    lines: list[str] = []
+
+    def block(column: int, depth: int) -> None:
+        is_map = depth == 0 or draw(st.booleans())
+        for key in draw(st.lists(keys, min_size=1, max_size=3)):
+            pad = " " * (column + draw(st.sampled_from([0] * 20 + [1, 2])))
+            gap = " " * draw(st.sampled_from([1, 1, 1, 2]))
+            is_scalar = depth > 2 or draw(st.booleans())
+            if draw(st.integers(0, 9)) == 0:
+                lines.append(draw(st.sampled_from(["", "  ", "# c", "   # c"])))
+            head = f"{pad}{key}:" if is_map else f"{pad}-{gap}{key}:"
+            if is_scalar and not is_map and draw(st.booleans()):
+                lines.append(f"{pad}-{gap}{draw(scalars)}{draw(ends)}")
+            elif is_scalar:
+                lines.append(f"{head}{gap}{draw(scalars)}{draw(ends)}")
+            else:
+                lines.append(head + draw(ends))
+                block(len(head) - len(key) - 1 + draw(st.sampled_from([0, 2, 2, 4])), depth + 1)
+
+    block(0, 0)
+    return "\n".join(lines) + draw(st.sampled_from(["\n", ""]))
+
+
+@given(simple_texts())
+@settings(max_examples=400)
+@example("a:\n -1: b\n")
+@example("a:\n- b: 1\n  c:\n  - 2\n-  d\n")
+@example("a:\n  b\n")
+@example("a: b\n  c\n")
+def test_what_is_read_line_by_line_is_what_the_parser_reads(text: str) -> None:
+    quick = yaml12._simple(text, values.MAX_LEAVES)
+    if quick is not None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(yaml12, "_simple", lambda *_: None)
+            assert exact(quick) == exact(read(text))
+
+
+def test_an_ordinary_project_is_read_without_a_parser() -> None:
+    text = """\
+# why
+train:
+  lr: 0.1   # rate
+  layers: [64, 32]
+  name: "resnet"
+stages:
+- cmd: python train.py --out=x
+  deps:
+  - path: data.csv
+    md5: 3c8ea0d1f5b9d8c7e6a5b4c3d2e1f0a9
+    isexec: true
+"""
+    assert yaml12._simple(text, values.MAX_LEAVES) == {
+        "train": {"lr": 0.1, "layers": [64, 32], "name": "resnet"},
+        "stages": [
+            {
+                "cmd": "python train.py --out=x",
+                "deps": [
+                    {"path": "data.csv", "md5": "3c8ea0d1f5b9d8c7e6a5b4c3d2e1f0a9", "isexec": True}
+                ],
+            }
+        ],
+    }
 
 
 def test_a_params_file_of_dvcs_own_shape_is_read() -> None:

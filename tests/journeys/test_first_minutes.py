@@ -16,7 +16,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager
@@ -464,9 +463,7 @@ def test_a_cell_that_stops_is_shown_with_its_line(
     tmp_path: Path, start: Callable[..., Kernel]
 ) -> None:
     folder = copied(tmp_path / "churn")
-    notebook = nbformat.read(folder / "train.ipynb", as_version=4)
-    notebook.cells[2].source = 'print("about to stop")\nprint(1 / (lr - 0.1))'
-    nbformat.write(notebook, folder / "train.ipynb")
+    _edit(folder / "train.ipynb", 2, lambda _: 'print("about to stop")\nprint(1 / (lr - 0.1))')
     kernel = start(folder, "lab.ipynb")
     kernel.run("%load_ext nbexp\n%exp init train.ipynb")
     before = _files(folder)
@@ -487,7 +484,7 @@ def test_an_interrupt_ends_the_run_and_leaves_the_workspace_as_it_was(
     notebook: str | None, tmp_path: Path, start: Callable[..., Kernel]
 ) -> None:
     folder = copied(tmp_path / "churn")
-    _with_a_stubborn_child(folder / "train.ipynb")
+    _edit(folder / "train.ipynb", 1, lambda source: _STUBBORN + source)
     kernel = start(folder, notebook)
     kernel.run("%load_ext nbexp\n%exp init train.ipynb")
     before = _files(folder)
@@ -579,17 +576,21 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _with_a_stubborn_child(path: Path) -> None:
-    """The notebook starts a process that ignores being asked to stop, in a session of its own."""
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells[1].source = (
-        "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', '''\n"
-        "import signal, time\n"
-        "for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):\n"
-        "    signal.signal(number, signal.SIG_IGN)\n"
-        'open("started", "w").close()\n'
-        "time.sleep(600)\n"
-        "'''], start_new_session=True)\n" + notebook.cells[1].source
-    )
-    nbformat.write(notebook, path)
+def _edit(path: Path, number: int, change: Callable[[str], str]) -> None:
+    notebook = json.loads(path.read_bytes())
+    cell = notebook["cells"][number]
+    cell["source"] = change("".join(cell["source"]))
+    path.write_text(json.dumps(notebook, indent=1))
+
+
+# A process in a session of its own that ignores being asked to stop.
+_STUBBORN = """\
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", '''
+import signal, time
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+open("started", "w").close()
+time.sleep(600)
+'''], start_new_session=True)
+"""

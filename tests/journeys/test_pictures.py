@@ -36,7 +36,7 @@ THEMES: Mapping[str, tuple[str, str, str]] = {
         "rgba(255, 255, 255, 1)",
         (
             "--jp-content-font-color1: rgba(255, 255, 255, 1); --jp-content-font-color2: rgba(255, 255, 255, .7);"
-            "--jp-border-color2: #616161; --jp-success-color1: #4caf50; --jp-error-color1: #f44336"
+            "--jp-border-color2: #424242; --jp-success-color1: #4caf50; --jp-error-color1: #f44336"
         ),
     ),
     "VS Code dark": (

@@ -26,7 +26,9 @@ class Cells:
     def __init__(self) -> None:
         quiet = Config()
         quiet.HistoryManager.enabled = False
-        self.shell = InteractiveShell(config=quiet)
+        # IPython types some of its methods and not others.
+        new: Any = InteractiveShell
+        self.shell = new(config=quiet)
 
     def run(self, *cells: str) -> Any:
         """The value of the last cell; raises what it raised."""
@@ -117,7 +119,6 @@ def test_unloading_leaves_the_shell_as_it_was(cells: Cells, project: Path) -> No
 
     def state() -> list[object]:
         formatter = shell.display_formatter
-        assert formatter is not None
         return [
             sorted(shell.magics_manager.magics["line"]),
             [*shell.Completer.custom_matchers],

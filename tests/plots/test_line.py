@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import math
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 import pytest
 
-from nbexp.plots import line
+from nbexp.plots import line, render
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,24 @@ def test_every_colour_and_the_text_stand_out_on_white_and_on_black_pages() -> No
     for page in ("#FFFFFF", "#111111"):
         assert min(_contrast(colour, page) for colour in line.COLOURS) >= 3
         assert _contrast(line.TEXT, page) >= 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "ticks"),
+    [
+        ((1, 2, 3), ["1", "2", "3"]),
+        ((5.0,), ["5"]),
+        ((0, 10), [str(number) for number in range(11)]),
+        ((0.5, 1.0), ["0.50", "0.55"]),
+    ],
+)
+def test_a_handful_of_whole_steps_has_whole_ticks(
+    steps: tuple[float, ...], ticks: list[str]
+) -> None:
+    drawing = ET.fromstring(render.svg(line.plot([Series("low-lr", steps, steps)], {})))
+    groups = [g for g in drawing.iter() if (g.get("aria-label") or "").startswith("X-axis")]
+    texts = [text.text or "" for text in groups[0].iter() if text.tag.endswith("text")]
+    assert [text for text in texts if text in ticks] == ticks
 
 
 def test_what_is_no_number_leaves_a_gap() -> None:
