@@ -73,6 +73,11 @@ class GitIgnores:
             return set()
         return {path.removeprefix(self._top) for path in self._git.ignored(asked)}
 
+    def tracked(self, paths: Sequence[str]) -> set[str]:
+        """Those of the paths that the present commit holds, as file or folder."""
+        found = self._git.info_many([f"HEAD:{self._top}{path}" for path in paths])
+        return {path for path, info in zip(paths, found, strict=True) if info is not None}
+
     def _may_be_ignored(self, path: str) -> bool:
         """Whether the last part of some rule is like a part of the path, without which none matches."""
         parts = [part.casefold() for part in path.split("/")]

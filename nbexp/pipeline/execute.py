@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol
 
-from nbexp.errors import StageFailed, StoreError
+from nbexp.errors import ProjectFileError, StageFailed, StoreError
 from nbexp.events import (
     CommandStarted,
     Emit,
@@ -57,6 +57,9 @@ class IgnoreRules(Protocol):
 
     def ignored(self, paths: Sequence[str]) -> set[str]:
         """Those of the paths (relative to the root) that Git ignores."""
+
+    def tracked(self, paths: Sequence[str]) -> set[str]:
+        """Those of the paths that the present commit holds."""
 
 
 @frozen
@@ -354,6 +357,7 @@ def _run(
                 f"correct deps of `{stage.name}` in {stage.file}.",
                 stage=address,
             )
+    _require_untracked(stage, context)
     emit(StageStarted(address, stage.spec.commands, reasons))
     for out in stage.outs:
         if out.spec.persist:
@@ -369,6 +373,19 @@ def _run(
     outcome.lock_files.add(stage.lock_file)
     emit(StageFinished(address, seconds, cells))
     return StageResult(stage, "ran", entry, reasons, seconds, cells, started, ended)
+
+
+def _require_untracked(stage: Stage, context: Context) -> None:
+    """One tool keeps an output, Git or the cache; DVC refuses both as well."""
+    tracked = context.ignores.tracked([out.path for out in stage.outs if out.cache])
+    for out in stage.outs:
+        if out.path in tracked:
+            raise ProjectFileError(
+                f"the output `{out.spelled}` of stage `{stage.name}` is tracked by Git.",
+                f"`git rm --cached -r {out.path}`, and commit; or give it `cache: false`.",
+                path=stage.file,
+                line=stage.spec.line,
+            )
 
 
 def _run_commands(stage: Stage, address: str, context: Context, emit: Emit) -> int | None:

@@ -140,6 +140,10 @@ class Cache:
             status = os.stat(name)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            return None  # a link that leads to itself leads to nothing
         if not stat.S_ISREG(status.st_mode):
             return self._scan(name, status, legacy=legacy).hash
         key = name + "\0" if legacy else name

@@ -237,7 +237,8 @@ def test_a_value_that_is_there_already_keeps_its_spelling(text: str, one: Edit) 
 
 
 def test_numbers_of_numpy_are_written_as_numbers() -> None:
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     new = [
         Edit("a", numpy.float64(0.5)),
         Edit("b", numpy.int64(3)),

@@ -57,12 +57,16 @@ class Guard:
 
 @dataclass
 class Ignores:
-    """What Git ignores here."""
+    """What Git ignores and holds here."""
 
     paths: set[str] = field(default_factory=set)
+    in_git: set[str] = field(default_factory=set)
 
     def ignored(self, paths: Sequence[str]) -> set[str]:
         return self.paths & set(paths)
+
+    def tracked(self, paths: Sequence[str]) -> set[str]:
+        return self.in_git & set(paths)
 
 
 class NoMeanings:
