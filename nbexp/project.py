@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nbexp import settings
-from nbexp.errors import NameTaken, NotFound, ProjectFileError, UsageError, nearest
+from nbexp.errors import GitError, NameTaken, NotFound, ProjectFileError, StoreError, UsageError, nearest
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.formats import ref_names
 from nbexp.frozen import field, frozen, replace
-from nbexp.git import Git
+from nbexp.git import CommitInfo, Git
 from nbexp.results import Result
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
@@ -311,6 +311,8 @@ class Project:
             graph = graphs.load(self.root)
             stages = graph.order(graph.targets(tuple(targets), self.here), single=single_item)
             refs = self._refs()
+            if name is not None:
+                self._refuse_git_names(name)
             spec = specs.make(
                 self.root,
                 baseline,
@@ -359,10 +361,9 @@ class Project:
                 for ref, rev in self.git.refs(recording.FAILED).items()
             ]
         baselines = list(dict.fromkeys([head, *sorted({ref.baseline for ref, _, _ in found})]))
-        present = [rev for rev in baselines if self.git.info(rev) is not None]
-        infos = {
-            info.rev: info for info in self.git.commits([*present, *(rev for _, rev, _ in found)])
-        }
+        infos = self._infos([*baselines, *(rev for _, rev, _ in found)])
+        present = [rev for rev in baselines if rev in infos]
+        found = [one for one in found if one[1] in infos]
         broken: dict[str, str] = {}
         data = reader.commits(list(infos), broken)
         names = self._baseline_names()
@@ -589,14 +590,37 @@ class Project:
             for ref, rev in (self._refs() if refs is None else refs).items()
             if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
         ]
-        infos = self.git.commits([rev for _, rev in found])
+        infos = self._infos([rev for _, rev in found])
         rows = [
-            Row(rev, name, "experiment", None, baseline, info.time_s)
-            for (name, rev), info in zip(found, infos, strict=True)
+            Row(rev, name, "experiment", None, baseline, infos[rev].time_s)
+            for name, rev in found
+            if rev in infos
         ]
         rows.sort(key=lambda row: row.name or "")
         rows.sort(key=lambda row: row.created_s or 0, reverse=True)
         return rows
+
+    def _refuse_git_names(self, name: str) -> None:
+        """A branch or tag comes before an experiment of its name, for DVC as well: it could not be meant."""
+        for kind, prefix in (("branch", "refs/heads/"), ("tag", "refs/tags/")):
+            if self.git.resolve(prefix + name) is not None:
+                raise NameTaken(
+                    f"`{name}` is a {kind} of this repository, so an experiment of that name could "
+                    "not be told from it. Nothing was run.",
+                    f"for example `nbexp run -n {name}-1`.",
+                )
+
+    def _infos(self, revs: Sequence[str]) -> dict[str, CommitInfo]:
+        """The commits by rev; what is no commit, or is gone, is left out.
+
+        A ref may hold anything, or what a shallow clone lacks: it must not hide all the others.
+        """
+        try:
+            return dict(zip(revs, self.git.commits(revs), strict=True))
+        except GitError:
+            found = self.git.info_many([f"{rev}^{{commit}}" for rev in revs])
+            usable = [rev for rev, info in zip(revs, found, strict=True) if info is not None]
+            return dict(zip(usable, self.git.commits(usable), strict=True))
 
     def _baseline_names(self) -> dict[str, str]:
         """Tag, else branch, of each commit that has one; the current branch before all others."""
@@ -691,7 +715,7 @@ class Project:
         stages: Sequence[Stage],
         elapsed_s: float,
     ) -> RunReport:
-        from nbexp.experiments import compare
+        from nbexp.experiments import compare, table
         from nbexp.experiments import record as recording
         from nbexp.formats import values
 
@@ -699,9 +723,11 @@ class Project:
         before = [row for row in self._of_baseline(experiment.baseline, refs) if row.rev != ran.rev]
         previous = before[0] if before else None
         versus = previous.rev if previous is not None else experiment.baseline
-        data = self._reader.commits([versus, ran.rev])
-        params = compare.changes(data[versus], data[ran.rev], "params")
-        metrics = compare.changes(data[versus], data[ran.rev], "metrics", all_values=True)
+        # A baseline whose dvc.yaml is broken says nothing; the run has mended it.
+        data = self._reader.commits([versus, ran.rev], broken={})
+        old = data.get(versus, table.Data())
+        params = compare.changes(old, data[ran.rev], "params")
+        metrics = compare.changes(old, data[ran.rev], "metrics", all_values=True)
         return RunReport(
             identical=ran.identical,
             stages=tuple(
@@ -734,13 +760,18 @@ class Project:
         if what == "HEAD":
             self._head()  # a repository without a commit is told as such
         name, rev = self._resolve(what)
-        data = self._reader.commits([rev])[rev]
+        try:
+            data = self._reader.commits([rev])[rev]
+            executed = self._executed_notebooks(rev)
+        except ProjectFileError as error:
+            error.message = f"{name}: {error.message}"
+            raise
         files = {path: entry.oid for path, entry in self.git.tree(rev).items()}
         notebooks = {}
-        for path in self._executed_notebooks(rev):
+        for path in executed:
             try:
                 notebooks[path] = self._read(rev, path)
-            except NotFound:
+            except (NotFound, StoreError):
                 continue
         return Side(name, data, self._code(files, data), notebooks)
 
@@ -779,8 +810,10 @@ class Project:
 
         top = f"{self.prefix}/" if self.prefix else ""
         known = {top + path for path in (*data.params, *data.metrics, *data.outs)}
-        graph = graphs.load(self.root)
-        outs = [top + out.path for _, out in graph.outs]
+        try:
+            outs = [top + out.path for _, out in graphs.load(self.root).outs]
+        except ProjectFileError:
+            outs = []  # the workspace may be no part of the comparison
         return {
             path: oid
             for path, oid in files.items()
@@ -817,7 +850,7 @@ class Project:
         try:
             notebook.read(data, path)
         except ProjectFileError as error:
-            error.hint = error.hint or others
+            error.hint = error.hint or others or f"`git show {rev[:7]}:{path}` prints a file."
             raise
         return OpenedNotebook(name, path, data)
 

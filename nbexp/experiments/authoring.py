@@ -144,6 +144,8 @@ def _plan(
     shown = source.relative_to(root).as_posix()
     if parameters.cell is None or not (parameters.tagged or untagged):
         raise _no_parameters(source.name, parameters)
+    if not parameters.items:
+        _require_python(source, shown, parameters.cell)
     folder = posixpath.dirname(shown)
     name = re.sub(r"[^A-Za-z0-9_-]", "_", source.stem)
     _check_name(root, folder, name)
@@ -176,6 +178,20 @@ def _plan(
         differing=differing,
     )
     return files, report
+
+
+def _require_python(source: Path, shown: str, number: int) -> None:
+    """An empty parameters cell is fine; one that only looks empty, because it cannot be read, is not."""
+    from nbexp.formats import notebook
+
+    book = notebook.read(source.read_bytes(), shown)
+    cells = [cell for cell in book.cells if cell.number == number]
+    if book.is_python and cells and notebook.syntax(cells[0].source) is None:
+        raise ProjectFileError(
+            f"cell {number}, tagged `parameters`, is not valid Python. Nothing was written.",
+            "run that cell in JupyterLab: it says where.",
+            path=shown,
+        )
 
 
 def _stage(

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from nbexp.errors import ProjectFileError
 from nbexp.formats import dvc_lock, ref_names
 from nbexp.formats.dvc_lock import LockedStage, LockFile
 from nbexp.git import Git
@@ -174,8 +175,11 @@ def _recorded_digest(
     read = dict(zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True))
     digest = ""
     if all(read[path] is not None for path in paths):
-        locks = {path: dvc_lock.parse(read[path] or b"", path) for path in lock_paths}
-        signature = _signature(stages, graph, inspector, locks)
+        try:
+            locks = {path: dvc_lock.parse(read[path] or b"", path) for path in lock_paths}
+        except ProjectFileError:
+            locks = {}  # somebody's broken commit is no reason not to run
+        signature = _signature(stages, graph, inspector, locks) if locks else None
         if signature is not None and _consistent(stages, graph, locks, cache):
             digest = _digest(signature, {path: read[path] or b"" for path in graph.files})
     cache.remember("identity", key, digest)

@@ -167,6 +167,8 @@ class Journal:
         """Everything is done: forget the old state."""
         filesystem.crash_point("journal.finishing")
         self._close()
+        if not self.is_open:
+            return
         # One rename takes the journal out of the way whole; what is left of it then is rubbish.
         rubbish = self.folder.with_name(f"journal-done-{os.getpid()}-{time.monotonic_ns()}")
         os.rename(self.folder, rubbish)
@@ -182,7 +184,8 @@ class Journal:
         """
         self._close()
         if not self.is_open:
-            return []
+            # Finished; or somebody deleted it (`git clean -fdx` in a stage), and what it kept with it.
+            return [line.path for line in self.lines if line.saved is not None]
         edited = []
         for line in reversed(self.lines):
             if not self._put_back(line):

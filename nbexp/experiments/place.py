@@ -95,7 +95,7 @@ class GitIgnores:
         files.append(self._git.common / "info" / "exclude")
         settings = Path(os.environ.get("XDG_CONFIG_HOME") or home() / ".config")
         own = self._git.config().get("core.excludesfile")
-        files.append(Path(own.replace("~", str(home()), 1)) if own else settings / "git" / "ignore")
+        files.append(Path(os.path.expanduser(own)) if own else settings / "git" / "ignore")
         for file in files:
             try:
                 yield from file.read_bytes().splitlines()

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nbexp.errors import NotFound, nearest
+from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_lock, dvc_yaml, rows
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
@@ -73,11 +73,15 @@ class Finder:
         """
         found, names = [], set()
         for name, rev in sources:
-            for series, known in self._of(name, rev, metric):
-                names.update(known)
-                if series is not None:
-                    found.append(series)
-                    break
+            try:
+                for series, known in self._of(name, rev, metric):
+                    names.update(known)
+                    if series is not None:
+                        found.append(series)
+                        break
+            except ProjectFileError:
+                if len(sources) == 1:
+                    raise  # nothing else is asked for
         if not found:
             near = nearest(metric, names)
             hint = None

@@ -61,6 +61,9 @@ def point(
     entries: list[dict[str, object]] = []
     files: dict[str, bytes] = {}
     for line in journal.lines:
+        saved = journal.saved(line)
+        if saved is not None and not os.path.lexists(saved):
+            continue  # a stage deleted it; the run has its results all the same
         old = _old(journal, line, cache, hashes, files)
         new = _present(root / line.path, cache)
         if _same(old, new, files, root / line.path):

@@ -256,13 +256,13 @@ _PATHS = frozenset(
         "gdrive_user_credentials_file", "gdrive_service_account_json_file_path",
     }
 )  # fmt: skip
-_NAMED = re.compile(r'\s*(remote|machine|db)\s*"(.*)"\s*')
+_NAMED = r'\s*(remote|machine|db)\s*"(.*)"\s*'
 
 
 def _sections(data: bytes, path: str) -> Iterator[tuple[str, str | None, dict[str, Value]]]:
     """Each section of a file: its name, the remote's name if it is one's, and its settings."""
     for title, line, settings in _parse(data, path):
-        named = _NAMED.fullmatch(title)
+        named = re.fullmatch(_NAMED, title)
         section = named[1] if named else title
         if section in _PASSED_OVER:
             continue
@@ -332,9 +332,9 @@ def _text(value: Value | None) -> str | None:
 
 # --- Syntax --------------------------------------------------------------------------------------
 
-_TITLE = re.compile(r"""\s*\[\s*("[^"]*"|'[^']*'|[^'"\s\[].*?)\s*\]\s*(?:\#.*)?""")
-_SETTING = re.compile(r"""\s*("[^"]*"|'[^']*'|[^'"=\s][^=]*?)\s*=(.*)""", re.DOTALL)
-_ITEM = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^'",\#][^,\#]*?))\s*(?=[,\#]|$)""")
+_TITLE = r"""\s*\[\s*("[^"]*"|'[^']*'|[^'"\s\[].*?)\s*\]\s*(?:\#.*)?"""
+_SETTING = r"""(?s:\s*("[^"]*"|'[^']*'|[^'"=\s][^=]*?)\s*=(.*))"""
+_ITEM = r"""\s*(?:"([^"]*)"|'([^']*)'|([^'",\#][^,\#]*?))\s*(?=[,\#]|$)"""
 
 _Settings = dict[str, tuple[str | list[str], int]]
 
@@ -353,7 +353,7 @@ def _parse(data: bytes, path: str) -> list[tuple[str, int, _Settings]]:
         number += 1
         if not text.strip() or text.lstrip().startswith("#"):
             continue
-        title = _TITLE.fullmatch(text)
+        title = re.fullmatch(_TITLE, text)
         if title:
             name = _unquoted(title[1]).lower()
             if any(name == other for other, _, _ in sections):
@@ -362,7 +362,7 @@ def _parse(data: bytes, path: str) -> list[tuple[str, int, _Settings]]:
                 )
             sections.append((name, number, {}))
             continue
-        setting = _SETTING.fullmatch(text)
+        setting = re.fullmatch(_SETTING, text)
         if setting is None:
             raise ProjectFileError(
                 f"`{text.strip()}` is neither a [section] nor `name = value`.",
@@ -396,7 +396,7 @@ def _value(name: str, text: str, path: str, line: int) -> str | list[str]:
     is_list = False
     position = 0
     while position < len(text) and text[position] != "#":
-        item = _ITEM.match(text, position)
+        item = re.compile(_ITEM).match(text, position)
         if item is None:
             raise _no_value(name, path, line)
         items.append(next(group for group in item.groups() if group is not None))

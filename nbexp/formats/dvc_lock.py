@@ -457,35 +457,37 @@ _LETTERS = r"\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U000100
 
 
 @cache
-def _patterns(*, is_ascii: bool) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What is printable, and what needs no quotes: no indicator at its start, no `: ` and no ` #` in it.
-
-    The classes of all Unicode take 12 ms to compile; nearly every lock is ASCII.
-    """
-    letters = r"\x20-\x7e" if is_ascii else _LETTERS
-    unquoted = rf"""(?!---|\.\.\.)
-        (?: (?![ \#,\[\]{{}}&*!|>'"%@`?:-]) [{letters}] | [?:-](?![ ]|\Z) )
-        (?: (?![ :]) [{letters}] | :(?![ ]|\Z) | [ ](?!\#|\Z) )*"""
-    return re.compile(rf"[{letters}]*"), re.compile(unquoted, re.VERBOSE)
+def _printable() -> re.Pattern[str]:
+    """What is printable; it takes 6 ms to compile, and nearly every lock is ASCII."""
+    return re.compile(rf"[{_LETTERS}]*")
 
 
 def _is_printable(text: str) -> bool:
-    return _patterns(is_ascii=text.isascii())[0].fullmatch(text) is not None
+    return text.isprintable() if text.isascii() else _printable().fullmatch(text) is not None
+
+
+def _is_simple(text: str) -> bool:
+    """Whether it needs no quotes as text: no indicator at its start, no `: ` and no ` #` in it."""
+    if not text or text[0] in _INDICATORS or text[-1] in ": " or not _is_printable(text):
+        return False
+    if text[0] in "?:-" and text[1:2] in {"", " "}:
+        return False
+    return ": " not in text and " #" not in text and text[:3] not in {"---", "..."}
 
 
 # What would not be read back as text without quotes (YAML 1.2 as ruamel.yaml has it).
 _WORDS = frozenset(
     ["true", "True", "TRUE", "false", "False", "FALSE", "null", "Null", "NULL", "~", "<<", "="]
 )
-_NUMBERS = re.compile(
-    r"""[-+]?0b[0-1_]+ | [-+]?0o?[0-7_]+ | [-+]?[0-9_]+ | [-+]?0x[0-9a-fA-F_]+
+_INDICATORS = frozenset(" #,[]{}&*!|>'\"%@`")
+# What a number or date that begins with a digit consists of, `0x` and its kind apart.
+_IN_NUMBERS = frozenset("0123456789_.eE+-TtZ: \t")
+_NUMBERS = r"""[-+]?0b[0-1_]+ | [-+]?0o?[0-7_]+ | [-+]?[0-9_]+ | [-+]?0x[0-9a-fA-F_]+
     | [-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)? | [-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
     | [-+]?\.[0-9_]+(?:[eE][-+][0-9]+)? | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
     | [0-9]{4}-[0-9]{2}-[0-9]{2}
     | [0-9]{4}-[0-9]{2}?-[0-9]{2}?(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?
-      (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?""",
-    re.VERBOSE,
-)
+      (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?"""
 _ESCAPED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
@@ -530,10 +532,14 @@ def _text(text: str, column: int, indent: int) -> str:
 
 
 def _is_unquoted(text: str) -> bool:
-    unquoted = _patterns(is_ascii=text.isascii())[1]
-    if not unquoted.fullmatch(text) or text in _WORDS:
+    if not _is_simple(text) or text in _WORDS:
         return False
-    return text[0] not in "-+.0123456789" or not _NUMBERS.fullmatch(text)
+    if text[0] not in "-+.0123456789":
+        return True
+    if text[0].isdigit() and text[:2] not in {"0b", "0o", "0x"}:
+        if not _IN_NUMBERS.issuperset(text):
+            return True  # a digest, nearly always
+    return not re.fullmatch(_NUMBERS, text, re.VERBOSE)
 
 
 def _unquoted(text: str, column: int, indent: int) -> str:

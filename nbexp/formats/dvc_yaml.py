@@ -201,8 +201,8 @@ _PATHS = "a list of paths"
 # ASCII punctuation that a stage's name must not have (DVC 3.67.1).
 _PUNCTUATION = frozenset("!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")
 # As DVC has it: whatever stands between `${` and the next `}` of the line, unless a `\` is before it.
-_TEMPLATE = re.compile(r"(?<!\\)\$\{.*?\}")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_TEMPLATE = r"(?<!\\)\$\{.*?\}"
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _BY_DVC = "`dvc repro` runs such a pipeline."
 
 
@@ -470,7 +470,7 @@ class _Reader:
         """The path, if it leads to a place inside the project (execution.md S3)."""
         wrong = _what_is_wrong(path, base)
         if wrong:
-            hint = "`dvc import-url` brings data into the project." if _URL.match(path) else None
+            hint = "`dvc import-url` brings data into the project." if _is_url(path) else None
             raise where.refused(f"`{path}` in {where.around(path)} {wrong}.", hint)
         return path
 
@@ -483,7 +483,7 @@ class _Reader:
 def _filled_in(entry: _Value) -> object:
     value = entry.value
     if isinstance(value, str):
-        template = _TEMPLATE.search(value)
+        template = re.search(_TEMPLATE, value) if "${" in value else None
         if template:
             raise entry.refused(
                 f"{entry.name} has the template `{template[0]}`, which nbexp does not fill in.",
@@ -553,9 +553,9 @@ def _what_is_wrong(path: str, base: str) -> str | None:
     place = posixpath.normpath(posixpath.join(base, path))
     if not path:
         return f"is empty; {expected}"
-    if _URL.match(path):
+    if _is_url(path):
         return f"is a URL; {expected}"
-    if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", path):
+    if path.startswith(("/", "\\")) or (":" in path and re.match(r"[A-Za-z]:[\\/]", path)):
         return f"is an absolute path; {expected}"
     if place == ".." or place.startswith("../"):
         return f"leads out of the project; {expected}"
@@ -570,6 +570,10 @@ def _what_is_wrong(path: str, base: str) -> str | None:
         if folded.split(".")[0] in DEVICES:
             return "has a name that Windows keeps for a device"
     return None
+
+
+def _is_url(path: str) -> bool:
+    return "://" in path and re.match(_URL, path) is not None
 
 
 def _kind(value: object) -> str:

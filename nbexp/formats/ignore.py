@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nbexp.errors import ProjectFileError
 
-_SPECIAL = re.compile(r"([\\\[\]!*#?])")
+_SPECIAL = r"([\\\[\]!*#?])"
 
 
 def add_line(existing: bytes | None, name: str) -> bytes | None:
@@ -37,7 +37,7 @@ def add_line(existing: bytes | None, name: str) -> bytes | None:
     >>> add_line(b"*.tmp", "model[1].bin")
     b'*.tmp\n/model\\[1\\].bin\n'
     """
-    escaped = _SPECIAL.sub(r"\\\1", name)
+    escaped = re.sub(_SPECIAL, r"\\\1", name)
     if escaped.endswith(" "):
         escaped = f"{escaped[:-1]}\\ "
     line = f"/{escaped}".encode("utf-8", "surrogateescape")

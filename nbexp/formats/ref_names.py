@@ -22,9 +22,10 @@ PREFIX = "refs/exps/"
 
 _NOT_BASELINES = frozenset({"apply", "celery", "exec", "temp"})
 # 40 hex digits in a SHA-1 repository, 64 in a SHA-256 one.
-_REF = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38}|[0-9a-f]{62})/([^/]+)")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-_LIKE_A_SHA = re.compile(r"[0-9a-fA-F]{4,40}")
+_LENGTHS = frozenset({40, 64})
+_HEX = frozenset("0123456789abcdef")
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
+_LIKE_A_SHA = r"[0-9a-fA-F]{4,40}"
 # `workspace` is what the table calls the files on disk, and what `diff` takes for them.
 _RESERVED = _NOT_BASELINES | {"head", "stash", "workspace"}
 DEVICES = frozenset(
@@ -58,8 +59,14 @@ def prefix(baseline: str) -> str:
 
 def parse(ref: str) -> ExpRef | None:
     """The experiment that a full ref name holds; None for every other ref, DVC's own included."""
-    match = _REF.fullmatch(ref)
-    return ExpRef(match[1] + match[2], match[3]) if match else None
+    parts = ref.split("/")
+    if len(parts) != 5 or not ref.startswith(PREFIX):
+        return None
+    _, _, start, rest, name = parts
+    baseline = start + rest
+    if len(start) != 2 or len(baseline) not in _LENGTHS or not _HEX.issuperset(baseline):
+        return None
+    return ExpRef(baseline, name) if name else None
 
 
 def name_of(ref: str) -> str:
@@ -75,7 +82,7 @@ def check_name(name: str) -> None:
     UsageError
         Says what is wrong with it. That two names differ by more than case is the caller's to see.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise UsageError(
             f"`{name}` cannot be the name of an experiment: a name has up to 64 letters, digits, "
             "`.`, `_` and `-`, and starts with a letter, a digit or `_`.",
@@ -126,7 +133,7 @@ def _what_is_wrong(name: str) -> str | None:
         return "Windows keeps it for a device, and a clone there could not hold it"
     if ".." in name or name.endswith((".", ".lock")):
         return "Git takes no `..` in a name, and no `.` or `.lock` at its end"
-    if _LIKE_A_SHA.fullmatch(name):
+    if re.fullmatch(_LIKE_A_SHA, name):
         return "it reads like the start of a commit's SHA, and Git would take it for one"
     return None
 

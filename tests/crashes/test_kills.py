@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from nbexp import filesystem
 
 # Where a run, an apply and an undo pass; the other points belong to the cache's own tests.
@@ -74,7 +75,9 @@ def leftovers(project: Path) -> Iterator[Path]:
     """Temporary files and journals that should be gone; the cache sweeps its own by age."""
     own = project / ".dvc" / "tmp" / "nbexp"
     yield from own.glob("journal*")
-    yield from (path for path in project.rglob(".nbexp-*.tmp") if not {".git", "cache"} & {*path.parts})
+    yield from (
+        path for path in project.rglob(".nbexp-*.tmp") if not {".git", "cache"} & {*path.parts}
+    )
 
 
 @pytest.mark.parametrize("point", RUN_POINTS)
@@ -95,7 +98,9 @@ def test_a_killed_run_is_rolled_back_by_the_next_command(point, ready, nbexp_cli
     assert list(leftovers(ready)) == []
     git("fsck", "--strict", cwd=ready)
     # The run can be asked for again, and ends as if never killed.
-    again = nbexp_cli("run", "-n", "third", "--force", "-S", "train.lr=0.05", "-S", "prepare.rows=7", cwd=ready)
+    again = nbexp_cli(
+        "run", "-n", "third", "--force", "-S", "train.lr=0.05", "-S", "prepare.rows=7", cwd=ready
+    )
     assert "third" in again.stdout
     assert nbexp_cli("status", cwd=ready).stdout == "Data and pipelines are up to date.\n"
 
@@ -114,7 +119,10 @@ def test_a_killed_apply_leaves_the_old_or_the_new_state(point, ready, nbexp_cli)
     assert list(leftovers(ready)) == []
 
 
-@pytest.mark.parametrize("point", ["journal.begun", "journal.wrote", "journal.moved", "journal.finishing", "journal.finished"])
+@pytest.mark.parametrize(
+    "point",
+    ["journal.begun", "journal.wrote", "journal.moved", "journal.finishing", "journal.finished"],
+)
 def test_a_killed_undo_can_be_done_again(point, ready, nbexp_cli):
     after_second = contents(ready)
     nbexp_cli("apply", "first", cwd=ready)
@@ -133,14 +141,18 @@ def test_a_rollback_that_is_killed_goes_on_where_it_was(kills, ready, nbexp_cli)
     )  # fmt: skip
     assert contents(ready) != before
     for _ in range(kills):
-        killed = nbexp_cli("apply", "second", cwd=ready, code=None, env={"NBEXP_CRASH": "journal.put_back"})
+        killed = nbexp_cli(
+            "apply", "second", cwd=ready, code=None, env={"NBEXP_CRASH": "journal.put_back"}
+        )
         assert killed.returncode == -signal.SIGKILL
     nbexp_cli("apply", "second", cwd=ready)
     assert contents(ready) == before
 
 
 def test_a_read_only_command_warns_and_changes_nothing(ready, nbexp_cli):
-    nbexp_cli("run", "-S", "train.lr=0.05", cwd=ready, code=None, env={"NBEXP_CRASH": "record.before"})
+    nbexp_cli(
+        "run", "-S", "train.lr=0.05", cwd=ready, code=None, env={"NBEXP_CRASH": "record.before"}
+    )
     half_way = contents(ready)
     shown = nbexp_cli("show", cwd=ready)
     assert "was killed half-way; files may be half changed." in shown.stderr
@@ -148,7 +160,9 @@ def test_a_read_only_command_warns_and_changes_nothing(ready, nbexp_cli):
 
 
 def test_edits_made_after_the_kill_survive_the_rollback(ready, nbexp_cli):
-    nbexp_cli("run", "-S", "train.lr=0.05", cwd=ready, code=None, env={"NBEXP_CRASH": "record.before"})
+    nbexp_cli(
+        "run", "-S", "train.lr=0.05", cwd=ready, code=None, env={"NBEXP_CRASH": "record.before"}
+    )
     params = ready / "params.yaml"
     params.write_text(params.read_text() + "# mine\n")
     done = nbexp_cli("undo", cwd=ready, code=None)
@@ -183,7 +197,11 @@ def _sleepers() -> set[int]:
 def test_every_crash_point_of_runs_and_applies_is_known():
     points = {point.partition("@")[0] for point in (*RUN_POINTS, *APPLY_POINTS)}
     assert points <= filesystem.CRASH_POINTS
-    own = {point for point in filesystem.CRASH_POINTS if point.startswith(("journal.", "record.", "apply."))}
+    own = {
+        point
+        for point in filesystem.CRASH_POINTS
+        if point.startswith(("journal.", "record.", "apply."))
+    }
     assert own - points <= {"journal.put_back", "journal.removed"}
 
 

@@ -237,12 +237,12 @@ def test_a_value_that_is_there_already_keeps_its_spelling(text: str, one: Edit) 
 
 
 def test_numbers_of_numpy_are_written_as_numbers() -> None:
-    import numpy
+    import numpy as np
 
     new = [
-        Edit("a", numpy.float64(0.5)),
-        Edit("b", numpy.int64(3)),
-        Edit("c", numpy.array([1, 2])),
+        Edit("a", np.float64(0.5)),
+        Edit("b", np.int64(3)),
+        Edit("c", np.array([1, 2])),
         Edit("d", (1,)),
     ]
     assert edited("a: 1\nb: 1\nc: 1\nd: 1\n", *new) == "a: 0.5\nb: 3\nc: [1, 2]\nd: [1]\n"

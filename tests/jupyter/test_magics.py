@@ -270,7 +270,7 @@ def test_a_mistake_is_two_lines_and_fails_the_cell(loaded: Cells) -> None:
         ("%exp rnu", "There is no command `rnu`.\nHint: did you mean `%exp run`?\n"),
         (
             "%exp show --nosuch",
-            "Unrecognized arguments: --nosuch. Nothing was done.\nHint: `%exp show -h` has the options.\n",
+            "There is no option `--nosuch`. Nothing was done.\nHint: `%exp show -h` has the options.\n",
         ),
         (
             "%exp apply {nosuch}",

@@ -1,0 +1,272 @@
+"""Each tool reads, applies, branches, compares and removes what the other recorded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import Look, MakeProject, MakeTwins, Ran, RunGit, RunProgram
+    from tests.conftest import MakePipelineProject
+
+BOTH_WAYS = pytest.mark.parametrize(("by", "other"), [("nbexp", "dvc"), ("dvc", "nbexp")])
+
+
+@pytest.fixture
+def recorded(
+    pipeline: MakePipelineProject, dvc: RunProgram, nbexp_cli: RunProgram, git: RunGit
+) -> Callable[[str], Path]:
+    """`recorded("dvc")`: a project whose baseline is up to date, with the experiments low, rows and code."""
+
+    def make(by: str) -> Path:
+        top = pipeline()
+        run = ("exp", "run") if by == "dvc" else ("run",)
+        program = dvc if by == "dvc" else nbexp_cli
+        program(*run, "-n", "base", cwd=top)
+        program(*(("exp", "remove") if by == "dvc" else ("remove",)), "base", cwd=top)
+        git("add", "--all", cwd=top)
+        git("commit", "--quiet", "--message=up to date", cwd=top)
+        program(*run, "-S", "train.lr=0.01", "-n", "low", cwd=top)
+        program(*run, "-S", "prepare.rows=7", "-S", "train.lr=0.1", "-n", "rows", cwd=top)
+        (top / "train.sh").write_text((top / "train.sh").read_text() + "echo 'more' >> model.txt\n")
+        (top / "notes.txt").write_text("staged\n")
+        git("add", "notes.txt", cwd=top)
+        program(*run, "-S", "prepare.rows=20", "-n", "code", cwd=top)
+        return top
+
+    return make
+
+
+def clean(top: Path, git: RunGit, dvc: RunProgram) -> None:
+    """The workspace as the baseline has it."""
+    git("reset", "--quiet", "--hard", cwd=top)
+    git("clean", "--quiet", "--force", "-d", cwd=top)
+    dvc("checkout", "--quiet", "--force", cwd=top)
+
+
+@BOTH_WAYS
+def test_experiments_are_listed(
+    recorded: Callable[[str], Path], look: Look, by: str, other: str, git: RunGit
+) -> None:
+    top = recorded(by)
+    git("pack-refs", "--all", cwd=top)
+    theirs = look.dvc("exp", "list", "-A", "--name-only", cwd=top).stdout.split()
+    ours = look.nbexp("list", "-A", "--name-only", cwd=top).stdout.split()
+    assert sorted(theirs) == sorted(ours) == ["code", "low", "rows"]
+    revs = look.dvc("exp", "list", "--sha-only", cwd=top).stdout.split()
+    assert sorted(look.nbexp("list", "--sha-only", cwd=top).stdout.split()) == sorted(revs)
+    look.git("fsck", "--strict", cwd=top)
+
+
+@BOTH_WAYS
+def test_experiments_are_applied_with_the_same_result(
+    recorded: Callable[[str], Path],
+    tmp_path: Path,
+    look: Look,
+    by: str,
+    other: str,
+    lines: Callable[[Ran], list[str]],
+) -> None:
+    top = recorded(by)
+    expected = look.files(top)
+    clean(top, look.git, look.dvc)
+    copy = tmp_path / "copy" / "project"
+    shutil.copytree(top, copy, symlinks=True)
+    for name in ("low", "rows", "code"):
+        look.dvc("exp", "apply", name, cwd=top)
+        look.nbexp("apply", name, cwd=copy)
+        assert look.files(copy) == look.files(top), name
+        assert look.changes(copy) == look.changes(top), name
+        assert look.status(copy, "dvc") == look.status(copy, "nbexp") == {}
+    assert look.files(copy) == expected
+    # Nothing has to run after that.
+    ran = look.dvc("repro", cwd=copy)
+    assert lines(ran) == [
+        "Stage 'prepare' didn't change, skipping",
+        "Stage 'train' didn't change, skipping",
+    ]
+    again = look.nbexp("run", cwd=copy)
+    assert again.stdout.startswith("identical to code")
+    again = look.nbexp("run", "--new", "-n", "again", cwd=copy)
+    assert lines(again) == lines(ran)
+
+
+@BOTH_WAYS
+def test_branches_of_experiments(
+    recorded: Callable[[str], Path], look: Look, by: str, other: str, git: RunGit
+) -> None:
+    top = recorded(by)
+    look.dvc("exp", "branch", "low", "by-dvc", cwd=top)
+    look.nbexp("branch", "low", "by-nbexp", cwd=top)
+    look.dvc("exp", "branch", "rows", cwd=top)
+    refs = look.refs(top, "refs/heads")
+    assert refs["refs/heads/by-nbexp"] == refs["refs/heads/by-dvc"]
+    git("branch", "--delete", "--force", "rows-branch", cwd=top)
+    look.nbexp("branch", "rows", cwd=top)
+    assert look.refs(top, "refs/heads")["refs/heads/rows-branch"] == refs["refs/heads/rows-branch"]
+    clean(top, git, look.dvc)
+    git("checkout", "--quiet", "by-nbexp", cwd=top)
+    look.dvc("checkout", cwd=top)
+    assert look.status(top, "dvc") == look.status(top, "nbexp") == {}
+    assert git("status", "--porcelain", cwd=top) == ""
+    # Both name the row of the branch's commit after the branch now.
+    theirs, ours = look.table(top, "dvc"), look.table(top, "nbexp")
+    assert [one["name"] for one in ours][:2] == [one["name"] for one in theirs][:2]
+
+
+@BOTH_WAYS
+def test_experiments_are_removed(
+    recorded: Callable[[str], Path], look: Look, by: str, other: str
+) -> None:
+    top = recorded(by)
+    remove = ("exp", "remove") if other == "dvc" else ("remove",)
+    (look.dvc if other == "dvc" else look.nbexp)(*remove, "low", "code", cwd=top)
+    for program, words in ((look.dvc, ("exp", "list")), (look.nbexp, ("list",))):
+        assert program(*words, "--name-only", cwd=top).stdout.split() == ["rows"]
+    look.git("fsck", "--strict", cwd=top)
+    look.dvc("exp", "rename", "rows", "renamed", cwd=top)
+    assert look.nbexp("list", "--name-only", cwd=top).stdout.split() == ["renamed"]
+
+
+def diffs(look: Look, top: Path, *words: str) -> tuple[Any, Any]:
+    """What the two tools' `diff --json` say, without the keys that nbexp adds."""
+    theirs = json.loads(look.dvc("exp", "diff", "--json", *words, cwd=top).stdout)
+    ours = json.loads(look.nbexp("diff", "--json", *words, cwd=top).stdout)
+    return theirs, {key: ours[key] for key in theirs}
+
+
+@BOTH_WAYS
+def test_diffs_of_experiments_branches_and_the_workspace(
+    recorded: Callable[[str], Path], look: Look, by: str, other: str, git: RunGit
+) -> None:
+    top = recorded(by)
+    git("tag", "v1", cwd=top)
+    rev = look.experiments(top)[
+        next(name for name in look.experiments(top) if name.endswith("/low"))
+    ]
+    for words in (
+        (),
+        ("low",),
+        ("low", "rows"),
+        ("main", rev),
+        ("v1", "code", "--all"),
+        ("rows", rev[:8]),
+    ):
+        theirs, ours = diffs(look, top, *words)
+        assert ours == theirs, words
+        assert words in {("low", "low")} or theirs["metrics"] or theirs["params"], words
+    for words in (("low", "rows"), ("main", "code")):
+        theirs_md = look.dvc("exp", "diff", "--md", *words, cwd=top).stdout
+        ours_md = look.nbexp("diff", "--md", *words, cwd=top).stdout
+        assert sorted(ours_md.split("\n")) == sorted(theirs_md.rstrip("\n").split("\n") + [""])
+
+
+def test_diffs_of_every_kind_of_value(twins: MakeTwins, project: MakeProject) -> None:
+    pair = twins(
+        project(
+            {
+                "params.yaml": "num: 1\ntext: a\nflag: true\nlist: [1, 2]\ngone: 5\nnull_now: 3\ntree: {a: {b: 1}}\nsame: 0\n",
+                "dvc.yaml": "stages:\n  one:\n    cmd: cat params.yaml > m.yaml; cat params.yaml > n.yaml\n    params:\n    - params.yaml:\n"
+                "    metrics:\n    - m.yaml:\n        cache: false\n    - n.yaml\n",
+            }
+        )
+    )
+    pair.run("-n", "before")
+    pair.write(
+        "params.yaml",
+        "num: 2.5\ntext: b\nflag: false\nlist: [1, 3]\nnew: 5\nnull_now:\ntree: {a: {b: 1, c: x}}\nsame: 0\n",
+    )
+    pair.run("-n", "after")
+    pair.agree()
+    for words in (
+        ("before", "after"),
+        ("after", "before"),
+        ("before",),
+        ("before", "after", "--all"),
+    ):
+        theirs, ours = diffs(pair.look, pair.nbexp_side, *words)
+        assert ours == theirs, words
+
+
+def test_experiments_come_newest_first(
+    pipeline: MakePipelineProject, look: Look, dvc: RunProgram, nbexp_cli: RunProgram
+) -> None:
+    top = pipeline(stages=1)
+    nbexp_cli("run", "-S", "prepare.rows=3", "-n", "b-first", cwd=top)
+    # Commit times are whole seconds.
+    time.sleep(1.1)
+    dvc("exp", "run", "-S", "prepare.rows=4", "-n", "c-second", cwd=top)
+    time.sleep(1.1)
+    nbexp_cli("run", "-S", "prepare.rows=5", "-n", "a-third", cwd=top)
+    found = {}
+    for by, words in (("dvc", ("exp", "show", "--json")), ("nbexp", ("show", "--json"))):
+        table = json.loads((dvc if by == "dvc" else nbexp_cli)(*words, cwd=top).stdout)
+        found[by] = [one["name"] for one in table[1]["experiments"]]
+    assert found["nbexp"] == found["dvc"] == ["a-third", "c-second", "b-first"]
+    for shape in ("--csv", "--md"):
+        theirs = dvc("exp", "show", shape, cwd=top).stdout
+        assert nbexp_cli("show", shape, cwd=top).stdout.rstrip("\n") == theirs.rstrip("\n")
+
+
+def test_what_dvc_saved_without_running_it(
+    pipeline: MakePipelineProject, look: Look, git: RunGit
+) -> None:
+    """DVC commits a pickle of its own by mistake; nbexp neither shows nor restores it."""
+    top = pipeline(stages=1)
+    look.dvc("exp", "run", "-n", "run", cwd=top)
+    git("add", "--all", cwd=top)
+    git("commit", "--quiet", "--message=up to date", cwd=top)
+    (top / "README.md").write_text("edited\n")
+    look.dvc("exp", "save", "-n", "saved", cwd=top)
+    saved = next(rev for name, rev in look.experiments(top).items() if name.endswith("/saved"))
+    assert ".dvc/tmp/repro.dat" in look.tree(top, saved)
+    theirs, ours = look.table(top, "dvc"), look.table(top, "nbexp")
+    assert ours == theirs
+    git("checkout", "--quiet", "README.md", cwd=top)
+    (top / ".dvc" / "tmp" / "repro.dat").unlink(missing_ok=True)
+    look.nbexp("apply", "saved", cwd=top)
+    assert (top / "README.md").read_text() == "edited\n"
+    assert not (top / ".dvc" / "tmp" / "repro.dat").exists()
+    assert look.status(top, "dvc") == {}
+
+
+def test_experiments_that_dvc_has_queued(
+    pipeline: MakePipelineProject, look: Look, git: RunGit
+) -> None:
+    """They are DVC's: not among nbexp's experiments, and nbexp's commands leave them as they are."""
+    top = pipeline(stages=1)
+    look.dvc("exp", "run", "--queue", "-S", "prepare.rows=3", "-n", "waiting", cwd=top)
+    before = look.refs(top, "refs/exps")
+    look.nbexp("run", "-n", "one", cwd=top)
+    assert look.nbexp("list", "--name-only", cwd=top).stdout.split() == ["one"]
+    look.nbexp("apply", "one", cwd=top)
+    look.nbexp("remove", "one", cwd=top)
+    assert look.refs(top, "refs/exps") == before
+    assert "waiting" in look.dvc("queue", "status", cwd=top).stdout
+
+
+def test_the_other_tool_s_experiment_is_gone_on_from(
+    recorded: Callable[[str], Path], look: Look, git: RunGit, lines: Callable[[Ran], list[str]]
+) -> None:
+    """Apply what the one recorded, change a value, run with the other: only what it touches runs."""
+    top = recorded("dvc")
+    clean(top, git, look.dvc)
+    look.nbexp("apply", "rows", cwd=top)
+    ran = look.nbexp("run", "-S", "train.epochs=4", "-n", "on", cwd=top)
+    assert [line for line in lines(ran) if "stage" in line.lower()] == [
+        "Stage 'prepare' didn't change, skipping",
+        "Running stage 'train':",
+    ]
+    look.dvc("exp", "apply", "on", cwd=top)
+    ran = look.dvc("exp", "run", "-S", "train.epochs=5", "-n", "further", cwd=top)
+    assert [line for line in lines(ran) if "stage" in line.lower()] == [
+        "Stage 'prepare' didn't change, skipping",
+        "Running stage 'train':",
+    ]
+    assert look.status(top, "nbexp") == look.status(top, "dvc") == {}
