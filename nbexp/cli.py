@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TextIO
 
-from nbexp import commands, events
-from nbexp.errors import Interrupted, NbexpError
 from nbexp.version import __version__
+
+# What a command needs is imported when it is known which one it is.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from nbexp import commands, events
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,6 +26,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] in (["--version"], ["-V"]):
         print(f"nbexp {__version__}")
         return 0
+    import gc
+
+    # What is imported and parsed lives until the end: looking through it for cycles finds nothing.
+    gc.set_threshold(100_000, 50, 50)
+    return _run(words)
+
+
+def _run(words: list[str]) -> int:
+    from nbexp import commands
+    from nbexp.errors import Interrupted, NbexpError
+
     for stream in (sys.stdout, sys.stderr):
         # A file's name may hold bytes that are no text, and a terminal may know few characters.
         if hasattr(stream, "reconfigure"):
@@ -48,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(outcome: commands.Outcome) -> int:
+    from nbexp import commands
+
     text = commands.formatted(outcome)
     if text is None:
         from nbexp import render
@@ -78,6 +95,8 @@ class Narrator:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def _tell(self, event: events.Event) -> None:
+        from nbexp import events
+
         if self._quiet and not isinstance(event, events.Notice):
             return
         match event:

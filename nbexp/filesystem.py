@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 import sys
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +90,8 @@ def crash_point(name: str) -> None:
     if _hits[name] == int(nth or 1):
         if sys.platform == "win32":
             os._exit(137)
+        import signal
+
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -436,7 +436,7 @@ class FileLock:
             time.sleep(0.02)
 
 
-_held: weakref.WeakSet[FileLock] = weakref.WeakSet()
+_held: set[FileLock] = set()
 
 
 def _let_go_in_child() -> None:

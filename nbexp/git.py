@@ -25,7 +25,6 @@ import stat
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NoReturn, cast
@@ -35,6 +34,7 @@ from nbexp.frozen import field, frozen
 
 if TYPE_CHECKING:
     import subprocess
+    import weakref
 
     from git import Repo
 
@@ -224,7 +224,7 @@ class Git:
         """The branch HEAD is on, born or not; None when HEAD is detached."""
         file = self.folder / "HEAD"
         text = "" if file.is_symlink() else os.fsdecode(file.read_bytes()).strip()
-        if _OID.fullmatch(text):
+        if _is_oid(text):
             return None
         # A reftable repository keeps "ref: refs/heads/.invalid" there, and an old one a link.
         if not text.startswith("ref: refs/heads/") or text.endswith("/.invalid"):
@@ -251,7 +251,7 @@ class Git:
         return (found.oid, found.kind, found.size) if found else None
 
     def read(self, spec: str) -> bytes | None:
-        """The bytes of an object: "<rev>:<path>" or an id; None if there is no such object.
+        """The bytes of an object: "<rev>:<path>" or an id; None if there is no such object or it is a folder.
 
         Specs that read the index (":path") answer for the index as it was when first asked.
         """
@@ -259,7 +259,8 @@ class Git:
 
     def read_many(self, specs: Sequence[str]) -> list[bytes | None]:
         """As `read`, for each of many, in their order; questions and answers overlap."""
-        return [found.data if found else None for found in self._objects.ask("contents", specs)]
+        found = self._objects.ask("contents", specs)
+        return [one.data if one and one.kind != "tree" else None for one in found]
 
     def commits(self, revs: Sequence[str]) -> list[CommitInfo]:
         """Each of the commits, in their order.
@@ -685,7 +686,7 @@ class Git:
             return _UNKNOWN
         try:
             text = (self.common / ref).read_text(encoding="ascii").strip()
-            return text if _OID.fullmatch(text) else _UNKNOWN
+            return text if _is_oid(text) else _UNKNOWN
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             pass
         except (OSError, ValueError):
@@ -896,8 +897,8 @@ class Git:
         return {place: _stamp(place) for place in places}
 
 
-_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_ANSWER = re.compile(rb"([0-9a-f]{40,64}) (commit|tree|blob|tag) ([0-9]+)\n")
+_HEX = frozenset("0123456789abcdef")
+_KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
 _UNKNOWN = "?"
 _SCRATCH = b"refs/nbexp/scratch"  # a branch inside one fast-import; never a ref
 
@@ -953,7 +954,6 @@ class _Objects:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: io.BufferedReader | None = None
         self._stop: weakref.finalize[..., object] | None = None
-        _alive.add(self)
 
     def ask(self, verb: Literal["info", "contents"], specs: Sequence[str]) -> list[_Object | None]:
         """What each spec names, None where it names nothing or cannot be asked (a line end in it).
@@ -1022,12 +1022,17 @@ class _Objects:
             ahead -= len(prefix) + len(line)
 
     def _start(self) -> None:
+        global _alive
         if self._process is None:
+            import weakref  # 2 ms, which commands that ask nothing of Git do not need
+
             mode = "--batch-command" if self._has_commands else "--batch"
             process = _spawn(self._root, ["cat-file", mode], alone=True)
             self._process = process
             self._answers = io.BufferedReader(cast("io.RawIOBase", process.stdout), 1 << 16)
             self._stop = weakref.finalize(self, _end, process)
+            _alive = weakref.WeakSet() if _alive is None else _alive
+            _alive.add(self)
 
     def _write(self, data: bytearray) -> None:
         assert self._process is not None
@@ -1041,16 +1046,23 @@ class _Objects:
         line = self._answers.readline()
         if not line.endswith(b"\n"):
             raise _Ended
-        header = _ANSWER.fullmatch(line)
-        if header is None:  # "<spec> missing", "<spec> ambiguous"
-            return None
-        size = int(header[3])
+        oid, _, rest = line[:-1].partition(b" ")
+        word, _, digits = rest.partition(b" ")
+        kind = _KINDS.get(word)
+        if (
+            kind is None
+            or not digits.isdigit()
+            or len(oid) < 40
+            or not _HEX.issuperset(oid.decode("latin-1"))
+        ):
+            return None  # "<spec> missing", "<spec> ambiguous"
+        size = int(digits)
         data = b""
         if verb == "contents" or not self._has_commands:
             data = self._answers.read(size)
             if len(data) < size or self._answers.read(1) != b"\n":
                 raise _Ended
-        return _Object(header[1].decode(), header[2].decode(), size, data)
+        return _Object(oid.decode(), kind, size, data)
 
     def _explain(self, spec: str) -> GitError:
         _run(self._root, ["rev-parse", "--git-dir"])  # raises what is wrong with the repository
@@ -1063,11 +1075,11 @@ class _Objects:
 # Bytes of questions under way. A pipe holds 64 KiB on Linux, 16 KiB and more on macOS.
 _WINDOW = 1 << 14
 
-_alive: weakref.WeakSet[_Objects] = weakref.WeakSet()
+_alive: weakref.WeakSet[_Objects] | None = None  # those that have started a process
 
 
 def _after_fork() -> None:
-    for objects in list(_alive):
+    for objects in list(_alive or ()):
         objects.forget()
 
 
@@ -1180,7 +1192,7 @@ def _moved(ref: str, seen: str | None) -> GitError:
 def _check_refs(refs: Iterable[str]) -> None:
     """That they are full names and cannot end a line; the rest of the rules Git checks itself."""
     for ref in refs:
-        if not re.fullmatch(r"refs/[^\0-\x20\x7f]+", ref):
+        if not ref[5:] or not ref.startswith("refs/") or any(c <= " " or c == "\x7f" for c in ref):
             raise GitError(f"{ref!r} is not the full name of a ref, as refs/heads/main is.")
 
 
@@ -1189,6 +1201,11 @@ def _no_commit(rev: str) -> NoReturn:
 
 
 # Bytes of Git's files and streams.
+
+
+def _is_oid(text: str) -> bool:
+    """40 hex digits, or 64 in a SHA-256 repository."""
+    return len(text) in (40, 64) and _HEX.issuperset(text)
 
 
 def _is_repository(folder: Path) -> bool:
@@ -1261,15 +1278,24 @@ def _commit_info(commit: _Object) -> CommitInfo:
         key, _, value = line.partition(b" ")
         fields.setdefault(key, []).append(value)  # a line that goes on has an empty key
     codec = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
-    stamp = re.search(rb" (-?[0-9]+) [-+][0-9]{4}$", fields.get(b"committer", [b""])[0])
     return CommitInfo(
         rev=commit.oid,
         tree=fields[b"tree"][0].decode("ascii"),
         parents=tuple(parent.decode("ascii") for parent in fields.get(b"parent", [])),
-        author=_text(re.sub(rb" -?[0-9]+ [-+][0-9]{4}$", b"", fields[b"author"][0]), codec),
-        time_s=int(stamp[1]) if stamp else 0,
+        author=_text(_signature(fields[b"author"][0])[0], codec),
+        time_s=_signature(fields.get(b"committer", [b""])[0])[1],
         message=_text(message, codec),
     )
+
+
+def _signature(field: bytes) -> tuple[bytes, int]:
+    """Who and when, of "Name <email> 1700000000 +0100"."""
+    who, _, rest = field.rpartition(b" ")
+    who, _, seconds = who.rpartition(b" ")
+    is_zone = len(rest) == 5 and rest[:1] in b"+-" and rest[1:].isdigit()
+    if is_zone and seconds.removeprefix(b"-").isdigit():
+        return who, int(seconds)
+    return field, 0
 
 
 def _text(data: bytes, codec: str) -> str:
@@ -1314,7 +1340,9 @@ def _question(spec: str) -> bytes | None:
         line = os.fsencode(spec)
     except UnicodeEncodeError:
         return None
-    return None if not line or b"\n" in line or b"\0" in line else line + b"\n"
+    # Git would look for `rev:../path` above its own directory, and stop there.
+    is_odd = not line or b"\n" in line or b"\0" in line or b":../" in line
+    return None if is_odd else line + b"\n"
 
 
 def _tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
@@ -1342,12 +1370,13 @@ def _slashes(path: str) -> Iterator[int]:
 
 def _is_rev(rev: str | None) -> bool:
     """Whether it has to be looked up; ":1" is a commit that is yet to be made."""
-    return rev is not None and not re.fullmatch(r":[0-9]+", rev)
+    return rev is not None and not (rev[:1] == ":" and rev[1:].isascii() and rev[1:].isdigit())
 
 
 def _ident(text: str) -> str:
     """A name or address as Git stores it: without what would end the field, crud at its ends."""
-    return re.sub(r"[\0\n<>]", "", text).strip(" .,:;\"\\'\t\r")
+    kept = "".join(letter for letter in text if letter not in "\0\n<>")
+    return kept.strip(" .,:;\"\\'\t\r")
 
 
 def _signed(who: Identity, time_s: int) -> str:

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nbexp import settings
-from nbexp.errors import GitError, NameTaken, NotFound, ProjectFileError, StoreError, UsageError, nearest
+from nbexp.errors import (
+    GitError,
+    NameTaken,
+    NotFound,
+    ProjectFileError,
+    StoreError,
+    UsageError,
+    nearest,
+)
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.formats import ref_names
@@ -229,6 +237,13 @@ class Project:
 
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
+
+    def close(self) -> None:
+        """Let go of Git's reading process and of the database; the next command opens them again."""
+        self.git.close()
+        cache = self.__dict__.pop("cache", None)
+        if cache is not None:
+            cache.close()
 
     @property
     def repo(self) -> object:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import builtins
 import errno
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -106,8 +105,19 @@ class Outcome:
     quiet: bool = False
 
 
+class _Unsized(argparse.RawDescriptionHelpFormatter):
+    """For argparse's checks of each option: to look up the terminal's width takes 3 ms of imports."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises instead of printing and leaving: the faces print."""
+
+    def format_help(self) -> str:
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()
@@ -159,7 +169,7 @@ def parser(verb: str, prog: str = "nbexp") -> Parser:
         prog=f"{prog} {verb}",
         description=summary,
         epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Unsized,
         allow_abbrev=False,
     )
     cast("Verb", module).arguments(found)
@@ -252,6 +262,8 @@ def formatted(outcome: Outcome) -> str | None:
 
 def to_json(result: object) -> str:
     """Strict JSON of a result: what is not a number there (NaN, infinity) becomes null."""
+    import json
+
     found = result.to_json() if hasattr(result, "to_json") else result
     return json.dumps(_strict(found), ensure_ascii=False, default=str)
 

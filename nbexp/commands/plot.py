@@ -12,6 +12,7 @@ Examples
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from nbexp.events import Emit
@@ -40,5 +41,5 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if args.out:
         from nbexp.plots import render
 
-        render.write(curves, args.out)
+        render.write(curves, os.path.join(args.folder, args.out))
     return curves

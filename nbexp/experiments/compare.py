@@ -205,11 +205,18 @@ def is_number(value: object) -> bool:
 def polarity(name: str) -> Polarity | None:
     """Which way is better for a metric of that name, as far as the name tells."""
     words = name.lower().replace("/", ".").replace("-", "_").replace(".", "_").split("_")
-    if any(word in words or any(w.endswith(word) for w in words) for word in _LOWER):
+    if any(_says(word, known) for word in words for known in _LOWER):
         return "lower"
-    if any(word in words or any(w.startswith(word) for w in words) for word in _HIGHER):
+    if any(_says(word, known) for word in words for known in _HIGHER):
         return "higher"
     return None
+
+
+def _says(word: str, known: str) -> bool:
+    """`acc5` says acc, `logloss` says loss; `account` says nothing: a wrong verdict is worse than none."""
+    rest = word.removeprefix(known)
+    is_known = word.startswith(known) and (not rest or rest.isdigit())
+    return is_known or (len(known) > 3 and word.endswith(known))
 
 
 def _by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]:

@@ -52,6 +52,8 @@ def _locked(git: Git, cache: Cache, rev: str, top: str, path: str) -> str | None
                 place = posixpath.normpath(posixpath.join(folder, stage.wdir or ".", out.path))
                 if place == path:
                     return out.md5
+                if not out.md5.endswith(".dir"):
+                    continue
                 if path.startswith(place + "/") and cache.has_object(out.md5):
                     inner = path[len(place) + 1 :]
                     for item in cache.items(out.md5):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +40,8 @@ def unfinished(root: Path) -> str | None:
     if not lines.exists() or workspace_lock(root).held():
         return None
     try:
+        import json
+
         return str(json.loads(lines.read_bytes().split(b"\n", 1)[0])["op"])
     except (ValueError, KeyError, OSError):
         return "command"
@@ -131,6 +131,8 @@ class GitMeanings:
 
     def notebook(self, path: str, md5: str) -> bytes | None:
         """The notebook at `path` whose bytes had this md5; None when no commit has it."""
+        import hashlib
+
         specs = [f"{rev}:{self._top}{path}" for rev in ("HEAD", *self._refs.values())]
         for data in self._git.read_many(specs):
             if data is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:

@@ -153,7 +153,12 @@ def _changes(
     name: str,
     keep: Sequence[str],
 ) -> _Changes:
-    wanted = {path: entry for path, entry in git.tree(rev).items() if entry.mode != "160000"}
+    wanted = {
+        path: entry
+        for path, entry in git.tree(rev).items()
+        # `dvc exp save` commits a pickle of its own there, by mistake.
+        if entry.mode != "160000" and "/.dvc/tmp/" not in f"/{path}"
+    }
     head = git.tree("HEAD")
     present = _present(git, wanted, head)
     files = {path: entry for path, entry in wanted.items() if present.get(path) != entry}
@@ -354,6 +359,8 @@ def _mode(path: Path, *, is_program: bool) -> int:
 def _scratch(root: Path) -> Path:
     folder = own_folder(root)
     folder.mkdir(parents=True, exist_ok=True)
+    for stray in folder.glob("apply-*"):  # of one that was killed; the workspace is held
+        filesystem.remove(stray)
     return folder
 
 

@@ -7,8 +7,6 @@ Empty directories, modes and times are not in it.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -17,7 +15,7 @@ from typing import NamedTuple
 
 from nbexp.errors import StoreError
 
-_MD5 = re.compile(r"[0-9a-f]{32}")
+_MD5 = r"[0-9a-f]{32}"
 # What may make a path lead elsewhere, looked for in all paths at once, each between line ends.
 _SUSPICIOUS = ("\n/", "//", "/\n", "\n\n", "./", ".\n", "\\", ":", "\0", ".git/", ".git\n")
 
@@ -37,12 +35,16 @@ def dump(items: Iterable[Item]) -> bytes:
     >>> dump([Item("b", "0cc175b9c0f1b6a831c399e269772661")])
     b'[{"md5": "0cc175b9c0f1b6a831c399e269772661", "relpath": "b"}]'
     """
+    import json
+
     listed = sorted(items, key=attrgetter("relpath"))
     return json.dumps([{"md5": md5, "relpath": relpath} for relpath, md5 in listed]).encode("ascii")
 
 
 def digest(items: Iterable[Item]) -> str:
     """The hash of a directory with these files: 32 hex digits and `.dir`."""
+    import hashlib
+
     return hashlib.md5(dump(items), usedforsecurity=False).hexdigest() + ".dir"
 
 
@@ -55,10 +57,13 @@ def parse(data: bytes) -> tuple[Item, ...]:
         These are not the bytes of a directory object, or a path in it leads out of the directory or
         into a `.git`. An object can come from anybody's remote, so its paths are not trusted.
     """
+    import json
+
     try:
+        is_md5 = re.compile(_MD5).fullmatch
         items = tuple(Item(entry["relpath"], entry["md5"]) for entry in json.loads(data))
         paths = "\n".join(item.relpath for item in items)
-        sound = all(_MD5.fullmatch(item.md5) for item in items)
+        sound = all(is_md5(item.md5) for item in items)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:

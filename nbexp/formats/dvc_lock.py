@@ -536,9 +536,9 @@ def _is_unquoted(text: str) -> bool:
         return False
     if text[0] not in "-+.0123456789":
         return True
-    if text[0].isdigit() and text[:2] not in {"0b", "0o", "0x"}:
-        if not _IN_NUMBERS.issuperset(text):
-            return True  # a digest, nearly always
+    has_prefix = text[:2] in {"0b", "0o", "0x"}
+    if text[0].isdigit() and not has_prefix and not _IN_NUMBERS.issuperset(text):
+        return True  # a digest, nearly always
     return not re.fullmatch(_NUMBERS, text, re.VERBOSE)
 
 

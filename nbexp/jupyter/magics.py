@@ -118,7 +118,7 @@ class Exp:
     def _close(self) -> None:
         """End the Git process that the command kept; IPython keeps the traceback, and so the project, alive."""
         while self._projects:
-            self._projects.pop().git.close()
+            self._projects.pop().close()
 
 
 def load(shell: InteractiveShell) -> None:

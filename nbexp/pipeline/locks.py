@@ -27,9 +27,7 @@ class DvcLock:
     def __init__(self, dvc_tmp: Path) -> None:
         self._lock = filesystem.FileLock(dvc_tmp / "lock")
 
-    def take(
-        self, *, patient: bool = False, on_wait: Callable[[str], None] | None = None
-    ) -> None:
+    def take(self, *, patient: bool = False, on_wait: Callable[[str], None] | None = None) -> None:
         """Wait for the lock, up to `WAIT_S` seconds; `patient` waits as long as it takes.
 
         Raises

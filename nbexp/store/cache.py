@@ -11,16 +11,13 @@ No lock is needed for that. The memo is derived: lost or damaged, it costs time 
 
 from __future__ import annotations
 
-import copy
 import errno
-import hashlib
 import os
 import re
 import stat
 import sys
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -35,6 +32,7 @@ from nbexp.formats.directory import Item
 from nbexp.frozen import frozen
 
 if TYPE_CHECKING:
+    import hashlib
     import sqlite3
 
 Skip = Callable[[str, bool], bool]
@@ -54,8 +52,8 @@ _STRAY_S = 24 * 3600.0
 _READ_ONLY = 0o444
 _WRITE_BITS = 0o222
 # What `checkout` must not create below a path, whoever wrote the directory object.
-_BAD_RELPATH = re.compile(r"\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/)", re.IGNORECASE)
-_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
+_BAD_RELPATH = r"(?i:\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/))"
+_HEX = frozenset("0123456789abcdef")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -194,7 +192,7 @@ class Cache:
 
     def put(self, data: bytes) -> Hash:
         """Store bytes that are in memory."""
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        md5 = _md5(data).hexdigest()
         with _reported(self._place_of(md5), "cannot be stored"):
             self._put(md5, data)
         return Hash(md5, len(data))
@@ -202,6 +200,8 @@ class Cache:
     @cached_property
     def copying(self) -> Cache:
         """This cache, but its workspace files are copies: for outputs that Git tracks as well."""
+        import copy
+
         twin = copy.copy(self)
         twin.link_types = ("reflink", "copy")
         twin._kinds = {}
@@ -245,7 +245,7 @@ class Cache:
             data = Path(name).read_bytes()
         except OSError:
             raise self._unusable(md5, "is missing") from None
-        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        digest = _md5(data).hexdigest()
         if digest != md5[:32] and not (
             self._is_legacy(name) and _read_steadily(name, _legacy_digest)[0] == md5[:32]
         ):
@@ -440,7 +440,7 @@ class Cache:
             md5s = self._digests(files, rows, legacy)
         items = tuple(Item(relpath, md5) for (relpath, _), md5 in zip(found, md5s, strict=True))
         data = directory.dump(items)
-        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() + ".dir"
+        md5 = _md5(data).hexdigest() + ".dir"
         whole = Hash(md5, size, len(items))
         if storing:
             crash_point("add.listed")
@@ -990,10 +990,16 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None
         os.close(descriptor)
 
 
+def _md5(data: bytes = b"") -> hashlib._Hash:
+    import hashlib  # loads OpenSSL: 3 ms that a look at unchanged files need not pay
+
+    return hashlib.md5(data, usedforsecurity=False)
+
+
 def _digest(descriptor: int, size: int, stop: threading.Event) -> str:
     if size < _CHUNK:
-        return hashlib.md5(os.read(descriptor, size + 1), usedforsecurity=False).hexdigest()
-    digest = hashlib.md5(usedforsecurity=False)
+        return _md5(os.read(descriptor, size + 1)).hexdigest()
+    digest = _md5()
     for data in _chunks(descriptor, stop):
         digest.update(data)
     return digest.hexdigest()
@@ -1015,7 +1021,7 @@ _TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
 
 def _legacy_digest(descriptor: int, _size: int, stop: threading.Event) -> str:
     """2.x's `md5-dos2unix`: of a text, every CR LF counts as LF (but not one across two pieces)."""
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = _md5()
     is_text: bool | None = None
     for data in _chunks(descriptor, stop):
         if is_text is None:
@@ -1029,7 +1035,7 @@ def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, St
     """Copy a file to a new read-only one, taking the digest of what is written."""
 
     def copy(descriptor: int, size: int, stop: threading.Event) -> str:
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = _md5()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
         target = os.open(fresh, flags, 0o600)
         try:
@@ -1061,6 +1067,9 @@ def _write(descriptor: int, data: memoryview) -> None:
 
 def _digest_of_stamps(found: Sequence[tuple[str, Stamp]]) -> str:
     """One digest that stands for the stat data of a whole tree."""
+    import hashlib
+    from array import array
+
     names = "\0".join([name for name, _ in found])
     numbers = array("q")
     for _, stamp in found:
@@ -1378,13 +1387,15 @@ def _reported(name: str, what: str) -> Iterator[None]:
 
 def _check_name(md5: str) -> None:
     """Refuse what would lead out of the cache: digests come from files that anybody may have written."""
-    if not _MD5.fullmatch(md5):
+    digits = md5.removesuffix(".dir")
+    if len(digits) != 32 or not _HEX.issuperset(digits):
         raise StoreError(f"`{md5}` is not the name of an object of the cache.")
 
 
 def _check_relpaths(relpaths: Sequence[str], place: str) -> None:
+    is_bad = re.compile(_BAD_RELPATH).search
     for relpath in relpaths:
-        if _BAD_RELPATH.search(relpath):
+        if is_bad(relpath):
             raise StoreError(
                 f"{place} names {relpath!r}, which lies outside it or among Git's or DVC's records."
             )

@@ -1,56 +1,152 @@
+"""What was asked for, frozen: checked before anything runs."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
 
-from nbexp.errors import NotFound, UsageError
+from nbexp import overrides
+from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.experiments import spec as specs
 from nbexp.experiments.spec import Spec
-from nbexp.overrides import parse
 
-BASELINE = "5e" * 20
-
-
-def spec(root: Path, *items: str, here: str = ".") -> Spec:
-    return specs.make(root, BASELINE, {}, here=here, overrides=parse(items)[0])
+HEAD = "5e" + "f" * 38
+OTHER = "11" + "a" * 38
+PARAMS = "train:\n  lr: 0.1  # by hand\n  epochs: 3\nseed: 0\n"
 
 
-def test_a_reference_to_another_param_is_written_as_its_value(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("base: 64  # width\ntrain: {hidden: 1, name: x}\n")
-    asked = spec(tmp_path, "train.hidden=${base}", "train.name=net-${base}")
-    assert asked.edits == {"params.yaml": b"base: 64  # width\ntrain: {hidden: 64, name: net-64}\n"}
-    assert [one.value for one in asked.overrides] == [64, "net-64"]
-
-
-def test_a_reference_sees_what_the_same_request_sets(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("base: 64\nhidden: 1\n")
-    asked = spec(tmp_path, "hidden=${base}", "base=32")
-    assert asked.edits == {"params.yaml": b"base: 32\nhidden: 32\n"}
-
-
-def test_a_reference_is_looked_up_in_the_file_of_its_override(tmp_path: Path) -> None:
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "conf.json").write_text('{"depth": 2}\n')
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "more.json").write_text('{"a": 1, "b": 2}')
-    asked = spec(tmp_path, "more.json:a=${b}", here="sub")
-    assert asked.edits == {"sub/more.json": b'{"a": 2, "b": 2}'}
+    (tmp_path / "sub" / "params.yaml").write_text("lr: 1\n")
+    return tmp_path
 
 
-def test_a_reference_to_nothing_is_named(tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("a: 1\n")
-    with pytest.raises(UsageError) as caught:
-        spec(tmp_path, "a=${nope}")
+def ref(name: str, baseline: str = HEAD) -> str:
+    return f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}"
+
+
+def make(root: Path, *texts: str, taken: dict[str, str] | None = None, **options: object) -> Spec:
+    parsed = specs.one_point(overrides.parse(texts))
+    return specs.make(root, HEAD, taken or {}, overrides=parsed, **options)  # type: ignore[arg-type]
+
+
+# --- Names --------------------------------------------------------------------------------------
+
+
+def test_without_a_name_one_is_drawn_that_nobody_has(root: Path) -> None:
+    taken: dict[str, str] = {}
+    for _ in range(300):
+        spec = make(root, taken=taken)
+        assert spec.ref not in taken
+        assert not spec.named
+        taken[spec.ref] = OTHER
+    names = [name.rpartition("/")[2] for name in taken]
+    assert len({name.lower() for name in names}) == 300
+
+
+def test_a_drawn_name_is_unique_over_all_baselines(root: Path) -> None:
+    taken: dict[str, str] = {}
+    for number in range(50):
+        spec = make(root, taken=taken)
+        taken[ref(spec.name, f"{number:02x}" + "b" * 38)] = OTHER
+    assert len({name.rpartition("/")[2] for name in taken}) == 50
+
+
+def test_a_name_of_ones_own_is_the_refs(root: Path) -> None:
+    spec = make(root, name="low-lr")
+    assert spec.ref == ref("low-lr")
+    assert spec.named
+    assert spec.replaces is None
+
+
+@pytest.mark.parametrize("asked", ["one", "ONE"])
+def test_a_taken_name_is_refused_in_any_letters(asked: str, root: Path) -> None:
+    with pytest.raises(NameTaken) as caught:
+        make(root, name=asked, taken={ref("one"): OTHER})
     assert str(caught.value) == (
-        "`a=${nope}` cannot be resolved: there is no `nope` in params.yaml. Nothing was run.\n"
-        "Hint: `${key}` stands for the value of another param of the same file."
+        "Experiment `one` already exists on baseline 5efffff. Nothing was run.\n"
+        "Hint: `nbexp run -n one --force` replaces it; without `-n` a fresh name is drawn."
     )
 
 
-@pytest.mark.parametrize("item", ["other.yaml:a=1", "other.yaml:a=${b}"])
-def test_a_params_file_that_is_not_there_is_named(tmp_path: Path, item: str) -> None:
+def test_another_baseline_does_not_take_a_name(root: Path) -> None:
+    assert make(root, name="one", taken={ref("one", OTHER): OTHER}).name == "one"
+
+
+def test_force_replaces_the_experiment_of_that_name(root: Path) -> None:
+    spec = make(root, name="one", force=True, taken={ref("one"): OTHER})
+    assert spec.replaces == OTHER
+
+
+def test_a_name_that_git_cannot_hold_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError):
+        make(root, name="a..b")
+
+
+# --- Params files -------------------------------------------------------------------------------
+
+
+def test_overrides_are_written_into_the_files_they_name(root: Path) -> None:
+    spec = make(root, "train.lr=0.01", "seed=7", "conf.json:depth=3")
+    assert spec.edits == {
+        "params.yaml": b"train:\n  lr: 0.01  # by hand\n  epochs: 3\nseed: 7\n",
+        "conf.json": b'{"depth": 3}\n',
+    }
+    assert (root / "params.yaml").read_text() == PARAMS
+
+
+def test_a_value_that_stays_changes_no_file(root: Path) -> None:
+    assert make(root, "train.lr=0.1").edits == {}
+
+
+def test_files_are_named_from_the_users_directory(root: Path) -> None:
+    assert make(root, "lr=2", here="sub").edits == {"sub/params.yaml": b"lr: 2\n"}
+    assert (
+        make(root, "../params.yaml:seed=2", here="sub").edits["params.yaml"].endswith(b"seed: 2\n")
+    )
+
+
+def test_an_unknown_key_and_an_unknown_file_are_told(root: Path) -> None:
     with pytest.raises(NotFound) as caught:
-        spec(tmp_path, item)
+        make(root, "train.lrr=0.03")
     assert str(caught.value) == (
-        "There is no params file other.yaml. Nothing was run.\n"
-        "Hint: a value of another file is set as `nbexp run -S other.json:key=value`."
+        "No param `train.lrr` in params.yaml. Nothing was run.\n"
+        "Hint: did you mean `train.lr`? A new param is added with a plus: "
+        "`nbexp run -S +train.lrr=0.03`."
     )
+    with pytest.raises(NotFound) as caught:
+        make(root, "deep/er.json:lr=1", here="sub")
+    assert caught.value.message == "There is no params file deep/er.json. Nothing was run."
+
+
+def test_params_are_added_and_taken_out(root: Path) -> None:
+    edits = make(root, "+train.momentum=0.9", "~seed").edits
+    assert edits["params.yaml"] == (b"train:\n  lr: 0.1  # by hand\n  epochs: 3\n  momentum: 0.9\n")
+
+
+# --- What is more than one experiment ------------------------------------------------------------
+
+
+def test_a_sweep_is_explained(root: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(root, "seed=3", "train.lr=0.1,0.2")
+    assert str(caught.value) == (
+        "`-S train.lr=…` gives several values, which make 2 experiments; `run` makes one. Nothing was "
+        "run.\n"
+        "Hint: `nbexp run -S train.lr=0.1`, then the next; text that holds a comma is quoted: "
+        "`-S \"train.lr='a,b'\"`."
+    )
+
+
+def test_no_overrides_are_one_point() -> None:
+    assert specs.one_point(overrides.parse([])) == ()
+
+
+@pytest.mark.parametrize("option", ["force", "single", "new"])
+def test_who_asks_to_execute_gets_no_recorded_experiment(option: str, root: Path) -> None:
+    assert not make(root).asks_to_execute
+    assert make(root, **{option: True}).asks_to_execute

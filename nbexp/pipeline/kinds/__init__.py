@@ -14,7 +14,6 @@ from typing import Protocol, cast
 from nbexp.errors import StageFailed
 from nbexp.events import CellFinished, Emit, Event, OutputWritten
 from nbexp.frozen import frozen
-from nbexp.pipeline import process
 from nbexp.pipeline.kinds import shell
 
 _TAIL_BYTES, _TAIL_LINES = 16_384, 20
@@ -70,6 +69,10 @@ def run(job: Job, emit: Emit, *, stop: threading.Event | None = None) -> int | N
     KeyboardInterrupt
         The user stopped it, or `stop` was set; nothing of it is left running.
     """
+    from nbexp.pipeline import (
+        process,
+    )  # brings what starting programs takes; looking at stages does not
+
     kind = of(job.command)
     tail = b""
     cells: int | None = None
