@@ -311,7 +311,14 @@ class Git:
         """Object id by full ref name, in the order of names; no prefix lists all.
 
         A prefix is a whole name or ends at a slash. Tags are peeled to what they tag.
+
+        Notes
+        -----
+        Read from Git's files, without a process, where these are as Git leaves them nearly always.
         """
+        found = self._refs_in_files(prefixes) if prefixes else None
+        if found is not None:
+            return found
         # Peeling opens every object: it doubles the time for 10,000 experiments, none of them a tag.
         peel = not prefixes or any(
             prefix.startswith("refs/tags") or "refs/tags/".startswith(prefix) for prefix in prefixes
@@ -676,13 +683,34 @@ class Git:
             elif entry == name and mode != "160000":
                 yield folder + entry
 
+    def _refs_in_files(self, prefixes: Sequence[str]) -> dict[str, str] | None:
+        """What `refs` answers, None where it takes Git to tell."""
+        if (self.common / "reftable").is_dir() or any(ref.startswith(_OWN) for ref in prefixes):
+            return None
+        # Loose refs first: who packs them writes the pack before it takes them away.
+        loose: dict[str, str] = {}
+        for prefix in prefixes:
+            if not _read_loose(self.common, prefix.rstrip("/"), loose):
+                return None
+        try:
+            packed = (self.common / "packed-refs").read_bytes()
+        except FileNotFoundError:
+            packed = b""
+        found: dict[str, str] = {}
+        for prefix in prefixes:
+            found.update(_packed(packed, prefix.rstrip("/")))
+        found |= loose
+        tags = [ref for ref in found if ref.startswith("refs/tags/")]
+        peeled = self._objects.ask("info", [f"{found[tag]}^{{}}" for tag in tags]) if tags else []
+        found.update((tag, one.oid) for tag, one in zip(tags, peeled, strict=True) if one)
+        return dict(sorted(found.items()))
+
     def _seen(self, ref: str) -> str | None:
         """What the ref holds, None if it is not there, `_UNKNOWN` where only Git can tell.
 
         Not asked of cat-file: to that, a name that ends in `-gabc1234` means commit abc1234.
         """
-        own_to_a_worktree = ref.startswith(("refs/bisect/", "refs/worktree/", "refs/rewritten/"))
-        if own_to_a_worktree or (self.common / "reftable").is_dir():
+        if ref.startswith(_OWN) or (self.common / "reftable").is_dir():
             return _UNKNOWN
         try:
             text = (self.common / ref).read_text(encoding="ascii").strip()
@@ -900,6 +928,7 @@ class Git:
 _HEX = frozenset("0123456789abcdef")
 _KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
 _UNKNOWN = "?"
+_OWN = ("refs/bisect", "refs/worktree", "refs/rewritten")  # each work tree has its own
 _SCRATCH = b"refs/nbexp/scratch"  # a branch inside one fast-import; never a ref
 
 # Left by a Git hook or alias that started us, or by a user for another repository.
@@ -1206,6 +1235,62 @@ def _no_commit(rev: str) -> NoReturn:
 def _is_oid(text: str) -> bool:
     """40 hex digits, or 64 in a SHA-256 repository."""
     return len(text) in (40, 64) and _HEX.issuperset(text)
+
+
+_REF_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+=,")
+_MANY_LOOSE = 2_000  # from here on Git itself is faster
+
+
+def _read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
+    """Read the loose refs at and below a name; False where something is not as Git leaves it."""
+    try:
+        entries = os.scandir(common / ref)
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return _read_ref(common / ref, ref, found)
+    with entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith(".lock"):
+                continue  # being written: the ref is still what the file beside it says
+            odd = not _REF_LETTERS.issuperset(name) or name[0] == "." or name[-1] == "."
+            if odd or ".." in name or entry.is_symlink() or len(found) > _MANY_LOOSE:
+                return False
+            inner = f"{ref}/{name}"
+            if entry.is_dir():
+                if not _read_loose(common, inner, found):
+                    return False
+            elif not _read_ref(common / inner, inner, found):
+                return False
+    return True
+
+
+def _read_ref(file: Path, ref: str, found: dict[str, str]) -> bool:
+    try:
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return True  # deleted, or packed, just now
+    except OSError:
+        return False
+    oid = text.decode("latin-1").removesuffix("\n")
+    if not _is_oid(oid) or not oid.strip("0"):
+        return False
+    found[ref] = oid
+    return True
+
+
+def _packed(packed: bytes, ref: str) -> Iterator[tuple[str, str]]:
+    """The refs at and below a name in the bytes of packed-refs."""
+    name = os.fsencode(ref)
+    start, end = packed.find(b" " + name), packed.rfind(b" " + name)
+    if start < 0:
+        return
+    lines = packed[packed.rfind(b"\n", 0, start) + 1 : packed.find(b"\n", end) + 1]
+    for line in lines.split(b"\n"):
+        oid, _, inner = line.partition(b" ")
+        if inner == name or inner.startswith(name + b"/"):
+            yield os.fsdecode(inner), oid.decode("latin-1")
 
 
 def _is_repository(folder: Path) -> bool:

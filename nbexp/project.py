@@ -271,6 +271,11 @@ class Project:
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
 
+    def flush(self) -> None:
+        """Keep on disk what was found out about files and commits, so that nobody has to again."""
+        if "cache" in self.__dict__:
+            self.cache.flush()
+
     def run(
         self,
         set_params: Mapping[str, object] | Iterable[str] | None = None,
@@ -509,8 +514,7 @@ class Project:
 
         graph = graphs.load(self.root)
         stages = graph.targets(tuple(targets), self.here) if targets else graph.stages
-        refs = self._refs() if self.git.head() else {}
-        meanings = place.GitMeanings(self.git, self.prefix, refs)
+        meanings = place.GitMeanings(self.git, self.prefix, self._refs())
         inspector = Inspector(self.root, self.cache, Disk(self.root, {}), meanings)
         found = {}
         for stage in stages:

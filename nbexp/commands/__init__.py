@@ -298,7 +298,11 @@ def _execute(
         if not getattr(module, "writes", False):
             projects.warn_unfinished(project, emit)
     args.folder = folder or "."
-    result = cast("Verb", module).run(cast("Project", project), args, emit)
+    try:
+        result = cast("Verb", module).run(cast("Project", project), args, emit)
+    finally:
+        if project is not None:
+            project.close()  # what it learnt of commits and files is known to the next command
     return Outcome(ALIASES.get(verb, verb), result, _shape(args), args.quiet)
 
 

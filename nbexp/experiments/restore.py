@@ -26,6 +26,7 @@ from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import Entry, Git
 from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import hash_of
 from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
@@ -60,11 +61,15 @@ class Applied(Result):
 
 @frozen
 class _Changes:
-    """What has to change: files by their entry in the tree, files to remove, outputs by content."""
+    """What has to change: files by their entry in the tree, files to remove, outputs by content.
+
+    `left_over` are outputs of today's stages that the experiment has no stage for.
+    """
 
     files: Mapping[str, Entry]
     removals: tuple[str, ...]
     outs: Mapping[str, Hash]
+    left_over: tuple[str, ...]
     in_the_way: tuple[str, ...]
 
 
@@ -105,7 +110,7 @@ def apply(
         name,
         rev,
         written=tuple(path for path in sorted(changes.files) if path not in keep),
-        removed=changes.removals,
+        removed=(*changes.removals, *(posixpath.join(prefix, out) for out in changes.left_over)),
         outs=tuple(sorted(changes.outs)),
         kept=kept,
         saved=changes.in_the_way,
@@ -167,7 +172,9 @@ def _changes(
         for path in sorted(head)
         if path not in wanted and path in present and head[path].mode != "160000"
     )
-    outs = _outs(git, cache, root, prefix, rev, name)
+    graph = _graph(git, root, prefix, rev)
+    outs = _outs(git, cache, root, prefix, rev, name, graph)
+    left_over = _left_over(cache, root, prefix, graph, wanted)
     touched = [path for path in (*files, *removals) if path in present and path not in keep]
     edited = [path for path in touched if head.get(path) != present[path]]
     in_the_way = _held_nowhere(git, edited, present)
@@ -176,7 +183,7 @@ def _changes(
         found = cache.hash(root / path)
         if found is not None and not cache.has(found):
             in_the_way.append(posixpath.join(prefix, path))
-    return _Changes(files, removals, outs, tuple(in_the_way))
+    return _Changes(files, removals, outs, left_over, tuple(in_the_way))
 
 
 def _present(git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -260,14 +267,45 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     return found
 
 
-def _outs(git: Git, cache: Cache, root: Path, prefix: str, rev: str, name: str) -> dict[str, Hash]:
-    """The outputs whose content has to change, by path relative to the project's root."""
+def _graph(git: Git, root: Path, prefix: str, rev: str) -> Graph:
+    """The stages as the commit has them."""
     top = f"{prefix}/" if prefix else ""
     paths = [
         path[len(top) :] for path in git.paths_named([rev], "dvc.yaml")[rev] if path.startswith(top)
     ]
     texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
-    graph = graphs.load(root, {p: t for p, t in zip(paths, texts, strict=True) if t is not None})
+    return graphs.load(root, {p: t for p, t in zip(paths, texts, strict=True) if t is not None})
+
+
+def _left_over(
+    cache: Cache, root: Path, prefix: str, graph: Graph, wanted: Mapping[str, Entry]
+) -> tuple[str, ...]:
+    """Cached outputs of today's stages that have no place in the experiment; edited ones stay.
+
+    Its ignore files would not hide them, so that they looked like files of the user's.
+    """
+    try:
+        today = graphs.load(root)
+    except NbexpError:
+        # What nobody can read is replaced; whose outputs lie about cannot be told then.
+        return ()
+    theirs = [posixpath.join(prefix, out.path) for _, out in graph.outs]
+    found = []
+    for _, out in today.outs:
+        path = posixpath.join(prefix, out.path)
+        if not out.cache or any(graphs.overlap(path, other) for other in (*theirs, *wanted)):
+            continue
+        there = cache.hash(root / out.path)
+        if there is not None and cache.has(there):
+            found.append(out.path)
+    return tuple(found)
+
+
+def _outs(
+    git: Git, cache: Cache, root: Path, prefix: str, rev: str, name: str, graph: Graph
+) -> dict[str, Hash]:
+    """The outputs whose content has to change, by path relative to the project's root."""
+    top = f"{prefix}/" if prefix else ""
     found: dict[str, Hash] = {}
     missing = []
     locks: dict[str, dvc_lock.LockFile] = {}
@@ -310,6 +348,8 @@ def _write(
     total = len(changes.files) + len(changes.removals) + len(changes.outs)
     emit(Phase(f"restoring {total} files", 0, total))
     kept = tuple(path for path in (*changes.files, *changes.removals) if path in keep)
+    for path in changes.left_over:
+        workspace.set_aside(path)
     # First, as a file may have become a folder.
     for path in changes.removals:
         if path not in keep:

@@ -11,7 +11,7 @@ import io
 import json
 import posixpath
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -29,6 +29,8 @@ from nbexp.store.cache import Cache
 _FORM = "row-3"
 
 _DEFAULT = "params.yaml"
+# How DVC calls the errors of files that cannot be parsed; all others are YAML to it.
+_CORRUPTED = {".json": "JSON", ".toml": "TOML", ".py": "Python"}
 
 Kind = Literal["workspace", "baseline", "experiment"]
 
@@ -203,6 +205,7 @@ class Table(Result):
         """DVC's `exp show --csv`, whose precision is full."""
         columns = self.columns(deps=True)
         states = any(row.state != "done" for row in self.rows)
+        last = self._last()
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         head = ["Experiment", "rev", "typ", "Created", "parent"]
@@ -211,17 +214,18 @@ class Table(Result):
             cells = [self._cell(row, column) for column in columns]
             created = "" if row.created_s is None else local_time(row.created_s)
             state = ([row.state if row.state != "done" else ""]) if states else []
-            writer.writerow([*self._csv_head(row), created, "", *state, *cells])
+            writer.writerow([*self._csv_head(row, last), created, "", *state, *cells])
         return out.getvalue()
 
     def to_markdown(self) -> str:
         """DVC's `exp show --md`."""
         columns = self.columns(deps=True)
+        last = self._last()
         lines = [["Experiment", "Created", *(column.title for column in columns)]]
         for row in self.rows:
             created = "-" if row.created_s is None else _dvc_time(row.created_s)
             cells = [self._md_cell(row, column) for column in columns]
-            lines.append([self._md_name(row), created, *cells])
+            lines.append([self._md_name(row, last), created, *cells])
         return markdown(lines)
 
     def to_frame(self) -> Any:
@@ -250,23 +254,23 @@ class Table(Result):
         frame = pd.DataFrame(records, columns=[*names, *(column.title for column in columns)])
         return frame.infer_objects()
 
-    def _csv_head(self, row: Row) -> list[str]:
+    def _csv_head(self, row: Row, last: Collection[int]) -> list[str]:
         if row.kind == "workspace":
             return ["", "workspace", "baseline"]
         if row.kind == "baseline":
             return ["", row.name or row.rev[:7], "baseline"]
-        return [row.name or "", row.rev[:7], self._branch(row)]
+        return [row.name or "", row.rev[:7], "branch_base" if id(row) in last else "branch_commit"]
 
-    def _branch(self, row: Row) -> str:
-        mine = [other for other in self.experiments if other.baseline == row.baseline]
-        return "branch_base" if mine[-1] is row else "branch_commit"
+    def _last(self) -> set[int]:
+        """The last experiment of each baseline, by identity: asking it of each row would be quadratic."""
+        return {id(row) for row in {row.baseline: row for row in self.experiments}.values()}
 
-    def _md_name(self, row: Row) -> str:
+    def _md_name(self, row: Row, last: Collection[int]) -> str:
         if row.kind == "workspace":
             return "workspace"
         if row.kind == "baseline":
             return row.name or row.rev[:7]
-        corner = "└──" if self._branch(row) == "branch_base" else "├──"
+        corner = "└──" if id(row) in last else "├──"
         return f"{corner} {row.rev[:7]} [{row.name}]"
 
     def _cell(self, row: Row, column: Column) -> str:
@@ -402,7 +406,7 @@ class Reader:
         return Data(
             {
                 path: _picked(tree, params.get(path))
-                for path, tree in self._trees(files, params, {}).items()
+                for path, tree in self._trees(files, params, cached).items()
             },
             {
                 path: {} if (kept := _metric(tree)) is None else kept
@@ -547,8 +551,10 @@ def _tree(path: str, data: bytes | None) -> object:
     try:
         return values.parse(data, path)
     except NbexpError as error:
-        kind = "JSONFileCorruptedError" if path.endswith(".json") else "YAMLFileCorruptedError"
-        return FileError(kind, error.message)
+        return FileError(
+            _CORRUPTED.get(posixpath.splitext(path)[1], "YAML") + "FileCorruptedError",
+            error.message,
+        )
 
 
 def _fields(locked: LockedPath | None) -> dict[str, object]:

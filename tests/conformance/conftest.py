@@ -113,7 +113,10 @@ class Look:
         return found
 
     def files(self, root: Path) -> dict[str, tuple[int, str]]:
-        """Mode and content of each file of the work tree; of a link where it leads to."""
+        """Mode and content of each file of the work tree; of a link where it leads to.
+
+        The mode is what the owner may do: DVC takes rights of others away from programs.
+        """
         found = {}
         for folder, folders, names in os.walk(root):
             place = Path(folder)
@@ -123,7 +126,7 @@ class Look:
                 folders[:] = [name for name in folders if name not in {"tmp", "cache"}]
             for name in (*names, *(f for f in folders if (place / f).is_symlink())):
                 path = place / name
-                mode = stat.S_IMODE(path.lstat().st_mode)
+                mode = stat.S_IMODE(path.lstat().st_mode) & 0o700
                 if path.is_symlink():
                     content = f"-> {os.readlink(path)}".replace(str(root), "ROOT")
                 else:

@@ -11,6 +11,7 @@ import pytest
 
 from nbexp.errors import StoreError
 from nbexp.experiments import undo
+from nbexp.experiments.place import undo_place
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 Git = Callable[..., str]
 
 
+def points(project: Project) -> list[undo.UndoPoint]:
+    return undo.points(project.git, undo_place(project.git, project.root))
+
+
 def test_an_undo_point_is_a_commit_without_parent_that_says_what_was(
     project: Project, git: Git
 ) -> None:
     project.run({"train.lr": 0.03}, name="low")
-    (point,) = undo.points(project.git)
+    (point,) = points(project)
     assert point.op == "run low"
     assert git("rev-list", "--parents", "--max-count=1", point.ref, cwd=project.root) == point.rev
     manifest = json.loads(git("show", f"{point.ref}:manifest.json", cwd=project.root))
@@ -37,7 +42,7 @@ def test_old_outputs_are_objects_of_the_cache(project: Project, git: Git) -> Non
     project.run(name="one")
     (project.root / "model.txt").write_text("by hand\n")
     project.run({"train.lr": 0.5}, name="two")
-    point = undo.newest(project.git)
+    point = points(project)[0]
     manifest = json.loads(git("show", f"{point.ref}:manifest.json", cwd=project.root))
     (old,) = [entry["old"] for entry in manifest["entries"] if entry["path"] == "model.txt"]
     assert project.cache.read(old["md5"]) == b"by hand\n"
@@ -45,22 +50,22 @@ def test_old_outputs_are_objects_of_the_cache(project: Project, git: Git) -> Non
 
 def test_what_changed_nothing_makes_no_point(project: Project) -> None:
     project.run(name="one")
-    count = len(undo.points(project.git))
+    count = len(points(project))
     project.run(new=True)
     project.apply("one")
-    assert len(undo.points(project.git)) == count
+    assert len(points(project)) == count
 
 
 def test_points_are_listed_newest_first(project: Project) -> None:
     for number in (1, 2, 3):
         project.run({"seed": number}, name=f"s{number}")
-    assert [point.op for point in undo.points(project.git)] == ["run s3", "run s2", "run s1"]
+    assert [point.op for point in points(project)] == ["run s3", "run s2", "run s1"]
 
 
 def test_a_step_back_takes_its_point_away(project: Project) -> None:
     project.run(name="one")
     project.undo()
-    assert undo.points(project.git) == []
+    assert points(project) == []
 
 
 def test_points_survive_a_garbage_collection_of_git(project: Project, git: Git) -> None:
@@ -80,7 +85,7 @@ def test_an_old_output_that_the_cache_lost_is_told_before_anything_changes(
     project.run(name="one")
     project.run({"train.lr": 0.5}, name="two")
     after = (project.root / "params.yaml").read_bytes()
-    point = undo.newest(project.git)
+    point = points(project)[0]
     data = json.loads(project.git.read(f"{point.rev}:manifest.json") or b"")
     (old,) = [entry["old"] for entry in data["entries"] if entry["path"] == "model.txt"]
     project.cache.path(old["md5"]).unlink()
@@ -100,20 +105,30 @@ def test_files_come_back_with_their_modes_and_links(project: Project, git: Git) 
     git("add", "tool.sh", "latest", cwd=root)
     git("commit", "--quiet", "--message=tools", cwd=root)
     project.run(name="tools")
-    git("rm", "--quiet", "tool.sh", "latest", cwd=root)
-    git("commit", "--quiet", "--message=none", cwd=root)
-    project.apply("tools")
-    project.undo()
-    assert not (root / "tool.sh").exists()
-    assert not os.path.lexists(root / "latest")
-    project.apply("tools")
     (root / "latest").unlink()
     (root / "latest").write_text("a file\n")
+    (root / "tool.sh").write_text("# edited\n")
     (root / "tool.sh").chmod(0o644)
-    project.apply("main", force=True)
+    project.apply("tools", force=True)
+    assert os.readlink(root / "latest") == "data/raw.csv"
+    assert (root / "tool.sh").stat().st_mode & 0o777 == 0o755
     project.undo()
     assert (root / "latest").read_text() == "a file\n"
     assert (root / "tool.sh").stat().st_mode & 0o777 == 0o644
+
+
+def test_files_that_were_not_there_are_gone_again(project: Project, git: Git) -> None:
+    root = project.root
+    (root / "later.py").write_text("x = 1\n")
+    (root / "latest").symlink_to("later.py")
+    git("add", "later.py", "latest", cwd=root)
+    project.run(name="tools")
+    git("rm", "--quiet", "--force", "later.py", "latest", cwd=root)
+    project.apply("tools")
+    assert (root / "latest").read_text() == "x = 1\n"
+    project.undo()
+    assert not (root / "later.py").exists()
+    assert not os.path.lexists(root / "latest")
 
 
 def test_what_is_left_open_is_said(project: Project) -> None:

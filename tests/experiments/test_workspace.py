@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbexp import events
-from nbexp.errors import StoreError
-from nbexp.experiments import place, workspace
+from nbexp.errors import StageFailed
+from nbexp.experiments import place
 from nbexp.experiments.workspace import InPlace
 
 if TYPE_CHECKING:
@@ -88,32 +86,17 @@ def test_two_commands_on_one_workspace_wait_for_each_other(
     )
 
 
-HOLD = """
-    import sys, time
-    import nbexp
-    from nbexp.experiments.workspace import InPlace
-    project = nbexp.open(sys.argv[1])
-    in_place = InPlace(project.git, project.cache, project.root)
-    with in_place.held(lambda event: None):
-        print("held", flush=True)
-        time.sleep(60)
-"""
-
-
-def test_a_command_that_holds_on_is_named(
-    project: Project, in_place: InPlace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workspace, "WAIT_S", 0.2)
-    argv = [sys.executable, "-c", textwrap.dedent(HOLD), str(project.root)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        with pytest.raises(StoreError) as caught, in_place.held(events.ignore):
-            pass
-        child.kill()
-    assert str(child.pid) in caught.value.message
-    assert caught.value.message.endswith("Nothing was changed.")
-    assert caught.value.hint == "wait until it is done and try again."
+def test_a_stage_that_calls_nbexp_on_its_own_project_is_told_so(project: Project) -> None:
+    """It would wait for itself."""
+    (project.root / "dvc.yaml").write_text(
+        f"stages:\n  a:\n    cmd: {sys.executable} -m nbexp.cli run\n    outs: [o]\n"
+    )
+    told: list[events.Event] = []
+    with pytest.raises(StageFailed):
+        project.run(emit=told.append)
+    written = b"".join(e.data for e in told if isinstance(e, events.OutputWritten)).decode()
+    assert "Nothing was" in written
+    assert "Traceback" not in written
 
 
 def test_dvc_is_let_in_while_a_stage_runs_and_only_then(

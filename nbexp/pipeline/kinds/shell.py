@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 from nbexp.errors import StageFailed
@@ -48,6 +47,8 @@ def failure(job: Job, returncode: int, tail: str) -> StageFailed:
 
 def killed_by(number: int) -> str:
     """`killed by signal 15 (SIGTERM)`; of SIGKILL the cause that is nearly always behind it."""
+    import signal
+
     try:
         name = signal.Signals(number).name
     except ValueError:
