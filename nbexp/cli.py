@@ -30,7 +30,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # What is imported and parsed lives until the end: looking through it for cycles finds nothing.
     gc.set_threshold(100_000, 50, 50)
-    return _run(words)
+    code = _run(words)
+    if argv is None:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End the process at once: to take apart what was imported takes 7 ms, and everything is written.
+
+    Not where something was loaded that may have work to do at the end: threads, child processes, logs.
+    """
+    if not sys.modules.keys() & {"concurrent.futures", "logging", "multiprocessing"}:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            return  # the reader is gone, or the disk full: Python has its own words for that
+        os._exit(code)
 
 
 def _run(words: list[str]) -> int:

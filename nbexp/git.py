@@ -1120,11 +1120,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """Close the pipes and wait; the program ends with its input, or is ended."""
     import subprocess
 
-    for pipe in (process.stdin, process.stdout, process.stderr):
+    if process.stdin is not None:
+        process.stdin.close()
+    # `wait` with a timeout looks again after a pause; the pipe tells at once when Git lets go of it.
+    timeout = None if _hung_up(process) else 1
+    for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
     try:
-        process.wait(timeout=1)
+        process.wait(timeout)
     except subprocess.TimeoutExpired:
         process.terminate()  # on this signal Git takes its lock files away, on SIGKILL it cannot
         try:
@@ -1132,6 +1136,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _hung_up(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the program let go of its output, which it does when it ends, within a second."""
+    if sys.platform == "win32" or process.stdout is None or process.stdout.closed:
+        return False
+    import select
+
+    poll = select.poll()
+    poll.register(process.stdout, 0)
+    return any(seen & select.POLLHUP for _, seen in poll.poll(1000))
 
 
 def _spawn(

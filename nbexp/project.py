@@ -271,11 +271,6 @@ class Project:
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
 
-    def flush(self) -> None:
-        """Keep on disk what was found out about files and commits, so that nobody has to again."""
-        if "cache" in self.__dict__:
-            self.cache.flush()
-
     def run(
         self,
         set_params: Mapping[str, object] | Iterable[str] | None = None,

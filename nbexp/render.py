@@ -136,7 +136,7 @@ def stage_words(stage: StageReport) -> str:
         return f"{stage.name} unchanged"
     if stage.action == "restored":
         return f"{stage.name} restored from the run cache"
-    cells = "" if stage.cells is None else f" ({stage.cells} cells)"
+    cells = "" if stage.cells is None else f" ({_count(stage.cells, 'cell')})"
     return f"{stage.name} ran{cells}"
 
 

@@ -119,14 +119,29 @@ def init(here: Path, notebook: str | None, emit: Emit, *, untagged: bool = False
 def _write(
     root: Path, git: Git | None, files: Mapping[str, bytes], report: InitReport, own: list[Path]
 ) -> InitReport:
-    for path, data in files.items():
-        filesystem.atomic_write(root / path, data)
-    repository = git if git is not None else Git.init(root)
-    tracked = repository.is_tracked([_from_top(repository, path) for path in own])
-    paths = [root / path for path in files]
-    paths += [path for path in own if _from_top(repository, path) not in tracked]
     message = f"nbexp: track {report.notebook}" if report.notebook else "nbexp: start the project"
-    rev = repository.commit_paths([_from_top(repository, path) for path in paths], message)
+    before = {path: _read(root / path) for path in files}
+    missing = [folder for path in files for folder in (root / path).parents if not folder.exists()]
+    try:
+        for path, data in files.items():
+            filesystem.atomic_write(root / path, data)
+        repository = git if git is not None else Git.init(root)
+        tracked = repository.is_tracked([_from_top(repository, path) for path in own])
+        paths = [root / path for path in files]
+        paths += [path for path in own if _from_top(repository, path) not in tracked]
+        rev = repository.commit_paths([_from_top(repository, path) for path in paths], message)
+    except BaseException:
+        for path, old in before.items():
+            if old is None:
+                filesystem.remove(root / path)
+            else:
+                filesystem.atomic_write(root / path, old)
+        for folder in sorted(set(missing), reverse=True):
+            try:
+                folder.rmdir()
+            except OSError:
+                pass  # not made yet, or somebody put something into it
+        raise
     return replace(
         report,
         wrote=_shown(files),

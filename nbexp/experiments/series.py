@@ -113,7 +113,7 @@ class Finder:
                 continue
             table = rows.parse(data, path)
             columns = {key for row in table for key in row}
-            column = posixpath.basename(metric)
+            column = metric if metric in columns else posixpath.basename(metric)
             if column not in columns and posixpath.splitext(posixpath.basename(path))[0] == metric:
                 column = list(table[0])[-1]
             if column not in columns:

@@ -113,9 +113,23 @@ class Bench:
                 times["dvc"] - spent,
                 bars[0],
             ),
-            Row("T3", f"run, new value, {noun}: command line", times["nbexp"], times["dvc"], bars[1]),
-            Row("T4", f"nothing changed, {noun}: command line", times["same"], times["dvc same"], bars[2]),
-            Row("T4", f"nothing changed, {noun}: in a notebook", times["api same"], times["dvc same"], 60.0),
+            Row(
+                "T3", f"run, new value, {noun}: command line", times["nbexp"], times["dvc"], bars[1]
+            ),
+            Row(
+                "T4",
+                f"nothing changed, {noun}: command line",
+                times["same"],
+                times["dvc same"],
+                bars[2],
+            ),
+            Row(
+                "T4",
+                f"nothing changed, {noun}: in a notebook",
+                times["api same"],
+                times["dvc same"],
+                60.0,
+            ),
         ]
 
     def loading(self) -> list[Row]:
@@ -241,7 +255,9 @@ def _environment(folder: Path) -> dict[str, str]:
     home = folder / "home"
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))
+    }
     # Compiled modules are what an installed package has; a cold compiler is not what is compared.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     kept.pop("PYTHONUNBUFFERED", None)
@@ -264,7 +280,9 @@ def table(rows: Sequence[Row]) -> str:
         dvc = "-" if row.dvc_ms is None else f"{row.dvc_ms:.0f} ms"
         ratio = "-" if row.ratio is None else f"{row.ratio:.1f}x"
         bar = "-" if row.bar is None else f"{row.bar:g}x"
-        lines.append(f"| {row.budget} | {row.what} | {row.nbexp_ms:.1f} ms | {dvc} | {ratio} | {bar} |")
+        lines.append(
+            f"| {row.budget} | {row.what} | {row.nbexp_ms:.1f} ms | {dvc} | {ratio} | {bar} |"
+        )
     return "\n".join(lines)
 
 

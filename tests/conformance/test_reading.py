@@ -65,6 +65,35 @@ def test_experiments_are_listed(
 
 
 @BOTH_WAYS
+def test_what_is_recorded_is_text_that_git_shows(
+    recorded: Callable[[str], Path], look: Look, by: str, other: str, git: RunGit
+) -> None:
+    """From a row of the table to the exact inputs and results, with Git alone."""
+    top = recorded(by)
+    rows = {one["name"]: one["revs"][0] for one in look.table(top, "nbexp")[1]["experiments"]}
+    low, code = rows["low"]["rev"], rows["code"]["rev"]
+    shown = json.loads(git("show", f"{low}:metrics.json", cwd=top))
+    assert shown == rows["low"]["data"]["metrics"]["metrics.json"]["data"]
+    assert shown["acc"] == 0.9133
+    diff = git("diff", "main", low, "--", "params.yaml", cwd=top).splitlines()
+    assert [line for line in diff if line[:2] in {"+ ", "- "}] == ["-  lr: 0.1", "+  lr: 0.01"]
+    assert git("diff", "--name-only", "main", code, cwd=top).split() == [
+        "dvc.lock",
+        "notes.txt",
+        "train.sh",
+    ]
+    assert git("show", f"{code}:train.sh", cwd=top).endswith("echo 'more' >> model.txt")
+    assert "more" not in git("show", "HEAD:train.sh", cwd=top)
+    lock = git("show", f"{low}:dvc.lock", cwd=top)
+    for kind in ("deps", "outs"):
+        for path, fields in rows["low"]["data"][kind].items():
+            assert f"path: {path}\n      hash: md5\n      md5: {fields['hash']}\n" in lock
+    # The commit is the baseline's child, and on no branch.
+    assert git("rev-parse", f"{low}^", cwd=top) == git("rev-parse", "main", cwd=top)
+    assert git("branch", "--all", "--contains", low, cwd=top) == ""
+
+
+@BOTH_WAYS
 def test_experiments_are_applied_with_the_same_result(
     recorded: Callable[[str], Path],
     tmp_path: Path,
@@ -75,6 +104,7 @@ def test_experiments_are_applied_with_the_same_result(
 ) -> None:
     top = recorded(by)
     expected = look.files(top)
+    names = {ref.rpartition("/")[2]: ref for ref in look.experiments(top)}
     clean(top, look.git, look.dvc)
     copy = tmp_path / "copy" / "project"
     shutil.copytree(top, copy, symlinks=True)
@@ -84,6 +114,8 @@ def test_experiments_are_applied_with_the_same_result(
         assert look.files(copy) == look.files(top), name
         assert look.changes(copy) == look.changes(top), name
         assert look.status(copy, "dvc") == look.status(copy, "nbexp") == {}
+        for path, (_, oid) in look.tree(copy, f"refs/exps/{names[name]}").items():
+            assert look.git("hash-object", path, cwd=copy) == oid, path
     assert look.files(copy) == expected
     # Nothing has to run after that.
     ran = look.dvc("repro", cwd=copy)

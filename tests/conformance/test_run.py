@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conformance.conftest import MakeProject, MakeTwins, Ran
+    from tests.conformance.conftest import Look, MakeProject, MakeTwins, Ran, RunProgram
     from tests.conftest import MakePipelineProject
 
 
@@ -19,9 +20,28 @@ def test_a_first_run(
     pair = twins(pipeline())
     theirs, ours = pair.run("-n", "first")
     assert lines(ours) == lines(theirs)
-    assert "Ran experiment(s): first" in ours.stdout
+    assert "Ran experiment(s): first" in theirs.stdout
+    assert "Ran experiment(s): first\n" in ours.stdout
+    assert ours.stdout.rstrip().splitlines()[-1] == (
+        "keep it as a branch: nbexp branch first my-branch"
+    )
     assert pair.agree_on_status() == {}
     pair.agree()
+    (name,) = pair.look.experiments(pair.nbexp_side)
+    baseline = pair.look.git("rev-parse", "HEAD", cwd=pair.nbexp_side)
+    assert name == f"{baseline[:2]}/{baseline[2:]}/first"
+
+
+def test_the_status_of_some_stages(twins: MakeTwins, pipeline: MakePipelineProject) -> None:
+    pair = twins(pipeline(stages=3))
+    pair.run("-n", "first")
+    pair.replace("train.sh", "set -eu", "set -eu\n# edited")
+    for words, code in ((("train",), 1), (("prepare",), 0), (("prepare", "train"), 1), ((), 1)):
+        theirs = pair.look.dvc("status", "--json", *words, cwd=pair.dvc_side).stdout
+        ours = pair.look.nbexp("status", "--json", *words, cwd=pair.nbexp_side).stdout
+        assert json.loads(ours) == json.loads(theirs)
+        pair.look.dvc("status", "-q", *words, cwd=pair.dvc_side, code=code)
+        pair.look.nbexp("status", "-q", *words, cwd=pair.nbexp_side, code=code)
 
 
 def test_runs_with_other_params_and_a_message(
@@ -145,20 +165,33 @@ def test_an_edited_dep_an_edited_param_and_an_edited_script(
 ) -> None:
     pair = twins(pipeline())
     pair.run("-n", "first")
+    stages = {}
     edits = {
         "data": ("data/raw.csv", "1,1\n", "1,9\n"),
         "params": ("params.yaml", "lr: 0.1", "lr: 0.3"),
         "comment": ("params.yaml", "# Chosen by hand.", "# Chosen by eye."),
+        "another-param": ("params.yaml", "seed: 0", "seed: 0\nunrelated: 1"),
         "script": ("train.sh", "acc %.4f", "accuracy %.4f"),
     }
     for name, (path, old, new) in edits.items():
         pair.replace(path, old, new)
         pair.agree_on_status()
-        words = ("--new",) if name == "comment" else ()
+        words = ("--new",) if name in {"comment", "another-param"} else ()
         theirs = pair.look.dvc("exp", "run", "-n", name, cwd=pair.dvc_side)
         ours = pair.look.nbexp("run", "-n", name, *words, cwd=pair.nbexp_side)
         assert lines(ours) == lines(theirs)
+        stages[name] = [line for line in lines(ours) if line.startswith(("Stage", "Running"))]
     pair.agree()
+    prepare, train = "Stage 'prepare' didn't change, skipping", "Running stage 'train':"
+    assert stages["params"] == stages["script"] == [prepare, train]
+    assert (
+        stages["comment"]
+        == stages["another-param"]
+        == [
+            prepare,
+            "Stage 'train' didn't change, skipping",
+        ]
+    )
 
 
 def test_outputs_deleted_or_edited_by_hand(
@@ -191,16 +224,34 @@ def test_an_output_that_the_cache_has_lost(
     lock = (pair.dvc_side / "dvc.lock").read_text()
     model = lock.split("path: model.txt")[1].split("md5: ")[1].split("\n")[0]
     pair.delete("model.txt", f".dvc/cache/files/md5/{model[:2]}/{model[2:]}")
-    pair.agree_on_status()
-    theirs, ours = pair.run("-f", "-n", "second")
+    assert pair.agree_on_status() == {"train": [{"changed outs": {"model.txt": "not in cache"}}]}
+    theirs, ours = pair.run("-n", "second")
     assert lines(ours) == lines(theirs)
+    assert "Running stage 'train':" in lines(ours)
     pair.agree()
     # The bytes are there, only the cache has lost them.
     pair.delete(f".dvc/cache/files/md5/{model[:2]}/{model[2:]}")
     assert pair.agree_on_status() != {}
-    pair.look.dvc("exp", "run", "-n", "third", cwd=pair.dvc_side)
-    pair.look.nbexp("run", "-n", "third", "--new", cwd=pair.nbexp_side)
+    pair.run("-n", "third")
     pair.agree()
+
+
+def test_ten_runs_of_the_same_make_one_experiment(
+    pipeline: MakePipelineProject, nbexp_cli: RunProgram, look: Look
+) -> None:
+    """Difference 2, and with --new as DVC has it."""
+    top = pipeline()
+    nbexp_cli("run", "-n", "first", cwd=top)
+    before = look.experiments(top)
+    for _ in range(10):
+        again = nbexp_cli("run", cwd=top)
+        assert again.stdout.startswith("identical to first ")
+    assert look.experiments(top) == before
+    nbexp_cli("run", "--new", cwd=top)
+    nbexp_cli("run", "-n", "also", cwd=top)
+    after = look.experiments(top)
+    assert len(after) == 3
+    assert len(set(after.values())) == 2
 
 
 @pytest.mark.parametrize("by", ["file", "key"])
@@ -253,6 +304,8 @@ def test_sub_directory_pipelines(
         (("-n", "sub"), "sub"),
         (("low", "-S", "depth=3", "-n", "low"), "sub"),
         (("sub/dvc.yaml:last", "-n", "from-top"), "."),
+        (("sub/dvc.yaml", "-f", "-n", "whole-file"), "."),
+        ((":low", "-f", "-n", "with-colon"), "sub"),
     ):
         theirs, ours = pair.run(*words, cwd=cwd)
         assert lines(ours) == lines(theirs), words

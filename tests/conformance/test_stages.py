@@ -63,6 +63,40 @@ stages:
     pair.agree()
 
 
+def test_stages_run_in_the_order_of_their_files(
+    twins: MakeTwins, project: MakeProject, lines: Callable[[Ran], list[str]]
+) -> None:
+    """A diamond and two loose ends, written from the end to the beginning; then a circle."""
+    stage = "  {0}:\n    cmd: cat {1} > {0}.txt\n    deps: [{2}]\n    outs: [{0}.txt]\n"
+    needs = {
+        "last": ("left.txt", "right.txt"),
+        "right": ("first.txt",),
+        "loose": ("in.txt",),
+        "left": ("first.txt", "in.txt"),
+        "first": ("in.txt",),
+        "other": ("loose.txt",),
+    }
+    stages = {
+        name: stage.format(name, " ".join(files), ", ".join(files)) for name, files in needs.items()
+    }
+    pair = twins(project({"in.txt": "1\n", "dvc.yaml": "stages:\n" + "".join(stages.values())}))
+    theirs, ours = pair.run("-n", "one")
+    assert lines(ours) == lines(theirs)
+    pair.agree()
+    pair.write("in.txt", "2\n")
+    theirs, ours = pair.run("right", "other", "-n", "two")
+    assert lines(ours) == lines(theirs)
+    pair.agree()
+    pair.replace(
+        "dvc.yaml",
+        "deps: [in.txt]\n    outs: [first.txt]",
+        "deps: [last.txt]\n    outs: [first.txt]",
+    )
+    pair.look.dvc("exp", "run", cwd=pair.dvc_side, code=255)
+    refused = pair.look.nbexp("run", cwd=pair.nbexp_side, code=3).stderr
+    assert all(f"`{name}`" in refused for name in ("first", "left", "last"))
+
+
 def test_a_command_that_fails_half_way_stops_the_others(
     twins: MakeTwins, project: MakeProject, ran: Callable[[Path], list[str]]
 ) -> None:

@@ -181,7 +181,7 @@ def test_edits_that_git_was_told_to_overlook_are_in_the_way(project: Project, gi
     commit(git, project.root)
     git("update-index", "--assume-unchanged", "local.ini", cwd=project.root)
     place.write_text("my secret\n")
-    with pytest.raises(StoreError, match="holds: local.ini"):
+    with pytest.raises(StoreError, match=r"holds: local\.ini"):
         project.apply("first")
     assert place.read_text() == "my secret\n"
 

@@ -32,7 +32,7 @@ stages:
 LOG = """\
 seed=$(awk '$1 == "seed:" { print $2 }' params.yaml)
 printf 'step\\tacc\\n0\\t0.1\\n1\\t0.%s\\n' "$seed" > live/acc.tsv
-printf 'step\\ttrain/loss\\n0\\t2\\n1\\t1\\n' > live/train/loss.tsv
+printf 'step\\tloss\\n0\\t2\\n1\\t1\\n' > live/train/loss.tsv
 """
 
 
@@ -121,3 +121,11 @@ def test_curves_as_json(two: Project) -> None:
             {"name": "low", "x": "step", "steps": [1, 2, 3], "values": [0.9, 0.925, 0.9333]}
         ],
     }
+
+
+def test_a_column_may_have_the_whole_name_of_its_metric(project: Project, git: Git) -> None:
+    root = project.root
+    pipeline(root, git, "stages: {}\nplots:\n- log.csv:\n    x: epoch\n")
+    (root / "log.csv").write_text("epoch,train/loss,loss\n5,2,9\n6,1,9\n")
+    (one,) = project.plot("train/loss").series
+    assert (one.x, one.steps, one.values) == ("epoch", (5, 6), (2, 1))

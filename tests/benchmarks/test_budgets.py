@@ -1,0 +1,68 @@
+"""The budgets' orders of magnitude and growth laws; `make bench` prints the figures themselves.
+
+Ratios are of one run on one machine; the asserted ones are far below what is measured, so that they fail
+for a change of order only. What grows is counted, not timed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def load_bench():
+    """The benchmark script beside this file, which is no module of a package."""
+    path = Path(__file__).with_name("bench.py")
+    spec = importlib.util.spec_from_file_location("nbexp_bench", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["nbexp_bench"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Every budget, measured once with few repetitions."""
+    found = load_bench().measure(reps=2)
+    return {(row.budget, row.what): row for row in found}
+
+
+@pytest.mark.parametrize(
+    ("budget", "what", "at_least"),
+    [
+        ("T1", "`--version`", 1.0),
+        ("T1", "`status`, 1 stage", 1.5),
+        ("T1", "`list`", 1.5),
+        ("T2", "run, new value, 1 stage: own time in a notebook", 8.0),
+        ("T2", "run, new value, 5 stages: own time in a notebook", 4.0),
+        ("T3", "run, new value, 1 stage: command line", 2.0),
+        ("T3", "run, new value, 5 stages: command line", 2.0),
+        ("T4", "nothing changed, 1 stage: command line", 2.0),
+        ("T4", "nothing changed, 1 stage: in a notebook", 20.0),
+    ],
+)
+def test_nbexp_is_faster_than_dvc_by_orders(rows, budget, what, at_least):
+    row = rows[budget, what]
+    assert row.ratio > at_least, f"{row.nbexp_ms:.0f} ms beside dvc's {row.dvc_ms:.0f} ms"
+
+
+def test_loading_the_extension_takes_no_time_to_speak_of(rows):
+    (row,) = (row for (budget, _), row in rows.items() if budget == "T15")
+    assert row.nbexp_ms < 250
+
+
+def test_git_processes_do_not_grow_with_stages_or_files(pipeline_project, nbexp_cli, count_git):
+    counts = []
+    for stages, files in ((1, 0), (6, 0), (2, 200)):
+        project = pipeline_project(f"p{stages}-{files}", stages=stages)
+        for number in range(files):
+            (project / f"notes-{number}.txt").write_text(str(number))
+        nbexp_cli("run", cwd=project)
+        count_git.clear()
+        nbexp_cli("run", "-S", "prepare.rows=3", cwd=project)
+        counts.append(len(count_git))
+    assert len(set(counts)) == 1
+    assert counts[0] <= 6

@@ -1,0 +1,115 @@
+"""One engine, several faces: each verb as a command line, as a magic and as a Python call says the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
+
+import nbexp
+from nbexp import commands, plugins
+from nbexp import project as projects
+from nbexp.project import Project
+
+NOTEBOOK = Path(__file__).parents[1] / "example-notebooks" / "first-notebook" / "train.ipynb"
+
+# Each verb: the words of the command, and the same in Python.
+CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
+    "run": ("run -S train.lr=0.05 -n third", lambda p: p.run({"train.lr": 0.05}, name="third")),
+    "show": ("show", lambda p: p.show()),
+    "diff": ("diff first second", lambda p: p.diff("first", "second")),
+    "list": ("list", lambda p: p.list()),
+    "status": ("status", lambda p: p.status()),
+    "apply": ("apply first", lambda p: p.apply("first")),
+    "undo": ("undo", lambda p: p.undo()),
+    "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
+    "remove": ("remove first", lambda p: p.remove("first")),
+    "plot": ("plot acc", lambda p: p.plot("acc")),
+    "init": ("init", lambda p: projects.init(path=str(p.root))),
+}
+# What makes a project or runs for long has journeys of its own, which go through the same functions.
+ELSEWHERE = {"demo": "tests/test_examples.py", "lab": "tests/test_examples.py"}
+
+
+@pytest.fixture
+def recorded(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any]) -> Path:
+    """A project with two experiments, the workspace as after the second."""
+    project = pipeline_project()
+    nbexp_cli("run", "-n", "first", cwd=project)
+    nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
+    return project
+
+
+@pytest.fixture
+def magic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path], str]]:
+    """What `%exp LINE` shows in a directory."""
+    quiet = Config()
+    quiet.HistoryManager.enabled = False
+    new: Any = InteractiveShell
+    shell = new(config=quiet)
+    shell.run_line_magic("load_ext", "nbexp")
+
+    def say(line: str, folder: Path) -> str:
+        monkeypatch.chdir(folder)
+        with capture_output():
+            done = shell.run_cell(f"%exp {line}")
+        done.raise_error()
+        return str(done.result)
+
+    yield say
+    shell.restore_sys_module_state()
+
+
+def masked(found: object) -> object:
+    """The result without what differs between two moments or two folders: commits, seconds, places."""
+    text = json.dumps(found)
+    text = re.sub(r"[0-9a-f]{40}", "COMMIT", text)
+    text = re.sub(r'"seconds": [0-9.e-]+', '"seconds": 0', text)
+    text = re.sub(r'"root": "[^"]*"', '"root": "ROOT"', text)
+    text = re.sub(r'"timestamp": "[^"]*"', '"timestamp": "THEN"', text)
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("verb", CALLS)
+def test_a_verb_says_the_same_in_every_face(verb, recorded, nbexp_cli, magic, tmp_path):
+    words, call = CALLS[verb]
+    places = [tmp_path / name for name in ("cli", "magic", "python")]
+    for place in places:
+        shutil.copytree(recorded, place, symlinks=True)
+    printed = json.loads(nbexp_cli(*words.split(), "--json", cwd=places[0]).stdout)
+    in_a_cell = json.loads(magic(f"{words} --json", places[1]))
+    project = nbexp.open(places[2])
+    called = json.loads(commands.to_json(call(project)))
+    project.close()
+    assert masked(in_a_cell) == masked(printed)
+    assert masked(called) == masked(printed)
+
+
+def test_open_says_the_same_in_every_face(tmp_path, nbexp_cli, magic):
+    shutil.copy(NOTEBOOK, tmp_path)
+    nbexp_cli("init", "train.ipynb", cwd=tmp_path)
+    nbexp_cli("run", "-n", "first", cwd=tmp_path)
+    printed = json.loads(nbexp_cli("open", "first", "--json", cwd=tmp_path).stdout)
+    assert json.loads(magic("open first --json", tmp_path)) == printed
+    assert json.loads(commands.to_json(nbexp.open(tmp_path)["first"].open())) == printed
+    assert printed["path"] == "runs/train.ipynb"
+
+
+def test_a_notebook_is_executed_the_same_by_command_and_cell(tmp_path, nbexp_cli, magic):
+    shutil.copy(NOTEBOOK, tmp_path)
+    nbexp_cli("notebook", "train.ipynb", "one.ipynb", cwd=tmp_path)
+    magic("notebook train.ipynb two.ipynb", tmp_path)
+    assert (tmp_path / "one.ipynb").read_bytes() == (tmp_path / "two.ipynb").read_bytes()
+
+
+def test_every_verb_is_tried_in_every_face():
+    tried = {*CALLS, *ELSEWHERE, "open", "notebook"}
+    assert tried == set(plugins.names("nbexp.commands"))
