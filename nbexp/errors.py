@@ -36,6 +36,10 @@ class NbexpError(Exception):
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\nHint: {self.hint}"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # As it is: its own `__init__` would want what it was made of, and put the place before it again.
+        return _remade, (type(self), self.args, vars(self))
+
     def _render_traceback_(self) -> list[str]:
         """What IPython draws instead of a traceback: the two lines a user needs."""
         return in_notebook_words(str(self)).splitlines()
@@ -122,6 +126,14 @@ class Interrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return in_notebook_words(str(self)).splitlines()
+
+
+def _remade(
+    kind: type[NbexpError], args: tuple[object, ...], state: dict[str, object]
+) -> NbexpError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

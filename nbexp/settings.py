@@ -45,7 +45,11 @@ def read(root: Path) -> Settings:
         return _settings(_table(own), own.name)
     if shared.exists() and b"tool.nbexp" in shared.read_bytes():
         tool = _table(shared).get("tool")
-        section = tool.get("nbexp", {}) if isinstance(tool, dict) else {}
+        section = tool.get("nbexp", {}) if isinstance(tool, dict) else tool
+        if not isinstance(section, dict):
+            raise ProjectFileError(
+                f"`tool.nbexp` is {section!r}; a table of settings is expected.", path=shared.name
+            )
         return _settings(section, shared.name)
     return Settings()
 

@@ -540,7 +540,13 @@ def _cleaner(folders: Sequence[str]) -> Callable[[str], str]:
             text = _LOOPS.sub("- per loop", text)
         return text
 
-    return clean
+    def settled(text: str) -> str:
+        # What is taken out can bring together what is to be taken out as well.
+        while (cleaned := clean(text)) != text:
+            text = cleaned
+        return text
+
+    return settled
 
 
 _HTML_ID = re.compile(r"\bid=[\"']?([^\"'\s>]+)")

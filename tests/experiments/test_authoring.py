@@ -80,8 +80,8 @@ def test_a_notebook_becomes_a_project(folder: Path, git: Git, files: FilesOf) ->
             "        cache: false\n"
             "    plots:\n"
             "    - dvclive/plots/metrics:\n"
-            "        x: step\n"
             "        cache: false\n"
+            "        x: step\n"
         ),
         "params.yaml": "train:\n  lr: 0.1\n  epochs: 10\n  name: first\n",
         "runs/.gitignore": "/train.ipynb\n",
@@ -275,7 +275,7 @@ def test_modules_that_the_notebook_imports_are_deps_and_committed(folder: Path, 
     (folder / "train.ipynb").write_text(notebook("lr = 1", "import json, features"))
     report = init(folder)
     assert report.modules == ("deeper.py", "features.py")
-    assert "    deps:\n    - train.ipynb\n    - deeper.py\n    - features.py\n" in (
+    assert "    deps:\n    - deeper.py\n    - features.py\n    - train.ipynb\n" in (
         (folder / "dvc.yaml").read_text()
     )
     assert git("status", "--porcelain", cwd=folder) == "?? other.py"

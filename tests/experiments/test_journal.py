@@ -153,7 +153,9 @@ def test_the_line_is_on_disk_before_the_change(journal: Journal) -> None:
     lines = [json.loads(line) for line in (journal.folder / "lines").read_bytes().splitlines()]
     assert lines[0]["op"] == "run low-lr"
     assert lines[0]["pid"] == os.getpid()
-    assert lines[1] == {"path": "a.txt", "kind": "file", "saved": "0", "mode": 0o644}
+    assert lines[1] | {"folders": 0} == {
+        "path": "a.txt", "kind": "file", "saved": "0", "mode": 0o644, "folders": 0,
+    }  # fmt: skip
     assert lines[2]["wrote"] == "a.txt"
     assert (journal.folder / "saved" / "0").read_bytes() == b"a\n"
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -342,7 +342,7 @@ STAGES = st.builds(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.dictionaries(TAME_KEYS, STAGES, min_size=1, max_size=3), STAGES)
 def test_a_whole_file_is_what_dvc_writes_step_by_step(stages, last):
     lock, again, data = LockFile({}), LockFile({}), b""
