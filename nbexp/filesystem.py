@@ -12,7 +12,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -156,6 +156,47 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
+    """Flush files and the folders they are in to disk, all at once; those that are gone are left out.
+
+    Flushes that wait side by side share the disk's work: six take little longer than one.
+    """
+    names = {os.fspath(file) for file in files}
+    names |= {os.path.dirname(name) for name in names} | {os.fspath(folder) for folder in folders}
+    if sys.platform == "win32":
+        return
+    errors: list[OSError] = []
+    left = list(names)
+
+    def work() -> None:
+        while left:
+            try:
+                name = left.pop()
+            except IndexError:
+                return
+            try:
+                descriptor = os.open(name or ".", os.O_RDONLY)
+            except OSError:
+                continue
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                errors.append(error)
+            finally:
+                os.close(descriptor)
+
+    import threading
+
+    threads = [threading.Thread(target=work) for _ in range(min(len(names), 8) - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _create(path: str, mode: int | None, folder: int | None = None) -> int:

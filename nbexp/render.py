@@ -61,6 +61,9 @@ def shown(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str):
+        # Line ends would break the table, and escape sequences the terminal.
+        return value if value.isprintable() else json.dumps(value, ensure_ascii=False)
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}"
     return json.dumps(value) if isinstance(value, (list, dict)) else str(value)

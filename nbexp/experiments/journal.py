@@ -2,15 +2,21 @@
 
 A command that rewrites files opens the journal, changes paths only through it, and ends with
 `finish` or `roll_back`. Killed in between, it leaves the journal, and the next writing command of any
-face rolls back first. The rule behind it: the line that says how to put a path back is on disk before
-the path changes.
+face rolls back first. The rule behind it: what says how to put a path back is on disk before the path
+changes.
 
-    .dvc/tmp/nbexp/journal/lines      one JSON object a line: what was where
-    .dvc/tmp/nbexp/journal/saved/N    the old bytes, or the old output itself, moved
+    .dvc/tmp/nbexp/journal/lines           one JSON object a line: what was where
+    .dvc/tmp/nbexp/journal/saved/N         the old file, under a second name, or a copy of it
+    .dvc/tmp/nbexp/journal/saved/N-PATH    the old output itself, moved
+
+Each flush costs as much as all else that is done to a file, so there are few: one for the line of a file
+before it is first replaced (the line holds the old bytes of a small one), none for an output, which tells by
+its own name where it was, and one for each file that was written, at the end.
 """
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import json
@@ -19,19 +25,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote, unquote_to_bytes
 
 from nbexp import filesystem
 from nbexp.errors import StoreError
-from nbexp.frozen import frozen
+from nbexp.frozen import field, frozen
 
 _DVC_IN_GIT = (["config"], [".gitignore"], ["plots"])
+# Old bytes up to here are kept in the line as well; a longer file takes a flush of its folder.
+_IN_LINE_BYTES = 32 * 1024
+_NAME_BYTES = 250
 
 
 @frozen
 class Line:
     """How one path was before: `saved` is its file below `saved/`, None where nothing was there.
 
-    Where nothing was, `folders` counts the folders above that were not there either.
+    Where nothing was, `folders` counts the folders above that were not there either. `old` has the bytes
+    of a small file once more, in case a power cut came before `saved` was on the disk.
     """
 
     path: str
@@ -39,6 +50,7 @@ class Line:
     saved: str | None
     mode: int | None = None
     folders: int = 0
+    old: bytes | None = field(default=None, repr=False)
 
 
 class Journal:
@@ -63,6 +75,9 @@ class Journal:
         self.written: dict[str, set[str]] = {}
         self._known: set[str] = set()
         self._file: int | None = None
+        self._is_behind = False  # lines are there that must be on the disk before the next change
+        self._replaced: set[Path] = set()  # written, and not yet flushed
+        self._has_rebooted = False
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +99,8 @@ class Journal:
         self._file = os.open(
             self.folder / "lines", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
-        self._append({"op": op, "uid": uid, "pid": os.getpid(), "time": time.time()})
+        entry = {"op": op, "uid": uid, "pid": os.getpid(), "time": time.time(), "boot": _boot()}
+        self._append(entry)
         filesystem.crash_point("journal.begun")
 
     def write(self, path: str, data: bytes, *, mode: int | None = None) -> None:
@@ -99,7 +115,10 @@ class Journal:
         self._clear_the_way(path)
         self._keep_file(path)
         self._wrote(path, data)
-        filesystem.atomic_write(target, data, mode=mode if mode is not None else _mode(target))
+        self._flush()
+        mode = mode if mode is not None else _mode(target)
+        filesystem.atomic_write(target, data, mode=mode, durable=False)
+        self._replaced.add(target)
         filesystem.crash_point("journal.wrote")
 
     def link(self, path: str, target: str) -> None:
@@ -108,6 +127,7 @@ class Journal:
         self._clear_the_way(path)
         self._keep_file(path)
         self._wrote(path, os.fsencode(target))
+        self._flush()
         place.parent.mkdir(parents=True, exist_ok=True)
         filesystem.remove(place)
         os.symlink(target, place)
@@ -118,6 +138,7 @@ class Journal:
         self._keep_file(path)
         self.written.setdefault(path, set()).add("")
         self._append({"wrote": path, "md5": ""})
+        self._flush()
         filesystem.remove(target)
         filesystem.crash_point("journal.removed")
 
@@ -130,8 +151,13 @@ class Journal:
         if not os.path.lexists(target):
             self._note_absent(path)
             return
-        line = Line(path, "moved", str(len(self.lines)))
+        name = f"{len(self.lines)}-{quote(os.fsencode(path), safe='')}"
+        if len(name) > _NAME_BYTES:
+            name = name.partition("-")[0]
+        line = Line(path, "moved", name)
         self._note(line)
+        if "-" not in name:
+            self._flush()
         filesystem.crash_point("journal.moving")
         _move(target, self.folder / "saved" / str(line.saved))
         filesystem.crash_point("journal.moved")
@@ -153,6 +179,7 @@ class Journal:
         else:
             shutil.copy2(target, saved, follow_symlinks=False)
         self._note(Line(path, "copied", name))
+        self._flush()
 
     def aside(self, path: str) -> Path | None:
         """Where what stood at the path was moved to; None when nothing was."""
@@ -166,6 +193,7 @@ class Journal:
     def finish(self) -> None:
         """Everything is done: forget the old state."""
         filesystem.crash_point("journal.finishing")
+        filesystem.sync(self._replaced)
         self._close()
         if not self.is_open:
             return
@@ -173,7 +201,7 @@ class Journal:
         rubbish = self.folder.with_name(f"journal-done-{os.getpid()}-{time.monotonic_ns()}")
         os.rename(self.folder, rubbish)
         # Whatever happens from here on, there is nothing to put back any more.
-        self.lines, self.written, self._known = [], {}, set()
+        self.lines, self.written, self._known, self._replaced = [], {}, set(), set()
         filesystem.crash_point("journal.finished")
         filesystem.remove(rubbish)
 
@@ -200,6 +228,7 @@ class Journal:
         for number, entry in enumerate(_lines(self.folder / "lines")):
             if number == 0:
                 self.op, self.uid = str(entry.get("op", "")), str(entry.get("uid", ""))
+                self._has_rebooted = bool(_boot()) and entry.get("boot") != _boot()
             elif "wrote" in entry:
                 self.written.setdefault(str(entry["wrote"]), set()).add(str(entry["md5"]))
             else:
@@ -209,9 +238,21 @@ class Journal:
                     entry["saved"],
                     entry["mode"],
                     entry.get("folders", 0),
+                    base64.b64decode(entry["old"]) if entry.get("old") is not None else None,
                 )
                 self.lines.append(line)
                 self._known.add(line.path)
+        self._read_names()
+
+    def _read_names(self) -> None:
+        """Add the outputs that were moved whose lines a power cut took."""
+        told = {line.saved for line in self.lines}
+        names = [name for name in _listed(self.folder / "saved") if "-" in name]
+        for name in sorted(set(names) - told, key=lambda name: int(name.partition("-")[0])):
+            path = os.fsdecode(unquote_to_bytes(name.partition("-")[2]))
+            line = Line(path, "moved", name)
+            self.lines.append(line)
+            self._known.add(line.path)
 
     @property
     def folders(self) -> set[Path]:
@@ -257,8 +298,15 @@ class Journal:
             self._note_absent(path)
             return
         name = str(len(self.lines))
-        filesystem.atomic_write(self.folder / "saved" / name, data)
-        self._note(Line(path, "file", name, _mode(target)))
+        saved = self.folder / "saved" / name
+        try:
+            os.link(target, saved, follow_symlinks=False)
+        except OSError:  # no hard links there, or the file is another user's
+            filesystem.atomic_write(saved, data)
+        is_small = len(data) <= _IN_LINE_BYTES
+        self._note(Line(path, "file", name, _mode(target), old=data if is_small else None))
+        if not is_small:
+            filesystem.sync_folder(saved.parent)
         filesystem.crash_point("journal.kept")
 
     def _wrote(self, path: str, data: bytes) -> None:
@@ -279,8 +327,10 @@ class Journal:
                 "saved": line.saved,
                 "mode": line.mode,
                 "folders": line.folders,
+                "old": None if line.old is None else base64.b64encode(line.old).decode(),
             }
         )
+        self._is_behind = True
         self.lines.append(line)
         self._known.add(line.path)
 
@@ -289,7 +339,13 @@ class Journal:
         rest = memoryview(json.dumps(entry).encode() + b"\n")
         while rest:  # a disk that is nearly full takes a part of it first
             rest = rest[os.write(self._file, rest) :]
-        os.fdatasync(self._file)
+
+    def _flush(self) -> None:
+        """Have on the disk how to put back what is about to change."""
+        assert self._file is not None, "the journal is not open"
+        if self._is_behind:
+            os.fdatasync(self._file)
+            self._is_behind = False
 
     def _close(self) -> None:
         if self._file is not None:
@@ -300,7 +356,9 @@ class Journal:
         """Restore one path; False if it was edited since the command wrote it."""
         target, saved = self.root / line.path, self.saved(line)
         if line.kind == "file" and (saved is None or not saved.exists()):
-            return True  # put back already, by a rollback that was killed behind it
+            if saved is None or line.old is None or not self._has_rebooted:
+                return True  # put back already, by a rollback that was killed behind it
+            filesystem.atomic_write(saved, line.old)
         if line.kind in {"file", "absent"} and self._edited_since(line, saved):
             return False
         if line.kind == "absent":
@@ -336,6 +394,8 @@ class Journal:
             )
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return False
+        if self._has_rebooted and not present.strip(b"\0"):
+            return False  # written, and the power went before its bytes were on the disk
         return _md5(present) not in wrote and not (
             saved is not None and saved.exists() and saved.read_bytes() == present
         )
@@ -358,6 +418,21 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         except ValueError:
             # The last line of a killed command may be torn; the change it announces never happened.
             return
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def _boot() -> str:
+    """What tells this run of the machine from all others; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _move(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_yaml
 from nbexp.formats.dvc_yaml import PipelineFile
+from nbexp.formats.ignore import DvcIgnore
 from nbexp.frozen import field, frozen
 from nbexp.pipeline.stage import Out, Stage
 
@@ -144,6 +145,7 @@ def overlap(one: str, other: str) -> bool:
 def pipeline_files(root: Path) -> list[str]:
     """Every dvc.yaml below `root` (relative, POSIX, sorted), nested projects and environments left out."""
     found = []
+    ignores = False
     stack = ["."]
     while stack:
         folder = stack.pop()
@@ -152,12 +154,16 @@ def pipeline_files(root: Path) -> list[str]:
         names = {entry.name for entry in listed}
         if folder != "." and names & {".dvc", ".git", "pyvenv.cfg"}:
             continue
+        ignores = ignores or ".dvcignore" in names
         for entry in listed:
             path = posixpath.normpath(posixpath.join(folder, entry.name))
             if entry.name == "dvc.yaml" and entry.is_file():
                 found.append(path)
             elif entry.name not in _NOT_SEARCHED and entry.is_dir(follow_symlinks=False):
                 stack.append(path)
+    if ignores:
+        rules = DvcIgnore.on_disk(root)
+        found = [path for path in found if not rules.matches(path)]
     return sorted(found)
 
 
@@ -174,9 +180,8 @@ def _needs(stages: Sequence[Stage]) -> dict[Stage, tuple[Stage, ...]]:
     for stage in stages:
         read = [dep.path for dep in stage.deps] + [param.path for param in stage.params]
         found = {number: other for path in read for number, other, _ in written.touching(path)}
-        needs[stage] = tuple(
-            found[number] for number in sorted(found) if found[number] is not stage
-        )
+        # In the order of what it reads, as DVC walks: two that do not need each other run in this order.
+        needs[stage] = tuple(other for other in found.values() if other is not stage)
     return needs
 
 

@@ -420,6 +420,8 @@ def shown(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, str) and not value.isprintable():
+        return repr(value)
     return "null" if value is None else str(value)
 
 

@@ -154,10 +154,109 @@ def test_the_line_is_on_disk_before_the_change(journal: Journal) -> None:
     assert lines[0]["op"] == "run low-lr"
     assert lines[0]["pid"] == os.getpid()
     assert lines[1] | {"folders": 0} == {
-        "path": "a.txt", "kind": "file", "saved": "0", "mode": 0o644, "folders": 0,
+        "path": "a.txt", "kind": "file", "saved": "0", "mode": 0o644, "folders": 0, "old": "YQo=",
     }  # fmt: skip
     assert lines[2]["wrote"] == "a.txt"
     assert (journal.folder / "saved" / "0").read_bytes() == b"a\n"
+
+
+def test_what_a_change_needs_is_flushed_before_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    real = {
+        name: getattr(os, name) for name in ("fdatasync", "fsync", "replace", "rename", "unlink")
+    }
+    for name in real:
+        monkeypatch.setattr(
+            os, name, lambda *args, name=name: (seen.append(name), real[name](*args))[1]
+        )
+    journal.write("a.txt", b"b\n")
+    assert seen == ["fdatasync", "replace"]
+    seen.clear()
+    journal.write("a.txt", b"c\n")
+    journal.set_aside("out")
+    assert seen == ["replace", "rename"]
+    seen.clear()
+    journal.remove("run.sh")
+    assert seen == ["fdatasync", "unlink"]
+    seen.clear()
+    journal.finish()
+    assert sorted(seen[: seen.index("rename")]) == ["fsync", "fsync"]
+
+
+def after_power_cut(journal: Journal, *, lost_lines: int = 0) -> Journal:
+    """The journal after a new start of the machine, the last lines not having reached the disk."""
+    file = journal.folder / "lines"
+    lines = file.read_bytes().splitlines(keepends=True)
+    first = {**json.loads(lines[0]), "boot": "an earlier one"}
+    kept = lines[1 : len(lines) - lost_lines]
+    file.write_bytes(b"".join([json.dumps(first).encode() + b"\n", *kept]))
+    return reread(journal)
+
+
+def test_after_a_power_cut_an_output_tells_where_it_was(root: Path, journal: Journal) -> None:
+    (root / "out" / "n-1 %é").mkdir()
+    (root / "out" / "n-1 %é" / "f").write_text("f\n")
+    journal.set_aside("out/n-1 %é")
+    journal.set_aside("a.txt")
+    found = after_power_cut(journal, lost_lines=2)
+    assert found.roll_back() == []
+    assert (root / "out" / "n-1 %é" / "f").read_text() == "f\n"
+    assert (root / "a.txt").read_text() == "a\n"
+
+
+def test_after_a_power_cut_a_file_comes_back_from_its_line(root: Path, journal: Journal) -> None:
+    journal.write("run.sh", b"new\n")
+    (journal.folder / "saved" / "0").unlink()
+    assert after_power_cut(journal).roll_back() == []
+    assert (root / "run.sh").read_text() == "echo\n"
+    assert (root / "run.sh").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("torn", [b"", b"\0\0\0"])
+def test_after_a_power_cut_a_torn_file_is_no_edit(
+    root: Path, journal: Journal, torn: bytes
+) -> None:
+    journal.write("a.txt", b"b\n")
+    (root / "a.txt").write_bytes(torn)
+    assert after_power_cut(journal).roll_back() == []
+    assert (root / "a.txt").read_text() == "a\n"
+
+
+def test_without_a_power_cut_an_emptied_file_is_an_edit(root: Path, journal: Journal) -> None:
+    journal.write("a.txt", b"b\n")
+    (root / "a.txt").write_bytes(b"")
+    assert reread(journal).roll_back() == ["a.txt"]
+    assert (root / "a.txt").read_bytes() == b""
+
+
+def test_a_file_edited_after_a_power_cut_stays_as_edited(root: Path, journal: Journal) -> None:
+    journal.write("a.txt", b"b\n")
+    (root / "a.txt").write_text("mine\n")
+    assert after_power_cut(journal).roll_back() == ["a.txt"]
+    assert (root / "a.txt").read_text() == "mine\n"
+
+
+def test_where_there_are_no_hard_links_a_file_is_copied(
+    root: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_more: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    journal.write("run.sh", b"new\n")
+    assert reread(journal).roll_back() == []
+    assert (root / "run.sh").read_text() == "echo\n"
+    assert (root / "run.sh").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_long_file_is_kept_by_its_second_name_alone(root: Path, journal: Journal) -> None:
+    (root / "a.txt").write_bytes(b"x" * 100_000)
+    journal.write("a.txt", b"b\n")
+    assert len((journal.folder / "lines").read_bytes()) < 1_000
+    assert reread(journal).roll_back() == []
+    assert (root / "a.txt").read_bytes() == b"x" * 100_000
 
 
 @pytest.mark.parametrize(
