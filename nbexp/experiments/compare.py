@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from nbexp.experiments.table import Data, markdown, rounded
+from nbexp.experiments.table import Data, markdown, plain, rounded
 from nbexp.formats import values
 from nbexp.frozen import field, frozen
 from nbexp.results import Result
@@ -121,17 +121,19 @@ class Diff(Result):
             lines = [["Path", title, self.old, self.new, "Change"]]
             for change in changes:
                 delta = change.delta
+                # DVC rounds metrics and writes params as they are.
+                shown = plain(delta) if title == "Param" else rounded(delta, 5)
                 lines.append(
                     [
                         change.file,
                         change.key,
                         _md(change.old),
                         _md(change.new),
-                        rounded(delta, 5) if delta is not None else _no_delta(change),
+                        shown if delta is not None else _no_delta(change),
                     ]
                 )
             parts.append(markdown(lines))
-        return "\n".join(parts)
+        return "\n\n".join(parts)
 
     def to_csv(self) -> str:
         """One line for each change: kind, file, key, old, new, change."""
