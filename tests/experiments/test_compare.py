@@ -225,7 +225,7 @@ def test_markdown_is_dvcs(diff: compare.Diff) -> None:
         "|--------------|----------|--------|-------|----------|\n"
         "| metrics.json | acc      | 0.875  | 0.945 | 0.07     |\n"
         "| metrics.json | n        | -      | 3     | -        |\n"
-        "\n"
+        "\n\n"
         "| Path        | Param   | main   | low    | Change             |\n"
         "|-------------|---------|--------|--------|--------------------|\n"
         "| params.yaml | lr      | 0.1    | 0.03   | -0.07              |\n"
