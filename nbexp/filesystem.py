@@ -15,7 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import threading
 
 if sys.platform == "win32":
     import msvcrt
@@ -59,6 +62,7 @@ _BUFFER = 1 << 20  # 128 KiB and 8 MiB both copied less than half as fast, measu
 _FICLONE = 0x40049409  # linux/fs.h
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+_FLUSHES_AT_ONCE = 8
 _no_reflinks: set[int] = set()  # devices that refused one; asking costs as much as a small copy
 
 
@@ -158,45 +162,63 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def sync(files: Iterable[Path], folders: Iterable[Path] = ()) -> None:
-    """Flush files and the folders they are in to disk, all at once; those that are gone are left out.
+def sync(names: Iterable[str]) -> None:
+    """Flush files and folders to disk, all at once; those that are gone are left out.
 
     Flushes that wait side by side share the disk's work: six take little longer than one.
     """
-    names = {os.fspath(file) for file in files}
-    names |= {os.path.dirname(name) for name in names} | {os.fspath(folder) for folder in folders}
-    if sys.platform == "win32":
-        return
+    wanted = set(names)
+    if len(wanted) == 1:
+        errors: list[OSError] = []
+        _sync_each([*wanted], errors)
+        if errors:
+            raise errors[0]
+    else:
+        sync_soon(wanted)()
+
+
+def sync_soon(names: Iterable[str]) -> Callable[[], None]:
+    """Begin to flush files and folders; what is returned waits until they are on disk, or raises OSError."""
+    left = list(set(names))
     errors: list[OSError] = []
-    left = list(names)
+    threads: list[threading.Thread] = []
+    if left:
+        import threading
 
-    def work() -> None:
-        while left:
-            try:
-                name = left.pop()
-            except IndexError:
-                return
-            try:
-                descriptor = os.open(name or ".", os.O_RDONLY)
-            except OSError:
-                continue
-            try:
-                os.fsync(descriptor)
-            except OSError as error:
-                errors.append(error)
-            finally:
-                os.close(descriptor)
-
-    import threading
-
-    threads = [threading.Thread(target=work) for _ in range(min(len(names), 8) - 1)]
+        count = min(len(left), _FLUSHES_AT_ONCE)
+        threads = [
+            threading.Thread(target=_sync_each, args=(left, errors), daemon=True)
+            for _ in range(count)
+        ]
     for thread in threads:
         thread.start()
-    work()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+
+    def wait() -> None:
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    return wait
+
+
+def _sync_each(left: list[str], errors: list[OSError]) -> None:
+    """Flush names until none is left; several threads may do it."""
+    while left and sys.platform != "win32":
+        try:
+            name = left.pop()
+        except IndexError:
+            return
+        try:
+            descriptor = os.open(name or ".", os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            errors.append(error)
 
 
 def _create(path: str, mode: int | None, folder: int | None = None) -> int:

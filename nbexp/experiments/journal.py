@@ -157,6 +157,7 @@ class Journal:
         line = Line(path, "moved", name)
         self._note(line)
         if "-" not in name:
+            self._is_behind = True
             self._flush()
         filesystem.crash_point("journal.moving")
         _move(target, self.folder / "saved" / str(line.saved))
@@ -179,6 +180,7 @@ class Journal:
         else:
             shutil.copy2(target, saved, follow_symlinks=False)
         self._note(Line(path, "copied", name))
+        self._is_behind = True
         self._flush()
 
     def aside(self, path: str) -> Path | None:
@@ -193,7 +195,7 @@ class Journal:
     def finish(self) -> None:
         """Everything is done: forget the old state."""
         filesystem.crash_point("journal.finishing")
-        filesystem.sync(self._replaced)
+        filesystem.sync(self.unflushed())
         self._close()
         if not self.is_open:
             return
@@ -201,9 +203,15 @@ class Journal:
         rubbish = self.folder.with_name(f"journal-done-{os.getpid()}-{time.monotonic_ns()}")
         os.rename(self.folder, rubbish)
         # Whatever happens from here on, there is nothing to put back any more.
-        self.lines, self.written, self._known, self._replaced = [], {}, set(), set()
+        self.lines, self.written, self._known = [], {}, set()
         filesystem.crash_point("journal.finished")
         filesystem.remove(rubbish)
+
+    def unflushed(self) -> set[str]:
+        """The files that were written, and their folders, which are not flushed to disk yet; they count as such now."""
+        names = {os.fspath(file) for file in self._replaced}
+        self._replaced = set()
+        return names | {os.path.dirname(name) for name in names}
 
     def roll_back(self) -> list[str]:
         """Put every path back as it was; the paths that somebody edited since, which stay as they are.
@@ -303,6 +311,7 @@ class Journal:
             os.link(target, saved, follow_symlinks=False)
         except OSError:  # no hard links there, or the file is another user's
             filesystem.atomic_write(saved, data)
+        self._is_behind = True
         is_small = len(data) <= _IN_LINE_BYTES
         self._note(Line(path, "file", name, _mode(target), old=data if is_small else None))
         if not is_small:
@@ -330,7 +339,6 @@ class Journal:
                 "old": None if line.old is None else base64.b64encode(line.old).decode(),
             }
         )
-        self._is_behind = True
         self.lines.append(line)
         self._known.add(line.path)
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
@@ -61,6 +61,7 @@ def record(
     *,
     started_s: float,
     undo_point: NewCommit | None,
+    flushed: Callable[[], None],
 ) -> Recorded:
     """Commit what a finished run left in the workspace, and name the commit.
 
@@ -76,6 +77,8 @@ def record(
         was written by a stage.
     undo_point
         Kept by the same call to Git.
+    flushed
+        Waits until what the experiment refers to is on disk; called before it gets its ref.
 
     Raises
     ------
@@ -101,6 +104,7 @@ def record(
     resets = []
     if spec.replaces is not None:
         resets.append((_trash_ref(spec.ref, spec.replaces), spec.replaces))
+    flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
     # The undo point may be there without the experiment: undoing what never was changes nothing.

@@ -123,9 +123,12 @@ def run(
         if spec.single:
             above = [stage for stage in graph.order(stages) if stage not in stages]
             execute.bring_back(above, inspector, context)
-        outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
-        emit(Phase("recording"))
-        undo_point = workspace.undo_point()
+        with place.cache.gathering() as unflushed:
+            outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
+            emit(Phase("recording"))
+            undo_point = workspace.undo_point()
+        # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.
+        flushed = filesystem.sync_soon(unflushed | workspace.unflushed())
         with uninterrupted() as came:
             recorded = recording.record(
                 git,
@@ -137,6 +140,7 @@ def run(
                 outcome,
                 started_s=started_s,
                 undo_point=undo_point,
+                flushed=flushed,
             )
             workspace.finish()
         head = git.head()

@@ -149,6 +149,10 @@ class InPlace:
             hashes=self._hashes,
         )
 
+    def unflushed(self) -> set[str]:
+        """The files that were written and are not flushed to disk yet, and their folders."""
+        return self.journal.unflushed()
+
     def restore_index(self) -> None:
         """Give the user's index the bytes it had: tools in a stage may have staged files.
 

@@ -163,6 +163,7 @@ _STAGE_KEYS = frozenset({"cmd", "deps", "params", "outs"})
 _PATH_KEYS = frozenset({"path", "hash", "md5", "size", "nfiles", "isexec"})
 
 
+@lru_cache(maxsize=16)  # one run looks at the same bytes four times
 def parse(data: bytes, path: str) -> LockFile:
     """The dvc.lock that these bytes are; an empty file has no stages.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import ProjectFileError, UsageError, nearest
@@ -107,6 +107,7 @@ class PipelineFile:
     artifacts: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
 
 
+@lru_cache(maxsize=16)  # one run looks at the same bytes twice, and the next run again
 def parse(data: bytes, path: str) -> PipelineFile:
     """The pipeline that these bytes define.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
@@ -143,6 +143,41 @@ def lines_of(text: str, key: str) -> Mapping[object, int] | None:
     return {name: line for (mapping, name), line in lines.items() if mapping == inner}
 
 
+def scalar_spans(text: str, keys: Iterable[Sequence[object]]) -> list[tuple[int, int]] | None:
+    """From where to where the scalars at these keys stand, each the value of a key of a mapping.
+
+    None where only a full parser can tell: not a simple text, or no scalar written there.
+    """
+    places: dict[tuple[int, object], int] = {}
+    tree = _simple(text, limits.MAX_LEAVES, places)
+    if tree is None:
+        return None
+    starts = [0]
+    for line in text.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
+    spans = []
+    for where in keys:
+        parent: Any = tree
+        for key in where[:-1]:
+            parent = parent[key]
+        if (
+            type(parent) is not dict
+            or where[-1] not in parent
+            or isinstance(parent.get(where[-1]), list | dict)
+        ):
+            return None
+        number = places[id(parent), where[-1]]
+        line = text[starts[number - 1] : starts[number] - 1]
+        before, _, rest = line.partition(":")
+        value = rest.lstrip(" ")
+        if not value or value[0] == "#":
+            return None
+        end = value.find(value[0], 1) + 1 if value[0] in "'\"" else len(_without_comment(value))
+        start = starts[number - 1] + len(before) + 1 + len(rest) - len(value)
+        spans.append((start, start + end))
+    return spans
+
+
 # What a plain scalar begins with in a simple text, apart from `-`.
 _STARTS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+~$(")
 _NOT_IN_FLOW = frozenset("[]{}\"'#&*!|>%@`?:")
@@ -244,8 +279,7 @@ def _simple_scalar(text: str) -> object:
     text = text.rstrip(" ")
     first = text[0]
     if first in _STARTS or (first == "-" and text[1] != " "):
-        if "#" in text:
-            text = text.partition(" #")[0].rstrip(" ")
+        text = _without_comment(text)
         if ":" in text and (": " in text or text[-1] == ":"):
             raise _Unusual
         return plain(text)
@@ -260,6 +294,10 @@ def _simple_scalar(text: str) -> object:
     if text == "{}":
         return {}
     raise _Unusual
+
+
+def _without_comment(text: str) -> str:
+    return text.partition(" #")[0].rstrip(" ")
 
 
 def _simple_item(text: str) -> object:

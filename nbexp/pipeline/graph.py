@@ -149,15 +149,20 @@ def pipeline_files(root: Path) -> list[str]:
     stack = ["."]
     while stack:
         folder = stack.pop()
-        with os.scandir(root / folder) as entries:
-            listed = list(entries)
+        try:
+            with os.scandir(root / folder) as entries:
+                listed = list(entries)
+        except OSError:
+            if folder == ".":
+                raise
+            continue  # somebody else's, or gone meanwhile
         names = {entry.name for entry in listed}
         if folder != "." and names & {".dvc", ".git", "pyvenv.cfg"}:
             continue
         ignores = ignores or ".dvcignore" in names
         for entry in listed:
             path = posixpath.normpath(posixpath.join(folder, entry.name))
-            if entry.name == "dvc.yaml" and entry.is_file():
+            if entry.name == "dvc.yaml" and (root / path).is_file():
                 found.append(path)
             elif entry.name not in _NOT_SEARCHED and entry.is_dir(follow_symlinks=False):
                 stack.append(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,8 @@ def others(
     Without paths: all that have declared any. Left out are commands that this process is a part of
     (a stage of DVC may call nbexp), and those that were killed with their declarations standing.
     """
-    lock = _load(dvc_tmp / "rwlock")
+    with filesystem.FileLock(dvc_tmp / "rwlock.lock"):
+        lock = _load(dvc_tmp / "rwlock")
     entries: list[object] = []
     for path, holder in lock["write"].items():
         if reads is None or any(overlap(path, other) for other in (*reads, *(writes or ()))):
@@ -126,7 +128,30 @@ def _edit(dvc_tmp: Path, change: object) -> None:
         path = dvc_tmp / "rwlock"
         lock = _load(path)
         change(lock)
-        filesystem.atomic_write(path, json.dumps(lock).encode(), durable=False)
+        _store(path, json.dumps(lock).encode())
+
+
+# A write of no more than a page cannot be cut in two by a signal.
+_ONE_PAGE = 4096
+
+
+def _store(path: Path, data: bytes) -> None:
+    """Write in place, as DVC does: a new file for each stage's beginning and end costs ten times as much."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+    except FileNotFoundError:
+        filesystem.atomic_write(path, data, durable=False)
+        return
+    try:
+        size = os.fstat(descriptor).st_size
+        if max(size, len(data)) > _ONE_PAGE or sys.platform == "win32":
+            filesystem.atomic_write(path, data, durable=False)
+            return
+        # Killed between these two, it is followed by blanks, which JSON allows.
+        os.pwrite(descriptor, data.ljust(size), 0)
+        os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
 
 
 def _own_line() -> set[int]:

@@ -115,6 +115,7 @@ class Cache:
         self._kinds: dict[int, str] = {}
         self._swept = False
         self._listings: dict[str, tuple[Item, ...]] = {}
+        self._gathered: list[set[str] | None] = [None]  # shared with `copying`
 
     # What is on disk ------------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class Cache:
                 whole = Hash(md5, status.st_size, isexec=is_exec)
             else:
                 whole = self._scan(name, status, storing=True).hash
-        self.flush()
+        self._remember_now()
         return whole
 
     def put(self, data: bytes) -> Hash:
@@ -328,7 +329,7 @@ class Cache:
             self._learn(name, hash, items, placed)
         else:
             self._note(name, placed[""], hash.md5)
-        self.flush()
+        self._remember_now()
         return True
 
     # The run cache --------------------------------------------------------------------------------
@@ -351,12 +352,38 @@ class Cache:
         folder = self._run_folder(key)
         fresh = filesystem.temporary(self._unfinished)
         try:
-            filesystem.atomic_write(fresh, entry_yaml)
+            filesystem.atomic_write(fresh, entry_yaml, durable=False)
             _rename_into(os.fspath(fresh), os.path.join(folder, value))
         finally:
             _discard(os.fspath(fresh))
         crash_point("run.saved")
-        filesystem.sync_folder(Path(folder))
+        # Torn by a power cut it says nothing, and counts as not there.
+        self._flush_later({os.path.join(folder, value), folder})
+
+    @contextmanager
+    def gathering(self) -> Iterator[set[str]]:
+        """While inside, names of new objects and run-cache entries are put into the set, for the caller to flush.
+
+        The bytes of each object are flushed as always, before it has its name. A caller that must not tell anybody
+        of the objects before they are sure to stay flushes the set first: `filesystem.sync`. When what is inside
+        fails, it is flushed here.
+        """
+        names: set[str] = set()
+        self._gathered[0] = names
+        try:
+            yield names
+        except BaseException:
+            filesystem.sync(names)
+            raise
+        finally:
+            self._gathered[0] = None
+            self.flush()
+
+    def _flush_later(self, names: set[str]) -> None:
+        if self._gathered[0] is not None:
+            self._gathered[0] |= names
+        else:
+            _flush_names(names)
 
     def _run_folder(self, key: str) -> str:
         return os.path.join(self.folder, "runs", key[:2], key)
@@ -382,6 +409,10 @@ class Cache:
     def flush(self) -> None:
         """Write what was learnt to the database, in one transaction."""
         self._state.flush()
+
+    def _remember_now(self) -> None:
+        if self._gathered[0] is None:
+            self.flush()
 
     def close(self) -> None:
         """Write what was learnt and close the database; the next call opens it again."""
@@ -579,11 +610,11 @@ class Cache:
             copies = [one.md5 for one in wanted.values() if one.is_copy]
             problems, objects = self._inspect(copies, deep=True, legacy=False)
             new = [one for md5, one in wanted.items() if not one.is_copy or md5 in problems]
-            _flush_files([one.source for one in new])
+            _flush_names({one.source for one in new})
             for one in new:
                 objects[one.md5] = self._publish(one)
             temporary.difference_update(one.source for one in new)
-            _flush_folders({os.path.dirname(self._place_of(one.md5)) for one in new})
+            self._flush_later({os.path.dirname(self._place_of(one.md5)) for one in new})
         except BaseException:
             for name, mode in modes.items():
                 _restore_mode(name, mode)
@@ -676,14 +707,15 @@ class Cache:
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         target = self._place_of(md5)
         try:
-            filesystem.atomic_write(Path(fresh), data, mode=_READ_ONLY)
+            filesystem.atomic_write(Path(fresh), data, mode=_READ_ONLY, durable=False)
+            _flush_names({fresh})
             stamp = _stamp(os.stat(fresh))
             _rename_into(fresh, target)
         finally:
             _discard(fresh)
         self._state.put_object(md5, stamp)
         crash_point("add.stored")
-        filesystem.sync_folder(Path(target).parent)
+        self._flush_later({os.path.dirname(target)})
 
     # Link types -----------------------------------------------------------------------------------
 
@@ -1171,25 +1203,12 @@ def _link_into(source: str, target: str) -> None:
         os.link(source, target)
 
 
-def _flush_files(names: Sequence[str]) -> None:
-    """Have the bytes of files on disk before their final names are."""
+def _flush_names(names: set[str]) -> None:
+    """Have files and folders on disk, each by itself or, if they are many, all that the file system holds back."""
     if len(names) > _SINGLE_FLUSHES:
-        _flush_all(os.path.dirname(names[0]))
-        return
-    for name in names:
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _flush_folders(names: set[str]) -> None:
-    if len(names) > _SINGLE_FLUSHES:
-        _flush_all(next(iter(names)))
-        return
-    for name in names:
-        filesystem.sync_folder(Path(name))
+        _flush_all(os.path.dirname(next(iter(names))))
+    else:
+        filesystem.sync(names)
 
 
 def _flush_all(folder: str) -> None:

@@ -61,6 +61,8 @@ def test_experiments_are_listed(
     assert sorted(theirs) == sorted(ours) == ["code", "low", "rows"]
     revs = look.dvc("exp", "list", "--sha-only", cwd=top).stdout.split()
     assert sorted(look.nbexp("list", "--sha-only", cwd=top).stdout.split()) == sorted(revs)
+    assert look.table(top, "nbexp") == look.table(top, "dvc")
+    assert look.status(top, "nbexp") == look.status(top, "dvc") == {}
     look.git("fsck", "--strict", cwd=top)
 
 

@@ -164,13 +164,16 @@ def test_what_a_change_needs_is_flushed_before_it(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    real = {
-        name: getattr(os, name) for name in ("fdatasync", "fsync", "replace", "rename", "unlink")
-    }
-    for name in real:
-        monkeypatch.setattr(
-            os, name, lambda *args, name=name: (seen.append(name), real[name](*args))[1]
-        )
+
+    def spied(name: str, real: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **more: object) -> object:
+            seen.append(name)
+            return real(*args, **more)
+
+        return call
+
+    for name in ("fdatasync", "fsync", "replace", "rename", "unlink"):
+        monkeypatch.setattr(os, name, spied(name, getattr(os, name)))
     journal.write("a.txt", b"b\n")
     assert seen == ["fdatasync", "replace"]
     seen.clear()

@@ -1,0 +1,428 @@
+"""Results as a terminal prints them, and a cell as text: every expected text stands here whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbexp import render
+from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.record import NotRecorded
+from nbexp.experiments.restore import Applied
+from nbexp.experiments.series import Curves, Series
+from nbexp.experiments.table import Data, FileError, Row, Table
+from nbexp.experiments.undo import Undone
+from nbexp.formats.values import MISSING
+from nbexp.pipeline.plan import Reason
+from nbexp.project import (
+    Branched,
+    Experiment,
+    Listing,
+    OpenedNotebook,
+    Removed,
+    RunReport,
+    StageReport,
+    Status,
+)
+
+HEAD, LOW, HIGH = "a" * 40, "b" * 40, "c" * 40
+MAY = int(time.mktime((2024, 5, 4, 12, 30, 0, 0, 0, -1)))
+LR = Change("params.yaml", "train.lr", 0.1, 0.03)
+ACC = Change("metrics.json", "acc", 0.875, 0.945)
+
+
+def report(**changes: Any) -> RunReport:
+    plain: dict[str, Any] = {
+        "identical": False,
+        "stages": (StageReport("train", "ran", 2.7, 3),),
+        "params": (LR,),
+        "metrics": (ACC,),
+        "versus": "dusty-crow",
+        "not_recorded": (),
+        "unlisted": {},
+        "notebooks": ("runs/train.ipynb",),
+        "elapsed_s": 2.84,
+        "own_s": 0.13,
+    }
+    return RunReport(**{**plain, **changes})
+
+
+def experiment(found: RunReport | None, name: str = "mauve-pike") -> Experiment:
+    return Experiment(name, LOW, HEAD, {"train.lr": 0.03}, {"acc": 0.945}, report=found)
+
+
+# --- The card of a run --------------------------------------------------------------------------
+
+
+def test_a_card_against_the_run_before() -> None:
+    assert render.text(experiment(report())) == (
+        "mauve-pike   done in 2.8 s   (nbexp 0.1 s)\n"
+        "  train.lr  0.1 -> 0.03\n"
+        "  acc       0.945   +0.07 vs dusty-crow  (better)\n"
+        "  stages    train ran (3 cells)\n"
+        "  notebook  nbexp open mauve-pike\n"
+        "keep it as a branch: nbexp branch mauve-pike my-branch"
+    )
+
+
+def test_the_card_of_a_first_run() -> None:
+    first = report(params=(), metrics=(Change("metrics.json", "acc", MISSING, 0.875),), versus=None)
+    assert render.text(experiment(first)) == (
+        "mauve-pike   done in 2.8 s   (nbexp 0.1 s)\n"
+        "  acc                  0.875\n"
+        "  stages               train ran (3 cells)\n"
+        "  notebook             nbexp open mauve-pike\n"
+        "  changes vs baseline  none\n"
+        "keep it as a branch: nbexp branch mauve-pike my-branch"
+    )
+
+
+def test_a_card_says_what_became_of_each_stage_and_what_is_not_recorded() -> None:
+    full = report(
+        stages=(
+            StageReport("prepare", "skipped"),
+            StageReport("split", "restored"),
+            StageReport("train", "ran", 1.0),
+            StageReport("test", "ran", 1.0, 1),
+        ),
+        params=(LR, Change("params.yaml", "new", MISSING, [1, 2])),
+        metrics=(
+            ACC,
+            Change("metrics.json", "loss", 0.2, 0.2),
+            Change("metrics.json", "rows", 10, 12),
+            Change("metrics.json", "note", MISSING, "good"),
+        ),
+        not_recorded=(
+            NotRecorded("a.csv", "train"),
+            NotRecorded("b.csv", "train"),
+            NotRecorded("c.csv", "test"),
+        ),
+        unlisted={"train": ("features.py", "models/net.py")},
+        notebooks=(),
+        hints=False,
+    )
+    assert render.text(experiment(full)) == (
+        "mauve-pike   done in 2.8 s   (nbexp 0.1 s)\n"
+        "  train.lr  0.1 -> 0.03\n"
+        "  new       - -> [1, 2]\n"
+        "  acc       0.945   +0.07 vs dusty-crow  (better)\n"
+        "  loss      0.2   same as dusty-crow\n"
+        "  rows      12   +2 vs dusty-crow\n"
+        "  note      good\n"
+        "  stages    prepare unchanged, split restored from the run cache, train ran, test ran (1 cell)\n"
+        "`train` imports features.py, models/net.py, not among its deps. Hint: add it to deps of `train`\n"
+        "not recorded: a.csv, b.csv. Hint: add it to outs of `train`\n"
+        "not recorded: c.csv. Hint: add it to outs of `test`"
+    )
+
+
+def test_an_identical_run_is_one_line() -> None:
+    same = report(identical=True, elapsed_s=0.08)
+    assert render.text(experiment(same)) == (
+        "identical to mauve-pike (same code, data and parameters): nothing to run"
+        "      0.1 s      --new runs it again"
+    )
+    unlisted = report(identical=True, elapsed_s=0.08, unlisted={"train": ("a.py",)})
+    assert render.text(experiment(unlisted)) == (
+        "identical to mauve-pike (same code, data and parameters): nothing to run"
+        "      0.1 s      --new runs it again\n"
+        "`train` imports a.py, not among its deps. Hint: add it to deps of `train`"
+    )
+
+
+def test_an_experiment_without_a_run_is_its_values() -> None:
+    assert render.text(experiment(None)) == (
+        "mauve-pike   bbbbbbb\n  acc       0.945\n  train.lr  0.03"
+    )
+
+
+# --- The table ----------------------------------------------------------------------------------
+
+
+def data(lr: object, acc: object = None, **more: object) -> Data:
+    metrics = {} if acc is None else {"metrics.json": {"acc": acc}}
+    return Data({"params.yaml": {"train": {"lr": lr}, **more}}, metrics)
+
+
+ROWS = (
+    Row("workspace", None, "workspace", data(0.5, 0.8)),
+    Row(HEAD, "main", "baseline", data(0.1), created_s=MAY),
+    Row(HIGH, "dusty-crow", "experiment", data(0.5, 0.8), HEAD, MAY),
+    Row(LOW, "mauve-pike", "experiment", data(0.03, 0.9123456789, on=True), HEAD, MAY),
+    Row("d" * 40, None, "baseline", data(0.1), created_s=MAY),
+)
+
+
+def test_a_table() -> None:
+    assert render.text(Table(ROWS)) == (
+        "experiment    created     acc      train.lr  on\n"
+        "workspace     -           0.8      0.5       -\n"
+        "main          2024-05-04  -        0.1       -\n"
+        "  dusty-crow  2024-05-04  0.8      0.5       -\n"
+        "  mauve-pike  2024-05-04  0.91235  0.03      true\n"
+        "ddddddd       2024-05-04  -        0.1       -"
+    )
+
+
+def test_a_table_with_runs_that_failed_says_their_state() -> None:
+    rows = (*ROWS[:3], Row(LOW, "bad", "experiment", data(9), HEAD, MAY, state="failed"))
+    assert render.text(Table(rows)) == (
+        "experiment    created     state   acc  train.lr\n"
+        "workspace     -           -       0.8  0.5\n"
+        "main          2024-05-04  -       -    0.1\n"
+        "  dusty-crow  2024-05-04  done    0.8  0.5\n"
+        "  bad         2024-05-04  failed  -    9"
+    )
+
+
+def test_what_was_made_today_has_its_time() -> None:
+    now = int(time.time())
+    assert render.clock(now) == time.strftime("%H:%M", time.localtime(now))
+    assert render.clock(None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.123456789, "0.12346"), (1e-5, "1e-05"), (1.0, "1"), (123456.0, "1.2346e+05"), (100000, "100000"),
+        (math.nan, "nan"), (True, "true"), (False, "false"), (None, "-"), (MISSING, "-"), (FileError("E", "m"), "-"),
+        ("text", "text"), ("", ""), ("é", "é"), ("two\nlines", '"two\\nlines"'), ("\x1b[31mred", '"\\u001b[31mred"'),
+        ([1, "a"], '[1, "a"]'), ({"a": 1}, '{"a": 1}'),
+    ],
+)  # fmt: skip
+def test_values_as_people_read_them(value: object, text: str) -> None:
+    assert render.shown(value) == text
+
+
+# --- A diff -------------------------------------------------------------------------------------
+
+
+def test_a_diff() -> None:
+    diff = Diff(
+        "dusty-crow",
+        "mauve-pike",
+        (LR, Change("params.yaml", "seed", 0, 1)),
+        (ACC, Change("metrics.json", "loss", 0.5, 0.75), Change("metrics.json", "n", MISSING, 3)),
+        (("train.py", "modified"), ("new.py", "added")),
+        (NotebookChange("runs/train.ipynb", (2,)), NotebookChange("runs/test.ipynb", (1, 3))),
+        (("model.pkl", "modified"),),
+    )
+    assert render.text(diff) == (
+        "params   train.lr  0.1    ->  0.03\n"
+        "         seed      0      ->  1\n"
+        "metrics  acc       0.875  ->  0.945  +0.07  (better)\n"
+        "         loss      0.5    ->  0.75   +0.25  (worse)\n"
+        "         n         -      ->  3\n"
+        "code     train.py modified, new.py added\n"
+        "outputs  model.pkl modified\n"
+        "notebook cell 2 output differs (runs/train.ipynb)\n"
+        "notebook cells 1, 3 outputs differ (runs/test.ipynb)"
+    )
+
+
+def test_a_diff_of_values_alone_says_that_the_code_is_the_same() -> None:
+    assert render.text(Diff("a", "b", (LR,), ())) == (
+        "params  train.lr  0.1  ->  0.03\ncode     no change"
+    )
+
+
+def test_no_difference_is_a_sentence() -> None:
+    assert render.text(Diff("HEAD", "workspace", (), ())) == (
+        "no difference between HEAD and workspace"
+    )
+
+
+# --- init ---------------------------------------------------------------------------------------
+
+
+def test_what_init_found_and_wrote() -> None:
+    found = InitReport(
+        Path("/project"),
+        "train.ipynb",
+        parameters=(("lr", "0.1", "float"), ("epochs", "10", "int")),
+        from_cell='the cell tagged "parameters"',
+        metrics=(("metrics.json", 3), ("scores.csv", None)),
+        live=(("acc", 2),),
+        modules=("features.py",),
+        wrote=("params.yaml", "dvc.yaml", ".gitignore", ".dvc/"),
+        baseline=HEAD,
+        message="nbexp: track train.ipynb",
+        new_repository=True,
+        differing=(("lr", "0.5", "0.1"),),
+    )
+    assert render.text(found) == (
+        'parameters   lr=0.1 (float)  epochs=10 (int)            from the cell tagged "parameters"\n'
+        "metrics      metrics.json                               written in cell 3\n"
+        "metrics      scores.csv\n"
+        "live         acc by step                                logged in cell 2\n"
+        "modules      features.py                                imported; deps of the stage\n"
+        "kept         lr=0.5                                     in params.yaml; the notebook says 0.1\n"
+        "wrote        params.yaml  dvc.yaml  .gitignore  .dvc/\n"
+        'baseline     aaaaaaa "nbexp: track train.ipynb"   (new Git repository)\n'
+        "train.ipynb was not changed. Next: nbexp run"
+    )
+
+
+def test_what_init_found_in_a_project() -> None:
+    assert render.text(InitReport(Path("/p"), None, stages=3, experiments=12)) == (
+        "DVC project found: 3 stages, 12 experiments. Nothing to do. Next: nbexp show"
+    )
+    assert render.text(InitReport(Path("/p"), None, stages=1)) == (
+        "DVC project found: 1 stage, 0 experiments. Nothing to do. Next: nbexp run"
+    )
+
+
+def test_a_bare_project() -> None:
+    bare = InitReport(
+        Path("/p"), None, wrote=(".dvc/",), baseline=HEAD, message="nbexp: start the project"
+    )
+    assert render.text(bare) == (
+        "wrote      .dvc/\n"
+        'baseline   aaaaaaa "nbexp: start the project"\n'
+        "Next: nbexp init train.ipynb, or write a dvc.yaml and nbexp run"
+    )
+
+
+# --- status, list, apply, undo, remove, branch ----------------------------------------------------
+
+
+def test_a_status() -> None:
+    reasons = (
+        Reason("dep", "data.csv", "modified"),
+        Reason("dep", "new.csv", "new"),
+        Reason("param", "params.yaml:lr", "modified", "0.1 -> 0.2", ("params.yaml", "lr")),
+        Reason("out", "model.pkl", "deleted"),
+        Reason("out", "plot.png", "not in cache"),
+        Reason("command"),
+    )
+    assert render.text(Status({"train": reasons, "ping": (Reason("always"),)}, 3)) == (
+        "train:\n"
+        "  data.csv changed\n"
+        "  new.csv is new\n"
+        "  params.yaml:lr 0.1 -> 0.2\n"
+        "  model.pkl is missing\n"
+        "  plot.png not in cache\n"
+        "  its command changed\n"
+        "ping:\n"
+        "  it always runs"
+    )
+    assert render.text(Status({}, 3)) == "Data and pipelines are up to date."
+    assert render.text(Status({}, 0)) == "There are no stages in this project."
+
+
+def test_a_listing_is_dvcs() -> None:
+    listing = Listing((("main", (("low", LOW), ("high", HIGH))), ("ddddddd", (("old", HEAD),))))
+    assert render.text(listing) == (
+        "main:\n\tbbbbbbb [low]\n\tccccccc [high]\nddddddd:\n\taaaaaaa [old]"
+    )
+    assert render.text(Listing(())) == "no experiments yet. Next: nbexp run"
+
+
+def test_what_apply_did() -> None:
+    assert render.text(Applied("low", LOW, ("params.yaml",), ("x.py",), ("model.pkl",))) == (
+        "applied low: 3 files changed   (nbexp undo takes it back)"
+    )
+    forced = Applied("low", LOW, ("params.yaml",), (), (), saved=("params.yaml", "model.pkl"))
+    assert render.text(forced) == (
+        "applied low: 1 file changed   (nbexp undo takes it back)\n"
+        "edits kept as an undo point: params.yaml, model.pkl"
+    )
+    assert render.text(Applied("low", LOW, (), (), ())) == "the workspace is low already"
+
+
+def test_what_undo_did() -> None:
+    assert render.text(Undone("run low", ("params.yaml", "dvc.lock"), 2)) == (
+        "undid run low: params.yaml, dvc.lock as before   (2 steps further back)"
+    )
+    assert render.text(Undone("apply low", ("a",), 1)) == (
+        "undid apply low: a as before   (1 step further back)"
+    )
+    assert render.text(Undone("run low", (), 0)) == (
+        "undid run low: the workspace was so already   (nothing further to undo)"
+    )
+
+
+def test_what_remove_and_branch_did() -> None:
+    assert render.text(Removed(("low", "high"))) == "removed low, high"
+    assert render.text(Branched("low", "better-lr", LOW)) == (
+        "branch better-lr is at low (bbbbbbb); switch to it with: git switch better-lr"
+    )
+
+
+# --- Curves and notebooks -------------------------------------------------------------------------
+
+
+def test_curves_as_numbers() -> None:
+    curves = Curves(
+        "acc",
+        (
+            Series("dusty-crow", "step", (1, 2, 3), (0.5, 0.9, 0.875)),
+            Series("low", "step", (1,), (0.94512345,)),
+            Series("none", "step", (), ()),
+        ),
+    )
+    assert render.text(curves) == (
+        "acc by step\n"
+        "experiment  steps  first    last     min      max\n"
+        "dusty-crow  3      0.5      0.875    0.5      0.9\n"
+        "low         1      0.94512  0.94512  0.94512  0.94512\n"
+        "none        0      nan      nan      nan      nan"
+    )
+
+
+def test_an_executed_notebook_as_text() -> None:
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# Title\n", "prose"]},
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "lr = 0.1", "outputs": []},
+        {
+            "cell_type": "code",
+            "metadata": {"tags": ["injected-parameters"]},
+            "source": "# Parameters\nlr = 0.03",
+            "outputs": [],
+        },
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "source": "print(lr)\nlr",
+            "outputs": [
+                {"output_type": "stream", "name": "stdout", "text": ["0.03\n"]},
+                {"output_type": "execute_result", "data": {"text/plain": "0.03"}, "metadata": {}},
+                {"output_type": "display_data", "data": {"image/png": "…"}, "metadata": {}},
+                {"output_type": "error", "ename": "ZeroDivisionError", "evalue": "division by zero"},
+            ],
+        },
+    ]  # fmt: skip
+    book = json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    assert render.text(OpenedNotebook("low", "runs/train.ipynb", book.encode())) == (
+        "runs/train.ipynb of low\n"
+        "\n"
+        "  # Title\n"
+        "  prose\n"
+        "\n"
+        "cell 1:\n"
+        "  | lr = 0.1\n"
+        "\n"
+        "parameters of this run:\n"
+        "  | # Parameters\n"
+        "  | lr = 0.03\n"
+        "\n"
+        "cell 2:\n"
+        "  | print(lr)\n"
+        "  | lr\n"
+        "  0.03\n"
+        "  0.03\n"
+        "  [image/png]\n"
+        "  ZeroDivisionError: division by zero"
+    )
+
+
+def test_what_has_no_writer_of_its_own_is_its_text() -> None:
+    assert render.text("plain\n") == "plain"
+    assert render.aligned([]) == []
+    assert render.aligned([["a"], ["bb", "c"]]) == ["a", "bb  c"]
