@@ -282,7 +282,8 @@ def _not_recorded(
             continue
         if changed_s < started_s:
             continue
-        writer = next((r for r in ran if changed_s <= r.ended + 0.01), ran[-1])
+        # A file's time never runs ahead of the clock, so no stage is blamed for the next one's files.
+        writer = next((r for r in ran if changed_s <= r.ended), ran[-1])
         shown = posixpath.relpath(path, prefix) if prefix else path
         found.append(NotRecorded(shown, writer.stage.name))
     return tuple(found)

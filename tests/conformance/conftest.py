@@ -320,6 +320,12 @@ class Twins:
         theirs_runs, ours_runs = map(self.look.run_cache, self.sides)
         assert differences(theirs_runs, ours_runs) == {}
 
+    def only_ours(self) -> list[Path]:
+        """The objects that nbexp's cache holds and DVC's does not."""
+        theirs, ours = map(self.look.cache, self.sides)
+        folder = self.nbexp_side / ".dvc" / "cache" / "files"
+        return [folder / name for name in ours if name not in theirs]
+
     def agree_on_status(self) -> Any:
         """The same `status --json` by either tool of what nbexp left; returns it.
 

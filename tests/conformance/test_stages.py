@@ -317,8 +317,14 @@ stages:
     pair.agree_on_status()
     theirs, ours = pair.run("-n", "third")
     assert lines(ours) == lines(theirs)
-    # The directory as it was edited, and its one file that was new.
-    pair.agree(undo=2)
+    # `made` as it was edited, its one new file, and the listing of `kept`, which no cache holds.
+    found = pair.only_ours()
+    listed = [json.loads(file.read_bytes()) for file in found if file.suffix == ".dir"]
+    names = [{entry["relpath"] for entry in listing} for listing in sorted(listed, key=len)]
+    made = {"a.txt", "Z.txt", "empty", "run.sh", "é b.txt", "deep/copied.txt", "deep/er/low.txt"}
+    assert names == [{"in/p.txt", "q.txt"}, made | {"extra.txt"}]
+    assert [file.read_bytes() for file in found if not file.suffix] == [b"by hand\n"]
+    pair.agree(undo=3)
 
 
 def test_metrics_and_plots_in_cache_and_in_git(

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from nbexp.errors import NbexpError, NotFound, ProjectFileError, UsageError
+from nbexp.formats import yaml12
 from nbexp.formats.editing import Edit, edit, surprises
+from nbexp.formats.editing.steps import Step
+from nbexp.formats.editing.text import Text
+from nbexp.formats.editing.yaml import Yaml
 from nbexp.formats.values import MISSING, lookup, parse
 
 REMOVE: dict[str, Any] = {"op": "delete", "has_value": False}
@@ -624,6 +628,80 @@ def test_any_edit_of_any_yaml_says_what_was_asked_and_keeps_the_other_lines(
         assert len(old_lines) <= 1
     if "\r\n" in text:
         assert "\n" not in new.replace("\r\n", "")
+
+
+PLAIN = st.sampled_from(
+    [
+        "0.01",
+        "-3",
+        "1e-3",
+        "yes",
+        "true",
+        "~",
+        "null",
+        "word",
+        "two words",
+        "a/b.txt",
+        "it's",
+        "x#y",
+    ]
+    + ["'quoted'", "''", '"double"', '"# no comment"', "'a: b'", "[1, 2]", "[]", "{}", ""]
+)
+
+
+@st.composite
+def simple_texts(draw: st.DrawFn) -> tuple[str, list[tuple[str | int, ...]]]:
+    """A text as people write it, and where the scalars of its mappings stand."""
+    lines: list[str] = []
+    found: list[tuple[str | int, ...]] = []
+
+    def mapping(where: tuple[str | int, ...], column: int, first: str = "") -> None:
+        for key in draw(
+            st.lists(st.sampled_from(["lr", "a_b", "c.d", "n-1"]), min_size=1, unique=True)
+        ):
+            head = f"{first or ' ' * column}{key}:"
+            first = ""
+            kind = (
+                draw(st.sampled_from(["leaf", "leaf", "map", "maps", "list"]))
+                if column < 6
+                else "leaf"
+            )
+            note = draw(st.sampled_from(["", "", " # note", "   # it's: [x]"]))
+            if kind == "leaf":
+                value = draw(PLAIN)
+                if value and value[0] in "'\"[{":
+                    note = ""  # these with a comment are left to the parser
+                lines.append(f"{head}{' ' * draw(st.integers(1, 2))}{value}{note}")
+                if value not in {"[1, 2]", "[]", "{}", ""}:
+                    found.append((*where, key))
+            elif kind == "map":
+                lines.append(head + note)
+                mapping((*where, key), column + 2)
+            elif kind == "maps":
+                lines.append(head + note)
+                for index in range(draw(st.integers(1, 2))):
+                    mapping((*where, key, index), column + 2, " " * column + "- ")
+            else:
+                lines.extend([head + note, f"{' ' * column}- one", f"{' ' * column}- 2  # b"])
+            lines.extend(draw(st.sampled_from([[], [], [""], ["# far left"]])))
+
+    mapping((), 0)
+    return "\n".join(lines) + draw(st.sampled_from(["\n", ""])), found
+
+
+@given(st.data())
+@settings(max_examples=200)
+def test_a_simple_text_is_edited_without_a_parser_as_with_it(data: st.DataObject) -> None:
+    text, places = data.draw(simple_texts())
+    assume(places)
+    chosen = data.draw(st.lists(st.sampled_from(places), min_size=1, max_size=3, unique=True))
+    steps = [
+        Step("set", where, data.draw(st.sampled_from([0.5, -1, True, None, "word", "a: b", "no"])))
+        for where in chosen
+    ]
+    spans = yaml12.scalar_spans(text, chosen)
+    assert spans is not None
+    assert Yaml(text, "p").make(steps) == Text.make(Yaml(text, "p"), steps)
 
 
 @given(LEAVES)
