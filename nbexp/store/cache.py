@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
@@ -30,21 +29,32 @@ from nbexp.filesystem import crash_point
 from nbexp.formats import directory
 from nbexp.formats.directory import Item
 from nbexp.frozen import frozen
-
-if TYPE_CHECKING:
-    import hashlib
-    import sqlite3
+from nbexp.store.reading import (
+    CHUNK,
+    FINE_NS,
+    READ,
+    Stamp,
+    big_in_threads,
+    changing,
+    chunks,
+    digest_of_stamps,
+    in_two_threads,
+    is_settled,
+    legacy_digest,
+    md5_digest,
+    new_md5,
+    read_steadily,
+    shown,
+    stamp_of,
+    unreadable,
+)
+from nbexp.store.state import State
 
 Skip = Callable[[str, bool], bool]
-Stamp = tuple[int, int, int]  # inode, mtime in ns, size
 
-# Below, handing a file to another thread costs more than its md5 (20,000 x 1 KiB: 379 ms against 104).
-_THREADS_FROM_BYTES = 256 * 1024
-_CHUNK = 1 << 20  # 94-98 % of md5 in memory; DVC 2.x converts line ends in pieces of this size, too
 # Each flushed by itself up to here (0.35 ms); above, one `syncfs` (0.2 s for 20,000 new files).
 _SINGLE_FLUSHES = 64
 _WRITE_BACK = 8 << 20  # bytes that the disk is told to write while the next ones are hashed
-_TWO_THREADS_FROM = 1000  # files to link; hard links on two threads take three quarters of the time
 # A copy this big gets a modification time that has settled, or the next look would hash it again.
 _SETTLE_FROM_BYTES = 4 << 20
 _STRAY_S = 24 * 3600.0
@@ -54,9 +64,6 @@ _WRITE_BITS = 0o222
 # What `checkout` must not create below a path, whoever wrote the directory object.
 _BAD_RELPATH = r"(?i:\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/))"
 _HEX = frozenset("0123456789abcdef")
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @frozen
@@ -110,7 +117,7 @@ class Cache:
         self._objects = os.path.join(self.folder, "files", "md5")
         # Beside the objects, not among them: DVC takes every name below `files/md5` for an object.
         self._unfinished = self.folder / "files"
-        self._state = _State(Path(state))
+        self._state = State(Path(state))
         self._skip = skip
         self._kinds: dict[int, str] = {}
         self._swept = False
@@ -147,10 +154,10 @@ class Cache:
             return self._scan(name, status, legacy=legacy).hash
         key = name + "\0" if legacy else name
         row = self._state.get(key)
-        if row is not None and row[0] == _stamp(status):
+        if row is not None and row[0] == stamp_of(status):
             md5 = row[1]
         else:
-            md5, stamp = _read_steadily(name, _legacy_digest if legacy else _digest)
+            md5, stamp = read_steadily(name, legacy_digest if legacy else md5_digest)
             self._note(key, stamp, md5)
         return Hash(md5, status.st_size, isexec=bool(status.st_mode & stat.S_IXUSR))
 
@@ -173,13 +180,13 @@ class Cache:
         try:
             status = os.stat(name)
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(f"`{_shown(name)}` is not there, so it cannot be stored.") from None
+            raise NotFound(f"`{shown(name)}` is not there, so it cannot be stored.") from None
         if not self._swept:
             self._swept = True
             filesystem.sweep(self._unfinished, _STRAY_S)
         with _reported(name, "cannot be stored"):
             if stat.S_ISREG(status.st_mode):
-                files = [(name, _stamp(status))]
+                files = [(name, stamp_of(status))]
                 row = self._state.get(name)
                 md5 = self._store(files, {} if row is None else {name: row}, name)[0][0]
                 is_exec = bool(status.st_mode & stat.S_IXUSR)
@@ -193,7 +200,7 @@ class Cache:
 
     def put(self, data: bytes) -> Hash:
         """Store bytes that are in memory."""
-        md5 = _md5(data).hexdigest()
+        md5 = new_md5(data).hexdigest()
         with _reported(self._place_of(md5), "cannot be stored"):
             self._put(md5, data)
         return Hash(md5, len(data))
@@ -246,9 +253,9 @@ class Cache:
             data = Path(name).read_bytes()
         except OSError:
             raise self._unusable(md5, "is missing") from None
-        digest = _md5(data).hexdigest()
+        digest = new_md5(data).hexdigest()
         if digest != md5[:32] and not (
-            self._is_legacy(name) and _read_steadily(name, _legacy_digest)[0] == md5[:32]
+            self._is_legacy(name) and read_steadily(name, legacy_digest)[0] == md5[:32]
         ):
             _distrust(name)
             raise self._unusable(md5, "is damaged: its bytes have another digest")
@@ -272,7 +279,7 @@ class Cache:
                     "cannot be used: it is no list of files, or lists one outside the directory"
                 )
                 raise self._unusable(md5_dir, problem) from None
-            _check_relpaths([item.relpath for item in known], _shown(self._find(md5_dir)))
+            _check_relpaths([item.relpath for item in known], shown(self._find(md5_dir)))
             if (
                 len(self._listings) >= 8
             ):  # enough for a pipeline; a listing may have a million names
@@ -427,7 +434,7 @@ class Cache:
 
     def _note(self, key: str, stamp: Stamp, md5: str) -> None:
         """Remember a digest, unless the file is so young that a later change might keep its stamp."""
-        if _is_settled(stamp):
+        if is_settled(stamp):
             self._state.put(key, stamp, md5)
 
     def _scan(
@@ -441,18 +448,18 @@ class Cache:
     ) -> _Tree:
         """What a directory holds; `storing` puts it into the cache, `listing` asks for its items as well."""
         if not stat.S_ISDIR(status.st_mode):
-            raise StoreError(f"`{_shown(name)}` is neither a file nor a directory.")
+            raise StoreError(f"`{shown(name)}` is neither a file nor a directory.")
         hidden: list[str] = []
         try:
             found = [
-                (relpath, _stamp(status))
+                (relpath, stamp_of(status))
                 for relpath, status in filesystem.walk(Path(name), self._skip_in(name, hidden))
             ]
         except OSError as error:
-            raise _unreadable(error, name) from None
+            raise unreadable(error, name) from None
         size = sum(stamp[2] for _, stamp in found)
         kind = self._kind_at(name) if storing else ""
-        digest = _digest_of_stamps(found)
+        digest = digest_of_stamps(found)
         known = None if legacy or listing else self._state.get_tree(name)
         if known is not None and known[0] == digest:
             whole = Hash(known[1], size, len(found))
@@ -463,20 +470,20 @@ class Cache:
         files = [(prefix + relpath, stamp) for relpath, stamp in found]
         rows = self._state.below(prefix)
         if storing:
-            _check_relpaths([relpath for relpath, _ in found], f"`{_shown(name)}`")
+            _check_relpaths([relpath for relpath, _ in found], f"`{shown(name)}`")
             md5s, stamps = self._store(files, rows, name)
             found = [(relpath, stamp) for (relpath, _), stamp in zip(found, stamps, strict=True)]
-            digest = _digest_of_stamps(found)
+            digest = digest_of_stamps(found)
         else:
             md5s = self._digests(files, rows, legacy)
         items = tuple(Item(relpath, md5) for (relpath, _), md5 in zip(found, md5s, strict=True))
         data = directory.dump(items)
-        md5 = _md5(data).hexdigest() + ".dir"
+        md5 = new_md5(data).hexdigest() + ".dir"
         whole = Hash(md5, size, len(items))
         if storing:
             crash_point("add.listed")
             self._put(md5, data)
-        if not legacy and all(_is_settled(stamp) for _, stamp in found):
+        if not legacy and all(is_settled(stamp) for _, stamp in found):
             self._state.put_tree(name, digest, whole.md5, kind)
         return _Tree(whole, items, tuple(stamp for _, stamp in found), tuple(hidden))
 
@@ -492,9 +499,9 @@ class Cache:
         unknown = [index for index, md5 in enumerate(result) if not md5]
 
         def read(index: int, stop: threading.Event) -> tuple[str, Stamp]:
-            return _read_steadily(files[index][0], _legacy_digest if legacy else _digest, stop)
+            return read_steadily(files[index][0], legacy_digest if legacy else md5_digest, stop)
 
-        answers = _big_in_threads(unknown, [files[index][1][2] for index in unknown], read)
+        answers = big_in_threads(unknown, [files[index][1][2] for index in unknown], read)
         for index, (md5, stamp) in zip(unknown, answers, strict=True):
             result[index] = md5
             self._note(files[index][0] + end, stamp, md5)
@@ -567,7 +574,7 @@ class Cache:
                     stamps[index] = self._relink(name, stamp, md5, objects[md5], kind)
         now = time.time_ns()
         for (name, _), stamp, md5 in zip(files, stamps, md5s, strict=True):
-            if _known(rows, name, stamp) != md5 and _is_settled(stamp, now):
+            if _known(rows, name, stamp) != md5 and is_settled(stamp, now):
                 self._state.put(name, stamp, md5)
         return md5s, stamps
 
@@ -598,13 +605,13 @@ class Cache:
 
         try:
             sizes = [files[index][1][2] for index in todo]
-            staged = _big_in_threads(todo, sizes, stage)
+            staged = big_in_threads(todo, sizes, stage)
             crash_point("add.hashed")
             wanted: dict[str, _Staged] = {}
             for index, one in zip(todo, staged, strict=True):
                 md5s[index] = one.md5
                 if one.read != files[index][1]:
-                    raise _changing(files[index][0])
+                    raise changing(files[index][0])
                 wanted.setdefault(one.md5, one)
             # A copy replaces what is there, a link does not: only before the first kind must one look.
             copies = [one.md5 for one in wanted.values() if one.is_copy]
@@ -627,7 +634,7 @@ class Cache:
             stamp = objects[one.md5]
             if stamp[0] == one.stamp[0] and not one.is_copy:
                 adopted.add(one.source)
-            if one.is_copy or _is_settled(stamp, now):  # nobody else ever had a copy open
+            if one.is_copy or is_settled(stamp, now):  # nobody else ever had a copy open
                 self._state.put_object(one.md5, stamp)
         return objects
 
@@ -640,16 +647,16 @@ class Cache:
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         try:
             if kind == "reflink":
-                read = _stamp(os.stat(name))
+                read = stamp_of(os.stat(name))
                 filesystem.link(name, fresh, ["reflink", "copy"])
                 os.chmod(fresh, _READ_ONLY)
-                md5 = _read_steadily(fresh, _digest, stop)[0]
-                if _stamp(os.stat(name)) != read:
-                    raise _changing(name)
+                md5 = read_steadily(fresh, md5_digest, stop)[0]
+                if stamp_of(os.stat(name)) != read:
+                    raise changing(name)
             else:
                 md5, read = _copy_hashing(name, fresh, stop)
             crash_point("add.copied")
-            return _Staged(md5, read, fresh, _stamp(os.stat(fresh)), is_copy=True)
+            return _Staged(md5, read, fresh, stamp_of(os.stat(fresh)), is_copy=True)
         except BaseException:
             _discard(fresh)
             raise
@@ -684,8 +691,8 @@ class Cache:
         if kind == "symlink" and os.path.islink(name) and os.readlink(name) == source:
             return object_stamp
         # A link to another file of this directory has the object's stamp when that file was replaced before it.
-        if _stamp(os.stat(name)) not in (stamp, object_stamp):
-            raise _changing(name)
+        if stamp_of(os.stat(name)) not in (stamp, object_stamp):
+            raise changing(name)
         # Not beside the file: what a killed process leaves would lie among the user's data.
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         try:
@@ -699,7 +706,7 @@ class Cache:
         finally:
             _discard(fresh)
         crash_point("add.linked")
-        return _stamp(os.stat(name))
+        return stamp_of(os.stat(name))
 
     def _put(self, md5: str, data: bytes) -> None:
         if not self._inspect([md5], len(data), deep=True, legacy=False)[0]:
@@ -709,7 +716,7 @@ class Cache:
         try:
             filesystem.atomic_write(Path(fresh), data, mode=_READ_ONLY, durable=False)
             _flush_names({fresh})
-            stamp = _stamp(os.stat(fresh))
+            stamp = stamp_of(os.stat(fresh))
             _rename_into(fresh, target)
         finally:
             _discard(fresh)
@@ -803,7 +810,7 @@ class Cache:
                 except OSError:
                     problems[md5] = "is missing"
                     continue
-            stamps[md5] = stamp = _stamp(status)
+            stamps[md5] = stamp = stamp_of(status)
             if rows.get(md5) == stamp:
                 continue
             if deep or status.st_mode & _WRITE_BITS or 0 <= size != stamp[2]:
@@ -812,18 +819,18 @@ class Cache:
 
         def sound_stamp(one: tuple[str, str], stop: threading.Event) -> Stamp | None:
             md5, name = one
-            for digest in (_digest, _legacy_digest) if self._is_legacy(name) else (_digest,):
-                found, stamp = _read_steadily(name, digest, stop)
+            for digest in (md5_digest, legacy_digest) if self._is_legacy(name) else (md5_digest,):
+                found, stamp = read_steadily(name, digest, stop)
                 if found == md5[:32]:
                     return stamp
             return None
 
         for (md5, name), sound in zip(
-            unsure, _big_in_threads(unsure, sizes, sound_stamp), strict=True
+            unsure, big_in_threads(unsure, sizes, sound_stamp), strict=True
         ):
             if sound is not None:
                 stamps[md5] = sound
-                if _is_settled(sound):
+                if is_settled(sound):
                     self._state.put_object(md5, sound)
                 continue
             found = stamps.pop(md5)[2]
@@ -843,9 +850,9 @@ class Cache:
 
     def _unusable(self, md5: str, problem: str, name: str = "", others: int = 0) -> StoreError:
         more = f", and {others:,} more are not sound" if others else ""
-        left = f" `{_shown(name)}` was not touched." if name else ""
+        left = f" `{shown(name)}` was not touched." if name else ""
         return StoreError(
-            f"The object {_shown(self._find(md5))} of the cache {problem}{more}.{left}",
+            f"The object {shown(self._find(md5))} of the cache {problem}{more}.{left}",
             "`nbexp data fetch` gets it from a remote; `nbexp repro --force` makes stage outputs again.",
         )
 
@@ -865,9 +872,9 @@ class Cache:
         if kind in ("hardlink", "symlink"):
             return stamp
         if stamp[2] >= _SETTLE_FROM_BYTES:
-            past = time.time_ns() - 2 * _FINE_NS
+            past = time.time_ns() - 2 * FINE_NS
             os.utime(target, ns=(past, past))
-        return _stamp(os.stat(target))
+        return stamp_of(os.stat(target))
 
     def _build(
         self,
@@ -901,7 +908,7 @@ class Cache:
                     pass
             placed[item.relpath] = self._link(item.md5, target, stamps, kinds)
 
-        _in_two_threads(items, make)
+        in_two_threads(items, make)
         for relpath in () if old is None else old.hidden:
             _take_over_hidden(f"{name}/{relpath}", f"{fresh}/{relpath}")
         return placed
@@ -911,8 +918,8 @@ class Cache:
     ) -> None:
         for item in items:
             self._note(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
-        if all(_is_settled(stamp) for stamp in placed.values()):
-            digest = _digest_of_stamps(sorted(placed.items()))
+        if all(is_settled(stamp) for stamp in placed.values()):
+            digest = digest_of_stamps(sorted(placed.items()))
             self._state.put_tree(name, digest, whole.md5, self._kind_at(name))
 
 
@@ -941,53 +948,9 @@ class _Staged:
 # Reading ------------------------------------------------------------------------------------------
 
 
-def _stamp(status: os.stat_result) -> Stamp:
-    # SQLite's integers are signed; some network file systems number inodes with all 64 bits.
-    return status.st_ino & 0x7FFF_FFFF_FFFF_FFFF, status.st_mtime_ns, status.st_size
-
-
-_FINE_NS, _COARSE_NS = 100_000_000, 2_000_000_000
-
-
-def _is_settled(stamp: Stamp, now_ns: int | None = None) -> bool:
-    """Whether any change after `now_ns` must give the file another modification time.
-
-    File systems stamp with the kernel's tick, 10 ms at most, and the coarse ones (ext3, HFS+, FAT) with whole seconds,
-    two at most; a time without a fraction tells those. Git calls the others "racily clean".
-    """
-    age = (now_ns or time.time_ns()) - stamp[1]
-    return age > (_COARSE_NS if stamp[1] % 1_000_000_000 == 0 else _FINE_NS)
-
-
 def _known(rows: Mapping[str, tuple[Stamp, str]], key: str, stamp: Stamp) -> str:
     row = rows.get(key)
     return row[1] if row is not None and row[0] == stamp else ""
-
-
-class _Stopped(Exception):
-    """Another thread failed or the user interrupted; what this one does is not wanted any more."""
-
-
-_never = threading.Event()
-_READ: int = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-Digest = Callable[[int, int, threading.Event], str]
-
-
-def _read_steadily(name: str, digest: Digest, stop: threading.Event = _never) -> tuple[str, Stamp]:
-    """A file's digest and stamp, taken while it did not change."""
-    for _ in range(3):
-        try:
-            descriptor = os.open(name, _READ)
-        except OSError as error:
-            raise _unreadable(error, name) from None
-        try:
-            before = _stamp(os.fstat(descriptor))
-            result = digest(descriptor, before[2], stop)
-            if _stamp(os.fstat(descriptor)) == before:
-                return result, before
-        finally:
-            os.close(descriptor)
-    raise _changing(name)
 
 
 def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None:
@@ -996,7 +959,7 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None
     It is made read-only before it is read, so that nobody opens it for writing after that.
     """
     try:
-        descriptor = os.open(name, _READ | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(name, READ | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return None
     try:
@@ -1006,12 +969,12 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None
         place = descriptor if os.chmod in os.supports_fd else name
         mode = stat.S_IMODE(status.st_mode)
         os.chmod(place, _READ_ONLY)
-        before = _stamp(status)
+        before = stamp_of(status)
         try:
             if status.st_size >= _WRITE_BACK:
                 _begin_flush(descriptor, 0, status.st_size)
-            md5 = _digest(descriptor, status.st_size, stop)
-            if _stamp(os.fstat(descriptor)) == before:
+            md5 = md5_digest(descriptor, status.st_size, stop)
+            if stamp_of(os.fstat(descriptor)) == before:
                 return _Staged(md5, before, name, before, is_copy=False, mode=mode)
         except BaseException:
             os.chmod(place, mode)
@@ -1022,62 +985,21 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None
         os.close(descriptor)
 
 
-def _md5(data: bytes = b"") -> hashlib._Hash:
-    import hashlib  # loads OpenSSL: 3 ms that a look at unchanged files need not pay
-
-    return hashlib.md5(data, usedforsecurity=False)
-
-
-def _digest(descriptor: int, size: int, stop: threading.Event) -> str:
-    if size < _CHUNK:
-        return _md5(os.read(descriptor, size + 1)).hexdigest()
-    digest = _md5()
-    for data in _chunks(descriptor, stop):
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def _chunks(descriptor: int, stop: threading.Event) -> Iterator[memoryview]:
-    buffer = bytearray(_CHUNK)
-    whole = memoryview(buffer)
-    with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        while count := file.readinto(buffer):
-            if stop.is_set():
-                raise _Stopped
-            yield whole[:count]
-
-
-# Printable ASCII and the controls that texts have: DVC 2.x's test (dvc-data 3.18, hashfile/istextfile).
-_TEXT = bytes(range(32, 127)) + b"\n\r\t\f\b"
-
-
-def _legacy_digest(descriptor: int, _size: int, stop: threading.Event) -> str:
-    """2.x's `md5-dos2unix`: of a text, every CR LF counts as LF (but not one across two pieces)."""
-    digest = _md5()
-    is_text: bool | None = None
-    for data in _chunks(descriptor, stop):
-        if is_text is None:
-            start = bytes(data[:512])
-            is_text = b"\0" not in start and len(start.translate(None, _TEXT)) <= 0.3 * len(start)
-        digest.update(bytes(data).replace(b"\r\n", b"\n") if is_text else data)
-    return digest.hexdigest()
-
-
 def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, Stamp]:
     """Copy a file to a new read-only one, taking the digest of what is written."""
 
     def copy(descriptor: int, size: int, stop: threading.Event) -> str:
-        digest = _md5()
+        digest = new_md5()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
         target = os.open(fresh, flags, 0o600)
         try:
-            if size < _CHUNK:
+            if size < CHUNK:
                 data = os.read(descriptor, size + 1)
                 digest.update(data)
                 _write(target, memoryview(data))
             else:
                 written = 0
-                for piece in _chunks(descriptor, stop):
+                for piece in chunks(descriptor, stop):
                     digest.update(piece)
                     _write(target, piece)
                     written += len(piece)
@@ -1087,7 +1009,7 @@ def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, St
             os.close(target)
         return digest.hexdigest()
 
-    result = _read_steadily(name, copy, stop)
+    result = read_steadily(name, copy, stop)
     os.chmod(fresh, _READ_ONLY)
     return result
 
@@ -1095,93 +1017,6 @@ def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, St
 def _write(descriptor: int, data: memoryview) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _digest_of_stamps(found: Sequence[tuple[str, Stamp]]) -> str:
-    """One digest that stands for the stat data of a whole tree."""
-    import hashlib
-    from array import array
-
-    names = "\0".join([name for name, _ in found])
-    numbers = array("q")
-    for _, stamp in found:
-        numbers.extend(stamp)
-    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16)
-    digest.update(numbers.tobytes())
-    return digest.hexdigest()
-
-
-def _big_in_threads(
-    items: Sequence[T], sizes: Sequence[int], work: Callable[[T, threading.Event], R]
-) -> list[R]:
-    """`work` on each item, in order; the big ones on as many threads as there are processors."""
-    stop = threading.Event()
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    big = [index for index, size in enumerate(sizes) if size >= _THREADS_FROM_BYTES]
-    if len(big) < 2 or processors < 2:
-        return [work(item, stop) for item in items]
-    results: dict[int, R] = {}
-    errors: list[BaseException] = []
-    left = iter(big)
-    turn = threading.Lock()
-
-    def loop() -> None:
-        while not stop.is_set():
-            with turn:
-                index = next(left, None)
-            if index is None:
-                return
-            try:
-                results[index] = work(items[index], stop)
-            except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-                errors.append(error)
-                stop.set()
-
-    threads = [threading.Thread(target=loop) for _ in range(min(processors, len(big)))]
-    for thread in threads:
-        thread.start()
-    try:
-        for index, size in enumerate(sizes):
-            if size < _THREADS_FROM_BYTES:
-                results[index] = work(items[index], stop)
-            if errors:
-                break
-        for thread in threads:
-            thread.join()
-    except BaseException:
-        stop.set()
-        for thread in threads:
-            thread.join()
-        raise
-    if errors:
-        raise errors[0]
-    return [results[index] for index in range(len(items))]
-
-
-def _in_two_threads(items: Sequence[T], work: Callable[[T], object]) -> None:
-    """`work` on each item; many of them on two threads, in no order."""
-    if len(items) < _TWO_THREADS_FROM:
-        for item in items:
-            work(item)
-        return
-    errors: list[BaseException] = []
-
-    def loop(part: Sequence[T]) -> None:
-        try:
-            for item in part:
-                if errors:
-                    return
-                work(item)
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
-
-    half = len(items) // 2
-    other = threading.Thread(target=loop, args=(items[half:],))
-    other.start()
-    loop(items[:half])
-    other.join()
-    if errors:
-        raise errors[0]
 
 
 # Names and bytes on disk --------------------------------------------------------------------------
@@ -1370,38 +1205,12 @@ def _pour(fresh: str, name: str) -> None:
 # Words --------------------------------------------------------------------------------------------
 
 
-def _shown(name: str) -> str:
-    """A path as a user would type it: relative where it lies below the current directory."""
-    try:
-        return Path(name).relative_to(Path.cwd()).as_posix()
-    except (ValueError, OSError):
-        return name
-
-
-def _unreadable(error: OSError, name: str) -> StoreError:
-    place = _shown(os.fsdecode(error.filename)) if error.filename else _shown(name)
-    if error.errno == errno.ENOENT and os.path.islink(error.filename or name):
-        return StoreError(
-            f"`{place}` is a link to nothing.", "remove the link, or make what it points to."
-        )
-    if error.errno == errno.ELOOP:
-        return StoreError(f"`{place}` is a link that leads to itself.", "remove the link.")
-    return StoreError(f"`{place}` cannot be read: {error.strerror or error}.")
-
-
-def _changing(name: str) -> StoreError:
-    return StoreError(
-        f"`{_shown(name)}` changes while it is read.",
-        "try again when no process writes it any more.",
-    )
-
-
 @contextmanager
 def _reported(name: str, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"`{_shown(name)}` {what}: {error.strerror or error}.") from error
+        raise StoreError(f"`{shown(name)}` {what}: {error.strerror or error}.") from error
 
 
 def _check_name(md5: str) -> None:
@@ -1421,268 +1230,3 @@ def _check_relpaths(relpaths: Sequence[str], place: str) -> None:
     names = set(relpaths)
     if len(names) < len(relpaths) or not names.isdisjoint(_folders_of(relpaths)):
         raise StoreError(f"{place} names one path twice.")
-
-
-# The memo -----------------------------------------------------------------------------------------
-
-_VERSION = 1
-_TABLES = """
-CREATE TABLE files (path BLOB PRIMARY KEY, inode INTEGER, mtime INTEGER, size INTEGER, md5 TEXT) WITHOUT ROWID;
-CREATE TABLE objects (md5 TEXT PRIMARY KEY, inode INTEGER, mtime INTEGER, size INTEGER) WITHOUT ROWID;
-CREATE TABLE trees (path BLOB PRIMARY KEY, stamps TEXT, md5 TEXT, kind TEXT) WITHOUT ROWID;
-CREATE TABLE facts (kind TEXT, key BLOB, value BLOB, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-"""
-_BEGIN_ANEW_BYTES = (
-    1 << 29
-)  # rows of paths that are gone are never looked for; this many are dropped at once
-_CORRUPT = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
-_BUSY = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
-_BUSY_S = 2.0
-_abandoned: list[object] = []  # connections of a parent process: closing them here would harm it
-
-
-class _State:
-    """Digests by path and stamp, and other derived facts, in one SQLite file that may vanish at any time.
-
-    Keys are bytes, since a path need not be valid text. Rows wait in memory for `flush`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-        self._process = os.getpid()
-        self._lock = threading.RLock()
-        self._files: dict[str, tuple[Stamp, str]] = {}
-        self._objects: dict[str, Stamp] = {}
-        self._trees: dict[str, tuple[str, str, str]] = {}
-        self._facts: dict[tuple[str, str], str] = {}
-
-    def get(self, name: str) -> tuple[Stamp, str] | None:
-        row = self._files.get(name)
-        if row is not None:
-            return row
-        rows = self._ask("SELECT inode, mtime, size, md5 FROM files WHERE path = ?", (_key(name),))
-        return ((rows[0][0], rows[0][1], rows[0][2]), rows[0][3]) if rows else None
-
-    def objects(self, md5s: Sequence[str]) -> dict[str, Stamp]:
-        """The stamps under which these objects were found to have the digest of their name."""
-        found: dict[str, Stamp] = {}
-        for part in _parts_of(md5s):
-            marks = ",".join("?" * len(part))
-            found.update(
-                (md5, (inode, mtime, size))
-                for md5, inode, mtime, size in self._ask(
-                    f"SELECT md5, inode, mtime, size FROM objects WHERE md5 IN ({marks})",  # noqa: S608 - marks
-                    part,
-                )
-            )
-        for md5 in md5s if self._objects else ():
-            if md5 in self._objects:
-                found[md5] = self._objects[md5]
-        return found
-
-    def below(self, prefix: str) -> dict[str, tuple[Stamp, str]]:
-        """All rows of paths that start with `prefix`."""
-        start = _key(prefix)
-        rows = self._ask(
-            "SELECT path, inode, mtime, size, md5 FROM files WHERE path >= ? AND path < ?",
-            (start, start[:-1] + bytes([start[-1] + 1])),
-        )
-        found: dict[str, tuple[Stamp, str]] = {
-            _text(path): ((inode, mtime, size), md5) for path, inode, mtime, size, md5 in rows
-        }
-        with self._lock:
-            found.update((n, row) for n, row in self._files.items() if n.startswith(prefix))
-        return found
-
-    def get_tree(self, name: str) -> tuple[str, str, str] | None:
-        """The digest of a directory's stat data, its hash then, and the link type it was stored or restored by."""
-        row = self._trees.get(name)
-        if row is not None:
-            return row
-        rows = self._ask("SELECT stamps, md5, kind FROM trees WHERE path = ?", (_key(name),))
-        return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
-
-    def memos(self, kind: str, keys: Sequence[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for part in _parts_of(keys):
-            marks = ",".join("?" * len(part))
-            rows = self._ask(
-                f"SELECT key, value FROM facts WHERE kind = ? AND key IN ({marks})",  # noqa: S608 - marks
-                [kind, *(_key(key) for key in part)],
-            )
-            found.update((_text(key), _text(value)) for key, value in rows)
-        for key in keys:
-            value = self._facts.get((kind, key))
-            if value is not None:
-                found[key] = value
-        return found
-
-    def put(self, name: str, stamp: Stamp, md5: str) -> None:
-        with self._lock:
-            self._files[name] = (stamp, md5)
-
-    def put_object(self, md5: str, stamp: Stamp) -> None:
-        with self._lock:
-            self._objects[md5] = stamp
-
-    def put_tree(self, name: str, stamps: str, md5: str, kind: str) -> None:
-        with self._lock:
-            self._trees[name] = (stamps, md5, kind)
-
-    def remember(self, kind: str, facts: Mapping[str, str]) -> None:
-        with self._lock:
-            self._facts.update(((kind, key), value) for key, value in facts.items())
-
-    def flush(self) -> None:
-        with self._lock:
-            rows = _Rows(self._files, self._objects, self._trees, self._facts)
-            if not any(rows):
-                return
-            self._files, self._objects, self._trees, self._facts = {}, {}, {}, {}
-            self._try(lambda connection: _write_rows(connection, rows))
-
-    def close(self) -> None:
-        self.flush()
-        with self._lock:
-            if self._connection is not None and self._process == os.getpid():
-                self._connection.close()
-                self._connection = None
-
-    def _ask(self, question: str, values: Sequence[object]) -> list[Any]:
-        with self._lock:
-            rows = self._try(lambda connection: connection.execute(question, values).fetchall())
-        return rows or []
-
-    def _try(self, work: Callable[[sqlite3.Connection], R]) -> R | None:
-        """What `work` gives; a damaged database is begun anew, an unusable one replaced by memory, a busy one left."""
-        import sqlite3
-
-        for place in (self._path, None, None):
-            try:
-                return work(self._open())
-            except (sqlite3.Error, OSError) as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code in _BUSY:
-                    return None
-                self._drop()
-                if place is not None and code in _CORRUPT:
-                    self._begin_anew()
-                else:
-                    self._connection = _connect(None)
-        return None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._process != os.getpid():  # SQLite must not be carried over a fork
-            _abandoned.append(self._connection)
-            self._connection, self._process = None, os.getpid()
-        if self._connection is None:
-            self._connection = _connect(self._path)
-        return self._connection
-
-    def _drop(self) -> None:
-        import sqlite3
-
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except sqlite3.Error:
-                pass
-
-    def _begin_anew(self) -> None:
-        _remove_database(self._path)
-
-
-def _connect(path: Path | None) -> sqlite3.Connection:
-    """A database with our tables; in memory without a path."""
-    import sqlite3
-
-    if path is not None:
-        try:
-            if path.stat().st_size > _BEGIN_ANEW_BYTES:
-                _remove_database(path)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(
-        ":memory:" if path is None else path,
-        timeout=_BUSY_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        # Losing the last rows in a power cut is fine, and saves a flush per transaction.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-            connection.execute("BEGIN IMMEDIATE")
-            if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                for (table,) in connection.execute(
-                    "SELECT name FROM sqlite_master WHERE type = 'table'"
-                ).fetchall():
-                    connection.execute(f'DROP TABLE "{table}"')
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {_VERSION}")
-            connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _remove_database(path: Path) -> None:
-    for end in ("", "-wal", "-shm", "-journal"):
-        try:
-            os.unlink(f"{path}{end}")
-        except OSError:
-            pass
-
-
-class _Rows(NamedTuple):
-    """What waits to be written."""
-
-    files: dict[str, tuple[Stamp, str]]
-    objects: dict[str, Stamp]
-    trees: dict[str, tuple[str, str, str]]
-    facts: dict[tuple[str, str], str]
-
-
-def _write_rows(connection: sqlite3.Connection, rows: _Rows) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.executemany(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
-            [(_key(name), *stamp, md5) for name, (stamp, md5) in rows.files.items()],
-        )
-        connection.executemany(  # sorted, so that pages of the tree are filled one after the other
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)",
-            [(md5, *stamp) for md5, stamp in sorted(rows.objects.items())],
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO trees VALUES (?, ?, ?, ?)",
-            [(_key(name), *row) for name, row in rows.trees.items()],
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?, ?)",
-            [(kind, _key(key), _key(value)) for (kind, key), value in rows.facts.items()],
-        )
-        crash_point("state.flush")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _key(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
-
-
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogateescape")
-
-
-def _parts_of(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), 500):  # SQLite before 3.32 takes 999 values at most
-        yield names[start : start + 500]

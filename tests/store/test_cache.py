@@ -21,6 +21,7 @@ from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
 from nbexp.formats.directory import Item
 from nbexp.store import cache as module
+from nbexp.store import state
 from nbexp.store.cache import Cache, Hash
 
 Make = Callable[..., Cache]
@@ -104,9 +105,9 @@ def stored(project: Path) -> dict[str, bytes]:
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths whose bytes are hashed from now on."""
     names: list[str] = []
-    steadily, alone = module._read_steadily, module._read_alone
+    steadily, alone = module.read_steadily, module._read_alone
     monkeypatch.setattr(
-        module, "_read_steadily", lambda name, *rest: (names.append(name), steadily(name, *rest))[1]
+        module, "read_steadily", lambda name, *rest: (names.append(name), steadily(name, *rest))[1]
     )
     monkeypatch.setattr(
         module, "_read_alone", lambda name, *rest: (names.append(name), alone(name, *rest))[1]
@@ -959,7 +960,7 @@ def test_without_a_place_for_the_database_everything_still_works(tmp_path: Path)
 def test_a_database_that_another_process_locks_stops_nobody(
     make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BUSY_S", 0.05)
+    monkeypatch.setattr(state, "_BUSY_S", 0.05)
     tree(project / "data")
     make().hash(project / "data")
     connection = sqlite3.connect(
