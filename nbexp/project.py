@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
     from nbexp.pipeline.plan import Reason
@@ -267,6 +268,13 @@ class Project:
             state=own / "state.db",
             skip=place.DvcIgnores(self.root).below,
         )
+
+    @cached_property
+    def stage(self) -> Stages:
+        """The stages of the pipelines: `project.stage.list()`."""
+        from nbexp.experiments.stages import Stages
+
+        return Stages(self.root, self.here)
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Change, Diff
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.stages import StageList
     from nbexp.experiments.table import Row, Table
     from nbexp.experiments.undo import Undone
     from nbexp.project import (
@@ -244,6 +245,10 @@ def _init_report(result: InitReport) -> str:
     return "\n".join(lines)
 
 
+def _stage_list(result: StageList) -> str:
+    return "\n".join(aligned(result.stages))
+
+
 def _listing(result: Listing) -> str:
     if not result.groups:
         return "no experiments yet. Next: nbexp run"
@@ -363,6 +368,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Diff": _diff,
     "InitReport": _init_report,
     "Listing": _listing,
+    "StageList": _stage_list,
     "Status": _status,
     "Applied": _applied,
     "Undone": _undone,

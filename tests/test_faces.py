@@ -15,7 +15,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 import nbexp
-from nbexp import commands, plugins
+from nbexp import commands
 from nbexp import project as projects
 from nbexp.project import Project
 
@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
+    "stage list": ("stage list", lambda p: p.stage.list()),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }
 # What makes a project or runs for long has journeys of its own, which go through the same functions.
@@ -112,4 +113,4 @@ def test_a_notebook_is_executed_the_same_by_command_and_cell(tmp_path, nbexp_cli
 
 def test_every_verb_is_tried_in_every_face():
     tried = {*CALLS, *ELSEWHERE, "open", "notebook"}
-    assert tried == set(plugins.names("nbexp.commands"))
+    assert tried == set(commands.all_names())

@@ -37,6 +37,7 @@ RESULTS = (
     ("nbexp.experiments.series", "Series"),
     ("nbexp.project", "Status"),
     ("nbexp.project", "Listing"),
+    ("nbexp.experiments.stages", "StageList"),
     ("nbexp.project", "OpenedNotebook"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.undo", "Undone"),
@@ -44,6 +45,9 @@ RESULTS = (
     ("nbexp.project", "Branched"),
     ("nbexp.experiments.authoring", "InitReport"),
 )
+
+# What a family of commands is in Python: an object at the project.
+FAMILIES = (("nbexp.experiments.stages", "Stages", "project.stage"),)
 
 
 def expand(text: str) -> str:
@@ -61,15 +65,16 @@ def expand(text: str) -> str:
 def command_list() -> str:
     """One line a verb."""
     rows = [["command", "what it does"]]
-    for verb in commands.names():
-        summary = (commands.load(verb).__doc__ or "").strip().splitlines()[0]
-        rows.append([f"[`{verb}`](#command-{verb})", _inline(summary)])
+    rows += [
+        [f"[`{verb}`](#command-{_anchor(verb)})", _inline(f"{commands.summary_of(verb)}.")]
+        for verb in commands.all_names()
+    ]
     return _table(rows)
 
 
 def command_pages() -> str:
     """A section for each verb: what it does, how it is typed, its options, examples."""
-    return "\n\n".join(_command(verb) for verb in commands.names())
+    return "\n\n".join(_command(verb) for verb in commands.all_names())
 
 
 def common_options() -> str:
@@ -91,7 +96,7 @@ def _command(verb: str) -> str:
     description, examples = commands.help_of(module)
     parser = commands.parser(verb)
     other = sorted(alias for alias, name in commands.ALIASES.items() if name == verb)
-    parts = [f"(command-{verb})=", f"## {verb}", "", _prose(description), ""]
+    parts = [f"(command-{_anchor(verb)})=", f"## {verb}", "", _prose(description), ""]
     if other:
         words = ", ".join(f"`nbexp {alias}`" for alias in other)
         parts += [f"Also typed {words}.", ""]
@@ -103,6 +108,10 @@ def _command(verb: str) -> str:
     if shown:
         parts += ["Examples:", "", "```text", inspect.cleandoc(shown), "```"]
     return "\n".join(parts)
+
+
+def _anchor(verb: str) -> str:
+    return verb.replace(" ", "-")
 
 
 def _usage(verb: str, parser: argparse.ArgumentParser) -> str:
@@ -210,6 +219,20 @@ def python_entry() -> str:
             _class("nbexp.Experiment", Experiment),
         ]
     )
+
+
+def python_families() -> str:
+    """The objects at the project that hold a family of commands each."""
+    parts = []
+    for home, cls, name in FAMILIES:
+        found = public(home, cls)
+        parts.append(f"(python-{_slug(name)})=\n## {name}\n\n{_docstring_text(_docstring(found))}")
+        parts += [
+            _function(f"{name}.{member}", value)
+            for member, value in vars(found).items()
+            if inspect.isfunction(value) and not member.startswith("_")
+        ]
+    return "\n\n".join(parts)
 
 
 def python_live() -> str:
@@ -408,6 +431,7 @@ SECTIONS: Mapping[str, Callable[..., str]] = {
     "event-list": event_list,
     "cells": cells,
     "python-entry": python_entry,
+    "python-families": python_families,
     "python-live": python_live,
     "python-results": python_results,
 }

@@ -5,10 +5,14 @@ A verb's module has
 - a docstring: the first line is its summary, the lines below `Examples` are shown by `-h`;
 - `arguments(parser)`, which adds its options to an `argparse` parser;
 - `run(project, args, emit)`, which returns a result object (`to_json()` where `--json` is offered);
-- `needs_project = False` where it works anywhere (`project` is None then);
-- `aliases`, other words for it.
+- `needs_project = False` where it works anywhere (`project` is None then).
 
-No verb knows who called it. A verb of another package is an entry point of the group `nbexp.commands`.
+A family of verbs (`stage add`, `stage list`) is a folder: `stage/__init__.py` has the docstring of the family and
+nothing else, and each other file in the folder is a verb like any other, called by two words. `"stage list"`, with
+the space, is the name of such a verb everywhere here.
+
+No verb knows who called it. A verb of another package is an entry point of the group `nbexp.commands`; one for a
+family is of the group `nbexp.commands.stage`.
 """
 
 from __future__ import annotations
@@ -36,9 +40,7 @@ if TYPE_CHECKING:
 ALIASES = {"ls": "list", "rm": "remove"}
 
 # The order of the help page: what one needs first comes first; verbs not named come last.
-_ORDER = (
-    "init run show diff plot open status apply undo branch list remove notebook demo lab".split()
-)
+_ORDER = "init run show diff plot open status apply undo branch list remove stage notebook demo lab".split()
 
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(
@@ -138,33 +140,61 @@ class Parser(argparse.ArgumentParser):
 
 
 def names() -> list[str]:
-    """Every verb, in the order of the help page."""
+    """Every first word, verb or family, in the order of the help page."""
     known = plugins.names(__name__)
     first = [name for name in _ORDER if name in known]
     return first + [name for name in known if name not in first]
 
 
+def words(name: str) -> list[str]:
+    """The second words of a family, sorted; none of a verb that is no family."""
+    module = load(name)
+    return [] if hasattr(module, "run") else [*plugins.names(module.__name__)]
+
+
+def all_names() -> list[str]:
+    """Every verb that does something, those of families by both words."""
+    found: builtins.list[str] = []
+    for name in names():
+        found += [f"{name} {word}" for word in words(name)] or [name]
+    return found
+
+
 def load(verb: str) -> ModuleType:
-    """The module of a verb or alias.
+    """The module of a verb, family or alias; `stage list` is a verb of a family.
 
     Raises
     ------
     UsageError
         There is no such verb; the nearest is in the hint.
     """
-    name = ALIASES.get(verb, verb)
+    first, _, second = verb.partition(" ")
+    package, known, said = __name__, names, "nbexp "
+    if second:
+        family = load(first)
+        package, known, said = family.__name__, lambda: words(first), f"nbexp {first} "
+    word = second or first
     try:
-        return plugins.load(__name__, name)
+        return plugins.load(package, ALIASES.get(word, word))
     except LookupError:
-        near = nearest(verb, [*names(), *ALIASES])
-        hint = f"did you mean `nbexp {near}`?" if near else "`nbexp help` lists what there is."
+        near = nearest(word, [*known(), *(alias for alias in ALIASES if not second)])
+        listed = f"`{said}-h`" if second else "`nbexp help`"
+        hint = f"did you mean `{said}{near}`?" if near else f"{listed} lists what there is."
         raise UsageError(f"There is no command `{verb}`.", hint) from None
 
 
 def parser(verb: str, prog: str = "nbexp") -> Parser:
-    """The parser of one verb; `prog` is what stands before it, `nbexp` or `%exp`."""
+    """The parser of one verb, or of a family for its help; `prog` stands before it, `nbexp` or `%exp`."""
     module = load(verb)
     summary, examples = help_of(module, prog)
+    if not hasattr(module, "run"):
+        return Parser(
+            prog=f"{prog} {verb}",
+            usage="%(prog)s COMMAND",
+            description=summary,
+            epilog=_listed(verb, prog),
+            formatter_class=_Unsized,
+        )
     found = Parser(
         prog=f"{prog} {verb}",
         description=summary,
@@ -190,6 +220,11 @@ def help_of(module: ModuleType, prog: str = "nbexp") -> tuple[str, str]:
     return description.strip(), f"examples:\n{examples}" if examples else ""
 
 
+def summary_of(verb: str) -> str:
+    """What a verb does, in one line without a full stop."""
+    return (load(verb).__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
 def guide(prog: str = "nbexp") -> str:
     """One screen: what there is, and where to begin."""
     lines = [
@@ -202,9 +237,7 @@ def guide(prog: str = "nbexp") -> str:
         "",
         "commands:",
     ]
-    for name in names():
-        summary = (load(name).__doc__ or "").strip().splitlines()[0].rstrip(".")
-        lines.append(f"  {name:<10} {summary}")
+    lines += [f"  {name:<10} {summary_of(name)}" for name in names()]
     lines += ["", f"`{prog} help COMMAND` or `{prog} COMMAND -h` has options and examples."]
     return "\n".join(lines) + "\n"
 
@@ -276,12 +309,16 @@ def _execute(
     if argv[0] in ("--version", "-V"):
         return Outcome("version", Text(f"nbexp {__version__}\n"))
     if argv[0] == "help":
-        raise HelpAsked(parser(argv[1], prog).format_help())
+        raise HelpAsked(parser(" ".join(argv[1:3]), prog).format_help())
     if argv[0] == "--cd" and len(argv) > 2:
         argv = [*argv[2:], "--cd", argv[1]]
-    verb, words = argv[0], argv[1:]
+    verb, rest = argv[0], argv[1:]
+    if not hasattr(load(verb), "run"):
+        if rest[:1] in ([], ["-h"], ["--help"]):
+            raise HelpAsked(parser(verb, prog).format_help())
+        verb, rest = f"{verb} {rest[0]}", rest[1:]
     module = load(verb)
-    args = parser(verb, prog).parse_args(words)
+    args = parser(verb, prog).parse_args(rest)
     folder = args.cd if directory is None else os.path.join(directory, args.cd or "")
     if folder and not os.path.isdir(folder):
         raise UsageError(
@@ -303,7 +340,19 @@ def _execute(
     finally:
         if project is not None:
             project.close()  # what it learnt of commits and files is known to the next command
-    return Outcome(ALIASES.get(verb, verb), result, _shape(args), args.quiet)
+    return Outcome(_spelled(verb), result, _shape(args), args.quiet)
+
+
+def _spelled(verb: str) -> str:
+    """A verb without its alias."""
+    return " ".join(ALIASES.get(word, word) for word in verb.split(" "))
+
+
+def _listed(family: str, prog: str) -> str:
+    """The verbs of a family with a line each, for its help."""
+    lines = [f"  {word:<10} {summary_of(f'{family} {word}')}" for word in words(family)]
+    more = f"`{prog} {family} COMMAND -h` has options and examples."
+    return "\n".join(["commands:", *lines, "", more])
 
 
 def _how_to_mend(error: ProjectFileError) -> str:

@@ -56,9 +56,13 @@ def offers(before: list[str], typed: str, here: Path) -> list[tuple[str, str]]:
 def _offers(before: list[str], typed: str, here: Path) -> Iterable[tuple[str, str]]:
     if not before or before == ["help"]:
         return _verbs()
-    actions = _actions(before[0])
-    if actions is None:
+    verb, given = _verb(before[1:] if before[0] == "help" else before)
+    if verb is None:
+        return [(word, "command") for word in given]
+    actions = _actions(verb)
+    if actions is None or before[0] == "help":
         return []
+    before = [verb, *given]
     options = {option: action for action in actions for option in action.option_strings}
     taker = options.get(before[-1])
     if taker is not None and taker.nargs is None:
@@ -93,6 +97,18 @@ def _given(words: Sequence[str], options: Mapping[str, argparse.Action]) -> list
         else:
             found.append(word)
     return found
+
+
+def _verb(before: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """The verb and what is typed behind it; None and the second words where the first is a family's."""
+    from nbexp import commands
+
+    words = commands.words(before[0])
+    if not words:
+        return before[0], before[1:]
+    if len(before) == 1:
+        return None, words
+    return f"{before[0]} {before[1]}", before[2:]
 
 
 @cache

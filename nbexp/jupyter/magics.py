@@ -150,7 +150,7 @@ def unload(shell: InteractiveShell) -> None:
 def help_asked(lines: list[str]) -> list[str]:
     """The lines of a cell with `%exp VERB?` as `%exp help VERB`; IPython would look for a variable VERB."""
     return [
-        re.sub(r"^(\s*)%exp\s+(\w+)\s*\?{1,2}\s*$", r"\1%exp help \2\n", line)
+        re.sub(r"^(\s*)%exp\s+(\w+(?:\s+\w+)?)\s*\?{1,2}\s*$", r"\1%exp help \2\n", line)
         if "%exp" in line and "?" in line
         else line
         for line in lines

@@ -13,7 +13,8 @@ from nbexp import commands, events
 from nbexp.commands import Outcome, Text
 from nbexp.errors import ProjectFileError, UsageError
 
-VERBS = commands.names()
+VERBS = commands.all_names()
+FAMILIES = [name for name in commands.names() if commands.words(name)]
 
 
 def execute(*argv: str, prog: str = "nbexp", folder: Path | None = None) -> Outcome:
@@ -49,8 +50,8 @@ def test_the_guide_is_one_screen_with_every_verb() -> None:
     text = str(execute("help", prog="%exp").result)
     assert text.startswith(GUIDE)
     assert text.endswith("`%exp help COMMAND` or `%exp COMMAND -h` has options and examples.\n")
-    assert len(text.splitlines()) <= 30
-    for verb in VERBS:
+    assert len(text.splitlines()) <= 50
+    for verb in commands.names():
         assert re.search(rf"^  {verb} +[A-Z]", text, re.MULTILINE)
     assert str(execute().result) == str(execute("--help").result)
     assert str(execute("-h").result).replace("nbexp", "%exp") == text
@@ -58,31 +59,32 @@ def test_the_guide_is_one_screen_with_every_verb() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_examples(verb: str) -> None:
-    text = str(execute(verb, "-h").result)
+    text = str(execute(*verb.split(), "-h").result)
     assert text.startswith(f"usage: nbexp {verb} ")
     assert f"\nexamples:\n  nbexp {verb}" in text
     assert "  -q, --quiet" in text
     assert "  --cd DIR" in text
-    assert str(execute("help", verb).result) == text
+    assert str(execute("help", *verb.split()).result) == text
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_in_a_cell_has_the_words_of_a_cell(verb: str) -> None:
-    text = str(execute("help", verb, prog="%exp").result)
+    text = str(execute("help", *verb.split(), prog="%exp").result)
     assert text.startswith(f"usage: %exp {verb} ")
     assert f"\nexamples:\n  %exp {verb}" in text
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_example_is_a_line_that_the_parser_takes(verb: str) -> None:
-    text = str(execute(verb, "-h").result)
+    text = str(execute(*verb.split(), "-h").result)
     lines = [line.strip() for line in text.partition("\nexamples:\n")[2].splitlines()]
     parser = commands.parser(verb)
     for line in lines:
         words = re.split(r"\s{2,}| > ", line)[0].split()
         assert words[:1] == ["nbexp"], line
-        assert words[1] in {verb, *commands.ALIASES}
-        parser.parse_args(words[2:])
+        end = 2 + verb.count(" ")
+        assert commands.load(" ".join(words[1:end])) is commands.load(verb), line
+        parser.parse_args(words[end:])
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -91,6 +93,25 @@ def test_every_option_says_what_it_does(verb: str) -> None:
     for action in commands.parser(verb)._actions:
         assert action.help, f"{verb}: {action.option_strings or action.dest}"
         assert action.help == hidden or not action.help.endswith(".")
+
+
+def test_a_family_lists_its_verbs() -> None:
+    assert "stage" in FAMILIES
+    for family in FAMILIES:
+        text = str(execute(family, "-h", prog="%exp").result)
+        assert text.startswith(f"usage: %exp {family} COMMAND\n")
+        assert text.endswith(f"`%exp {family} COMMAND -h` has options and examples.\n")
+        assert str(execute(family, prog="%exp").result) == text
+        assert str(execute("help", family, prog="%exp").result) == text
+        for word in commands.words(family):
+            summary = commands.summary_of(f"{family} {word}")
+            assert re.search(rf"^  {word} +{re.escape(summary)}$", text, re.MULTILINE)
+
+
+def test_an_alias_is_a_familys_verb_as_well(pipeline_project: object) -> None:
+    folder = pipeline_project()  # type: ignore[operator]
+    assert commands.load("stage ls") is commands.load("stage list")
+    assert execute("stage", "ls", "--name-only", folder=folder).verb == "stage list"
 
 
 def test_an_alias_is_its_verb() -> None:
@@ -113,6 +134,20 @@ def test_the_version_is_told() -> None:
 )
 def test_an_unknown_verb_names_the_nearest(typed: str, near: str) -> None:
     assert refused(typed) == f"There is no command `{typed}`.\nHint: did you mean `nbexp {near}`?"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("stage lsit", "There is no command `stage lsit`.\nHint: did you mean `nbexp stage list`?"),
+        ("stage xyzzy", "There is no command `stage xyzzy`.\nHint: `nbexp stage -h` lists what there is."),
+        ("stage --all", "There is no command `stage --all`.\nHint: `nbexp stage -h` lists what there is."),
+        ("help stage lsit", "There is no command `stage lsit`.\nHint: did you mean `nbexp stage list`?"),
+        ("stage list --xyz", "There is no option `--xyz`. Nothing was done.\nHint: `nbexp stage list -h` has the options."),
+    ],
+)  # fmt: skip
+def test_an_unknown_verb_of_a_family_names_the_nearest(line: str, said: str) -> None:
+    assert refused(*line.split()) == said
 
 
 def test_a_verb_that_is_like_none_names_the_help() -> None:

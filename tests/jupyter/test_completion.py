@@ -53,6 +53,12 @@ def offered(line: str, here: Path) -> list[str]:
         ("init tr", ["train.ipynb", "train.sh"][:1]),
         ("show --cs", ["--csv"]),
         ("nosuch ", []),
+        ("sta", ["status", "stage"]),
+        ("stage li", ["list"]),
+        ("help stage li", ["list"]),
+        ("stage list --na", ["--name-only", "--names-only"]),
+        ("stage list pre", ["prepare"]),
+        ("stage nosuch ", []),
     ],
 )
 def test_what_tab_offers(line: str, found: list[str], project: Path) -> None:

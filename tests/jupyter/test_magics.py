@@ -226,6 +226,11 @@ def test_help_of_a_command_is_spelled_for_cells(cell: str, loaded: Cells) -> Non
     assert "nbexp run" not in shown
 
 
+@pytest.mark.parametrize("cell", ["%exp stage list -h", "%exp stage list?", "%exp help stage list"])
+def test_help_of_a_familys_command_is_found_as_well(cell: str, loaded: Cells) -> None:
+    assert "usage: %exp stage list [-h] [--all]" in loaded.say(cell)
+
+
 @pytest.mark.parametrize("cell", ["%exp?", "%exp", "%exp help"])
 def test_the_guide_is_one_screen_with_examples(cell: str, loaded: Cells) -> None:
     shown = loaded.say(cell)
