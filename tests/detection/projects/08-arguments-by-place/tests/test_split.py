@@ -1,0 +1,2 @@
+def test_nothing_much():
+    assert open("tests/fixture.txt").read()
