@@ -2,9 +2,9 @@
 
     .dvc/config.local  >  .dvc/config  >  the user's  >  the machine's
 
-The syntax is that of ConfigObj (sections in square brackets, `'remote "name"'` with both quotes,
-values quoted or not, lists by commas, `#` comments); names are lowered, relative paths are relative
-to the file that has them (DVC 3.67.1, formats.md 3.5). Nothing is written here.
+The syntax is that of ConfigObj (`ini.py`); a remote's section is `'remote "name"'` with both quotes, names are
+lowered, relative paths are relative to the file that has them (DVC 3.67.1, formats.md 3.5). Edits are from
+bytes to bytes; nothing is written here.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from nbexp.errors import ProjectFileError, nearest
-from nbexp.frozen import frozen
+from nbexp.formats import config_settings, ini
+from nbexp.formats.config_settings import LINK_TYPES, Text, Value
+from nbexp.frozen import frozen, replace
 
-LINK_TYPES = ("reflink", "hardlink", "symlink", "copy")
+__all__ = ["LEVELS", "LINK_TYPES", "Config", "Level", "Value", "read"]
 
-Value = str | bool | int | tuple[str, ...]
+Level = Literal["system", "global", "project", "local"]
+LEVELS: tuple[Level, ...] = ("system", "global", "project", "local")  # later ones win
 
 
 @frozen
@@ -107,7 +110,7 @@ def read(dvc_dir: Path, *, home: Path | None = None, committed: bytes | None = N
     user = Path.home() if home is None else home
     values: dict[str, dict[str, Value]] = {}
     remotes: dict[str, dict[str, Value]] = {}
-    for path in _files(dvc_dir, user):
+    for path in files(dvc_dir, user).values():
         if committed is not None and path == dvc_dir / "config":
             data = committed
         else:
@@ -143,19 +146,125 @@ def new_project() -> dict[str, bytes]:
     }
 
 
+# --- Edits ---------------------------------------------------------------------------------------
+
+
+def remote_section(name: str) -> str:
+    """The title of a remote's section, for `set_value` and `remove`."""
+    return f'remote "{name.lower()}"'
+
+
+def set_value(data: bytes, section: str, name: str, value: str, path: str = ".dvc/config") -> bytes:
+    r"""The file with a setting, new or changed, as DVC would write it; comments are kept.
+
+    Parameters
+    ----------
+    section
+        Its title: `core`, or `remote_section("store")`. Made where there is none.
+    value
+        As it will stand in the file: `as_stored` makes it of what a user typed.
+    path
+        The file, for messages.
+
+    Examples
+    --------
+    >>> set_value(b"[core]\nremote=s  # ours\n", "core", "autostage", "true")
+    b'[core]\n    remote = s    # ours\n    autostage = true\n'
+    """
+    document = ini.parse(data, path).with_setting(section.lower(), name.lower(), value)
+    return _as_dvc_has_it(document).dump()
+
+
+def remove(data: bytes, section: str, name: str | None = None, path: str = ".dvc/config") -> bytes:
+    """The file without a setting, or without the whole section; what is not there changes nothing else."""
+    document = ini.parse(data, path)
+    gone = [
+        entry
+        for entry in document.entries
+        if entry.section == section.lower() and (name is None or entry.name == name.lower())
+    ]
+    return _as_dvc_has_it(document.without(gone)).dump()
+
+
+def as_stored(name: str, value: str, folder: Path, cwd: Path) -> str:
+    """A value as it is kept in a file in `folder`, when typed in `cwd`: paths are relative to the file."""
+    if name not in _PATHS or re.match(r"\w+://", value) or os.path.isabs(value):
+        return value
+    if os.path.expanduser(value) != value:
+        return value
+    return Path(os.path.relpath(cwd / value, folder)).as_posix()
+
+
+def check(texts: Sequence[tuple[str, bytes]]) -> None:
+    """Refuse files that DVC would not read, the last of which is about to be written.
+
+    Parameters
+    ----------
+    texts
+        Path (for messages) and bytes of each file, weakest first.
+
+    Raises
+    ------
+    ProjectFileError
+        A section, setting or value that there is not; the nearest name is in the hint.
+    """
+    remotes: dict[str, dict[str, Text]] = {}
+    for path, data in texts:
+        for _ in _sections(data, path):
+            pass
+        document = ini.parse(data, path)
+        for title in document.sections:
+            named = re.fullmatch(_NAMED, title)
+            if named and named[1] == "remote":
+                found = {name: one.value for name, one in document.settings(title).items()}
+                remotes.setdefault(named[2], {}).update(found)
+    for name, settings in remotes.items():
+        config_settings.check_remote(name, settings, texts[-1][0])
+
+
+def _as_dvc_has_it(document: ini.Document) -> ini.Document:
+    """As DVC rewrites a file: empty sections gone, those with a name last, paths without detours."""
+    empty = [
+        entry
+        for entry in document.entries
+        if entry.name is None
+        and not re.fullmatch(_NAMED, entry.section)
+        and not document.settings(entry.section)
+    ]
+    document = document.without(empty)
+    ranks = {"remote": 1, "machine": 2, "db": 3}
+    titles = {title: re.fullmatch(_NAMED, title) for title in document.sections}
+    order = sorted(titles, key=lambda title: ranks[named[1]] if (named := titles[title]) else 0)
+    spelled = {
+        title: f'{named[1]} "{named[2]}"' if named else title for title, named in titles.items()
+    }
+    entries = (
+        replace(entry, section=spelled[entry.section], value=_without_detours(entry))
+        for entry in document.in_order(order).entries
+    )
+    return replace(document, entries=tuple(entries))
+
+
+def _without_detours(entry: ini.Entry) -> Text:
+    """A path's shortest spelling; anything else as it is."""
+    value = entry.value
+    if entry.name is None or not isinstance(value, str):
+        return value
+    return as_stored(entry.name, value, Path("/x/.dvc"), Path("/x/.dvc"))
+
+
 # --- Which files, and how they are named in messages ---------------------------------------------
 
 
-def _files(dvc_dir: Path, home: Path) -> list[Path]:
-    """The machine's, the user's, the project's and the local file: later ones win."""
+def files(dvc_dir: Path | None, home: Path) -> dict[Level, Path]:
+    """The machine's, the user's, the project's and the local file; outside a project the first two."""
     machine = os.environ.get("DVC_SYSTEM_CONFIG_DIR") or _machine_dir()
     user = os.environ.get("DVC_GLOBAL_CONFIG_DIR") or _user_dir(home)
-    return [
-        Path(machine) / "config",
-        Path(user) / "config",
-        dvc_dir / "config",
-        dvc_dir / "config.local",
-    ]
+    found: dict[Level, Path] = {"system": Path(machine) / "config", "global": Path(user) / "config"}
+    if dvc_dir is not None:
+        found["project"] = dvc_dir / "config"
+        found["local"] = dvc_dir / "config.local"
+    return found
 
 
 def _machine_dir() -> str:
@@ -194,62 +303,8 @@ def _resolve(value: Value, folder: Path, home: Path) -> Value:
     return os.path.abspath(os.path.join(folder, expanded))
 
 
-# --- What settings there are ---------------------------------------------------------------------
+# --- What is in them -----------------------------------------------------------------------------
 
-_TEXT, _BOOL, _INT = "text", "true or false", "a number above 0"
-
-_SETTINGS: dict[str, dict[str, str]] = {
-    "core": {
-        "remote": "a name",
-        "checksum_jobs": _INT,
-        "interactive": _BOOL,
-        "analytics": _BOOL,
-        "hardlink_lock": _BOOL,
-        "no_scm": _BOOL,
-        "autostage": _BOOL,
-        "experiments": _BOOL,
-        "check_update": _BOOL,
-        "site_cache_dir": _TEXT,
-        "machine": "a name",
-    },
-    "cache": {
-        "dir": _TEXT,
-        "type": f"one or more of {', '.join(LINK_TYPES)}",
-        "protected": _BOOL,
-        "shared": "group",
-        "slow_link_warning": _BOOL,
-        "verify": _BOOL,
-        **dict.fromkeys(("local", "s3", "gs", "hdfs", "webhdfs", "ssh", "azure"), _TEXT),
-    },
-    "state": dict.fromkeys(("dir", "row_limit", "row_cleanup_quota"), _TEXT),
-    "index": {"dir": _TEXT},
-    "plots": {"html_template": _TEXT, "auto_open": _BOOL, "out_dir": _TEXT},
-    "exp": {
-        **dict.fromkeys(("code", "data", "models", "metrics", "params", "plots", "live"), _TEXT),
-        "auto_push": _BOOL,
-        "git_remote": _TEXT,
-    },
-    "parsing": {
-        "bool": "store_true or boolean_optional",
-        "list": "nargs or append",
-    },
-    "hydra": {
-        "enabled": _BOOL,
-        **dict.fromkeys(("config_dir", "config_module", "config_name", "plugins_path"), _TEXT),
-    },
-    "studio": {"token": _TEXT, "url": _TEXT, "repo_url": _TEXT, "offline": _BOOL},
-}
-# What a remote may have depends on its kind, which is for the remotes to say; these they all know.
-_REMOTE_SETTINGS = {
-    "url": _TEXT,
-    "jobs": _INT,
-    "checksum_jobs": _INT,
-    "verify": _BOOL,
-    "version_aware": _BOOL,
-    "worktree": _BOOL,
-}
-# Sections of DVC that nothing here reads.
-_PASSED_OVER = frozenset({"feature", "machine", "db"})
 _PATHS = frozenset(
     {
         "dir", "url", "credentialpath", "configpath", "keyfile", "cert_path", "key_path",
@@ -261,160 +316,24 @@ _NAMED = r'\s*(remote|machine|db)\s*"(.*)"\s*'
 
 def _sections(data: bytes, path: str) -> Iterator[tuple[str, str | None, dict[str, Value]]]:
     """Each section of a file: its name, the remote's name if it is one's, and its settings."""
-    for title, line, settings in _parse(data, path):
-        named = re.fullmatch(_NAMED, title)
-        section = named[1] if named else title
-        if section in _PASSED_OVER:
+    document = ini.parse(data, path)
+    for head in document.entries:
+        if head.name is not None:
             continue
-        if section == "remote" and named:
-            known = _REMOTE_SETTINGS
-        elif section in _SETTINGS and not named:
-            known = _SETTINGS[section]
-        else:
-            raise _no_section(title, path, line)
-        checked: dict[str, Value] = {}
-        for name, (value, at) in settings.items():
-            if name not in known and section != "remote":
-                raise _no_setting(section, name, path, at)
-            shown = f"{section}.{named[2]}.{name}" if named else f"{section}.{name}"
-            checked[name] = _checked(shown, value, known.get(name, _TEXT), path, at)
-        yield section, named[2] if named else None, checked
-
-
-def _checked(setting: str, value: str | list[str], wanted: str, path: str, line: int) -> Value:
-    if setting == "cache.type":
-        kinds = value if isinstance(value, list) else value.split(",")
-        found = tuple(kind.strip() for kind in kinds)
-        if found and set(found) <= set(LINK_TYPES):
-            return found
-    elif isinstance(value, str):
-        lowered = value.lower()
-        if wanted == _BOOL:
-            if lowered in {"true", "false"}:
-                return lowered == "true"
-        elif wanted == _INT:
-            if value.strip().isdecimal() and int(value) > 0:
-                return int(value)
-        elif wanted == "a name":
-            return lowered
-        elif wanted == _TEXT:
-            return value
-        elif lowered in wanted.split(" or "):
-            return lowered
-    shown = ", ".join(value) if isinstance(value, list) else value
-    raise ProjectFileError(f"`{setting}` is `{shown}`; {wanted} is expected.", path=path, line=line)
-
-
-def _no_section(title: str, path: str, line: int) -> ProjectFileError:
-    if title == "nbexp":
-        hint = "settings of nbexp itself are in nbexp.toml, or [tool.nbexp] of pyproject.toml."
-    else:
-        near = nearest(title, [*_SETTINGS, "remote"])
-        wanted = """['remote "name"']""" if near == "remote" else f"[{near}]" if near else ""
-        hint = f"did you mean {wanted}?" if near else f"sections: {', '.join(sorted(_SETTINGS))}."
-    return ProjectFileError(f"there is no section `{title}`.", hint, path=path, line=line)
-
-
-def _no_setting(section: str, name: str, path: str, line: int) -> ProjectFileError:
-    known = sorted(_SETTINGS[section])
-    near = nearest(name, known)
-    hint = (
-        f"did you mean `{section}.{near}`?"
-        if near
-        else f"settings of {section}: {', '.join(known)}."
-    )
-    return ProjectFileError(f"there is no setting `{section}.{name}`.", hint, path=path, line=line)
+        named = re.fullmatch(_NAMED, head.section)
+        section, remote = (named[1], named[2]) if named else (head.section, None)
+        if section in config_settings.PASSED_OVER:
+            continue
+        if section != "remote" or remote is None:
+            config_settings.require_section(head.section, path, head.line)
+        checked = {
+            name: config_settings.checked(
+                section, name, entry.value, path, entry.line, remote or ""
+            )
+            for name, entry in document.settings(head.section).items()
+        }
+        yield section, remote, checked
 
 
 def _text(value: Value | None) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-# --- Syntax --------------------------------------------------------------------------------------
-
-_TITLE = r"""\s*\[\s*("[^"]*"|'[^']*'|[^'"\s\[].*?)\s*\]\s*(?:\#.*)?"""
-_SETTING = r"""(?s:\s*("[^"]*"|'[^']*'|[^'"=\s][^=]*?)\s*=(.*))"""
-_ITEM = r"""\s*(?:"([^"]*)"|'([^']*)'|([^'",\#][^,\#]*?))\s*(?=[,\#]|$)"""
-
-_Settings = dict[str, tuple[str | list[str], int]]
-
-
-def _parse(data: bytes, path: str) -> list[tuple[str, int, _Settings]]:
-    """The sections of an INI file in order: title, line, and setting -> (value, line)."""
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ProjectFileError("this is not UTF-8 text.", path=path, line=line) from None
-    sections: list[tuple[str, int, _Settings]] = []
-    number = 0
-    while number < len(lines):
-        text = lines[number]
-        number += 1
-        if not text.strip() or text.lstrip().startswith("#"):
-            continue
-        title = re.fullmatch(_TITLE, text)
-        if title:
-            name = _unquoted(title[1]).lower()
-            if any(name == other for other, _, _ in sections):
-                raise ProjectFileError(
-                    f"section `{name}` is there a second time.", path=path, line=number
-                )
-            sections.append((name, number, {}))
-            continue
-        setting = re.fullmatch(_SETTING, text)
-        if setting is None:
-            raise ProjectFileError(
-                f"`{text.strip()}` is neither a [section] nor `name = value`.",
-                path=path,
-                line=number,
-            )
-        if not sections:
-            raise ProjectFileError(
-                f"`{setting[1]}` stands before any [section].", path=path, line=number
-            )
-        name, started = _unquoted(setting[1]).lower(), number
-        if name in sections[-1][2]:
-            raise ProjectFileError(f"`{name}` is there a second time.", path=path, line=number)
-        rest = setting[2].strip()
-        if rest[:3] in {'"""', "'''"}:
-            quote, rest = rest[:3], rest[3:]
-            while quote not in rest and number < len(lines):
-                rest += "\n" + lines[number]
-                number += 1
-            if quote not in rest:
-                raise _no_value(name, path, started)
-            sections[-1][2][name] = (rest.partition(quote)[0], started)
-        else:
-            sections[-1][2][name] = (_value(name, rest, path, started), started)
-    return sections
-
-
-def _value(name: str, text: str, path: str, line: int) -> str | list[str]:
-    """One value; a list if there is a comma between values, as in `reflink,copy`."""
-    items: list[str] = []
-    is_list = False
-    position = 0
-    while position < len(text) and text[position] != "#":
-        item = re.compile(_ITEM).match(text, position)
-        if item is None:
-            raise _no_value(name, path, line)
-        items.append(next(group for group in item.groups() if group is not None))
-        position = item.end()
-        if text[position : position + 1] == ",":
-            is_list = True
-            position += 1
-            position += len(text[position:]) - len(text[position:].lstrip())
-    if is_list:
-        return items
-    return items[0] if items else ""
-
-
-def _no_value(name: str, path: str, line: int) -> ProjectFileError:
-    return ProjectFileError(
-        f"the value of `{name}` cannot be read.", "put it in double quotes.", path=path, line=line
-    )
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if text[:1] in {'"', "'"} else text

@@ -274,3 +274,73 @@ def test_sections_that_nothing_reads_are_passed_over(dvc_dir):
 def test_a_new_project_has_three_files():
     assert set(config.new_project()) == {".dvc/config", ".dvc/.gitignore", ".dvcignore"}
     assert config.new_project()[".dvc/.gitignore"] == b"/config.local\n/tmp\n/cache\n"
+
+
+def test_a_comment_stays_where_it_was():
+    before = b"# of all\n[core]\n    # the team's\n    remote = a  # for now\n"
+    assert config.set_value(before, "core", "remote", "b").decode() == (
+        "# of all\n[core]\n    # the team's\n    remote = b    # for now\n"
+    )
+    assert config.set_value(before, config.remote_section("B"), "url", "/x").decode() == (
+        "# of all\n[core]\n    # the team's\n    remote = a    # for now\n"
+        "['remote \"b\"']\n    url = /x\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stored"),
+    [
+        ("url", "../store", "../../store"),
+        ("url", "/abs/store", "/abs/store"),
+        ("url", "s3://bucket/../x", "s3://bucket/../x"),
+        ("url", "~/store", "~/store"),
+        ("dir", "cache", "../cache"),
+        ("type", "../no/path", "../no/path"),
+    ],
+)
+def test_a_path_is_kept_relative_to_the_file(name, value, stored):
+    assert config.as_stored(name, value, Path("/p/.dvc"), Path("/p")) == stored
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (
+            [".dvc/config"],
+            ".dvc/config: remote `a` has no url.\nHint: `nbexp remote add -f a URL` gives it one.",
+        ),
+        (
+            ["url = s3://b", "endpoint_url = x"],
+            (
+                ".dvc/config.local: there is no setting `remote.a.endpoint_url`.\n"
+                "Hint: did you mean `remote.a.endpointurl`?"
+            ),
+        ),
+        (
+            ["url = s4://b"],
+            (
+                ".dvc/config: remote `a` is at s4://b, and there is no kind of remote `s4://`.\n"
+                "Hint: kinds: azure, gdrive, gs, hdfs, http, https, oss, s3, ssh, webdav, webdavs, webhdfs."
+            ),
+        ),
+        (
+            ["url = ssh://host/x", "port = many"],
+            ".dvc/config.local: `remote.a.port` is `many`; a number is expected.",
+        ),
+        (["url = ssh://host/x", "port = 22"], None),
+        (["url = ../x", "type = reflink,copy"], None),
+        (["url = https://x/y", "connect_timeout = 0.5"], None),
+    ],
+)
+def test_what_a_remote_may_have_depends_on_its_kind(texts, said):
+    names = [".dvc/config", ".dvc/config.local"]
+    files = [
+        (name, f"['remote \"a\"']\n{text if '=' in text else ''}\n".encode())
+        for name, text in zip(names, texts, strict=False)
+    ]
+    if said is None:
+        config.check(files)
+        return
+    with pytest.raises(ProjectFileError) as caught:
+        config.check(files)
+    assert str(caught.value) == said
