@@ -68,6 +68,8 @@ class StageSpec:
         Where commands run, relative to the directory of the file; None: there.
     line
         Where in the file the stage begins.
+    group
+        The name that the file has it under, where a `foreach` or `matrix` generates it.
     """
 
     name: str
@@ -82,6 +84,7 @@ class StageSpec:
     desc: str | None = None
     meta: object = None
     line: int | None = None
+    group: str | None = None
 
     # Stages are the keys of a graph's mappings; a file has one of each name, and `meta` is anything.
     def __hash__(self) -> int:

@@ -6,9 +6,11 @@ overlap, not equality: a dep inside a directory output needs that output's stage
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
@@ -18,6 +20,9 @@ from nbexp.formats.ignore import DvcIgnore
 from nbexp.frozen import field, frozen
 from nbexp.pipeline.stage import Out, Stage
 
+DVC_YAML = "dvc.yaml"
+# How many names an error lists.
+_MANY = 12
 # Never part of a project's own files, and costly to walk.
 _NOT_SEARCHED = frozenset(
     {".git", ".hg", ".dvc", "__pycache__", "node_modules", ".ipynb_checkpoints"}
@@ -55,19 +60,52 @@ class Graph:
                     path.append((other, self._before(other)))
         return tuple(done)
 
-    def targets(self, names: Sequence[str], here: str) -> tuple[Stage, ...]:
-        """The stages that `names` mean when typed in the directory `here`.
+    def targets(
+        self,
+        names: Sequence[str],
+        here: str,
+        *,
+        recursive: bool = False,
+        glob: bool = False,
+        outs: bool = False,
+        whole_pipeline: bool = False,
+        all_pipelines: bool = False,
+    ) -> tuple[Stage, ...]:
+        """The stages that `names` mean when typed in the directory `here`, each once.
 
-        No name means the stages of the dvc.yaml there, as in DVC.
+        A name is a stage (`train`), all that a template generates (`grp` for every `grp@…`), a stage of
+        another file (`sub/dvc.yaml:train`), or a file (`sub/dvc.yaml`). No name means the stages of the
+        dvc.yaml there, as in DVC.
+
+        Parameters
+        ----------
+        recursive
+            A name may be a directory: every stage of the files in it and below.
+        glob
+            A name is a pattern: `grp@*`, `sub/dvc.yaml:train*`.
+        outs
+            A name may be an output, or a path in one: its stage.
+        whole_pipeline
+            Further, all stages that are connected to these.
+        all_pipelines
+            Every stage there is; `names` does not count.
 
         Raises
         ------
         NotFound
             No such stage, or no dvc.yaml in `here`; the nearest name is in the hint.
         """
-        if not names:
-            return self._of_file(posixpath.normpath(posixpath.join(here, "dvc.yaml")), here)
-        return tuple(stage for name in names for stage in self._named(name, here))
+        if all_pipelines:
+            return self.stages
+        found: dict[Stage, None] = {}
+        for name in names or ["dvc.yaml"]:
+            if recursive and self._is_folder(name, here):
+                found.update(dict.fromkeys(self._inside(name, here)))
+            elif glob:
+                found.update(dict.fromkeys(self._like(name, here)))
+            else:
+                found.update(dict.fromkeys(self._named(name, here, outs=outs)))
+        return self._connected(found) if whole_pipeline else tuple(found)
 
     def owner(self, path: str) -> Stage | None:
         """The stage that writes `path`, or a directory it is in."""
@@ -80,22 +118,78 @@ class Graph:
         # A frozen stage does not wait for, nor refresh, what it reads (formats.md 4.5).
         return iter(() if stage.spec.frozen else self.needs[stage])
 
-    def _named(self, name: str, here: str) -> tuple[Stage, ...]:
-        file, colon, stage_name = name.rpartition(":")
-        if not colon and (name == "dvc.yaml" or name.endswith("/dvc.yaml")):
-            return self._of_file(posixpath.normpath(posixpath.join(here, name)), here)
-        path = posixpath.normpath(posixpath.join(here, file or "dvc.yaml"))
-        for stage in self._of_file(path, here):
-            if stage.name == (stage_name or name):
-                return (stage,)
-        known = [stage.address(here) for stage in self.stages]
+    @cached_property
+    def _by_file(self) -> Mapping[str, Mapping[str, Stage]]:
+        found: dict[str, dict[str, Stage]] = {file: {} for file in self.files}
+        for stage in self.stages:
+            found.setdefault(stage.file, {})[stage.name] = stage
+        return found
+
+    def _named(self, name: str, here: str, *, outs: bool) -> tuple[Stage, ...]:
+        file, stage_name = _split(name)
+        if stage_name is None:
+            return self._of_file(_place(here, file), here)
+        in_file = self._by_file.get(_place(here, file), {})
+        if stage_name in in_file:
+            return (in_file[stage_name],)
+        group = tuple(stage for stage in in_file.values() if stage.spec.group == stage_name)
+        if group:
+            return group
+        if outs and (owner := self.owner(_place(here, name))) is not None:
+            return (owner,)
+        self._of_file(_place(here, file), here)
+        raise self._unknown(name, here, "no stage")
+
+    def _like(self, pattern: str, here: str) -> tuple[Stage, ...]:
+        """The stages of a file whose names are like a pattern; of a generated group by its name as well."""
+        file, _, wanted = pattern.rpartition(":")
+        place = _place(here, file or DVC_YAML)
+        found = tuple(
+            stage
+            for stage in self._of_file(place, here)
+            if stage.spec.group == wanted or fnmatch.fnmatchcase(stage.name, wanted or "*")
+        )
+        if not found:
+            raise self._unknown(pattern, here, "no stage like")
+        return found
+
+    def _is_folder(self, name: str, here: str) -> bool:
+        folder = _place(here, name)
+        return any(is_inside(file, folder) and file != folder for file in self._by_file)
+
+    def _inside(self, name: str, here: str) -> tuple[Stage, ...]:
+        folder = _place(here, name)
+        return tuple(stage for stage in self.stages if is_inside(stage.file, folder))
+
+    def _connected(self, found: Iterable[Stage]) -> tuple[Stage, ...]:
+        """All stages of the pipelines that these are part of, in the order of the files."""
+        beside: dict[Stage, list[Stage]] = {stage: [*self.needs[stage]] for stage in self.stages}
+        for stage in self.stages:
+            for other in self.needs[stage]:
+                beside[other].append(stage)
+        seen = set(found)
+        ahead = [*seen]
+        while ahead:
+            more = [other for other in beside[ahead.pop()] if other not in seen]
+            seen.update(more)
+            ahead += more
+        return tuple(stage for stage in self.stages if stage in seen)
+
+    def _unknown(self, name: str, here: str, what: str) -> NotFound:
+        known = {stage.address(here): None for stage in self.stages}
+        known.update(
+            (stage.address(here).removesuffix(stage.name) + stage.spec.group, None)
+            for stage in self.stages
+            if stage.spec.group
+        )
         near = nearest(name, known)
-        hint = f"did you mean `{near}`?" if near else f"stages: {', '.join(known) or 'none'}."
-        raise NotFound(f"There is no stage `{name}`. Nothing was run.", hint)
+        listed = ", ".join([*known][:_MANY]) + ", …" * (len(known) > _MANY)
+        hint = f"did you mean `{near}`?" if near else f"stages: {listed or 'none'}."
+        return NotFound(f"There is {what} `{name}`. Nothing was run.", hint)
 
     def _of_file(self, file: str, here: str) -> tuple[Stage, ...]:
-        if file in self.files:
-            return tuple(stage for stage in self.stages if stage.file == file)
+        if file in self._by_file:
+            return tuple(self._by_file[file].values())
         shown = posixpath.relpath(file, here)
         if not self.files:
             raise NotFound(
@@ -108,6 +202,22 @@ class Graph:
         if "dvc.yaml" in known:
             hint = "`nbexp run` runs the pipeline of this directory."
         raise NotFound(f"There is no {shown} here; this project has {', '.join(known)}.", hint)
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """The file and the stage's name of a target; no name where the target is a file."""
+    # A key of a generated stage, behind the `@`, may have any character in it.
+    group, at, key = name.partition("@")
+    file, colon, last = group.rpartition(":")
+    if colon and not set(last) & {"/", "\\"}:
+        return file or DVC_YAML, f"{last}{at}{key}" if last else None
+    if not at and (posixpath.basename(name) == DVC_YAML or name.endswith(".dvc")):
+        return name, None
+    return DVC_YAML, name
+
+
+def _place(here: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(here, path))
 
 
 def load(root: Path, read: Mapping[str, bytes] | None = None) -> Graph:

@@ -133,6 +133,9 @@ def test_a_chain_of_two_thousand_stages_is_put_in_order() -> None:
         ("clean", "sub", ["clean"]),
         ("../dvc.yaml:train", "sub", ["train"]),
         ("../dvc.yaml", "sub", ["train", "test"]),
+        (":train", ".", ["train"]),
+        (":", ".", ["train", "test"]),
+        ("sub/dvc.yaml:", ".", ["clean"]),
     ],
 )
 def test_a_target_is_a_stage_or_a_file_as_seen_from_here(
@@ -140,6 +143,70 @@ def test_a_target_is_a_stage_or_a_file_as_seen_from_here(
 ) -> None:
     graph = load("train: -> a", "test: -> b", sub=pipeline("clean: -> c"))
     assert [stage.name for stage in graph.targets([target], here)] == found
+
+
+def options(graph: Graph, *targets: str, here: str = ".", **chosen: bool) -> list[str]:
+    return [stage.address() for stage in graph.targets(targets, here, **chosen)]
+
+
+def test_a_directory_means_all_stages_below_it() -> None:
+    deep = {"sub/a": pipeline("x: -> x"), "sub": pipeline("y: -> y"), "subs": pipeline("z: -> z")}
+    graph = load("train: -> t", **deep)
+    found = ["sub/a/dvc.yaml:x", "sub/dvc.yaml:y"]
+    assert options(graph, "sub", recursive=True) == found
+    assert options(graph, "../sub/", here="subs", recursive=True) == found
+    assert options(graph, ".", recursive=True) == ["train", *found, "subs/dvc.yaml:z"]
+    assert options(graph, "sub", "train", "sub/a", recursive=True) == [*found, "train"]
+    for name, recursive in (("sub", False), ("nowhere", True)):
+        with pytest.raises(NotFound, match=f"There is no stage `{name}`"):
+            graph.targets([name], ".", recursive=recursive)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "here", "found"),
+    [
+        ("t*", ".", ["train", "test"]),
+        ("*", ".", ["train", "test", "other"]),
+        ("te[rs]t", ".", ["test"]),
+        ("dvc.yaml:t*", ".", ["train", "test"]),
+        ("../dvc.yaml:?r*", "sub", ["train"]),
+        ("sub/dvc.yaml:c*", ".", ["sub/dvc.yaml:clean"]),
+    ],
+)
+def test_a_pattern_means_the_stages_that_are_like_it(
+    pattern: str, here: str, found: list[str]
+) -> None:
+    graph = load("train: -> a", "test: -> b", "other: -> d", sub=pipeline("clean: -> c"))
+    assert options(graph, pattern, here=here, glob=True) == found
+
+
+def test_a_pattern_that_no_stage_is_like_is_no_request_for_all_of_them() -> None:
+    with pytest.raises(NotFound) as caught:
+        load("train: -> a").targets(["trian*"], ".", glob=True)
+    assert str(caught.value) == (
+        "There is no stage like `trian*`. Nothing was run.\nHint: did you mean `train`?"
+    )
+
+
+def test_a_whole_pipeline_is_all_that_is_connected() -> None:
+    graph = load("a: -> a", "b: a -> b", "c: a -> c", "alone: -> z", "d: c x ->", "other: -> x")
+    assert options(graph, "b", whole_pipeline=True) == ["a", "b", "c", "d", "other"]
+    assert options(graph, "alone", whole_pipeline=True) == ["alone"]
+    assert len(options(graph, "b", all_pipelines=True)) == 6
+
+
+def test_all_pipelines_are_those_of_every_directory() -> None:
+    graph = load("a: -> a", sub=pipeline("b: -> b"))
+    assert options(graph, here="nowhere", all_pipelines=True) == ["a", "sub/dvc.yaml:b"]
+
+
+def test_an_output_means_its_stage_where_it_may() -> None:
+    graph = load("a: -> data", "b: data/part -> b.txt", "c: -> a")
+    assert options(graph, "data/part/one.csv", "b.txt", outs=True) == ["a", "b"]
+    assert options(graph, "../b.txt", here="sub", outs=True) == ["b"]
+    assert options(graph, "a", outs=True) == ["a"]
+    with pytest.raises(NotFound, match="There is no stage `b.txt`"):
+        graph.targets(["b.txt"], ".")
 
 
 def test_no_target_means_the_file_of_this_directory() -> None:
