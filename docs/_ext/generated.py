@@ -12,6 +12,7 @@ import importlib
 import inspect
 import json
 import re
+import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ import nbexp
 from nbexp import commands, errors, events, settings
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example-notebooks"
+DVC_OPTIONS = Path(__file__).resolve().parents[2] / "tests" / "conformance" / "options.toml"
 
 _PLACEHOLDER = re.compile(r"^<!-- generated: ([\w-]+)(?: (\S+))? -->$", re.MULTILINE)
 
@@ -422,6 +424,38 @@ def cells(path: str) -> str:
     return "\n\n".join(parts)
 
 
+# --- Beside DVC ---------------------------------------------------------------------------------
+
+
+def dvc_options() -> str:
+    """For each command a table of DVC's options: the test that compares them, or the reason for none."""
+    parts = []
+    for verb, rows in tomllib.loads(DVC_OPTIONS.read_text("utf-8")).items():
+        if verb == "without":
+            continue
+        table = [["option", "compared by"]]
+        table += [[f"`{name}`", _compared(row)] for name, row in rows.items() if name != "dvc"]
+        parts.append(f"## {verb}\n\nDVC's `dvc {rows['dvc']}`.\n\n{_table(table)}")
+    return "\n\n".join(parts)
+
+
+def dvc_without() -> str:
+    """DVC's other commands, and what to do instead."""
+    rows = tomllib.loads(DVC_OPTIONS.read_text("utf-8"))["without"]
+    listed = [[f"`dvc {name}`", _compared(row)] for name, row in rows.items()]
+    return _table([["command", "instead"], *listed])
+
+
+def _compared(row: object) -> str:
+    if isinstance(row, Mapping):
+        ((kind, value),) = row.items()
+        return str(value) if kind == "differs" else "not yet"
+    if isinstance(row, str) and ".py::" not in row:
+        return row
+    names = [row] if isinstance(row, str) else list(typing.cast("list[str]", row))
+    return ", ".join(f"`{name.removeprefix('tests/conformance/')}`" for name in names)
+
+
 SECTIONS: Mapping[str, Callable[..., str]] = {
     "command-list": command_list,
     "command-pages": command_pages,
@@ -434,6 +468,8 @@ SECTIONS: Mapping[str, Callable[..., str]] = {
     "python-families": python_families,
     "python-live": python_live,
     "python-results": python_results,
+    "dvc-options": dvc_options,
+    "dvc-without": dvc_without,
 }
 
 
