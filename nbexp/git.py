@@ -167,6 +167,7 @@ class Git:
         self._config: tuple[object, dict[str, str], tuple[str, ...]] | None = None
         self._repo: Repo | None = None
         self._trees: dict[str, list[tuple[str, str, str]]] = {}
+        self._commits: dict[str, CommitInfo] = {}
 
     def __repr__(self) -> str:
         return f"Git({str(self.root)!r})"
@@ -270,11 +271,15 @@ class Git:
         GitError
             One of `revs` is no commit.
         """
-        found = self._objects.ask("contents", [f"{rev}^{{commit}}" for rev in revs])
-        return [
-            _commit_info(commit) if commit else _no_commit(rev)
-            for rev, commit in zip(revs, found, strict=True)
-        ]
+        # A full id means the same commit for ever; other ways to write a revision may not.
+        unknown = [rev for rev in revs if rev not in self._commits]
+        found = self._objects.ask("contents", [f"{rev}^{{commit}}" for rev in unknown])
+        fresh = {
+            rev: _commit_info(commit) if commit else _no_commit(rev)
+            for rev, commit in zip(unknown, found, strict=True)
+        }
+        self._commits.update({rev: info for rev, info in fresh.items() if _is_oid(rev)})
+        return [self._commits.get(rev) or fresh[rev] for rev in revs]
 
     def info_many(self, specs: Sequence[str]) -> list[tuple[str, str, int] | None]:
         """As `info`, for each of many, in their order."""
