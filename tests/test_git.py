@@ -20,11 +20,13 @@ import hypothesis.strategies as st
 import pytest
 
 from nbexp.errors import GitError
-from nbexp.git import Change, CommitInfo, Entry, Git, Identity, NewCommit
+from nbexp.git import Change, CommitInfo, Entry, FileContent, Git, Identity, NewCommit, loose
 
 RunGit = Callable[..., str]
 
 EXP = "refs/exps/ab/cdef/low-lr"
+# More than are written without Git.
+MANY: dict[str, FileContent] = {f"many/{n}": b"%d" % n for n in range(101)}
 
 
 def found(path: Path) -> Git:
@@ -724,10 +726,10 @@ class TestSnapshot:
         door = found(repo)
         extra = ["out", "none.txt", "to-a", "kept", "README.md", "a.txt", "b.txt"]
         assert door.snapshot(door.status(), extra) == {
-            "a.txt": Entry("100644", git("hash-object", "a.txt", cwd=repo)),
+            "a.txt": ("100644", b"2"),
             "b.txt": None,
-            "kept/e.txt": Entry("100644", git("hash-object", "kept/e.txt", cwd=repo)),
-            "out/new.txt": Entry("100644", git("hash-object", "out/new.txt", cwd=repo)),
+            "kept/e.txt": ("100644", b"new"),
+            "out/new.txt": ("100644", b"new"),
             "to-a": ("120000", b"a.txt"),
         }
 
@@ -756,7 +758,7 @@ class TestSnapshot:
         modes = {"README.md": "100755", "new.sh": "100755"}
         for _ in range(2):
             tree = found(repo).snapshot(found(repo).status(), ["new.sh"])
-            assert {p: e.mode for p, e in tree.items() if isinstance(e, Entry)} == modes
+            assert {path: entry[0] for path, entry in tree.items() if entry is not None} == modes
             assert recorded_tree(found(repo), ["new.sh"]) == tree_of_add(git, repo, ["new.sh"])
             git("config", "core.fileMode", "false", cwd=repo)
             modes = {"new.sh": "100644"}
@@ -1162,9 +1164,40 @@ class TestCommit:
         between.chmod(0o755)
         monkeypatch.setenv("PATH", f"{between.parent}:{os.environ['PATH']}")
         resets = [("refs/x/trash", "HEAD")] if program == "update-ref" else []
+        new = NewCommit(EXP, "HEAD", b"ours", base="HEAD", files=MANY if not resets else {})
         with pytest.raises(GitError, match=f"The ref {EXP} is at {theirs[:7]} already"):
-            door.commit(NewCommit(EXP, "HEAD", b"ours", base="HEAD"), resets=resets)
+            door.commit(new, resets=resets)
         assert door.refs("refs/exps", "refs/x") == {EXP: theirs}
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_a_writer_that_comes_before_the_ref_is_locked_wins(
+        self, repo: Path, git: RunGit, monkeypatch: pytest.MonkeyPatch, packed: bool
+    ) -> None:
+        door = found(repo)
+        [theirs] = door.commit(NewCommit(None, "HEAD", b"theirs", base="HEAD"))
+        flush = loose.Writer.flush
+
+        def late(writer: loose.Writer) -> None:
+            flush(writer)
+            git("update-ref", EXP, theirs, cwd=repo)
+            if packed:
+                git("pack-refs", "--all", cwd=repo)
+
+        monkeypatch.setattr(loose.Writer, "flush", late)
+        with pytest.raises(GitError, match=f"The ref {EXP} is at {theirs[:7]} already"):
+            door.commit(NewCommit(EXP, "HEAD", b"ours", base="HEAD"))
+        assert door.refs("refs/exps") == {EXP: theirs}
+        assert not list((repo / ".git" / "refs").rglob("*.lock"))
+
+    def test_a_locked_ref_is_waited_for_by_git_and_told(self, repo: Path) -> None:
+        lock = repo / ".git" / f"{EXP}.lock"
+        lock.parent.mkdir(parents=True)
+        lock.write_text("")
+        with pytest.raises(GitError, match=r"Another Git process has held .*low-lr\.lock"):
+            found(repo).commit(NewCommit(EXP, "HEAD", b"", base="HEAD"))
+        assert found(repo).refs("refs/exps") == {}
+        lock.unlink()
+        found(repo).commit(NewCommit(EXP, "HEAD", b"", base="HEAD"))
 
     def test_a_repository_of_sha256_is_read_and_written(self, tmp_path: Path, git: RunGit) -> None:
         git("init", "--quiet", "--object-format=sha256", cwd=tmp_path)
@@ -1187,11 +1220,77 @@ class TestCommit:
     def test_objects_and_refs_are_on_the_disk_when_it_returns(
         self, repo: Path, count_git: Sized
     ) -> None:
-        found(repo).commit(NewCommit(EXP, "HEAD", b"", base="HEAD"))
+        found(repo).commit(NewCommit(EXP, "HEAD", b"", base="HEAD", files=MANY))
         [call] = [call for call in count_git.calls if "fast-import" in call]  # type: ignore[attr-defined]
         assert "core.fsync=committed,reference" in call
 
-    def test_a_run_takes_five_processes(self, repo: Path, count_git: Sized) -> None:
+    def test_bytes_are_on_the_disk_before_the_names_of_objects_and_these_before_the_ref(
+        self, repo: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[tuple[str, int | str]] = []
+        fsync, rename = os.fsync, os.rename
+
+        def spied_fsync(descriptor: int) -> None:
+            seen.append(("flush", os.fstat(descriptor).st_ino))
+            fsync(descriptor)
+
+        def spied_rename(source: str, target: str) -> None:
+            seen.append((target, os.stat(source).st_ino))
+            rename(source, target)
+
+        monkeypatch.setattr(os, "fsync", spied_fsync)
+        monkeypatch.setattr(os, "rename", spied_rename)
+        door = found(repo)
+        [rev] = door.commit(NewCommit(EXP, "HEAD", b"", base="HEAD", files={"new/a": b"1"}))
+        names = [place for place, _ in seen]
+        assert names == ["flush"] * 4 + [*names[4:8], "flush", str(repo / ".git" / EXP)]
+        assert names[7].endswith(f"objects/{rev[:2]}/{rev[2:]}")
+        assert {inode for _, inode in seen[:4]} == {inode for _, inode in seen[4:8]}
+        assert seen[8][1] == seen[9][1]
+
+    @hypothesis.given(st.data())
+    @hypothesis.settings(
+        max_examples=40, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    )
+    def test_what_is_written_without_git_is_what_git_writes(
+        self, repo: Path, git: RunGit, data: st.DataObject
+    ) -> None:
+        paths = [
+            "a",
+            "a.b",
+            "a/b",
+            "a/b/c",
+            "a-b/c",
+            "d/e/f",
+            "d/e",
+            "é/\udcff x",
+            "README.md",
+            "z",
+        ]
+        values = st.sampled_from([None, b"", b"1", ("100755", b"2"), ("120000", b"a"), "entry"])
+        door = found(repo)
+        base = "HEAD"
+        for step in range(2):
+            chosen = data.draw(st.dictionaries(st.sampled_from(paths), values, max_size=6))
+            blob = (
+                door.hash_files(["kept.txt"], write=True)[0] if (repo / "kept.txt").exists() else ""
+            )
+            if not blob:
+                write(repo, {"kept.txt": "kept"})
+                blob = door.hash_files(["kept.txt"], write=True)[0]
+            files = {
+                path: Entry("100644", blob) if value == "entry" else value
+                for path, value in chosen.items()
+            }
+            new = NewCommit(None, base, b"m\n\xc3\xa9", base=base, files=files, time_s=step)  # type: ignore[arg-type]
+            written = door._write([new])
+            if written is None:
+                return  # a path that is a file and a folder: Git's to say
+            assert written == door._import([new], direct=False)
+            [base] = written
+        assert git("fsck", "--strict", "--no-dangling", cwd=repo) == ""
+
+    def test_a_run_takes_three_processes(self, repo: Path, count_git: Sized) -> None:
         write(repo, {f"{n}.json": f"{n}" for n in range(20)})
         write(repo, {"README.md": "changed"})
         started = Git.processes
@@ -1201,7 +1300,7 @@ class TestCommit:
         files = door.snapshot(status, [f"{n}.json" for n in range(20)])
         [rev] = door.commit(NewCommit(EXP, head, b"m", base=head, files=files))
         assert len(door.read_many([f"{rev}:{n}.json" for n in range(20)])) == 20
-        assert (names, len(count_git), Git.processes - started) == ({}, 5, 5)
+        assert (names, len(count_git), Git.processes - started) == ({}, 3, 3)
 
 
 class TestRefs:
@@ -1407,7 +1506,7 @@ class TestMoreReading:
         assert (folder / "a" / "b.txt").read_bytes() == b"1\r\n"
         assert state(repo) == before
 
-    def test_new_refs_one_by_one_are_one_process(
+    def test_new_refs_one_by_one_take_no_process(
         self, repo: Path, git: RunGit, count_git: Sized
     ) -> None:
         door = found(repo)
@@ -1416,7 +1515,7 @@ class TestMoreReading:
         new = [NewCommit(f"refs/x/{n}", None, b"%d" % n, base=head, time_s=1) for n in range(3)]
         started = len(count_git)
         revs = door.commit(*new, one_by_one=True)
-        assert len(count_git) == started + 1
+        assert len(count_git) == started
         assert door.refs("refs/x") == {f"refs/x/{n}": rev for n, rev in enumerate(revs)}
         assert [info.parents for info in door.commits(revs)] == [()] * 3
         with pytest.raises(GitError, match="The ref refs/x/2 is at"):

@@ -87,7 +87,8 @@ def record(
 
     Notes
     -----
-    Three Git processes whatever the number of stages and files: status, hash-object, fast-import.
+    One Git process for a few small files, `git status`; at most four whatever the number of stages and
+    files.
     """
     status = git.status()
     extra = recorded_paths(prefix, spec, graph, stages, status.untracked)

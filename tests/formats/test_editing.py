@@ -644,8 +644,16 @@ PLAIN = st.sampled_from(
         "a/b.txt",
         "it's",
         "x#y",
+        "'quoted'",
+        "''",
+        '"double"',
+        '"# no comment"',
+        "'a: b'",
+        "[1, 2]",
+        "[]",
+        "{}",
+        "",
     ]
-    + ["'quoted'", "''", '"double"', '"# no comment"', "'a: b'", "[1, 2]", "[]", "{}", ""]
 )
 
 

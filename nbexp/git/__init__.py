@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NoReturn, cast
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     import weakref
 
     from git import Repo
+
+    from nbexp.git import loose
 
 
 @frozen
@@ -167,6 +170,7 @@ class Git:
         self._config: tuple[object, dict[str, str], tuple[str, ...]] | None = None
         self._repo: Repo | None = None
         self._trees: dict[str, list[tuple[str, str, str]]] = {}
+        self._entries_by_tree: dict[str, list[tuple[str, str, str]]] = {}
         self._commits: dict[str, CommitInfo] = {}
 
     def __repr__(self) -> str:
@@ -448,8 +452,9 @@ class Git:
     ) -> dict[str, Entry | tuple[str, bytes] | None]:
         """What differs from HEAD's tree in a commit of the index, `git add -u` and `extra`.
 
-        The mapping fits `NewCommit.files` with `status.head` as base. Blobs are written, one
-        process for all; the index is not.
+        The mapping fits `NewCommit.files` with `status.head` as base. Small files come as their
+        bytes; where filters or size ask for Git, blobs are written, one process for all. The index
+        is not written.
 
         Parameters
         ----------
@@ -481,7 +486,10 @@ class Git:
                 tree[path] = (mode, self._link_target(path))
             else:
                 regular[path] = mode
-        for path, oid in self._blobs(list(regular), changes).items():
+        plain = self._plain([*regular], changes)
+        tree |= {path: (regular[path], data) for path, data in plain.items()}
+        filtered = [path for path in regular if path not in plain]
+        for path, oid in self._blobs(filtered, changes).items():
             tree[path] = Entry(regular[path], oid)
         return {
             path: value
@@ -533,7 +541,8 @@ class Git:
 
         Notes
         -----
-        One `git fast-import`, whatever there is to write. It also sets the ref if it is a single
+        A few small files are written as loose objects, and new refs as files, without a process.
+        Else one `git fast-import` writes whatever there is. It also sets the ref if it is a single
         new one: it refuses to where the ref has come to hold a commit that the new one does not
         contain, so of two racing writers one loses. All else is a transaction of a second process,
         `git update-ref`, because fast-import moves several refs one after the other, and takes no
@@ -559,8 +568,14 @@ class Git:
             and set(seen.values()) == {None}
             and all(new.expect is None for new in commits)
         )
-        revs = self._import(commits, direct=direct) if commits else []
-        if not direct:
+        revs = self._write(commits)
+        if revs is None:
+            revs = self._import(commits, direct=direct)
+            made = {*moves} if direct else set()
+        else:
+            made = self._create_refs(commits, revs) if direct else set()
+        moves = {ref: move for ref, move in moves.items() if ref not in made}
+        if moves:
             marks = {f":{number}": rev for number, rev in enumerate(revs, 1)}
             self.update_refs(
                 [(ref, marks.get(rev) or self._oid(rev), old) for ref, (rev, old) in moves.items()]
@@ -731,6 +746,76 @@ class Git:
         end = packed.find(b" " + os.fsencode(ref) + b"\n")
         return packed[packed.rfind(b"\n", 0, end) + 1 : end].decode() if end >= 0 else None
 
+    def _write(self, commits: Sequence[NewCommit]) -> list[str] | None:
+        """The revs of these commits, written as loose objects; None where that is Git's to do."""
+        from nbexp.git import loose  # hashlib and zlib take 4 ms, which who only reads can save
+
+        files = [value for new in commits for value in new.files.values()]
+        size = sum(len(_data_of(value)) for value in files)
+        if len(files) > _FEW or size > _SMALL_BYTES or "core.sharedrepository" in self.config():
+            return None
+        digest = self.config().get("extensions.objectformat", "sha1")
+        writer = loose.Writer(self.common / "objects", digest)
+        # An id that names nothing would make a commit that nobody can check out.
+        known = [
+            value.oid for value in files if isinstance(value, Entry) and value.mode != "160000"
+        ]
+        if None in self._objects.ask("info", known):
+            return None
+        identities = (self.identity("author"), self.identity("committer"))
+        revs: list[str] = []
+        try:
+            for new in commits:
+                time_s = int(time.time()) if new.time_s is None else new.time_s
+                # Of a commit that is only now being made there is no object to read a tree from.
+                if new.base is not None and not _is_rev(new.base):
+                    return None
+                base = self._oid(f"{new.base}^{{tree}}") if new.base else None
+                tree = loose.tree(base, _entries_of(new.files, writer), self._entries, writer)
+                signed = [
+                    loose.Signature(who.name, who.email, time_s, _zone(time_s))
+                    for who in identities
+                ]
+                parent = self._parent(new.parent, revs)
+                revs.append(loose.commit(tree, parent, (signed[0], signed[1]), new.message, writer))
+            writer.flush()
+        except (loose.NotSimple, OSError):
+            return None
+        return revs
+
+    def _parent(self, parent: str | None, made: Sequence[str]) -> str | None:
+        if parent is None:
+            return None
+        if _is_rev(parent):
+            return self._oid(f"{parent}^{{commit}}")
+        number = int(parent.removeprefix(":"))
+        return made[number - 1] if 0 < number <= len(made) else _no_commit(f"mark {parent}")
+
+    def _entries(self, oid: str) -> list[tuple[str, str, str]]:
+        """The entries of a tree, which is read once; not kept with those whose folders are read as well."""
+        if oid not in self._entries_by_tree:
+            found = self._objects.ask("contents", [oid])[0]
+            self._entries_by_tree[oid] = _tree_entries(found.data if found else b"", len(oid) // 2)
+        return self._entries_by_tree[oid]
+
+    def _create_refs(self, commits: Sequence[NewCommit], revs: Sequence[str]) -> set[str]:
+        """The new refs that could be made without Git, the last one first."""
+        from nbexp.git import loose
+
+        made: set[str] = set()
+        if self.config().get("core.logallrefupdates", "").lower() == "always":
+            return made
+        for new, rev in reversed([*zip(commits, revs, strict=True)]):
+            ref = new.ref or ""
+            if not all(map(_is_simple, ref.split("/"))):
+                break
+            try:
+                loose.create_ref(self.common, ref, rev)
+            except loose.NotSimple:
+                break
+            made.add(ref)
+        return made
+
     def _import(self, commits: Sequence[NewCommit], *, direct: bool) -> list[str]:
         wanted = {f"{new.parent}^{{commit}}" for new in commits if _is_rev(new.parent)}
         wanted |= {f"{new.base}^{{tree}}" for new in commits if _is_rev(new.base)}
@@ -831,6 +916,45 @@ class Git:
                 top = f"{folder}/" if folder else ""
                 listed.update(top + name for name, mode, _ in entries if mode != "40000")
         return listed
+
+    def _plain(self, paths: Sequence[str], changes: Mapping[str, Change]) -> dict[str, bytes]:
+        """The bytes of those small files that `git add` would store as they are."""
+        if not paths or any(path.rpartition("/")[2] == ".gitattributes" for path in changes):
+            return {}
+        found: dict[str, bytes] = {}
+        left = _SMALL_BYTES
+        plain_folders: dict[str, bool] = {"": self._has_no_filters()}
+        for path in paths:
+            size = self._size(path)
+            if 0 <= size <= left and self._is_plain(path.rpartition("/")[0], plain_folders):
+                found[path] = (self.root / path).read_bytes()
+                left -= len(found[path])
+        return found
+
+    def _has_no_filters(self) -> bool:
+        """Whether nothing that holds for all files changes their bytes on the way into Git."""
+        config = self.config()
+        if {"core.autocrlf", "core.attributesfile"} & config.keys() or sys.platform == "win32":
+            return False
+        xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+        program = _program()
+        installed = os.path.dirname(os.path.dirname(os.path.realpath(program))) if program else "/"
+        return not any(
+            os.path.lexists(place)
+            for place in (
+                "/etc/gitattributes",
+                os.path.join(installed, "etc", "gitattributes"),
+                os.path.join(xdg, "git", "attributes"),
+                self.common / "info" / "attributes",
+                self.root / ".gitattributes",
+            )
+        )
+
+    def _is_plain(self, folder: str, known: dict[str, bool]) -> bool:
+        if folder not in known:
+            above = self._is_plain(folder.rpartition("/")[0], known)
+            known[folder] = above and not os.path.lexists(self.root / folder / ".gitattributes")
+        return known[folder]
 
     def _blobs(self, paths: list[str], changes: Mapping[str, Change]) -> dict[str, str]:
         """Blob ids by path, written, as `git add` would make them.
@@ -934,6 +1058,8 @@ _HEX = frozenset("0123456789abcdef")
 _KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
 _UNKNOWN = "?"
 _OWN = ("refs/bisect", "refs/worktree", "refs/rewritten")  # each work tree has its own
+_FEW = 100  # files; from there on a pack is better than as many loose objects
+_SMALL_BYTES = 16 << 20  # held in memory
 _SCRATCH = b"refs/nbexp/scratch"  # a branch inside one fast-import; never a ref
 
 # Left by a Git hook or alias that started us, or by a user for another repository.
@@ -1274,8 +1400,7 @@ def _read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
             name = entry.name
             if name.endswith(".lock"):
                 continue  # being written: the ref is still what the file beside it says
-            odd = not _REF_LETTERS.issuperset(name) or name[0] == "." or name[-1] == "."
-            if odd or ".." in name or entry.is_symlink() or len(found) > _MANY_LOOSE:
+            if not _is_simple(name) or entry.is_symlink() or len(found) > _MANY_LOOSE:
                 return False
             inner = f"{ref}/{name}"
             if entry.is_dir():
@@ -1284,6 +1409,12 @@ def _read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
             elif not _read_ref(common / inner, inner, found):
                 return False
     return True
+
+
+def _is_simple(name: str) -> bool:
+    """Whether this surely is a part of a ref's name to Git, whose rules have more exceptions."""
+    odd = not _REF_LETTERS.issuperset(name) or name[:1] in ("", ".", "-") or name[-1] == "."
+    return not odd and ".." not in name and not name.endswith(".lock")
 
 
 def _read_ref(file: Path, ref: str, found: dict[str, str]) -> bool:
@@ -1410,6 +1541,30 @@ def _text(data: bytes, codec: str) -> str:
         return data.decode("utf-8", "replace")
 
 
+def _data_of(value: FileContent) -> bytes:
+    """The bytes of a file that is to be written; none where its blob is there already."""
+    if isinstance(value, Entry) or value is None:
+        return b""
+    return value[1] if isinstance(value, tuple) else value
+
+
+def _entries_of(
+    files: Mapping[str, FileContent], writer: loose.Writer
+) -> dict[str, tuple[str, str] | None]:
+    """Mode and blob of each file, those given as bytes handed to the writer."""
+    entries: dict[str, tuple[str, str] | None] = {}
+    for path, value in files.items():
+        _tree_path(path)
+        if isinstance(value, Entry):
+            entries[path] = (value.mode, value.oid)
+        elif value is None:
+            entries[path] = None
+        else:
+            mode = value[0] if isinstance(value, tuple) else "100644"
+            entries[path] = (mode, writer.add("blob", _data_of(value)))
+    return entries
+
+
 def _file_commands(files: Mapping[str, FileContent]) -> Iterator[bytes]:
     """The fast-import commands for these files; deletions first: a file can become a folder."""
     for path, value in files.items():
@@ -1450,6 +1605,14 @@ def _question(spec: str) -> bytes | None:
     return None if is_odd else line + b"\n"
 
 
+@cache
+def _program() -> str | None:
+    """Where Git is."""
+    import shutil
+
+    return shutil.which("git")
+
+
 def _tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
     """Name, mode and object id of each entry of a tree object, whose ids have `size` bytes."""
     entries, position = [], 0
@@ -1485,8 +1648,11 @@ def _ident(text: str) -> str:
 
 
 def _signed(who: Identity, time_s: int) -> str:
-    zone = time.strftime("%z", time.localtime(time_s)) or "+0000"
-    return f"{who.name} <{who.email}> {time_s} {zone}"
+    return f"{who.name} <{who.email}> {time_s} {_zone(time_s)}"
+
+
+def _zone(time_s: int) -> str:
+    return time.strftime("%z", time.localtime(time_s)) or "+0000"
 
 
 def _blob_id(data: bytes, digest: str) -> str:
