@@ -205,7 +205,7 @@ def test_an_output_means_its_stage_where_it_may() -> None:
     assert options(graph, "data/part/one.csv", "b.txt", outs=True) == ["a", "b"]
     assert options(graph, "../b.txt", here="sub", outs=True) == ["b"]
     assert options(graph, "a", outs=True) == ["a"]
-    with pytest.raises(NotFound, match="There is no stage `b.txt`"):
+    with pytest.raises(NotFound, match=r"There is no stage `b\.txt`"):
         graph.targets(["b.txt"], ".")
 
 
