@@ -26,6 +26,17 @@ class Phase(Event):
 
 
 @frozen
+class Moving(Event):
+    """Objects move to or from a remote: `done` of `total` so far, `size_bytes` at `bytes_per_s`; `text` says which way."""
+
+    text: str
+    done: int
+    total: int
+    size_bytes: int = 0
+    bytes_per_s: float = 0.0
+
+
+@frozen
 class Notice(Event):
     """Something the user should know, which stops nothing; `hint` as in errors."""
 

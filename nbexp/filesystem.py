@@ -39,6 +39,10 @@ CRASH_POINTS = frozenset(
         "checkout.built",  # the new tree is complete beside the path
         "checkout.moved",  # the old tree is out of the way, the new one not in place
         "checkout.swapped",  # the new tree is in place, the old one not yet removed
+        "remote.copied",  # an object stands in a folder remote under a temporary name
+        "remote.stored",  # an object of a folder remote has its final name
+        "transfer.arrived",  # objects of a remote are verified, and not yet in the cache
+        "transfer.stored",  # some of them are in the cache, the directory that lists them is not
         "run.saved",  # a run-cache entry has its final name
         "journal.begun",  # the journal is open, nothing has changed
         "journal.kept",  # a file's old bytes are safe, the file is still old

@@ -53,6 +53,9 @@ LAYERS = {
 
 # What outside of the standard library may be imported, and where. A folder stands for all in it.
 HOMES = {
+    "adlfs": {"store.remotes.azure"},
+    "aiohttp": {"store.remotes.http"},
+    "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},
@@ -72,10 +75,14 @@ HOMES = {
     "optuna": {"sweeps.samplers.optuna"},
     "papermill": {"pipeline.kinds.notebook"},
     "pathspec": {"formats.ignore"},
+    "pyarrow": {"store.remotes.hdfs"},
     "rich": {"cli", "render"},
     "ruamel": {"formats"},
+    "s3fs": {"store.remotes.s3"},
+    "sshfs": {"store.remotes.ssh"},
     "traitlets": {"jupyter"},
     "vl_convert": {"plots.render"},
+    "webdav4": {"store.remotes.webdav"},
     "yaml": {"formats"},
 }
 # Libraries that only functions of this name import, wherever they are.

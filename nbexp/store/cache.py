@@ -215,6 +215,43 @@ class Cache:
         twin._kinds = {}
         return twin
 
+    # From elsewhere -------------------------------------------------------------------------------
+
+    def missing(self, md5s: Iterable[str]) -> list[str]:
+        """Those that no sound object has; of a directory, only its listing is looked at."""
+        wanted = list(dict.fromkeys(md5s))
+        for md5 in wanted:
+            _check_name(md5)
+        problems = self._inspect(wanted, deep=True)[0]
+        return [md5 for md5 in wanted if md5 in problems]
+
+    def incoming(self) -> Path:
+        """A fresh name for a file that `take_in` is to make an object of."""
+        if not self._swept:
+            self._swept = True
+            self._unfinished.mkdir(parents=True, exist_ok=True)
+            filesystem.sweep(self._unfinished, _STRAY_S)
+        return filesystem.temporary(self._unfinished)
+
+    def take_in(self, arrived: Sequence[tuple[str, Path, bool]]) -> None:
+        """Make objects of files of ours: digest, file, and whether it goes to the place of DVC 2.x.
+
+        The caller has found that their bytes have these digests, and nobody else has them open.
+        """
+        for _, fresh, _ in arrived:
+            os.chmod(fresh, _READ_ONLY)
+        _flush_names({os.fspath(fresh) for _, fresh, _ in arrived})
+        folders = set()
+        for md5, fresh, is_legacy in arrived:
+            old = os.path.join(self.folder, md5[:2], md5[2:])
+            target = old if is_legacy else self._place_of(md5)
+            stamp = stamp_of(os.stat(fresh))
+            _rename_into(os.fspath(fresh), target)
+            self._state.put_object(md5, stamp)
+            folders.add(os.path.dirname(target))
+        self._flush_later(folders)
+        self._remember_now()
+
     # Out of the cache -----------------------------------------------------------------------------
 
     def has_object(self, md5: str) -> bool:
