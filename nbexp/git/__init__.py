@@ -802,19 +802,12 @@ class Git:
         """The new refs that could be made without Git, the last one first."""
         from nbexp.git import loose
 
-        made: set[str] = set()
         if self.config().get("core.logallrefupdates", "").lower() == "always":
-            return made
-        for new, rev in reversed([*zip(commits, revs, strict=True)]):
-            ref = new.ref or ""
-            if not all(map(_is_simple, ref.split("/"))):
-                break
-            try:
-                loose.create_ref(self.common, ref, rev)
-            except loose.NotSimple:
-                break
-            made.add(ref)
-        return made
+            return set()
+        refs = {new.ref or "": rev for new, rev in reversed([*zip(commits, revs, strict=True)])}
+        if not all(_is_simple(part) for ref in refs for part in ref.split("/")):
+            return set()
+        return loose.create_refs(self.common, refs)
 
     def _import(self, commits: Sequence[NewCommit], *, direct: bool) -> list[str]:
         wanted = {f"{new.parent}^{{commit}}" for new in commits if _is_rev(new.parent)}

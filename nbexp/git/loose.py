@@ -2,7 +2,7 @@ r"""Objects and refs written as files, as Git itself leaves them, without a proc
 
 A run records a handful of small files under one or two new refs. For that `git fast-import` takes
 14 ms and `git hash-object` 3 more: they pass bytes from process to process and flush one file after
-the other. Here it takes 3. What is not of this simple kind raises `NotSimple`, and is left to Git.
+the other. Here it takes 3. What is not of this simple kind is left to Git.
 
 Formats (Git 2.39, gitformat-loose, gitformat-tree): an object is `<kind> <size>\0` and its bytes,
 compressed by zlib, at `objects/<2 hex>/<the others>`; a tree is sorted as if the names of folders
@@ -182,38 +182,39 @@ def commit(
     return writer.add("commit", b"\n".join(lines) + b"\n\n" + message)
 
 
-def create_ref(common: Path, ref: str, oid: str) -> None:
-    """Make a ref that is not there yet, on disk when this returns.
+def create_refs(common: Path, refs: Mapping[str, str]) -> set[str]:
+    """Make refs that are not there yet, in the order given; those that could be made, on disk.
 
-    Raises
-    ------
-    NotSimple
-        The ref is there, or something stands in its place or holds its lock.
+    Left to Git is a ref that is there already, in whose place something stands, whose lock another
+    process holds, and whatever comes after it.
     """
-    target = os.path.join(common, ref)
-    lock = f"{target}.lock"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    locks: dict[str, str] = {}
+    made: set[str] = set()
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        descriptor = os.open(lock, flags, 0o666)
+        for ref, oid in refs.items():
+            lock = os.path.join(common, f"{ref}.lock")
+            os.makedirs(os.path.dirname(lock), exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(lock, flags, 0o666)
+            locks[ref] = lock
+            try:
+                os.write(descriptor, f"{oid}\n".encode())
+            finally:
+                os.close(descriptor)
+        filesystem.sync(locks.values())
+        for ref in refs:
+            target = os.path.join(common, ref)
+            # Only now, with the lock, nobody else can come in between.
+            if os.path.lexists(target) or _is_packed(common, ref):
+                break
+            os.rename(locks[ref], target)
+            made.add(ref)
     except OSError:
-        raise NotSimple from None
-    try:
-        try:
-            os.write(descriptor, f"{oid}\n".encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        # Only now, with the lock, nobody else can come in between.
-        if os.path.lexists(target) or _is_packed(common, ref):
-            raise NotSimple
-        os.rename(lock, target)
-    except OSError:
-        os.unlink(lock)
-        raise NotSimple from None
-    except BaseException:
-        os.unlink(lock)
-        raise
+        pass  # Git finds the same in its way, and says it
+    finally:
+        for ref in locks.keys() - made:
+            os.unlink(locks[ref])
+    return made
 
 
 def _is_packed(common: Path, ref: str) -> bool:
