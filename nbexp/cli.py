@@ -119,8 +119,10 @@ class Narrator:
         match event:
             case events.RunStarted(name=name):
                 self._say(f"Running experiment '{name}'")
-            case events.StageSkipped(stage=stage):
-                self._say(f"Stage '{stage}' didn't change, skipping")
+            case events.StageSkipped(stage=stage, is_data=is_data):
+                self._say(f"{'' if is_data else 'Stage '}'{stage}' didn't change, skipping")
+            case events.DataTaken(stage=stage):
+                self._say(f"Verifying data sources in stage: '{stage}'")
             case events.StageRestored(stage=stage):
                 self._say(f"Stage '{stage}' is cached - skipping run, checking out outputs")
             case events.StageStarted(stage=stage, reasons=reasons):

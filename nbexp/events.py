@@ -59,6 +59,15 @@ class StageSkipped(Event):
 
     stage: str
     frozen: bool = False
+    is_data: bool = False
+    """It is data that a `.dvc` file tracks."""
+
+
+@frozen
+class DataTaken(Event):
+    """Tracked data had been edited; the cache and its `.dvc` file have what it holds now."""
+
+    stage: str
 
 
 @frozen

@@ -135,11 +135,13 @@ def metric_row(change: Change, versus: str | None) -> list[str]:
 
 
 def stage_words(stage: StageReport) -> str:
-    """`train ran (3 cells)`, `prepare unchanged`, `train restored`."""
+    """`train ran (3 cells)`, `prepare unchanged`, `train restored`, `data.dvc taken as edited`."""
     if stage.action == "skipped":
         return f"{stage.name} unchanged"
     if stage.action == "restored":
         return f"{stage.name} restored from the run cache"
+    if stage.action == "taken":
+        return f"{stage.name} taken as edited"
     cells = "" if stage.cells is None else f" ({_count(stage.cells, 'cell')})"
     return f"{stage.name} ran{cells}"
 

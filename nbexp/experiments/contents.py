@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
 
 from nbexp.errors import NotFound, StoreError
-from nbexp.formats import dvc_lock, dvc_yaml
+from nbexp.formats import dvc_file, dvc_lock, dvc_yaml
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Git
 from nbexp.store.cache import Cache
@@ -37,6 +38,19 @@ def read(git: Git, cache: Cache, prefix: str, rev: str, path: str) -> bytes:
 
 
 def _locked(git: Git, cache: Cache, rev: str, top: str, path: str) -> str | None:
+    for out, md5 in _outs(git, rev, top):
+        if out == path:
+            return md5
+        if md5.endswith(".dir") and path.startswith(out + "/") and cache.has_object(md5):
+            inner = path[len(out) + 1 :]
+            for item in cache.items(md5):
+                if item.relpath == inner:
+                    return item.md5
+    return None
+
+
+def _outs(git: Git, rev: str, top: str) -> Iterator[tuple[str, str]]:
+    """Each output of the commit, relative to the project's root, and what it held."""
     for pipeline in git.paths_named([rev], "dvc.yaml")[rev]:
         text = git.read(f"{rev}:{pipeline}")
         lock = git.read(f"{rev}:{posixpath.join(posixpath.dirname(pipeline), 'dvc.lock')}")
@@ -49,14 +63,11 @@ def _locked(git: Git, cache: Cache, rev: str, top: str, path: str) -> str | None
             if not isinstance(entry, LockedStage):
                 continue
             for out in entry.outs:
-                place = posixpath.normpath(posixpath.join(folder, stage.wdir or ".", out.path))
-                if place == path:
-                    return out.md5
-                if not out.md5.endswith(".dir"):
-                    continue
-                if path.startswith(place + "/") and cache.has_object(out.md5):
-                    inner = path[len(place) + 1 :]
-                    for item in cache.items(out.md5):
-                        if item.relpath == inner:
-                            return item.md5
-    return None
+                base = posixpath.join(folder, stage.wdir or ".")
+                yield posixpath.normpath(posixpath.join(base, out.path)), out.md5
+    for tracker in git.paths_named([rev], "*.dvc")[rev]:
+        text = git.read(f"{rev}:{tracker}")
+        if text is not None and tracker.startswith(top):
+            file = dvc_file.parse(text, tracker[len(top) :])
+            for out in file.entry.outs:
+                yield file.place(out.path), out.md5

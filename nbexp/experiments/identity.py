@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError
-from nbexp.formats import dvc_lock, ref_names
-from nbexp.formats.dvc_lock import LockedStage, LockFile
+from nbexp.formats import ref_names
+from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Git
 from nbexp.pipeline import detect
 from nbexp.pipeline.graph import Graph
-from nbexp.pipeline.plan import Inspector, inner_deps, notebook_sources
+from nbexp.pipeline.plan import Inspector, inner_deps, locked_path, notebook_sources
 from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache
 
@@ -96,18 +96,22 @@ def _imported(root: Path, stage: Stage) -> list[str]:
 
 
 def _signature(
-    stages: Sequence[Stage], graph: Graph, inspector: Inspector, lock: Mapping[str, LockFile] | None
+    stages: Sequence[Stage],
+    graph: Graph,
+    inspector: Inspector,
+    locks: Mapping[str, bytes | None] | None,
 ) -> list[object] | None:
     """Command, params and outer deps of each stage: as they are now, or as a commit's locks have them."""
     found: list[object] = []
     for stage in stages:
-        if lock is None:
-            entry: LockedStage | None = inspector.now(stage)
-        else:
-            locked = (
-                lock[stage.lock_file].stages.get(stage.name) if stage.lock_file in lock else None
-            )
-            entry = locked if isinstance(locked, LockedStage) else None
+        locked = None if locks is None else stage.entry_in(locks[stage.lock_file])
+        if stage.is_data:
+            held = _held(stage, inspector) if locks is None else locked
+            if held is None:
+                return None
+            found.append([stage.address(), {out.path: out.md5 for out in held.outs}])
+            continue
+        entry = inspector.now(stage) if locks is None else locked
         if entry is None:
             return None
         inner = inner_deps(stage, graph)
@@ -123,18 +127,32 @@ def _signature(
     return found
 
 
+def _held(stage: Stage, inspector: Inspector) -> LockedStage | None:
+    """What data of a `.dvc` file holds; what is missing will come back as the file has it."""
+    locked = inspector.locked(stage)
+    then = {out.path: out for out in locked.outs} if locked else {}
+    outs = []
+    for out in stage.outs:
+        found = inspector.cache.hash(inspector.root / out.path)
+        held = then.get(out.spelled) if found is None else locked_path(out.spelled, found)
+        if held is None:
+            return None
+        outs.append(held)
+    return LockedStage(stage.spec.cmd, outs=tuple(outs))
+
+
 def _consistent(
-    stages: Sequence[Stage], graph: Graph, locks: Mapping[str, LockFile], cache: Cache
+    stages: Sequence[Stage], graph: Graph, locks: Mapping[str, bytes | None], cache: Cache
 ) -> bool:
     """Whether each stage read what the stages before it wrote (not so after `--single-item`)."""
     written = {}
     for stage in stages:
-        entry = locks[stage.lock_file].stages.get(stage.name)
-        if isinstance(entry, LockedStage):
+        entry = stage.entry_in(locks[stage.lock_file])
+        if entry is not None:
             written.update({stage.place(out.path): out.md5 for out in entry.outs})
     for stage in stages:
-        entry = locks[stage.lock_file].stages.get(stage.name)
-        if not isinstance(entry, LockedStage):
+        entry = stage.entry_in(locks[stage.lock_file])
+        if entry is None:
             return False
         inner = inner_deps(stage, graph)
         for dep in entry.deps:
@@ -176,12 +194,11 @@ def _recorded_digest(
     digest = ""
     if all(read[path] is not None for path in paths):
         try:
-            locks = {path: dvc_lock.parse(read[path] or b"", path) for path in lock_paths}
+            signature = _signature(stages, graph, inspector, read)
+            if signature is not None and _consistent(stages, graph, read, cache):
+                digest = _digest(signature, {path: read[path] or b"" for path in graph.files})
         except ProjectFileError:
-            locks = {}  # somebody's broken commit is no reason not to run
-        signature = _signature(stages, graph, inspector, locks) if locks else None
-        if signature is not None and _consistent(stages, graph, locks, cache):
-            digest = _digest(signature, {path: read[path] or b"" for path in graph.files})
+            pass  # somebody's broken commit is no reason not to run
     cache.remember("identity", key, digest)
     return digest or None
 

@@ -173,7 +173,7 @@ def experiment_hash(outcome: Outcome) -> str:
     entries = {
         result.stage.name: result.entry.entry()
         for result in outcome.changed
-        if result.entry is not None
+        if result.entry is not None and result.stage.data is None
     }
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 

@@ -21,12 +21,10 @@ from nbexp.experiments import undo
 from nbexp.experiments.place import own_folder, undo_place
 from nbexp.experiments.undo import Undone
 from nbexp.experiments.workspace import InPlace
-from nbexp.formats import dvc_lock
-from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import Entry, Git
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.graph import STAGE_FILES, Graph
 from nbexp.pipeline.plan import hash_of
 from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
@@ -270,9 +268,8 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
 def _graph(git: Git, root: Path, prefix: str, rev: str) -> Graph:
     """The stages as the commit has them."""
     top = f"{prefix}/" if prefix else ""
-    paths = [
-        path[len(top) :] for path in git.paths_named([rev], "dvc.yaml")[rev] if path.startswith(top)
-    ]
+    listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
+    paths = [path[len(top) :] for path in listed if path.startswith(top)]
     texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
     return graphs.load(root, {p: t for p, t in zip(paths, texts, strict=True) if t is not None})
 
@@ -308,13 +305,11 @@ def _outs(
     top = f"{prefix}/" if prefix else ""
     found: dict[str, Hash] = {}
     missing = []
-    locks: dict[str, dvc_lock.LockFile] = {}
+    paths = sorted({stage.lock_file for stage in graph.stages})
+    locks = dict(zip(paths, git.read_many([f"{rev}:{top}{p}" for p in paths]), strict=True))
     for stage in graph.stages:
-        if stage.lock_file not in locks:
-            data = git.read(f"{rev}:{top}{stage.lock_file}")
-            locks[stage.lock_file] = dvc_lock.parse(data or b"", stage.lock_file)
-        entry = locks[stage.lock_file].stages.get(stage.name)
-        if not isinstance(entry, LockedStage):
+        entry = stage.entry_in(locks[stage.lock_file])
+        if entry is None:
             continue
         made = {out.path: out for out in entry.outs}
         for out in stage.outs:

@@ -15,14 +15,13 @@ from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreError
-from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted
+from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
 from nbexp.experiments.workspace import InPlace, explain_rollback, uninterrupted
-from nbexp.formats import dvc_lock
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import Git
@@ -124,6 +123,9 @@ def run(
             above = [stage for stage in graph.order(stages) if stage not in stages]
             execute.bring_back(above, inspector, context)
         with place.cache.gathering() as unflushed:
+            if not spec.targets:
+                others = [one for one in graph.stages if one.is_data and one not in stages]
+                execute.take_data(others, inspector, context, ignore)
             outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
             emit(Phase("recording"))
             undo_point = workspace.undo_point()
@@ -217,17 +219,11 @@ def _bring_back(
     git, cache = place.git, place.cache
     top = f"{place.prefix}/" if place.prefix else ""
     paths = sorted({stage.lock_file for stage in stages})
-    locks = {}
-    for path, data in zip(
-        paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True
-    ):
-        if data is None:
-            return False
-        locks[path] = (data, dvc_lock.parse(data, path))
+    locks = dict(zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True))
     entries: list[tuple[Stage, LockedStage]] = []
     for stage in stages:
-        entry = locks[stage.lock_file][1].stages.get(stage.name)
-        if not isinstance(entry, LockedStage):
+        entry = stage.entry_in(locks[stage.lock_file])
+        if entry is None:
             return False
         if not execute.restorable_outs(stage, entry, cache) and not _from_git(
             stage, entry, rev, top, git, cache
@@ -241,9 +237,9 @@ def _bring_back(
             execute.checkout_outs(stage, entry, context)
         except StoreError:
             return False  # damaged, which nobody knew before it was to be used
-    for path, (data, _) in locks.items():
-        if _bytes(place.root / path) != data:
-            workspace.write(path, data)
+    for path, recorded in locks.items():
+        if recorded is not None and _bytes(place.root / path) != recorded:
+            workspace.write(path, recorded)
     return True
 
 

@@ -17,16 +17,16 @@ from typing import Any, Literal, Protocol
 
 from nbexp import filesystem
 from nbexp.errors import NbexpError, NotFound, ProjectFileError
-from nbexp.formats import dvc_lock, dvc_yaml, values
+from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import field, frozen
 from nbexp.git import Git
-from nbexp.pipeline.graph import pipeline_files
+from nbexp.pipeline.graph import STAGE_FILES, stage_files
 from nbexp.results import Result
 from nbexp.store.cache import Cache
 
 # The form of what is remembered about a commit; a new form gets a new number.
-_FORM = "row-3"
+_FORM = "row-4"
 
 _DEFAULT = "params.yaml"
 # How DVC calls the errors of files that cannot be parsed; all others are YAML to it.
@@ -297,7 +297,7 @@ class Reader:
 
     def workspace(self) -> Data:
         """What the files on disk say."""
-        paths = pipeline_files(self._root)
+        paths = stage_files(self._root)
         return self._data(_Files(paths, self._on_disk, self._below))
 
     def commits(self, revs: Sequence[str], broken: dict[str, str] | None = None) -> dict[str, Data]:
@@ -318,11 +318,14 @@ class Reader:
             else:
                 found[rev] = _from_memo(stored)
         if unknown:
-            listed = self._git.paths_named(unknown, "dvc.yaml")
+            listed = [self._git.paths_named(unknown, name) for name in STAGE_FILES]
             read: dict[str, Data] = {}
             for rev in unknown:
                 paths = [
-                    path[len(self._top) :] for path in listed[rev] if path.startswith(self._top)
+                    path[len(self._top) :]
+                    for found_named in listed
+                    for path in found_named[rev]
+                    if path.startswith(self._top)
                 ]
                 commit = _Commit(self._git, rev, self._top)
                 try:
@@ -366,6 +369,12 @@ class Reader:
         for path, text, lock in zip(files.pipelines, pipelines, locks, strict=True):
             folder = posixpath.dirname(path)
             if text is None:
+                continue
+            if path.endswith(dvc_file.SUFFIX):
+                for place, made_of, use_cache in _tracked(text, path):
+                    cached.update({place: made_of.md5} if made_of.md5 and use_cache else {})
+                    fields = dict(_fields(made_of))
+                    outs[place] = {**fields, "use_cache": use_cache, "is_data_source": True}
                 continue
             file = dvc_yaml.parse(text, path)
             lock_file = posixpath.join(folder, "dvc.lock")
@@ -438,6 +447,13 @@ class Reader:
             return {path: _tree(path, self._cache.read(md5))}
         places = {posixpath.join(path, item.relpath): item.md5 for item in self._cache.items(md5)}
         return {place: _tree(place, self._cache.read(inner)) for place, inner in places.items()}
+
+
+def _tracked(text: bytes, path: str) -> Iterator[tuple[str, LockedPath, bool]]:
+    """The data of a `.dvc` file: where it is, what it held, and whether DVC's cache has it."""
+    file = dvc_file.parse(text, path)
+    for spec, content in zip(file.spec.outs, file.contents, strict=True):
+        yield file.place(spec.path), content, spec.cache
 
 
 class _Read(Protocol):

@@ -472,7 +472,7 @@ class _Reader:
 
     def _check(self, path: str, base: str, where: _Value) -> str:
         """The path, if it leads to a place inside the project (execution.md S3)."""
-        wrong = _what_is_wrong(path, base)
+        wrong = what_is_wrong(path, base)
         if wrong:
             hint = "`dvc import-url` brings data into the project." if _is_url(path) else None
             raise where.refused(f"`{path}` in {where.around(path)} {wrong}.", hint)
@@ -552,7 +552,8 @@ def _plain(found: Mapping[str, _Value]) -> dict[str, object]:
     return {key: entry.value for key, entry in found.items()}
 
 
-def _what_is_wrong(path: str, base: str) -> str | None:
+def what_is_wrong(path: str, base: str) -> str | None:
+    """Why a path, relative to the folder `base` of the project, is none for a stage; None if it is one."""
     expected = "a path inside the project is expected"
     place = posixpath.normpath(posixpath.join(base, path))
     if not path:

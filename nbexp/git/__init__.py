@@ -291,7 +291,7 @@ class Git:
         return [(one.oid, one.kind, one.size) if one else None for one in found]
 
     def paths_named(self, revs: Sequence[str], name: str) -> dict[str, list[str]]:
-        """For each revision the paths of its files called `name`, sorted.
+        """For each revision the paths of its files called `name`, sorted; `*.dvc` is all that end so.
 
         Trees that revisions share are read once, and none twice in the life of this object, so that
         experiments of one baseline cost little more than the baseline.
@@ -700,7 +700,9 @@ class Git:
         for entry, mode, oid in self._trees[tree]:
             if mode == "40000":
                 yield from self._named(oid, name, f"{folder}{entry}/")
-            elif entry == name and mode != "160000":
+            elif mode != "160000" and (
+                entry == name or (name[0] == "*" and entry.endswith(name[1:]) and entry != name[1:])
+            ):
                 yield folder + entry
 
     def _refs_in_files(self, prefixes: Sequence[str]) -> dict[str, str] | None:

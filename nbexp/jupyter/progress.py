@@ -74,6 +74,8 @@ class Lines:
                 _say(f"{stage}  done in {seconds:.1f} s{_cells(cells)}")
             case events.StageSkipped(stage=stage):
                 _say(f"{stage}  unchanged")
+            case events.DataTaken(stage=stage):
+                _say(f"{stage}  taken as edited")
             case events.StageRestored(stage=stage):
                 _say(f"{stage}  restored from the run cache")
 
@@ -167,6 +169,8 @@ class Progress:
                 self._phase = text if total is None else f"{text}  {done or 0}/{total}"
             case events.StageSkipped(stage=name):
                 self._of(name).state = "unchanged"
+            case events.DataTaken(stage=name):
+                self._of(name).state = "taken as edited"
             case events.StageRestored(stage=name):
                 self._of(name).state = "restored"
             case events.StageStarted(stage=name):

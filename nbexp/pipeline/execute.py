@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 from nbexp.errors import ProjectFileError, StageFailed, StoreError
 from nbexp.events import (
     CommandStarted,
+    DataTaken,
     Emit,
     LockUpdated,
     Notice,
@@ -24,7 +25,7 @@ from nbexp.events import (
     StageSkipped,
     StageStarted,
 )
-from nbexp.formats import dvc_lock, ignore, run_cache
+from nbexp.formats import dvc_file, dvc_lock, ignore, run_cache
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.pipeline import kinds
@@ -97,7 +98,7 @@ class StageResult:
     """
 
     stage: Stage
-    action: Literal["skipped", "restored", "ran"]
+    action: Literal["skipped", "restored", "taken", "ran"]
     entry: LockedStage | None
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -142,6 +143,9 @@ def execute(
     for path in _write_ignores(stages, context):
         outcome.ignore_files.add(path)
     for stage in stages:
+        if stage.is_data:
+            outcome.stages.append(_take(stage, inspector, context, emit, outcome))
+            continue
         check = inspector.check(stage, force=force)
         came_back = _bring_back(check, context)
         before = check
@@ -199,6 +203,9 @@ def write_lock(
 ) -> None:
     """Put the entry into dvc.lock, on disk at once; an equal one is left alone."""
     path = stage.lock_file
+    if stage.data is not None:
+        _write_data_file(stage, entry, inspector, context)
+        return
     before = inspector.lock(path)
     if before.stages.get(stage.name) == entry:
         return
@@ -208,6 +215,54 @@ def write_lock(
     context.guard.write(path, after.dump())
     inspector.set_lock(path, after)
     emit(LockUpdated(posixpath.relpath(path, context.here), created))
+
+
+def take_data(stages: Iterable[Stage], inspector: Inspector, context: Context, emit: Emit) -> None:
+    """Keep edits of tracked data that no stage to run reads, as DVC does when an experiment begins."""
+    for stage in stages:
+        if any((context.root / out.path).exists() for out in stage.outs):
+            _take(stage, inspector, context, emit, Outcome())
+
+
+def _take(
+    stage: Stage, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
+) -> StageResult:
+    """Nothing makes data: what is missing comes back from the cache, and what was edited is kept from now on."""
+    check = inspector.check(stage)
+    came_back = False
+    for out, wanted in _recoverable(check, context):
+        if not (context.root / out.path).exists():
+            _check_out(out, wanted, context)
+            came_back = True
+    if came_back:
+        check = inspector.check(stage)
+    if not check.reasons:
+        emit(StageSkipped(stage.address(context.here), stage.spec.frozen, is_data=True))
+        return StageResult(stage, "skipped", check.locked)
+    for out in stage.outs:
+        if not (context.root / out.path).exists():
+            raise StageFailed(
+                f"`{out.path}`, which {stage.file} tracks, is not there, and the cache lacks it.",
+                f"`nbexp data pull {stage.file}` gets it from a remote.",
+                stage=stage.address(context.here),
+            )
+    reasons = tuple(str(reason) for reason in check.reasons)
+    emit(DataTaken(stage.address(context.here)))
+    entry = _collect(check, inspector, context, emit)
+    write_lock(stage, entry, inspector, context, emit)
+    outcome.lock_files.add(stage.lock_file)
+    return StageResult(stage, "taken", entry, reasons, unchanged=True)
+
+
+def _write_data_file(
+    stage: Stage, entry: LockedStage, inspector: Inspector, context: Context
+) -> None:
+    before = inspector.files.read(stage.file)
+    file = stage.data if before is None else dvc_file.parse(before, stage.file)
+    assert file is not None
+    if entry != file.entry:
+        after = file.with_contents(entry.outs, () if stage.spec.frozen else entry.deps)
+        context.guard.write(stage.file, after.dump())
 
 
 def _counting(check: Check) -> bool:
@@ -456,7 +511,8 @@ def _collect(check: Check, inspector: Inspector, context: Context, emit: Emit) -
 def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
     """Whether the run cache holds runs of this stage: the conditions of formats.md 4.4."""
     return (
-        bool(stage.spec.commands)
+        stage.data is None
+        and bool(stage.spec.commands)
         and bool(now.deps or now.params)
         and bool(stage.outs)
         and not stage.spec.always_changed

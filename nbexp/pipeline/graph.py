@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
-from nbexp.formats import dvc_yaml
+from nbexp.formats import dvc_file, dvc_yaml
 from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.formats.ignore import DvcIgnore
 from nbexp.frozen import field, frozen
@@ -23,6 +23,9 @@ from nbexp.pipeline.stage import Out, Stage
 DVC_YAML = "dvc.yaml"
 # How many names an error lists.
 _MANY = 12
+# What stages are in, as `Git.paths_named` takes it.
+STAGE_FILES = ("dvc.yaml", "*.dvc")
+
 # Never part of a project's own files, and costly to walk.
 _NOT_SEARCHED = frozenset(
     {".git", ".hg", ".dvc", "__pycache__", "node_modules", ".ipynb_checkpoints"}
@@ -33,7 +36,8 @@ _NOT_SEARCHED = frozenset(
 class Graph:
     """Every stage of a project, in file order, and what each needs.
 
-    `files` maps each dvc.yaml (relative to the root) to what it holds.
+    `files` maps each dvc.yaml (relative to the root) to what it holds. The stages that `.dvc` files are come
+    after those of all dvc.yaml.
     """
 
     files: Mapping[str, PipelineFile]
@@ -226,16 +230,19 @@ def load(root: Path, read: Mapping[str, bytes] | None = None) -> Graph:
     Parameters
     ----------
     read
-        The dvc.yaml files by path, where they are not on disk (a commit's); None: look below `root`.
+        The dvc.yaml and `.dvc` files by path, where they are not on disk (a commit's); None: look below `root`.
 
     Raises
     ------
     ProjectFileError
-        A dvc.yaml cannot be read, two stages own one output, or the stages need each other in a circle.
+        A file cannot be read, two stages own one output, or the stages need each other in a circle.
     """
     texts = _on_disk(root) if read is None else read
-    files = {path: dvc_yaml.parse(texts[path], path) for path in sorted(texts)}
+    tracked = [path for path in sorted(texts) if path.endswith(dvc_file.SUFFIX)]
+    files = {p: dvc_yaml.parse(texts[p], p) for p in sorted(texts) if p not in {*tracked}}
     stages = tuple(Stage(spec, path) for path, file in files.items() for spec in file.stages)
+    data = [dvc_file.parse(texts[path], path) for path in tracked]
+    stages += tuple(Stage(file.spec, file.path, file) for file in data)
     _check_outs(stages)
     graph = Graph(files, stages, _needs(stages))
     _check_cycles(graph)
@@ -254,8 +261,14 @@ def overlap(one: str, other: str) -> bool:
 
 def pipeline_files(root: Path) -> list[str]:
     """Every dvc.yaml below `root` (relative, POSIX, sorted), nested projects and environments left out."""
+    return [path for path in stage_files(root) if not path.endswith(dvc_file.SUFFIX)]
+
+
+def stage_files(root: Path) -> list[str]:
+    """Every dvc.yaml and `.dvc` file below `root`, as `pipeline_files`; none in a directory that one tracks."""
     found = []
     ignores = False
+    tracked: set[str] = set()
     stack = ["."]
     while stack:
         folder = stack.pop()
@@ -270,20 +283,33 @@ def pipeline_files(root: Path) -> list[str]:
         if folder != "." and names & {".dvc", ".git", "pyvenv.cfg"}:
             continue
         ignores = ignores or ".dvcignore" in names
+        folders = []
         for entry in listed:
             path = posixpath.normpath(posixpath.join(folder, entry.name))
-            if entry.name == "dvc.yaml" and (root / path).is_file():
+            suffix = posixpath.splitext(entry.name)[1]
+            if (entry.name == "dvc.yaml" or suffix == dvc_file.SUFFIX) and entry.is_file():
                 found.append(path)
+                if suffix == dvc_file.SUFFIX:
+                    tracked |= _tracked_by(root, path)
             elif entry.name not in _NOT_SEARCHED and entry.is_dir(follow_symlinks=False):
-                stack.append(path)
+                folders.append(path)
+        stack += [path for path in folders if path not in tracked]
     if ignores:
         rules = DvcIgnore.on_disk(root)
         found = [path for path in found if not rules.matches(path)]
     return sorted(found)
 
 
+def _tracked_by(root: Path, path: str) -> set[str]:
+    try:
+        file = dvc_file.parse((root / path).read_bytes(), path)
+    except (ProjectFileError, OSError):
+        return set()  # told when it is looked at
+    return {out.path for out in Stage(file.spec, path, file).outs}
+
+
 def _on_disk(root: Path) -> dict[str, bytes]:
-    return {path: (root / path).read_bytes() for path in pipeline_files(root)}
+    return {path: (root / path).read_bytes() for path in stage_files(root)}
 
 
 def _needs(stages: Sequence[Stage]) -> dict[Stage, tuple[Stage, ...]]:
@@ -332,11 +358,14 @@ def _check_outs(stages: Sequence[Stage]) -> None:
         for out in stage.outs:
             for _, other, theirs in written.touching(out.path):
                 if out.path == theirs.path:
-                    what = f"stages `{other.name}` and `{stage.name}` both have the output `{out.path}`"
+                    both = f"stages `{other.name}` and `{stage.name}`"
+                    if stage.data is not None:
+                        both = f"{other.shown} and {stage.shown}"
+                    what = f"{both} both have the output `{out.path}`"
                 else:
                     what = (
-                        f"the output `{out.path}` of stage `{stage.name}` and the output "
-                        f"`{theirs.path}` of stage `{other.name}` overlap"
+                        f"the output `{out.path}` of {stage.shown} and the output "
+                        f"`{theirs.path}` of {other.shown} overlap"
                     )
                 raise ProjectFileError(
                     f"{what}; an output belongs to one stage.",

@@ -124,10 +124,16 @@ class Inspector:
     def set_lock(self, path: str, lock: LockFile) -> None:
         self._locks[path] = lock
 
+    def locked(self, stage: Stage) -> LockedStage | None:
+        """The stage's entry, in dvc.lock or in its `.dvc` file."""
+        if stage.data is not None:
+            return stage.entry_in(self.files.read(stage.file))
+        found = self.lock(stage.lock_file).stages.get(stage.name)
+        return found if isinstance(found, LockedStage) else None
+
     def check(self, stage: Stage, *, force: bool = False) -> Check:
         """Compare the stage with dvc.lock and the disk."""
-        locked = self.lock(stage.lock_file).stages.get(stage.name)
-        entry = locked if isinstance(locked, LockedStage) else None
+        entry = self.locked(stage)
         now = self.now(stage)
         reasons: list[Reason] = []
         if force:
@@ -165,7 +171,8 @@ class Inspector:
             A dvc.lock or params file cannot be read.
         """
         for stage in stages:
-            self.lock(stage.lock_file)
+            if stage.data is None:
+                self.lock(stage.lock_file)
             if stage.spec.frozen:
                 continue
             if graph.owner(stage.cwd) is None and not (self.root / stage.cwd).is_dir():

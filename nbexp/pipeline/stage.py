@@ -5,6 +5,9 @@ from __future__ import annotations
 import posixpath
 from functools import cached_property
 
+from nbexp.formats import dvc_file, dvc_lock
+from nbexp.formats.dvc_file import DvcFile
+from nbexp.formats.dvc_lock import LockedStage
 from nbexp.formats.dvc_yaml import OutSpec, StageSpec
 from nbexp.frozen import frozen
 
@@ -45,14 +48,15 @@ class Param:
 
 @frozen(eq=False)
 class Stage:
-    """One stage of one dvc.yaml; equal only to itself.
+    """One stage of one dvc.yaml, or the one that a `.dvc` file is; equal only to itself.
 
     `file` is the dvc.yaml and `cwd` the directory its commands run in, both relative to the
-    project's root, in POSIX form; the root itself is ".".
+    project's root, in POSIX form; the root itself is ".". `data` is the `.dvc` file.
     """
 
     spec: StageSpec
     file: str
+    data: DvcFile | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +73,9 @@ class Stage:
 
     @cached_property
     def lock_file(self) -> str:
+        """Where its hashes are: dvc.lock, or the `.dvc` file itself."""
+        if self.data is not None:
+            return self.file
         return posixpath.join(posixpath.dirname(self.file), "dvc.lock")
 
     @cached_property
@@ -90,12 +97,33 @@ class Stage:
         """Whether nothing that is the same can keep it from running: declared so, or it names no files."""
         return self.spec.always_changed or not (self.deps or self.outs or self.params)
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is data that a `.dvc` file tracks, and no command makes."""
+        return self.data is not None and not self.spec.commands
+
+    @property
+    def shown(self) -> str:
+        """What to call it in a message."""
+        return self.file if self.data is not None else f"stage `{self.name}`"
+
+    def entry_in(self, data: bytes | None) -> LockedStage | None:
+        """The stage's entry in a `lock_file` with these bytes; None if it has none."""
+        if data is None:
+            return None
+        if self.data is not None:
+            return dvc_file.parse(data, self.file).entry
+        found = dvc_lock.parse(data, self.lock_file).stages.get(self.name)
+        return found if isinstance(found, LockedStage) else None
+
     def place(self, path: str) -> str:
         """A path of this stage's definition, relative to the project's root."""
         return posixpath.normpath(posixpath.join(self.cwd, path))
 
     def address(self, here: str = ".") -> str:
         """The stage as one types it in the directory `here`: `train`, or `sub/dvc.yaml:train`."""
+        if self.data is not None:
+            return posixpath.relpath(self.file, here)
         if self.folder == here:
             return self.name
         return f"{posixpath.relpath(self.file, here)}:{self.name}"

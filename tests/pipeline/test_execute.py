@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ import pytest
 
 from nbexp import events
 from nbexp.errors import StageFailed
+from nbexp.formats import dvc_file
+from nbexp.pipeline.plan import locked_path
 
 if TYPE_CHECKING:
     from tests.pipeline.conftest import Bench
@@ -367,3 +370,55 @@ def test_results_say_what_happened_and_why(project: Bench) -> None:
     assert 0 < second.seconds < 30
     assert second.started <= second.ended
     assert second.cells is None
+
+
+# --- Tracked data -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tracked(bench: Bench) -> Bench:
+    """A file that a `.dvc` file tracks, and a stage that reads it, up to date."""
+    bench.write(
+        raw__csv="1\n",
+        dvc__yaml="stages:\n  a: {cmd: cat raw.csv > b, deps: [raw.csv], outs: [b]}\n",
+    )
+    found = bench.cache.add(bench.root / "raw.csv")
+    file = dvc_file.new("", locked_path("raw.csv", found))
+    bench.write(raw__csv__dvc=file.dump().decode())
+    assert bench.actions() == ["raw.csv.dvc skipped", "a ran"]
+    return bench
+
+
+def test_edited_data_is_taken_into_the_cache_before_what_reads_it(tracked: Bench) -> None:
+    tracked.write(raw__csv="2\n")
+    assert tracked.actions() == ["raw.csv.dvc taken", "a ran"]
+    md5 = hashlib.md5(b"2\n").hexdigest()
+    assert tracked.read("raw.csv.dvc") == (
+        f"outs:\n- md5: {md5}\n  size: 2\n  hash: md5\n  path: raw.csv\n"
+    )
+    assert tracked.cache.read(md5) == b"2\n"
+    assert tracked.actions() == ["raw.csv.dvc skipped", "a skipped"]
+
+
+def test_data_that_is_gone_comes_back(tracked: Bench) -> None:
+    (tracked.root / "raw.csv").unlink()
+    assert tracked.actions() == ["raw.csv.dvc skipped", "a skipped"]
+    assert tracked.read("raw.csv") == "1\n"
+
+
+def test_data_that_is_nowhere_is_told_with_what_brings_it(tracked: Bench) -> None:
+    (tracked.root / "raw.csv").unlink()
+    shutil.rmtree(tracked.cache.folder)
+    with pytest.raises(StageFailed) as caught:
+        tracked.run()
+    assert (
+        caught.value.message
+        == "`raw.csv`, which raw.csv.dvc tracks, is not there, and the cache lacks it."
+    )
+    assert caught.value.hint == "`nbexp data pull raw.csv.dvc` gets it from a remote."
+
+
+def test_data_that_does_not_change_is_told_as_dvc_does(tracked: Bench) -> None:
+    tracked.run()
+    skipped = [one for one in tracked.events if isinstance(one, events.StageSkipped)]
+    assert [(one.stage, one.is_data) for one in skipped] == [("raw.csv.dvc", True), ("a", False)]

@@ -372,3 +372,60 @@ def test_a_link_to_a_directory_is_not_followed(tmp_path: Path) -> None:
 def test_a_directory_called_dvc_yaml_is_no_pipeline(tmp_path: Path) -> None:
     write(tmp_path, {"dvc.yaml/x.txt": "", "b/dvc.yaml": "stages: {}\n"})
     assert graphs.pipeline_files(tmp_path) == ["b/dvc.yaml"]
+
+
+# --- Data that .dvc files track -----------------------------------------------------------------
+
+
+TRACKED = "outs:\n- md5: 60b725f10c9c85c70d97880dfe8191b3\n  hash: md5\n  path: {}\n"
+
+
+def test_data_is_a_stage_that_comes_before_what_reads_it(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"dvc.yaml": pipeline("a: data/x.txt -> b"), "data.dvc": TRACKED.format("data")}
+    )
+    graph = graphs.load(tmp_path)
+    assert names(graph) == ["data.dvc", "a"]
+    assert [stage.is_data for stage in graph.stages] == [False, True]
+    assert names(graph, "data.dvc") == ["data.dvc"]
+
+
+def test_data_is_addressed_by_its_file(tmp_path: Path) -> None:
+    write(tmp_path, {"raw/in.csv.dvc": TRACKED.format("in.csv"), "dvc.yaml": pipeline("a: -> b")})
+    graph = graphs.load(tmp_path)
+    (found,) = graph.targets(["raw/in.csv.dvc"], ".")
+    assert (found.outs[0].path, found.address("."), found.address("raw")) == (
+        "raw/in.csv",
+        "raw/in.csv.dvc",
+        "in.csv.dvc",
+    )
+    assert graph.targets(["in.csv.dvc"], "raw") == (found,)
+    with pytest.raises(NotFound) as caught:
+        graph.targets(["other.dvc"], ".")
+    assert "There is no other.dvc here" in caught.value.message
+
+
+def test_data_and_a_stage_do_not_share_an_output(tmp_path: Path) -> None:
+    write(tmp_path, {"dvc.yaml": pipeline("a: -> out"), "out.dvc": TRACKED.format("out")})
+    with pytest.raises(ProjectFileError) as caught:
+        graphs.load(tmp_path)
+    assert "stage `a` and out.dvc both have the output `out`" in caught.value.message
+    write(tmp_path, {"dvc.yaml": pipeline("a: -> out/inner")})
+    with pytest.raises(ProjectFileError) as caught:
+        graphs.load(tmp_path)
+    assert "the output `out` of out.dvc and the output `out/inner` of stage `a` overlap" in str(
+        caught.value.message
+    )
+
+
+def test_nothing_inside_tracked_data_is_a_stage(tmp_path: Path) -> None:
+    write(tmp_path, {"data.dvc": TRACKED.format("data"), "data/dvc.yaml": "no: pipeline",
+        "data/x.dvc": TRACKED.format("x"), "other/x.dvc": TRACKED.format("x")})  # fmt: skip
+    assert graphs.stage_files(tmp_path) == ["data.dvc", "other/x.dvc"]
+    assert graphs.pipeline_files(tmp_path) == []
+
+
+def test_dvcignore_hides_dvc_files_as_well(tmp_path: Path) -> None:
+    write(tmp_path, {"old/data.dvc": TRACKED.format("data"), ".dvcignore": "old/\n",
+        "new.dvc": TRACKED.format("new")})  # fmt: skip
+    assert graphs.stage_files(tmp_path) == ["new.dvc"]
