@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from nbexp.pipeline.plan import Reason
     from nbexp.pipeline.stage import Stage
     from nbexp.store.cache import Cache
+    from nbexp.store.configured import Remotes
 
 
 @frozen
@@ -275,6 +276,13 @@ class Project:
         from nbexp.experiments.stages import Stages
 
         return Stages(self.root, self.here)
+
+    @cached_property
+    def remote(self) -> Remotes:
+        """Where objects are kept besides this machine: `project.remote.add("store", "/mnt/data")`."""
+        from nbexp.store.configured import Remotes
+
+        return Remotes(self.root / ".dvc", place.home(), self.root / self.here)
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)

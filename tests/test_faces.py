@@ -34,6 +34,27 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
     "stage list": ("stage list", lambda p: p.stage.list()),
+    "remote add": (
+        "remote add -d store ../s",
+        lambda p: p.remote.add("store", "../s", default=True),
+    ),
+    "remote list": ("remote list", lambda p: p.remote.list()),
+    "remote modify": (
+        "remote modify --local kept jobs 8",
+        lambda p: p.remote.modify("kept", "jobs", "8", level="local"),
+    ),
+    "remote default": (
+        "remote default --local kept",
+        lambda p: p.remote.default("kept", level="local"),
+    ),
+    "remote rename": (
+        "remote rename --local kept new",
+        lambda p: p.remote.rename("kept", "new", level="local"),
+    ),
+    "remote remove": (
+        "remote remove --local kept",
+        lambda p: p.remote.remove("kept", level="local"),
+    ),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }
 # What makes a project or runs for long has journeys of its own, which go through the same functions.
@@ -46,6 +67,7 @@ def recorded(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any
     project = pipeline_project()
     nbexp_cli("run", "-n", "first", cwd=project)
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
+    nbexp_cli("remote", "add", "--local", "kept", str(project.parent / "kept"), cwd=project)
     return project
 
 

@@ -49,7 +49,10 @@ RESULTS = (
 )
 
 # What a family of commands is in Python: an object at the project.
-FAMILIES = (("nbexp.experiments.stages", "Stages", "project.stage"),)
+FAMILIES = (
+    ("nbexp.experiments.stages", "Stages", "project.stage"),
+    ("nbexp.store.configured", "Remotes", "project.remote"),
+)
 
 
 def expand(text: str) -> str:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ALIASES = {"ls": "list", "rm": "remove"}
 
 # The order of the help page: what one needs first comes first; verbs not named come last.
-_ORDER = "init run show diff plot open status apply undo branch list remove stage notebook demo lab".split()
+_ORDER = "init run show diff plot open status apply undo branch list remove stage remote notebook demo lab".split()
 
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(
@@ -240,6 +240,20 @@ def guide(prog: str = "nbexp") -> str:
     lines += [f"  {name:<10} {summary_of(name)}" for name in names()]
     lines += ["", f"`{prog} help COMMAND` or `{prog} COMMAND -h` has options and examples."]
     return "\n".join(lines) + "\n"
+
+
+def config_levels(parser: argparse.ArgumentParser) -> None:
+    """The options that say which file of the configuration is meant, as `args.level`."""
+    levels = parser.add_mutually_exclusive_group()
+    for level, words in (
+        ("global", "the user's configuration"),
+        ("system", "the machine's configuration"),
+        ("project", ".dvc/config"),
+        ("local", ".dvc/config.local, which Git ignores"),
+    ):
+        levels.add_argument(
+            f"--{level}", dest="level", action="store_const", const=level, help=words
+        )
 
 
 def execute(

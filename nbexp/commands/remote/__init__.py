@@ -1,0 +1,1 @@
+"""Where objects are kept besides this machine: list, add and change remotes."""
