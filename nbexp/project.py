@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nbexp.experiments import authoring, compare, table
     from nbexp.experiments import run as running
     from nbexp.experiments.compare import Diff, Side
+    from nbexp.experiments.explore import RunCache
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
@@ -283,6 +284,13 @@ class Project:
         from nbexp.store.configured import Remotes
 
         return Remotes(self.root / ".dvc", place.home(), self.root / self.here)
+
+    @property
+    def run_cache(self) -> RunCache:
+        """Every stage run ever made: `project.run_cache.list()`."""
+        from nbexp.experiments.explore import RunCache
+
+        return RunCache(self.git, self.cache, self.root, self.prefix, self.here)
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)

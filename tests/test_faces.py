@@ -21,6 +21,9 @@ from nbexp.project import Project
 
 NOTEBOOK = Path(__file__).parents[1] / "example-notebooks" / "first-notebook" / "train.ipynb"
 
+# In the run cache, the run of `train` that the experiment `first` holds.
+KEY = "03c147f"
+
 # Each verb: the words of the command, and the same in Python.
 CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "run": ("run -S train.lr=0.05 -n third", lambda p: p.run({"train.lr": 0.05}, name="third")),
@@ -54,6 +57,13 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "remote remove": (
         "remote remove --local kept",
         lambda p: p.remote.remove("kept", level="local"),
+    ),
+    "cache list": ("cache list --stage train", lambda p: p.run_cache.list(stage="train")),
+    "cache show": (f"cache show {KEY}", lambda p: p.run_cache.show(KEY)),
+    "cache restore": (f"cache restore {KEY}", lambda p: p.run_cache.restore(KEY)),
+    "cache promote": (
+        f"cache promote {KEY} -n third",
+        lambda p: p.run_cache.promote(KEY, name="third"),
     ),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }

@@ -40,6 +40,11 @@ RESULTS = (
     ("nbexp.project", "Status"),
     ("nbexp.project", "Listing"),
     ("nbexp.experiments.stages", "StageList"),
+    ("nbexp.experiments.run_cache", "RunTable"),
+    ("nbexp.experiments.run_cache", "CachedRun"),
+    ("nbexp.experiments.locked", "Owner"),
+    ("nbexp.experiments.explore", "RestoredRun"),
+    ("nbexp.experiments.promote", "Promoted"),
     ("nbexp.project", "OpenedNotebook"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.undo", "Undone"),
@@ -52,6 +57,7 @@ RESULTS = (
 FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
     ("nbexp.store.configured", "Remotes", "project.remote"),
+    ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
 )
 
 

@@ -9,7 +9,8 @@ A verb's module has
 
 A family of verbs (`stage add`, `stage list`) is a folder: `stage/__init__.py` has the docstring of the family and
 nothing else, and each other file in the folder is a verb like any other, called by two words. `"stage list"`, with
-the space, is the name of such a verb everywhere here.
+the space, is the name of such a verb everywhere here. A family may name a `default`, the word that is meant where none
+is typed: `nbexp cache` is `nbexp cache list`.
 
 No verb knows who called it. A verb of another package is an entry point of the group `nbexp.commands`; one for a
 family is of the group `nbexp.commands.stage`.
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 ALIASES = {"ls": "list", "rm": "remove"}
 
 # The order of the help page: what one needs first comes first; verbs not named come last.
-_ORDER = "init run show diff plot open status apply undo branch list remove stage remote notebook demo lab".split()
+_ORDER = "init run show diff plot open status apply undo branch list remove stage cache remote notebook demo lab".split()
 
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(
@@ -328,8 +329,11 @@ def _execute(
         argv = [*argv[2:], "--cd", argv[1]]
     verb, rest = argv[0], argv[1:]
     if not hasattr(load(verb), "run"):
-        if rest[:1] in ([], ["-h"], ["--help"]):
+        default = getattr(load(verb), "default", None)
+        if rest[:1] in (["-h"], ["--help"]) or (not rest and default is None):
             raise HelpAsked(parser(verb, prog).format_help())
+        if default is not None and (not rest or rest[0].startswith("-")):
+            rest = [default, *rest]
         verb, rest = f"{verb} {rest[0]}", rest[1:]
     module = load(verb)
     args = parser(verb, prog).parse_args(rest)

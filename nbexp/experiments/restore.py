@@ -223,12 +223,12 @@ def _blocking(git: Git, files: Iterable[str], present: Mapping[str, Entry]) -> l
             if place in present or not os.path.lexists(root / place):
                 continue
             is_folder = (root / place).is_dir()
-            if (place == path) == is_folder and not _is_held(git, place):
+            if (place == path) == is_folder and not is_held(git, place):
                 found[place] = None
     return list(found)
 
 
-def _is_held(git: Git, place: str) -> bool:
+def is_held(git: Git, place: str) -> bool:
     """Whether all files at or below a place are held by a branch, tag or experiment."""
     paths = [place]
     if (git.root / place).is_dir():

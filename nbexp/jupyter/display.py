@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
+from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
 from nbexp.formats import values
@@ -75,6 +76,9 @@ def plain(result: object) -> str:
     if isinstance(result, Table) and len(result) > MAX_ROWS:
         text = render.text(replace(result, rows=result.rows[:MAX_ROWS]))
         return f"{text}\n{_more(result, len(result.columns()))}"
+    if isinstance(result, RunTable) and len(result) > MAX_ROWS:
+        text = render.text(replace(result, runs=result.runs[:MAX_ROWS]))
+        return f"{text}: `%exp cache --csv` has all"
     text = render.text(result)
     # Text of the user's own is left as it is; `nbexp run` may be a line of theirs.
     return (
@@ -261,6 +265,70 @@ def _value(value: object) -> Markup:
     if len(text) <= _MAX_VALUE:
         return joined([text])
     return tag("span", f"{text[:_MAX_VALUE]}…", title=text)
+
+
+# ---- the run cache
+
+
+@html.register
+def _(result: RunTable) -> Markup:
+    if not result.runs:
+        return tag("p", plain(result))
+    tellings = result.telling()
+    deps, commands = any(one.deps for one in tellings), any(one.shows_command for one in tellings)
+    names = ["key", "stage", "when", "params", *(["deps"] * deps), *(["command"] * commands)]
+    lines = []
+    for run, told in zip(result.runs[:MAX_ROWS], tellings, strict=False):
+        name = tag("th", code(run.short), scope="row", align="left", title=f"{run.key}/{run.value}")
+        when = cell(render.clock(int(run.saved_s)), title=_moment(int(run.saved_s)))
+        stage = cell(run.stage, title=run.command)
+        cells = [name, stage, when, cell(_params(told.params), title=_all_params(run))]
+        if deps:
+            short = joined([_dep(dep.path, dep.md5) for dep in told.deps], Markup("<br>"))
+            cells.append(cell(short))
+        if commands:
+            cells.append(cell(code(run.command) if told.shows_command else ""))
+        outs = [_out(out.path, out.size, out.path in run.missing) for out in run.entry.outs]
+        holders = render.holders(run)
+        cells += [
+            cell(joined(outs, Markup("<br>"))),
+            cell(faint(holders) if run.is_orphan else holders),
+        ]
+        lines.append(tag("tr", *cells))
+    notes = []
+    if len(result) > MAX_ROWS:
+        notes.append(f"… {len(result) - MAX_ROWS} more runs: `%exp cache --csv` has all")
+    elif len(result) < result.total:
+        notes.append(f"{len(result)} of {result.total} runs")
+    if any(run.is_stale for run in result.runs):
+        notes.append("✗ lost: the cache lacks it, so the run cannot be brought back")
+    found = grid([head(title) for title in [*names, "outs", "held by"]], lines)
+    return joined([found, *(tag("p", faint(note)) for note in notes)])
+
+
+def _params(params: Mapping[str, object]) -> Markup:
+    parts = [joined([faint(f"{key} "), _value(value)]) for key, value in params.items()]
+    return joined(parts, Markup("<br>"))
+
+
+def _all_params(run: CachedRun) -> str:
+    return "\n".join(f"{key} = {render.shown(value)}" for key, value in run.params.items())
+
+
+def _dep(path: str, md5: str) -> Markup:
+    return joined([path, " ", tag("span", code(md5[:7]), class_="nbexp-faint", title=md5)])
+
+
+def _out(path: str, size: int | None, is_lost: bool) -> Markup:
+    if is_lost:
+        return tag("span", f"✗ {path} lost", class_="nbexp-bad")
+    return joined([path, " ", faint(render.sized(size))])
+
+
+@html.register
+def _(result: CachedRun) -> Markup:
+    rows = [(name, code(value)) for name, value in render.run_rows(result)]
+    return joined([_title(result.stage, faint(result.short)), pairs(rows)])
 
 
 # ---- the others

@@ -276,6 +276,34 @@ class Cache:
             return False
         return not self._inspect([item.md5 for item in items])[0]
 
+    def lacking(self, hashes: Iterable[Hash]) -> set[str]:
+        """The digests of those that `has` would deny, found for many at once."""
+        wanted = {one.md5: one for one in hashes}
+        found = {md5 for md5 in wanted if not _is_name(md5)}
+        problems, stamps = self._inspect([md5 for md5 in wanted if md5 not in found])
+        found |= problems.keys()
+        folders = []
+        for md5, one in wanted.items():
+            if md5 in found:
+                continue
+            if one.is_dir:
+                folders.append(md5)
+            elif 0 <= one.size != stamps[md5][2] and not self.has(one):
+                found.add(md5)
+        known: dict[str, bool] = {}
+        for md5 in folders:
+            try:
+                inner = {item.md5 for item in self.items(md5)}
+            except StoreError:
+                found.add(md5)
+                continue
+            unknown = inner - known.keys()
+            bad = self._inspect([*unknown])[0]
+            known.update((name, name not in bad) for name in unknown)
+            if not all(known[name] for name in inner):
+                found.add(md5)
+        return found
+
     def read(self, md5: str) -> bytes:
         """The bytes of an object.
 
@@ -1252,9 +1280,13 @@ def _reported(name: str, what: str) -> Iterator[None]:
 
 def _check_name(md5: str) -> None:
     """Refuse what would lead out of the cache: digests come from files that anybody may have written."""
-    digits = md5.removesuffix(".dir")
-    if len(digits) != 32 or not _HEX.issuperset(digits):
+    if not _is_name(md5):
         raise StoreError(f"`{md5}` is not the name of an object of the cache.")
+
+
+def _is_name(md5: str) -> bool:
+    digits = md5.removesuffix(".dir")
+    return len(digits) == 32 and _HEX.issuperset(digits)
 
 
 def _check_relpaths(relpaths: Sequence[str], place: str) -> None:

@@ -101,11 +101,20 @@ def test_a_family_lists_its_verbs() -> None:
         text = str(execute(family, "-h", prog="%exp").result)
         assert text.startswith(f"usage: %exp {family} COMMAND\n")
         assert text.endswith(f"`%exp {family} COMMAND -h` has options and examples.\n")
-        assert str(execute(family, prog="%exp").result) == text
+        if not hasattr(commands.load(family), "default"):
+            assert str(execute(family, prog="%exp").result) == text
         assert str(execute("help", family, prog="%exp").result) == text
         for word in commands.words(family):
             summary = commands.summary_of(f"{family} {word}")
             assert re.search(rf"^  {word} +{re.escape(summary)}$", text, re.MULTILINE)
+
+
+def test_a_family_may_mean_one_of_its_verbs(pipeline_project: object) -> None:
+    folder = pipeline_project()  # type: ignore[operator]
+    assert execute("cache", folder=folder).verb == "cache list"
+    assert execute("cache", "--orphans", "--json", folder=folder).verb == "cache list"
+    with pytest.raises(UsageError, match="There is no command `cache lst`"):
+        execute("cache", "lst", folder=folder)
 
 
 def test_an_alias_is_a_familys_verb_as_well(pipeline_project: object) -> None:

@@ -1,0 +1,3 @@
+"""Explore the run cache: every stage run ever made, recorded as an experiment or not."""
+
+default = "list"

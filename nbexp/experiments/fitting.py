@@ -1,0 +1,430 @@
+"""Which commit and which runs of other stages belong to a run: what it read, found again by digests.
+
+An entry of the run cache has the digest of all that its stage read, so whether a file of a commit is the one it
+read is known, not guessed. Where several answers fit, or none, that is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nbexp.errors import NotFound, ProjectFileError, UsageError
+from nbexp.events import Emit, Notice
+from nbexp.experiments import run_cache
+from nbexp.experiments.run_cache import CachedRun
+from nbexp.formats import directory, dvc_file, dvc_lock, values
+from nbexp.formats.directory import Item
+from nbexp.formats.dvc_lock import LockedPath, LockedStage
+from nbexp.frozen import frozen
+from nbexp.git import FileContent, Git, Status
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.graph import is_inside
+from nbexp.pipeline.stage import Stage
+from nbexp.store.cache import Cache
+
+
+@frozen
+class Place:
+    """The project, and the user's directory in it."""
+
+    git: Git
+    cache: Cache
+    root: Path
+    prefix: str
+    here: str
+
+    @property
+    def top(self) -> str:
+        """What stands before a path of the project in the repository."""
+        return f"{self.prefix}/" if self.prefix else ""
+
+
+@frozen
+class Member:
+    """A stage, and the run of it that the experiment holds."""
+
+    stage: Stage
+    run: CachedRun
+
+
+# ---- the baseline
+
+
+class Base:
+    """A commit as the possible baseline: what is at each of its paths, relative to the project's root.
+
+    `status`, which is for HEAD alone, says what the workspace has instead; what a run read is taken from there.
+    With `edited` the dvc.yaml files are as well.
+    """
+
+    def __init__(
+        self, place: Place, rev: str, *, status: Status | None = None, edited: bool = False
+    ) -> None:
+        self.place, self.rev = place, rev
+        self.taken: set[str] = set()
+        top = place.top
+        self._files = {
+            path[len(top) :]: entry.oid
+            for path, entry in place.git.tree(rev).items()
+            if path.startswith(top)
+        }
+        self._status = status
+        changed = [] if status is None else [change.path for change in status.changes]
+        self._untracked = frozenset() if status is None else frozenset(status.untracked)
+        self._dirty = [
+            path[len(top) :] for path in (*changed, *self._untracked) if path.startswith(top)
+        ]
+        pipelines = {path for path in self._files if _is_pipeline(path)}
+        if edited:
+            self.taken = {path for path in self._dirty if _is_pipeline(path)}
+        texts = {path: self.read(path) for path in pipelines | self.taken}
+        self.graph = graphs.load(
+            place.root, {path: text for path, text in texts.items() if text is not None}
+        )
+
+    def read(self, path: str) -> bytes | None:
+        """A file of the commit, or of the workspace where it is taken from there."""
+        if path in self.taken:
+            place = self.place.root / path
+            return place.read_bytes() if place.is_file() else None
+        oid = self._files.get(path)
+        return None if oid is None else self.place.git.read(oid)
+
+    def holds(self, dep: LockedPath, path: str) -> bool:
+        """Whether what is at the path is what a run read as `dep`; takes it from the workspace if that has it."""
+        if self._md5(path) == dep.md5 or self._tracked(path) == dep.md5:
+            return True
+        if self._status is None:
+            return False
+        there = self.place.cache.hash(self.place.root / path)
+        if there is None or there.md5 != dep.md5:
+            return False
+        pointers = {f"{folder}.dvc" for folder in (path, *map(str, Path(path).parents))}
+        changed = [one for one in self._dirty if is_inside(one, path) or one in pointers]
+        self.taken.update(changed)
+        # Nothing changed: what is committed is this file in another form, by one of Git's filters.
+        return bool(changed) or path in self._files
+
+    def from_workspace(self) -> dict[str, FileContent]:
+        """What is taken from the workspace, as Git would commit it."""
+        if not self.taken or self._status is None:
+            return {}
+        top = self.place.top
+        extra = [top + path for path in self.taken if top + path in self._untracked]
+        found = self.place.git.snapshot(self._status, extra)
+        return {path: found[top + path] for path in self.taken if top + path in found}
+
+    def _md5(self, path: str) -> str | None:
+        """The digest of a file or folder as Git has it."""
+        oid = self._files.get(path)
+        if oid is not None:
+            return self._blob_md5(oid)
+        inner = [one for one in self._files if one.startswith(f"{path}/")]
+        if not inner:
+            return None
+        return directory.digest(
+            Item(one[len(path) + 1 :], self._blob_md5(self._files[one])) for one in inner
+        )
+
+    def _blob_md5(self, oid: str) -> str:
+        known = self.place.cache.memo("blob-md5", oid)
+        if known is None:
+            data = self.place.git.read(oid) or b""
+            known = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            self.place.cache.remember("blob-md5", oid, known)
+        return known
+
+    def _tracked(self, path: str) -> str | None:
+        """The digest of data that a `.dvc` file of the commit tracks, at the path or above it."""
+        for folder in (path, *map(str, Path(path).parents)):
+            text = self.read(f"{folder}.dvc")
+            if text is None:
+                continue
+            md5 = _pointed(text, f"{folder}.dvc")
+            if md5 is None or folder == path:
+                return md5
+            return _within(self.place.cache, md5, posixpath.relpath(path, folder))
+        return None
+
+
+def find(
+    place: Place,
+    head: str,
+    run: CachedRun,
+    runs: Sequence[CachedRun],
+    stage: str | None,
+    using: Sequence[CachedRun],
+    emit: Emit,
+) -> tuple[Base, list[Member]]:
+    """The commit to start from, HEAD where it fits, and the runs that the experiment holds."""
+    why: list[str] = []
+    for rev, status, edited in _candidates(place.git, head):
+        try:
+            base = Base(place, rev, status=status, edited=edited)
+        except ProjectFileError as error:
+            why.append(error.message)
+            continue
+        puzzle = _Puzzle(base, runs, using, emit)
+        members = puzzle.solve(run, stage)
+        if members is not None:
+            if rev != head:
+                emit(
+                    Notice(
+                        f"HEAD is not what run `{run.short}` read ({why[0]}); the experiment is on "
+                        f"{rev[:7]}, which is."
+                    )
+                )
+            return base, members
+        why.append(puzzle.why)
+    raise NotFound(
+        f"No commit has what run `{run.short}` read: {why[0]}. Nothing was recorded.",
+        f"`nbexp cache restore {run.short}` brings its outputs into the workspace.",
+    )
+
+
+def _candidates(git: Git, head: str) -> Iterator[tuple[str, Status | None, bool]]:
+    """HEAD with the workspace's edits, also of dvc.yaml; then every commit of branches and tags, newest first."""
+    status = git.status()
+    yield head, status, False
+    changed = [*status.untracked, *(change.path for change in status.changes)]
+    if any(map(_is_pipeline, changed)):
+        yield head, status, True
+    for rev in git.run("rev-list", "--branches", "--tags", "HEAD").decode("ascii").split():
+        if rev != head:
+            yield rev, None, False
+
+
+# ---- the runs
+
+
+class _Puzzle:
+    """Finds the runs of a pipeline that belong together on a commit."""
+
+    def __init__(
+        self, base: Base, runs: Sequence[CachedRun], using: Sequence[CachedRun], emit: Emit
+    ) -> None:
+        self._base, self._graph = base, base.graph
+        self._using = {(one.key, one.value) for one in using}
+        self._emit = emit
+        self.why = "no stage has its command and outputs"
+        self._by_outs: dict[tuple[str, ...], list[CachedRun]] = {}
+        for run in runs:
+            self._by_outs.setdefault(_outs_of(run.entry), []).append(run)
+
+    def solve(self, run: CachedRun, asked: str | None) -> list[Member] | None:
+        """The run's stage with its run, the ones before it, then those after it; None where the commit is not it."""
+        here = self._base.place.here
+        stages = [one for one in self._graph.stages if self._is_of(one, run.entry)]
+        if asked is not None:
+            stages = [one for one in stages if one.address(here) == asked]
+        fitting = [one for one in stages if self._inputs_fit(one, run.entry, {})]
+        if len(fitting) > 1:
+            names = [one.address(here) for one in fitting]
+            raise UsageError(
+                f"Run `{run.short}` may be of each of the stages {', '.join(names)}. Nothing was recorded.",
+                f"say which: `nbexp cache promote {run.short} --stage {names[0]}`.",
+            )
+        if not fitting:
+            return None
+        found = {fitting[0]: run}
+        self._add_upstream(fitting[0], found)
+        self._add_downstream(found)
+        return [Member(stage, its) for stage, its in found.items()]
+
+    def _is_of(self, stage: Stage, entry: LockedStage) -> bool:
+        if tuple(sorted(out.spelled for out in stage.outs)) != _outs_of(entry):
+            return False
+        if stage.spec.cmd != entry.cmd:
+            self.why = f"the command of stage `{stage.name}` is another"
+            return False
+        if {dep.spelled for dep in stage.deps} != {dep.path for dep in entry.deps}:
+            self.why = f"stage `{stage.name}` has other deps"
+            return False
+        return True
+
+    def _inputs_fit(
+        self, stage: Stage, entry: LockedStage, found: Mapping[Stage, CachedRun]
+    ) -> bool:
+        """Whether the deps that no stage makes are what the commit has, and no param is two things at once."""
+        places = {dep.spelled: dep.path for dep in stage.deps}
+        for dep in entry.deps:
+            path = places[dep.path]
+            if self._makers(stage, path):
+                continue
+            if not self._base.holds(dep, path):
+                self.why = f"{path} is another"
+                return False
+        mine = dict(params_of(stage, entry))
+        others = {
+            key: value for one, run in found.items() for key, value in params_of(one, run.entry)
+        }
+        for key in mine.keys() & others.keys():
+            if not values.same(mine[key], others[key]):
+                self.why = f"{':'.join(key)} has two values"
+                return False
+        return True
+
+    def _makers(self, stage: Stage, path: str) -> list[Stage]:
+        """The stages that make a dep, or part of it."""
+        return [
+            one
+            for one in self._graph.needs[stage]
+            if any(graphs.overlap(path, out.path) for out in one.outs)
+        ]
+
+    def _add_upstream(self, stage: Stage, found: dict[Stage, CachedRun]) -> None:
+        for other in self._graph.needs[stage]:
+            if other in found:
+                continue
+            made = [dep for dep in stage.deps if other in self._makers(stage, dep.path)]
+            if not made:
+                continue  # it makes a params file; what is in that is checked by value
+            candidates = [
+                run
+                for run in self._of(other)
+                if self._made(other, run.entry, stage, found[stage].entry)
+                and self._inputs_fit(other, run.entry, found)
+            ]
+            chosen = self._only(other, candidates)
+            if chosen is not None:
+                found[other] = chosen
+                self._add_upstream(other, found)
+            elif len(candidates) > 1:
+                names = ", ".join(f"`{one.short}`" for one in candidates)
+                raise UsageError(
+                    f"{len(candidates)} runs of stage `{other.name}` made what `{stage.name}` read: {names}. "
+                    "Nothing was recorded.",
+                    f"`nbexp cache show {candidates[0].short}` shows one; take it with `--with "
+                    f"{candidates[0].short}`.",
+                )
+            elif not self._is_locked(other, stage, found[stage].entry):
+                self._emit(
+                    Notice(
+                        f"The run cache has no run of stage `{other.name}` that made what `{stage.name}` "
+                        "read; the experiment has the baseline's entry of it."
+                    )
+                )
+
+    def _add_downstream(self, found: dict[Stage, CachedRun]) -> None:
+        for stage in self._graph.order(self._graph.stages):
+            before = [one for one in self._graph.needs[stage] if one in found]
+            if stage in found or not before:
+                continue
+            candidates = [
+                run
+                for run in self._of(stage)
+                if all(self._made(one, found[one].entry, stage, run.entry) for one in before)
+                and self._inputs_fit(stage, run.entry, found)
+            ]
+            chosen = self._only(stage, candidates)
+            if chosen is not None:
+                found[stage] = chosen
+                continue
+            locked = self._locked(stage)
+            if locked is not None and all(
+                self._made(one, found[one].entry, stage, locked) for one in before
+            ):
+                continue
+            names = ", ".join(f"`{one.short}`" for one in candidates)
+            words = f"{len(candidates)} runs of it fit ({names}): `--with KEY` takes one"
+            self._emit(
+                Notice(
+                    f"Stage `{stage.name}`, which comes after, is as in the baseline: "
+                    f"{words if candidates else 'it has no run on this'}."
+                )
+            )
+
+    def _of(self, stage: Stage) -> list[CachedRun]:
+        outs = tuple(sorted(out.spelled for out in stage.outs))
+        found = [run for run in self._by_outs.get(outs, ()) if self._is_of(stage, run.entry)]
+        lacking = {
+            one.key + one.value
+            for one in run_cache.checked(found, self._base.place.cache)
+            if one.is_stale
+        }
+        return [run for run in found if run.key + run.value not in lacking]
+
+    def _only(self, stage: Stage, candidates: Sequence[CachedRun]) -> CachedRun | None:
+        """The one that was named, or is the baseline's own, or is the only one."""
+        named = [one for one in candidates if (one.key, one.value) in self._using]
+        locked = self._locked(stage)
+        own = [one for one in candidates if locked is not None and one.entry == locked]
+        for found in (named, own, candidates):
+            if len(found) == 1:
+                return found[0]
+        return None
+
+    def _made(self, maker: Stage, entry: LockedStage, reader: Stage, read: LockedStage) -> bool:
+        """Whether what one run wrote is what the other read, as far as digests can tell."""
+        outs = {out.spelled: out.path for out in maker.outs}
+        deps = {dep.spelled: dep.path for dep in reader.deps}
+        for dep in read.deps:
+            path = deps[dep.path]
+            for out in entry.outs:
+                made = outs[out.path]
+                if made == path and out.md5 != dep.md5:
+                    return False
+                inner = posixpath.relpath(path, made) if is_inside(path, made) else "."
+                if inner != "." and _within(self._base.place.cache, out.md5, inner) != dep.md5:
+                    return False
+                if made != path and is_inside(made, path):
+                    part = posixpath.relpath(made, path)
+                    if _within(self._base.place.cache, dep.md5, part) != out.md5:
+                        return False
+        return True
+
+    def _is_locked(self, maker: Stage, reader: Stage, read: LockedStage) -> bool:
+        """Whether the baseline's own dvc.lock has made what was read."""
+        locked = self._locked(maker)
+        return locked is not None and self._made(maker, locked, reader, read)
+
+    def _locked(self, stage: Stage) -> LockedStage | None:
+        data = self._base.read(stage.lock_file)
+        if data is None:
+            return None
+        entry = dvc_lock.parse(data, stage.lock_file).stages.get(stage.name)
+        return entry if isinstance(entry, LockedStage) else None
+
+
+# ---- what they share
+
+
+def params_of(stage: Stage, entry: LockedStage) -> Iterator[tuple[tuple[str, str], object]]:
+    """The params of a run by file, from the project's root, and key."""
+    for spelled, section in entry.params.items():
+        for key, value in section.items():
+            yield (stage.place(spelled), key), value
+
+
+def _outs_of(entry: LockedStage) -> tuple[str, ...]:
+    return tuple(sorted(out.path for out in entry.outs))
+
+
+def _within(cache: Cache, md5: str, inner: str) -> str | None:
+    """The digest of a file or folder inside a directory object; None where it is not known."""
+    if not md5.endswith(".dir") or not cache.has_object(md5):
+        return None
+    items = cache.items(md5)
+    for item in items:
+        if item.relpath == inner:
+            return item.md5
+    below = [item for item in items if item.relpath.startswith(f"{inner}/")]
+    if not below:
+        return None
+    return directory.digest(Item(item.relpath[len(inner) + 1 :], item.md5) for item in below)
+
+
+def _pointed(text: bytes, path: str) -> str | None:
+    """The digest that a `.dvc` file of one output has."""
+    try:
+        contents = dvc_file.parse(text, path).contents
+    except ProjectFileError:
+        return None
+    return contents[0].md5 or None if len(contents) == 1 else None
+
+
+def _is_pipeline(path: str) -> bool:
+    return posixpath.basename(path) == "dvc.yaml"
