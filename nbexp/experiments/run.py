@@ -27,7 +27,7 @@ from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import execute
 from nbexp.pipeline.execute import Context, Outcome
-from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.plan import Disk, Inspector
 from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache
@@ -295,7 +295,8 @@ def _undone(
             kept = True
         except (GitError, OSError) as failure:
             emit(Notice(f"What the run left could not be kept: {failure}."))
-    edited = workspace.roll_back()
+    touched = _edited_by_stages(place.git, workspace) if started else []
+    edited = [*workspace.roll_back(), *touched]
     if interrupted:
         raised = Interrupted(
             f"Run `{spec.name}` was interrupted. Your workspace is as it was before it.",
@@ -322,9 +323,38 @@ def _where_it_is(spec: Spec, stages: Sequence[Stage]) -> str:
     return "`nbexp show --all-states` lists it."
 
 
+def _edited_by_stages(git: Git, workspace: InPlace) -> list[str]:
+    """Tracked files that changed while stages ran and that the journal will not put back.
+
+    A stage that edits what it does not list as an output, or the user meanwhile.
+    """
+    marker = workspace.journal.folder / _STARTED
+    try:
+        began_s = marker.stat().st_mtime
+        changes = git.status(untracked=False).changes
+    except (OSError, GitError):
+        return []
+    known = [line.path for line in workspace.journal.lines]
+    left = [
+        change.path for change in changes if not any(is_inside(change.path, one) for one in known)
+    ]
+    return [path for path in left if _changed_s(git.root / path) >= began_s]
+
+
+def _changed_s(path: Path) -> float:
+    """When the file was last changed; nobody knows of one that is gone, so it counts as long ago."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+_STARTED = "started"
+
+
 def _now(workspace: InPlace) -> float:
     """The present by the clock of the file system, which may not be this machine's."""
-    marker = workspace.journal.folder / "started"
+    marker = workspace.journal.folder / _STARTED
     filesystem.atomic_write(marker, b"", durable=False)
     return marker.stat().st_mtime
 

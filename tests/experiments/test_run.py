@@ -412,6 +412,19 @@ def test_an_edit_made_while_a_failing_run_is_on_survives_it(project: Project) ->
     assert (project.root / "params.yaml").read_text().endswith("# mine\n")
 
 
+def test_a_tracked_file_that_a_failing_stage_edits_is_named(project: Project, git: Git) -> None:
+    (project.root / "notes.txt").write_text("mine\n")
+    (project.root / "edited.txt").write_text("before\n")
+    git("add", "notes.txt", "edited.txt", cwd=project.root)
+    git("commit", "-qm", "notes", cwd=project.root)
+    (project.root / "edited.txt").write_text("an edit before the run\n")
+    os.utime(project.root / "edited.txt", (1, 1))
+    break_training(project.root, "echo by the stage > notes.txt; exit 1")
+    with pytest.raises(StageFailed) as caught:
+        project.run({"train.lr": 0.5})
+    assert caught.value.message.endswith("Edited meanwhile, and so left as it is: notes.txt.")
+
+
 def test_an_interrupted_run_leaves_the_workspace_to_the_byte(
     project: Project, files: Files, git_state: GitState, git: Git
 ) -> None:
