@@ -9,6 +9,8 @@ DVC := dvc==3.67.1 dvclive==3.49.1
 # The tests that start many real programs; `make check` is all the others.
 SLOW := conformance journeys crashes
 PYTEST := $(BIN)/python -m pytest
+# One test process for each core; the tests wait for other processes often enough for two on one.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 2))')
 
 # With it set, every process would compile every module again: the demo would take twice as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo 'make demo    run the example project headless in a new folder (DIR=path chooses it)'
-	@echo 'make check   lint, types, layers and the fast tests, in under a minute'
+	@echo 'make check   lint, types, layers and the fast tests (a minute on eight cores, three on two)'
 	@echo 'make test    all tests and the docs, with what they need set up first'
 	@echo 'make docs    the documentation, into build/docs'
 	@echo 'make bench   times beside those of dvc, as a table, also in the README'
@@ -91,14 +93,14 @@ types: .venv/.test
 	$(BIN)/mypy
 
 unit: .venv/.test
-	$(PYTEST) -q -n 2 nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks) --deselect tests/test_docs.py::TestPages
+	$(PYTEST) -q -n $(JOBS) nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks) --deselect tests/test_docs.py::TestPages
 
 # The slow tests come last, so that the last lines say how many passed.
 test: chromium $(DVC_STAMP) check docs slow
 
 slow: chromium .venv/.test $(DVC_STAMP)
 	$(PYTEST) -q tests/benchmarks
-	$(PYTEST) -q -n 2 $(addprefix tests/,$(SLOW)) tests/test_docs.py::TestPages
+	$(PYTEST) -q -n $(JOBS) $(addprefix tests/,$(SLOW)) tests/test_docs.py::TestPages
 
 docs: .venv/.docs
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
