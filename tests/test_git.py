@@ -323,7 +323,7 @@ class TestReading:
         )
         old.chmod(0o755)
         monkeypatch.setenv("PATH", f"{old.parent}:{os.environ['PATH']}")
-        monkeypatch.setattr("nbexp.git._Objects._has_commands", True)
+        monkeypatch.setattr("nbexp.git.cat_file.Objects._has_commands", True)
         door = found(repo)
         info = door.info("HEAD:README.md")
         assert info is not None and info[1:] == ("blob", 12)

@@ -18,134 +18,50 @@ refs in quadratic time and rewrites the index in Python.
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import stat
 import sys
-import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, NoReturn, cast
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from nbexp.errors import GitError
-from nbexp.frozen import field, frozen
+from nbexp.git.cat_file import Objects, commit_info, tree_entries
+from nbexp.git.model import (
+    Change,
+    CommitInfo,
+    Entry,
+    FileContent,
+    Identity,
+    NewCommit,
+    Status,
+)
+from nbexp.git.process import Counted, file_stamp, refused, run, spawn, talk
+from nbexp.git.ref_files import (
+    OWN,
+    UNKNOWN,
+    check_refs,
+    is_oid,
+    is_simple,
+    moved,
+    packed_refs,
+    read_loose,
+)
 
 if TYPE_CHECKING:
-    import subprocess
-    import weakref
-
     from git import Repo
 
     from nbexp.git import loose
 
 
-@frozen
-class Identity:
-    """Who an author or committer is."""
-
-    name: str
-    email: str
+__all__ = [
+    "Change", "CommitInfo", "Entry", "FileContent", "Git", "Identity", "NewCommit", "Status",
+]  # fmt: skip
 
 
-@frozen
-class Entry:
-    """A file of a Git tree; mode 100644, 100755, 120000 (symbolic link) or 160000 (submodule)."""
-
-    mode: str
-    oid: str
-
-
-@frozen
-class Change:
-    """A tracked path that differs between HEAD, the index and the work tree.
-
-    Attributes
-    ----------
-    path
-        Relative to the top of the work tree, with slashes.
-    head, index
-        What each of them holds; None where it holds nothing (also after `git add -N`).
-    worktree
-        The file on disk against the index.
-    unmerged
-        A conflict is open; `head` is then our side and `index` None.
-    mode
-        The mode Git would give the file on disk, None if there is no file.
-    """
-
-    path: str
-    head: Entry | None
-    index: Entry | None
-    worktree: Literal["same", "modified", "deleted", "type"]
-    unmerged: bool = False
-    mode: str | None = None
-
-
-@frozen
-class Status:
-    """Where the work tree differs from HEAD at one moment.
-
-    `untracked` leaves out ignored files; a repository inside this one is one path with a slash at
-    its end. `head` is the commit it was compared with, None before the first one.
-    """
-
-    changes: tuple[Change, ...]
-    untracked: tuple[str, ...]
-    head: str | None = None
-
-
-@frozen
-class CommitInfo:
-    """A commit as it is stored: author "Name <email>", seconds of the committer's clock."""
-
-    rev: str
-    tree: str
-    parents: tuple[str, ...]
-    author: str
-    time_s: int
-    message: str
-
-
-FileContent = Entry | bytes | tuple[str, bytes] | None
-
-
-@frozen
-class NewCommit:
-    """A commit to be made.
-
-    Attributes
-    ----------
-    ref
-        The full name of the ref that shall point to it; None makes a commit that nothing holds yet.
-    parent
-        A revision, None for a root commit; ":1" is the first commit of the same call.
-    message
-        Stored byte for byte, nothing is added.
-    base
-        Whose tree the files are put onto: a revision or tree; None starts from nothing. ":1" is
-        possible where it is the parent too.
-    files
-        By path: an object that is there, bytes of a regular file, (mode, bytes), or None to delete
-        a file or folder. Deletions come first.
-    expect
-        What the ref must be at the moment it is set: None not there, a full hex rev, or "any".
-    time_s
-        Of author and committer, in seconds since 1970; None is now.
-    """
-
-    ref: str | None
-    parent: str | None
-    message: bytes
-    base: str | None = None
-    files: Mapping[str, FileContent] = field(default_factory=dict)
-    expect: str | None = None
-    time_s: int | None = None
-
-
-class Git:
+class Git(Counted):
     """One work tree and the repository behind it. Safe to share among threads.
 
     Attributes
@@ -160,13 +76,11 @@ class Git:
         The Git directory shared by all work trees: refs, objects and config are there.
     """
 
-    processes: ClassVar[int] = 0
-
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root
         self.folder = folder
         self.common = _common(folder)
-        self._objects = _Objects(root)
+        self._objects = Objects(root)
         self._config: tuple[object, dict[str, str], tuple[str, ...]] | None = None
         self._repo: Repo | None = None
         self._trees: dict[str, list[tuple[str, str, str]]] = {}
@@ -199,7 +113,7 @@ class Git:
     def init(cls, path: Path, branch: str = "main") -> Git:
         """A new repository in `path`, its HEAD on the unborn `branch`; an existing one is kept."""
         path.mkdir(parents=True, exist_ok=True)
-        _run(path, ["init", "--quiet", f"--initial-branch={branch}"])
+        run(path, ["init", "--quiet", f"--initial-branch={branch}"])
         git = cls.find(path)
         assert git is not None
         return git
@@ -229,7 +143,7 @@ class Git:
         """The branch HEAD is on, born or not; None when HEAD is detached."""
         file = self.folder / "HEAD"
         text = "" if file.is_symlink() else os.fsdecode(file.read_bytes()).strip()
-        if _is_oid(text):
+        if is_oid(text):
             return None
         # A reftable repository keeps "ref: refs/heads/.invalid" there, and an old one a link.
         if not text.startswith("ref: refs/heads/") or text.endswith("/.invalid"):
@@ -279,10 +193,10 @@ class Git:
         unknown = [rev for rev in revs if rev not in self._commits]
         found = self._objects.ask("contents", [f"{rev}^{{commit}}" for rev in unknown])
         fresh = {
-            rev: _commit_info(commit) if commit else _no_commit(rev)
+            rev: commit_info(commit) if commit else _no_commit(rev)
             for rev, commit in zip(unknown, found, strict=True)
         }
-        self._commits.update({rev: info for rev, info in fresh.items() if _is_oid(rev)})
+        self._commits.update({rev: info for rev, info in fresh.items() if is_oid(rev)})
         return [self._commits.get(rev) or fresh[rev] for rev in revs]
 
     def info_many(self, specs: Sequence[str]) -> list[tuple[str, str, int] | None]:
@@ -302,7 +216,7 @@ class Git:
             ordered = sorted(todo)
             trees = self._objects.ask("contents", ordered)
             for oid, tree in zip(ordered, trees, strict=True):
-                self._trees[oid] = _tree_entries(tree.data if tree else b"", len(oid) // 2)
+                self._trees[oid] = tree_entries(tree.data if tree else b"", len(oid) // 2)
             inner = {oid for one in ordered for _, mode, oid in self._trees[one] if mode == "40000"}
             todo = inner - self._trees.keys()
         return {
@@ -405,7 +319,7 @@ class Git:
         One process, and none while every file it came from (includes too) is as it was.
         """
         if self._config is None or self._config[0] != self._config_stamp(self._config[2]):
-            out = _run(self.root, ["config", "--list", "-z", "--show-origin"], settings=())
+            out = run(self.root, ["config", "--list", "-z", "--show-origin"], settings=())
             parts = os.fsdecode(out).split("\0")[:-1]
             values = {}
             for item in parts[1::2]:
@@ -555,11 +469,11 @@ class Git:
                 expect = moves[new.ref][1] if new.ref in moves else new.expect
                 moves[new.ref] = (f":{number}", expect)
         moves.update((ref, (rev, "any")) for ref, rev in resets)
-        _check_refs(moves)
+        check_refs(moves)
         seen = {ref: self._seen(ref) for ref in moves}
         for ref, (_, expect) in moves.items():
-            if expect != "any" and seen[ref] not in (expect, _UNKNOWN):
-                raise _moved(ref, seen[ref])
+            if expect != "any" and seen[ref] not in (expect, UNKNOWN):
+                raise moved(ref, seen[ref])
         direct = (
             (len(moves) == 1 or (one_by_one and len(moves) == len(commits)))
             and not resets
@@ -595,7 +509,7 @@ class Git:
         """
         if not changes:
             return
-        _check_refs(ref for ref, _, _ in changes)
+        check_refs(ref for ref, _, _ in changes)
         orders = []
         for ref, new, old in changes:
             known = "" if old in (None, "any") else old
@@ -610,8 +524,8 @@ class Git:
         except GitError:
             for ref, new, old in changes:
                 unchecked = old == "any" or (new is None and old is None)
-                if not unchecked and (seen := self._seen(ref)) not in (old, _UNKNOWN):
-                    raise _moved(ref, seen) from None
+                if not unchecked and (seen := self._seen(ref)) not in (old, UNKNOWN):
+                    raise moved(ref, seen) from None
             raise
 
     def create_branch(self, name: str, rev: str) -> None:
@@ -688,7 +602,7 @@ class Git:
         GitError
             It ended with an exit code that is not `allowed`.
         """
-        return _run(self.root, arguments, stdin=stdin, env=env, allowed=allowed)
+        return run(self.root, arguments, stdin=stdin, env=env, allowed=allowed)
 
     # What the public methods share.
 
@@ -707,12 +621,12 @@ class Git:
 
     def _refs_in_files(self, prefixes: Sequence[str]) -> dict[str, str] | None:
         """What `refs` answers, None where it takes Git to tell."""
-        if (self.common / "reftable").is_dir() or any(ref.startswith(_OWN) for ref in prefixes):
+        if (self.common / "reftable").is_dir() or any(ref.startswith(OWN) for ref in prefixes):
             return None
         # Loose refs first: who packs them writes the pack before it takes them away.
         loose: dict[str, str] = {}
         for prefix in prefixes:
-            if not _read_loose(self.common, prefix.rstrip("/"), loose):
+            if not read_loose(self.common, prefix.rstrip("/"), loose):
                 return None
         try:
             packed = (self.common / "packed-refs").read_bytes()
@@ -720,7 +634,7 @@ class Git:
             packed = b""
         found: dict[str, str] = {}
         for prefix in prefixes:
-            found.update(_packed(packed, prefix.rstrip("/")))
+            found.update(packed_refs(packed, prefix.rstrip("/")))
         found |= loose
         tags = [ref for ref in found if ref.startswith("refs/tags/")]
         peeled = self._objects.ask("info", [f"{found[tag]}^{{}}" for tag in tags]) if tags else []
@@ -728,19 +642,19 @@ class Git:
         return dict(sorted(found.items()))
 
     def _seen(self, ref: str) -> str | None:
-        """What the ref holds, None if it is not there, `_UNKNOWN` where only Git can tell.
+        """What the ref holds, None if it is not there, `UNKNOWN` where only Git can tell.
 
         Not asked of cat-file: to that, a name that ends in `-gabc1234` means commit abc1234.
         """
-        if ref.startswith(_OWN) or (self.common / "reftable").is_dir():
-            return _UNKNOWN
+        if ref.startswith(OWN) or (self.common / "reftable").is_dir():
+            return UNKNOWN
         try:
             text = (self.common / ref).read_text(encoding="ascii").strip()
-            return text if _is_oid(text) else _UNKNOWN
+            return text if is_oid(text) else UNKNOWN
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             pass
         except (OSError, ValueError):
-            return _UNKNOWN
+            return UNKNOWN
         try:
             packed = (self.common / "packed-refs").read_bytes()
         except FileNotFoundError:
@@ -797,7 +711,7 @@ class Git:
         """The entries of a tree, which is read once; not kept with those whose folders are read as well."""
         if oid not in self._entries_by_tree:
             found = self._objects.ask("contents", [oid])[0]
-            self._entries_by_tree[oid] = _tree_entries(found.data if found else b"", len(oid) // 2)
+            self._entries_by_tree[oid] = tree_entries(found.data if found else b"", len(oid) // 2)
         return self._entries_by_tree[oid]
 
     def _create_refs(self, commits: Sequence[NewCommit], revs: Sequence[str]) -> set[str]:
@@ -807,7 +721,7 @@ class Git:
         if self.config().get("core.logallrefupdates", "").lower() == "always":
             return set()
         refs = {new.ref or "": rev for new, rev in reversed([*zip(commits, revs, strict=True)])}
-        if not all(_is_simple(part) for ref in refs for part in ref.split("/")):
+        if not all(is_simple(part) for ref in refs for part in ref.split("/")):
             return set()
         return loose.create_refs(self.common, refs)
 
@@ -846,17 +760,17 @@ class Git:
             out.append(b"reset %s\n\n" % _SCRATCH)  # a branch without a commit is not written
         out.extend(b"get-mark :%d\n" % number for number in range(1, len(commits) + 1))
         out.append(b"done\n")
-        process = _spawn(self.root, ["fast-import", "--quiet", "--done", "--date-format=raw"])
-        printed, errors = _talk(process, b"".join(out))
+        process = spawn(self.root, ["fast-import", "--quiet", "--done", "--date-format=raw"])
+        printed, errors = talk(process, b"".join(out))
         revs = printed.decode("ascii").split()
         if process.returncode == 0 and len(revs) == len(commits):
             return revs
         (self.folder / f"fast_import_crash_{process.pid}").unlink(missing_ok=True)
         made = {new.ref: rev for new, rev in zip(commits, revs, strict=False) if new.ref and direct}
         for name, rev in made.items():
-            if (seen := self._seen(name)) not in (rev, None, _UNKNOWN):
-                raise _moved(name, seen)
-        raise _refused(["fast-import"], errors)
+            if (seen := self._seen(name)) not in (rev, None, UNKNOWN):
+                raise moved(name, seen)
+        raise refused(["fast-import"], errors)
 
     def _extra_modes(
         self, extra: Iterable[str], changes: Mapping[str, Change], head: str | None
@@ -907,7 +821,7 @@ class Git:
         listed: set[str] = set()
         for folder, tree in zip(ordered, trees, strict=True):
             if tree and tree.kind == "tree":
-                entries = _tree_entries(tree.data, len(rev) // 2)
+                entries = tree_entries(tree.data, len(rev) // 2)
                 top = f"{folder}/" if folder else ""
                 listed.update(top + name for name, mode, _ in entries if mode != "40000")
         return listed
@@ -1046,397 +960,20 @@ class Git:
             os.environ.get("GIT_CONFIG_GLOBAL", ""),
             os.environ.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
         }
-        return {place: _stamp(place) for place in places}
+        return {place: file_stamp(place) for place in places}
 
 
-_HEX = frozenset("0123456789abcdef")
-_KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
-_UNKNOWN = "?"
-_OWN = ("refs/bisect", "refs/worktree", "refs/rewritten")  # each work tree has its own
 _FEW = 100  # files; from there on a pack is better than as many loose objects
+
+
 _SMALL_BYTES = 16 << 20  # held in memory
+
+
 _SCRATCH = b"refs/nbexp/scratch"  # a branch inside one fast-import; never a ref
-
-# Left by a Git hook or alias that started us, or by a user for another repository.
-_FOREIGN = frozenset(
-    f"GIT_{name}"
-    for name in (
-        "DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES",
-        "COMMON_DIR", "NAMESPACE", "PREFIX", "IMPLICIT_WORK_TREE", "GRAFT_FILE", "SHALLOW_FILE",
-        "REPLACE_REF_BASE", "QUARANTINE_PATH", "CONFIG", "ATTR_SOURCE", "LITERAL_PATHSPECS",
-        "GLOB_PATHSPECS", "NOGLOB_PATHSPECS", "ICASE_PATHSPECS",
-    )
-)  # fmt: skip
-
-_SETTINGS = (
-    f"core.hooksPath={os.devnull}",
-    "core.fsmonitor=false",  # a hook, or a daemon that would outlive us
-    "protocol.ext.allow=never",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    # Without these Git syncs neither loose objects nor refs (2.39); older than 2.36 ignores them.
-    "core.fsync=committed,reference",
-    "core.fsyncMethod=batch",
-    "core.filesRefLockTimeout=2000",  # milliseconds that Git itself waits for a locked ref
-    "core.packedRefsTimeout=2000",
-)
-
-
-class _Object(NamedTuple):
-    oid: str
-    kind: str
-    size: int
-    data: bytes
-
-
-class _Ended(Exception):
-    """The process went away in the middle of an answer."""
-
-
-class _Objects:
-    """One `git cat-file` that answers until it is closed, and is started when first needed.
-
-    It reads refs and objects afresh for each question, so what other processes write is seen. It
-    runs in a session of its own (Ctrl-C in the terminal is for us, not for it) and ends with its
-    input, that is with this process at the latest. A child made by fork starts its own.
-    """
-
-    _has_commands: ClassVar[bool] = True  # `--batch-command` is Git 2.36; else `--batch`
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._lock = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers: io.BufferedReader | None = None
-        self._stop: weakref.finalize[..., object] | None = None
-
-    def ask(self, verb: Literal["info", "contents"], specs: Sequence[str]) -> list[_Object | None]:
-        """What each spec names, None where it names nothing or cannot be asked (a line end in it).
-
-        An interrupt between question and answer ends the process: the next question would get an
-        answer that was meant for this one.
-        """
-        found: list[_Object | None] = [None] * len(specs)
-        asked = [(at, line) for at, spec in enumerate(specs) if (line := _question(spec))]
-        done = 0
-        with self._lock:
-            while done < len(asked):
-                fresh, before = self._process is None, done
-                try:
-                    for answer in self._exchange(verb, [line for _, line in asked[done:]]):
-                        found[asked[done][0]] = answer
-                        done += 1
-                except (_Ended, BrokenPipeError):
-                    code = self.close()
-                    if code == 129 and self._has_commands:
-                        _Objects._has_commands = False
-                    elif fresh and done == before:
-                        raise self._explain(specs[asked[done][0]]) from None
-                except BaseException:
-                    self.close()
-                    raise
-        return found
-
-    def close(self) -> int | None:
-        """End the process; its exit code, None if there was none."""
-        with self._lock:
-            process, self._process = self._process, None
-            if process is not None and self._stop is not None:
-                self._stop()
-                return process.returncode
-            return None
-
-    def forget(self) -> None:
-        """Let go of the parent's process, in a child that fork has just made."""
-        self._lock = threading.RLock()
-        process, self._process = self._process, None
-        if process is not None and self._stop is not None:
-            self._stop.detach()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            process.returncode = 0  # it is not our child: there is nothing to wait for
-
-    def _exchange(self, verb: str, lines: Sequence[bytes]) -> Iterator[_Object | None]:
-        """Answers one by one, with as many questions ahead as surely fit into the pipe.
-
-        More could block both sides for good: Git on an answer nobody reads, we on a question.
-        """
-        self._start()
-        prefix = f"{verb} ".encode() if self._has_commands else b""
-        sent = ahead = 0
-        for line in lines:
-            if ahead < _WINDOW // 2:
-                chunk = bytearray()
-                while sent < len(lines) and (ahead + len(chunk) < _WINDOW // 2 or not chunk):
-                    chunk += prefix + lines[sent]
-                    sent += 1
-                self._write(chunk)
-                ahead += len(chunk)
-            yield self._answer(verb)
-            ahead -= len(prefix) + len(line)
-
-    def _start(self) -> None:
-        global _alive
-        if self._process is None:
-            import weakref  # 2 ms, which commands that ask nothing of Git do not need
-
-            mode = "--batch-command" if self._has_commands else "--batch"
-            process = _spawn(self._root, ["cat-file", mode], alone=True)
-            self._process = process
-            self._answers = io.BufferedReader(cast("io.RawIOBase", process.stdout), 1 << 16)
-            self._stop = weakref.finalize(self, _end, process)
-            _alive = weakref.WeakSet() if _alive is None else _alive
-            _alive.add(self)
-
-    def _write(self, data: bytearray) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        view = memoryview(data)
-        while view:
-            view = view[self._process.stdin.write(view) :]
-
-    def _answer(self, verb: str) -> _Object | None:
-        assert self._answers is not None
-        line = self._answers.readline()
-        if not line.endswith(b"\n"):
-            raise _Ended
-        oid, _, rest = line[:-1].partition(b" ")
-        word, _, digits = rest.partition(b" ")
-        kind = _KINDS.get(word)
-        if (
-            kind is None
-            or not digits.isdigit()
-            or len(oid) < 40
-            or not _HEX.issuperset(oid.decode("latin-1"))
-        ):
-            return None  # "<spec> missing", "<spec> ambiguous"
-        size = int(digits)
-        data = b""
-        if verb == "contents" or not self._has_commands:
-            data = self._answers.read(size)
-            if len(data) < size or self._answers.read(1) != b"\n":
-                raise _Ended
-        return _Object(oid.decode(), kind, size, data)
-
-    def _explain(self, spec: str) -> GitError:
-        _run(self._root, ["rev-parse", "--git-dir"])  # raises what is wrong with the repository
-        return GitError(
-            f"Git stopped while reading `{spec}`; an object of the repository may be damaged.",
-            "`git fsck` names damaged objects.",
-        )
-
-
-# Bytes of questions under way. A pipe holds 64 KiB on Linux, 16 KiB and more on macOS.
-_WINDOW = 1 << 14
-
-_alive: weakref.WeakSet[_Objects] | None = None  # those that have started a process
-
-
-def _after_fork() -> None:
-    for objects in list(_alive or ()):
-        objects.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes and wait; the program ends with its input, or is ended."""
-    import subprocess
-
-    if process.stdin is not None:
-        process.stdin.close()
-    # `wait` with a timeout looks again after a pause; the pipe tells at once when Git lets go of it.
-    timeout = None if _hung_up(process) else 1
-    for pipe in (process.stdout, process.stderr):
-        if pipe is not None:
-            pipe.close()
-    try:
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        process.terminate()  # on this signal Git takes its lock files away, on SIGKILL it cannot
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _hung_up(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the program let go of its output, which it does when it ends, within a second."""
-    if sys.platform == "win32" or process.stdout is None or process.stdout.closed:
-        return False
-    import select
-
-    poll = select.poll()
-    poll.register(process.stdout, 0)
-    return any(seen & select.POLLHUP for _, seen in poll.poll(1000))
-
-
-def _spawn(
-    root: Path,
-    arguments: Sequence[str],
-    *,
-    env: Mapping[str, str] | None = None,
-    settings: Iterable[str] = _SETTINGS,
-    alone: bool = False,
-) -> subprocess.Popen[bytes]:
-    import subprocess
-
-    surroundings = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
-    surroundings |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
-    options = [word for setting in settings for word in ("-c", setting)]
-    Git.processes += 1
-    try:
-        return subprocess.Popen(
-            ["git", *options, *arguments],
-            cwd=root,
-            env=surroundings,
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if alone else subprocess.PIPE,
-            start_new_session=alone,
-            # The same for Windows: CREATE_NEW_PROCESS_GROUP.
-            creationflags=0x200 if alone and sys.platform == "win32" else 0,
-        )
-    except FileNotFoundError:
-        if root.is_dir():
-            raise GitError("There is no program `git` on the PATH.", "install Git.") from None
-        raise GitError(f"The folder {root} is gone.") from None
-
-
-def _run(
-    root: Path,
-    arguments: Sequence[str],
-    *,
-    stdin: bytes = b"",
-    env: Mapping[str, str] | None = None,
-    settings: Iterable[str] = _SETTINGS,
-    allowed: Collection[int] = (0,),
-) -> bytes:
-    process = _spawn(root, arguments, env=env, settings=settings)
-    out, errors = _talk(process, stdin)
-    if process.returncode not in allowed:
-        raise _refused(arguments, errors)
-    return out
-
-
-def _talk(process: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bytes]:
-    try:
-        return process.communicate(stdin)
-    except BaseException:
-        process.terminate()
-        _end(process)
-        raise
-
-
-# Errors.
-
-
-def _refused(arguments: Iterable[str], errors: bytes) -> GitError:
-    """What Git wrote to stderr as an error; the first `fatal:` or `error:` line is the reason."""
-    text = errors.decode("utf-8", "replace").strip()
-    lines = text.splitlines() or ["it gave no reason"]
-    reason = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1])
-    lock = re.search(r"'([^'\n]+\.lock)'", text)
-    if lock and (stamp := _stamp(lock[1])):
-        age = max(0, round(time.time() - stamp[0] / 1e9))
-        return GitError(
-            f"Another Git process has held {lock[1]} for {age} s; nothing was changed.",
-            f"wait for it, or if no Git process is running: `rm {lock[1]}`.",
-        )
-    trust = re.search(r"git config --global --add safe\.directory \S+", text)
-    verb = next((word for word in arguments if word.islower() and not word.startswith("-")), "")
-    reason = re.sub(r"^(fatal|error): ", "", reason).rstrip(".")
-    return GitError(f"`git {verb}` stopped: {reason}.", f"`{trust[0]}`" if trust else None)
-
-
-def _moved(ref: str, seen: str | None) -> GitError:
-    state = "is not there" if seen is None else f"is at {seen[:7]} already"
-    return GitError(f"The ref {ref} {state}; it was left as it is.")
-
-
-def _check_refs(refs: Iterable[str]) -> None:
-    """That they are full names and cannot end a line; the rest of the rules Git checks itself."""
-    for ref in refs:
-        if not ref[5:] or not ref.startswith("refs/") or any(c <= " " or c == "\x7f" for c in ref):
-            raise GitError(f"{ref!r} is not the full name of a ref, as refs/heads/main is.")
 
 
 def _no_commit(rev: str) -> NoReturn:
     raise GitError(f"The repository has no revision `{rev}`.")
-
-
-# Bytes of Git's files and streams.
-
-
-def _is_oid(text: str) -> bool:
-    """40 hex digits, or 64 in a SHA-256 repository."""
-    return len(text) in (40, 64) and _HEX.issuperset(text)
-
-
-_REF_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+=,")
-_MANY_LOOSE = 2_000  # from here on Git itself is faster
-
-
-def _read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
-    """Read the loose refs at and below a name; False where something is not as Git leaves it."""
-    try:
-        entries = os.scandir(common / ref)
-    except FileNotFoundError:
-        return True
-    except NotADirectoryError:
-        return _read_ref(common / ref, ref, found)
-    with entries:
-        for entry in entries:
-            name = entry.name
-            if name.endswith(".lock"):
-                continue  # being written: the ref is still what the file beside it says
-            if not _is_simple(name) or entry.is_symlink() or len(found) > _MANY_LOOSE:
-                return False
-            inner = f"{ref}/{name}"
-            if entry.is_dir():
-                if not _read_loose(common, inner, found):
-                    return False
-            elif not _read_ref(common / inner, inner, found):
-                return False
-    return True
-
-
-def _is_simple(name: str) -> bool:
-    """Whether this surely is a part of a ref's name to Git, whose rules have more exceptions."""
-    odd = not _REF_LETTERS.issuperset(name) or name[:1] in ("", ".", "-") or name[-1] == "."
-    return not odd and ".." not in name and not name.endswith(".lock")
-
-
-def _read_ref(file: Path, ref: str, found: dict[str, str]) -> bool:
-    try:
-        text = file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return True  # deleted, or packed, just now
-    except OSError:
-        return False
-    oid = text.decode("latin-1").removesuffix("\n")
-    if not _is_oid(oid) or not oid.strip("0"):
-        return False
-    found[ref] = oid
-    return True
-
-
-def _packed(packed: bytes, ref: str) -> Iterator[tuple[str, str]]:
-    """The refs at and below a name in the bytes of packed-refs."""
-    name = os.fsencode(ref)
-    start, end = packed.find(b" " + name), packed.rfind(b" " + name)
-    if start < 0:
-        return
-    lines = packed[packed.rfind(b"\n", 0, start) + 1 : packed.find(b"\n", end) + 1]
-    for line in lines.split(b"\n"):
-        oid, _, inner = line.partition(b" ")
-        if inner == name or inner.startswith(name + b"/"):
-            yield os.fsdecode(inner), oid.decode("latin-1")
 
 
 def _is_repository(folder: Path) -> bool:
@@ -1502,40 +1039,6 @@ def _entry(mode: str, oid: str) -> Entry | None:
     return Entry(mode, oid) if _exists(mode) else None
 
 
-def _commit_info(commit: _Object) -> CommitInfo:
-    head, _, message = commit.data.partition(b"\n\n")
-    fields: dict[bytes, list[bytes]] = {}
-    for line in head.split(b"\n"):
-        key, _, value = line.partition(b" ")
-        fields.setdefault(key, []).append(value)  # a line that goes on has an empty key
-    codec = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
-    return CommitInfo(
-        rev=commit.oid,
-        tree=fields[b"tree"][0].decode("ascii"),
-        parents=tuple(parent.decode("ascii") for parent in fields.get(b"parent", [])),
-        author=_text(_signature(fields[b"author"][0])[0], codec),
-        time_s=_signature(fields.get(b"committer", [b""])[0])[1],
-        message=_text(message, codec),
-    )
-
-
-def _signature(field: bytes) -> tuple[bytes, int]:
-    """Who and when, of "Name <email> 1700000000 +0100"."""
-    who, _, rest = field.rpartition(b" ")
-    who, _, seconds = who.rpartition(b" ")
-    is_zone = len(rest) == 5 and rest[:1] in b"+-" and rest[1:].isdigit()
-    if is_zone and seconds.removeprefix(b"-").isdigit():
-        return who, int(seconds)
-    return field, 0
-
-
-def _text(data: bytes, codec: str) -> str:
-    try:
-        return data.decode(codec, "replace")
-    except LookupError:
-        return data.decode("utf-8", "replace")
-
-
 def _data_of(value: FileContent) -> bytes:
     """The bytes of a file that is to be written; none where its blob is there already."""
     if isinstance(value, Entry) or value is None:
@@ -1589,35 +1092,12 @@ def _quoted(name: bytes) -> bytes:
     return b'"%s"' % escaped
 
 
-def _question(spec: str) -> bytes | None:
-    """A line for cat-file; None for what cannot be one, and so cannot be the name of an object."""
-    try:
-        line = os.fsencode(spec)
-    except UnicodeEncodeError:
-        return None
-    # Git would look for `rev:../path` above its own directory, and stop there.
-    is_odd = not line or b"\n" in line or b"\0" in line or b":../" in line
-    return None if is_odd else line + b"\n"
-
-
 @cache
 def _program() -> str | None:
     """Where Git is."""
     import shutil
 
     return shutil.which("git")
-
-
-def _tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
-    """Name, mode and object id of each entry of a tree object, whose ids have `size` bytes."""
-    entries, position = [], 0
-    while position < len(data):
-        end = data.index(b"\0", position)
-        mode, name = data[position:end].split(b" ", 1)
-        oid = data[end + 1 : end + 1 + size].hex()
-        entries.append((os.fsdecode(name), mode.decode("ascii"), oid))
-        position = end + 1 + size
-    return entries
 
 
 def _lines(paths: Iterable[str]) -> bytes:
@@ -1654,11 +1134,3 @@ def _blob_id(data: bytes, digest: str) -> str:
     import hashlib
 
     return hashlib.new(digest, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return info.st_mtime_ns, info.st_size, info.st_ino

@@ -1,0 +1,243 @@
+"""One `git cat-file` that answers questions about objects, and the bytes of these objects taken apart."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, cast
+
+from nbexp.errors import GitError
+from nbexp.git.model import CommitInfo
+from nbexp.git.process import end, run, spawn
+from nbexp.git.ref_files import HEX
+
+if TYPE_CHECKING:
+    import subprocess
+    import weakref
+
+
+_KINDS = {b"commit": "commit", b"tree": "tree", b"blob": "blob", b"tag": "tag"}
+
+
+class Object(NamedTuple):
+    """An object as Git answered: `data` is empty where only its kind was asked for."""
+
+    oid: str
+    kind: str
+    size: int
+    data: bytes
+
+
+class _Ended(Exception):
+    """The process went away in the middle of an answer."""
+
+
+class Objects:
+    """One `git cat-file` that answers until it is closed, and is started when first needed.
+
+    It reads refs and objects afresh for each question, so what other processes write is seen. It
+    runs in a session of its own (Ctrl-C in the terminal is for us, not for it) and ends with its
+    input, that is with this process at the latest. A child made by fork starts its own.
+    """
+
+    _has_commands: ClassVar[bool] = True  # `--batch-command` is Git 2.36; else `--batch`
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: io.BufferedReader | None = None
+        self._stop: weakref.finalize[..., object] | None = None
+
+    def ask(self, verb: Literal["info", "contents"], specs: Sequence[str]) -> list[Object | None]:
+        """What each spec names, None where it names nothing or cannot be asked (a line end in it).
+
+        An interrupt between question and answer ends the process: the next question would get an
+        answer that was meant for this one.
+        """
+        found: list[Object | None] = [None] * len(specs)
+        asked = [(at, line) for at, spec in enumerate(specs) if (line := _question(spec))]
+        done = 0
+        with self._lock:
+            while done < len(asked):
+                fresh, before = self._process is None, done
+                try:
+                    for answer in self._exchange(verb, [line for _, line in asked[done:]]):
+                        found[asked[done][0]] = answer
+                        done += 1
+                except (_Ended, BrokenPipeError):
+                    code = self.close()
+                    if code == 129 and self._has_commands:
+                        Objects._has_commands = False
+                    elif fresh and done == before:
+                        raise self._explain(specs[asked[done][0]]) from None
+                except BaseException:
+                    self.close()
+                    raise
+        return found
+
+    def close(self) -> int | None:
+        """End the process; its exit code, None if there was none."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None and self._stop is not None:
+                self._stop()
+                return process.returncode
+            return None
+
+    def forget(self) -> None:
+        """Let go of the parent's process, in a child that fork has just made."""
+        self._lock = threading.RLock()
+        process, self._process = self._process, None
+        if process is not None and self._stop is not None:
+            self._stop.detach()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            process.returncode = 0  # it is not our child: there is nothing to wait for
+
+    def _exchange(self, verb: str, lines: Sequence[bytes]) -> Iterator[Object | None]:
+        """Answers one by one, with as many questions ahead as surely fit into the pipe.
+
+        More could block both sides for good: Git on an answer nobody reads, we on a question.
+        """
+        self._start()
+        prefix = f"{verb} ".encode() if self._has_commands else b""
+        sent = ahead = 0
+        for line in lines:
+            if ahead < _WINDOW // 2:
+                chunk = bytearray()
+                while sent < len(lines) and (ahead + len(chunk) < _WINDOW // 2 or not chunk):
+                    chunk += prefix + lines[sent]
+                    sent += 1
+                self._write(chunk)
+                ahead += len(chunk)
+            yield self._answer(verb)
+            ahead -= len(prefix) + len(line)
+
+    def _start(self) -> None:
+        global _alive
+        if self._process is None:
+            import weakref  # 2 ms, which commands that ask nothing of Git do not need
+
+            mode = "--batch-command" if self._has_commands else "--batch"
+            process = spawn(self._root, ["cat-file", mode], alone=True)
+            self._process = process
+            self._answers = io.BufferedReader(cast("io.RawIOBase", process.stdout), 1 << 16)
+            self._stop = weakref.finalize(self, end, process)
+            _alive = weakref.WeakSet() if _alive is None else _alive
+            _alive.add(self)
+
+    def _write(self, data: bytearray) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        view = memoryview(data)
+        while view:
+            view = view[self._process.stdin.write(view) :]
+
+    def _answer(self, verb: str) -> Object | None:
+        assert self._answers is not None
+        line = self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise _Ended
+        oid, _, rest = line[:-1].partition(b" ")
+        word, _, digits = rest.partition(b" ")
+        kind = _KINDS.get(word)
+        if (
+            kind is None
+            or not digits.isdigit()
+            or len(oid) < 40
+            or not HEX.issuperset(oid.decode("latin-1"))
+        ):
+            return None  # "<spec> missing", "<spec> ambiguous"
+        size = int(digits)
+        data = b""
+        if verb == "contents" or not self._has_commands:
+            data = self._answers.read(size)
+            if len(data) < size or self._answers.read(1) != b"\n":
+                raise _Ended
+        return Object(oid.decode(), kind, size, data)
+
+    def _explain(self, spec: str) -> GitError:
+        run(self._root, ["rev-parse", "--git-dir"])  # raises what is wrong with the repository
+        return GitError(
+            f"Git stopped while reading `{spec}`; an object of the repository may be damaged.",
+            "`git fsck` names damaged objects.",
+        )
+
+
+# Bytes of questions under way. A pipe holds 64 KiB on Linux, 16 KiB and more on macOS.
+_WINDOW = 1 << 14
+
+
+_alive: weakref.WeakSet[Objects] | None = None  # those that have started a process
+
+
+def _after_fork() -> None:
+    for objects in list(_alive or ()):
+        objects.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def commit_info(commit: Object) -> CommitInfo:
+    """What a commit object says."""
+    head, _, message = commit.data.partition(b"\n\n")
+    fields: dict[bytes, list[bytes]] = {}
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        fields.setdefault(key, []).append(value)  # a line that goes on has an empty key
+    codec = fields.get(b"encoding", [b"utf-8"])[0].decode("ascii", "replace")
+    return CommitInfo(
+        rev=commit.oid,
+        tree=fields[b"tree"][0].decode("ascii"),
+        parents=tuple(parent.decode("ascii") for parent in fields.get(b"parent", [])),
+        author=_text(_signature(fields[b"author"][0])[0], codec),
+        time_s=_signature(fields.get(b"committer", [b""])[0])[1],
+        message=_text(message, codec),
+    )
+
+
+def _signature(field: bytes) -> tuple[bytes, int]:
+    """Who and when, of "Name <email> 1700000000 +0100"."""
+    who, _, rest = field.rpartition(b" ")
+    who, _, seconds = who.rpartition(b" ")
+    is_zone = len(rest) == 5 and rest[:1] in b"+-" and rest[1:].isdigit()
+    if is_zone and seconds.removeprefix(b"-").isdigit():
+        return who, int(seconds)
+    return field, 0
+
+
+def _text(data: bytes, codec: str) -> str:
+    try:
+        return data.decode(codec, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+def _question(spec: str) -> bytes | None:
+    """A line for cat-file; None for what cannot be one, and so cannot be the name of an object."""
+    try:
+        line = os.fsencode(spec)
+    except UnicodeEncodeError:
+        return None
+    # Git would look for `rev:../path` above its own directory, and stop there.
+    is_odd = not line or b"\n" in line or b"\0" in line or b":../" in line
+    return None if is_odd else line + b"\n"
+
+
+def tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
+    """Name, mode and object id of each entry of a tree object, whose ids have `size` bytes."""
+    entries, position = [], 0
+    while position < len(data):
+        end = data.index(b"\0", position)
+        mode, name = data[position:end].split(b" ", 1)
+        oid = data[end + 1 : end + 1 + size].hex()
+        entries.append((os.fsdecode(name), mode.decode("ascii"), oid))
+        position = end + 1 + size
+    return entries

@@ -1,0 +1,98 @@
+"""Refs read from Git's own files, without a process, where these are as Git leaves them nearly always."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nbexp.errors import GitError
+
+HEX = frozenset("0123456789abcdef")
+
+
+UNKNOWN = "?"
+
+
+OWN = ("refs/bisect", "refs/worktree", "refs/rewritten")  # each work tree has its own
+
+
+def moved(ref: str, seen: str | None) -> GitError:
+    """That a ref is not at the value it was expected at."""
+    state = "is not there" if seen is None else f"is at {seen[:7]} already"
+    return GitError(f"The ref {ref} {state}; it was left as it is.")
+
+
+def check_refs(refs: Iterable[str]) -> None:
+    """That they are full names and cannot end a line; the rest of the rules Git checks itself."""
+    for ref in refs:
+        if not ref[5:] or not ref.startswith("refs/") or any(c <= " " or c == "\x7f" for c in ref):
+            raise GitError(f"{ref!r} is not the full name of a ref, as refs/heads/main is.")
+
+
+def is_oid(text: str) -> bool:
+    """40 hex digits, or 64 in a SHA-256 repository."""
+    return len(text) in (40, 64) and HEX.issuperset(text)
+
+
+_REF_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+=,")
+
+
+_MANY_LOOSE = 2_000  # from here on Git itself is faster
+
+
+def read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
+    """Read the loose refs at and below a name; False where something is not as Git leaves it."""
+    try:
+        entries = os.scandir(common / ref)
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return _read_ref(common / ref, ref, found)
+    with entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith(".lock"):
+                continue  # being written: the ref is still what the file beside it says
+            if not is_simple(name) or entry.is_symlink() or len(found) > _MANY_LOOSE:
+                return False
+            inner = f"{ref}/{name}"
+            if entry.is_dir():
+                if not read_loose(common, inner, found):
+                    return False
+            elif not _read_ref(common / inner, inner, found):
+                return False
+    return True
+
+
+def is_simple(name: str) -> bool:
+    """Whether this surely is a part of a ref's name to Git, whose rules have more exceptions."""
+    odd = not _REF_LETTERS.issuperset(name) or name[:1] in ("", ".", "-") or name[-1] == "."
+    return not odd and ".." not in name and not name.endswith(".lock")
+
+
+def _read_ref(file: Path, ref: str, found: dict[str, str]) -> bool:
+    try:
+        text = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return True  # deleted, or packed, just now
+    except OSError:
+        return False
+    oid = text.decode("latin-1").removesuffix("\n")
+    if not is_oid(oid) or not oid.strip("0"):
+        return False
+    found[ref] = oid
+    return True
+
+
+def packed_refs(packed: bytes, ref: str) -> Iterator[tuple[str, str]]:
+    """The refs at and below a name in the bytes of packed-refs."""
+    name = os.fsencode(ref)
+    start, end = packed.find(b" " + name), packed.rfind(b" " + name)
+    if start < 0:
+        return
+    lines = packed[packed.rfind(b"\n", 0, start) + 1 : packed.find(b"\n", end) + 1]
+    for line in lines.split(b"\n"):
+        oid, _, inner = line.partition(b" ")
+        if inner == name or inner.startswith(name + b"/"):
+            yield os.fsdecode(inner), oid.decode("latin-1")
