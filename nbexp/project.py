@@ -338,6 +338,7 @@ class Project:
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
         from nbexp.pipeline import graph as graphs
+        from nbexp.pipeline.plan import Disk
 
         started = time.monotonic()
         points = grammar.parse(set_params or [])
@@ -347,8 +348,6 @@ class Project:
         self._head()  # a repository without a commit is told so before anybody waits
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             baseline = self._head()
-            graph = graphs.load(self.root)
-            stages = graph.order(graph.targets(tuple(targets), self.here), single=single_item)
             refs = self._refs()
             if name is not None:
                 self._refuse_git_names(name)
@@ -365,6 +364,9 @@ class Project:
                 single=single_item,
                 new=new,
             )
+            # Templates are filled in from the params as the run will have them.
+            graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
+            stages = graph.order(graph.targets(tuple(targets), self.here), single=single_item)
             ran = running.run(spec, where, graph, stages, refs, workspace, emit)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
@@ -870,7 +872,8 @@ class Project:
             data = self.git.read(f"{rev}:{path}")
             if path.startswith(top) and data is not None:
                 texts[path[len(top) :]] = data
-        return recording.notebook_targets(graphs.load(self.root, texts).stages)
+        read = place.files_of(self.git, self.prefix, rev)
+        return recording.notebook_targets(graphs.load(self.root, texts, read).stages)
 
     def _read(self, rev: str, path: str) -> bytes:
         from nbexp.experiments import contents

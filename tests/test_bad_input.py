@@ -181,35 +181,129 @@ CASES = [
         "inside the project is expected.\n" + mend("dvc.yaml", 6),
         files={"dvc.yaml": stage(outs="[../model.txt]")},
     ),
+    # --- Templates
     Case(
-        "interpolation",
+        "a template that names nothing",
         "run",
-        "dvc.yaml, line 3: `cmd` of stage `train` has the template `${lr}`, which nbexp does not fill in.\n"
-        "Hint: `dvc repro` runs such a pipeline. For a variable of the shell write `\\${lr}`.",
-        files={"dvc.yaml": stage(cmd="echo ${lr}")},
+        "dvc.yaml, line 3: `cmd` of stage `train` has `${net.dpth}`, and there is no `net.dpth` in "
+        "params.yaml.\nHint: did you mean `${net.depth}`?",
+        files={"dvc.yaml": stage(cmd="echo ${net.dpth}")},
     ),
     Case(
-        "foreach",
+        "a variable of the shell",
         "run",
-        "dvc.yaml, line 3: `foreach` of stage `a` is for templates, which nbexp does not fill in.\n"
-        "Hint: `dvc repro` runs such a pipeline.",
+        "dvc.yaml, line 3: `cmd` of stage `train` has `${HOME}`, and there is no `HOME` in params.yaml.\n"
+        "Hint: for a variable of the shell write `\\${HOME}`.",
+        files={"dvc.yaml": stage(cmd="echo ${HOME}")},
+    ),
+    Case(
+        "a template of a list",
+        "run",
+        "dvc.yaml, line 3: `cmd` of stage `a` has `${l}`, which is a list; text or a number can stand "
+        "here.\nHint: name one of its values: `${train.lr}`, `${models[0]}`.",
+        files={"dvc.yaml": "stages:\n  a:\n    cmd: echo ${l}\n", "params.yaml": "l: [1, 2]\n"},
+    ),
+    Case(
+        "a template that is none",
+        "run",
+        "dvc.yaml, line 3: `cmd` of stage `a` has `${a..b}`, which is no template.\n"
+        "Hint: names are like `${train.lr}` or `${models[0]}`; for the shell's own write `\\${a..b}`.",
+        files={"dvc.yaml": "stages:\n  a:\n    cmd: echo ${a..b}\n"},
+    ),
+    Case(
+        "foreach over text",
+        "run",
+        "dvc.yaml, line 3: `foreach` of stage `a` is neither a list nor a mapping.\n"
+        + mend("dvc.yaml", 3),
+        files={"dvc.yaml": "stages:\n  a:\n    foreach: us\n    do:\n      cmd: echo ${item}\n"},
+    ),
+    Case(
+        "foreach without do",
+        "run",
+        "dvc.yaml, line 2: stage `a` has no `do`.\n" + mend("dvc.yaml", 2),
+        files={"dvc.yaml": "stages:\n  a:\n    foreach: [us]\n"},
+    ),
+    Case(
+        "foreach beside cmd",
+        "run",
+        "dvc.yaml, line 5: `cmd` is no key of stage `a`, which has `foreach`.\nHint: keys: do, foreach.",
+        files={"dvc.yaml": "stages:\n  a:\n    foreach: [us]\n    do: {cmd: x}\n    cmd: y\n"},
+    ),
+    Case(
+        "a key of an item that is not there",
+        "run",
+        "dvc.yaml, line 5: `cmd` of stage `a@0` has `${item.deph}`, and there is no `item.deph`.\n"
+        "Hint: did you mean `${item.depth}`?",
         files={
-            "dvc.yaml": "stages:\n  a:\n    foreach: [1, 2]\n    do:\n      cmd: echo ${item}\n"
+            "dvc.yaml": "stages:\n  a:\n    foreach: [{depth: 2}]\n    do:\n      cmd: echo ${item.deph}\n",
+            "params.yaml": None,
         },
     ),
     Case(
-        "matrix",
+        "a matrix of a word",
         "run",
-        "dvc.yaml, line 3: `matrix` of stage `a` is for templates, which nbexp does not fill in.\n"
-        "Hint: `dvc repro` runs such a pipeline.",
-        files={"dvc.yaml": "stages:\n  a:\n    matrix: {x: [1]}\n    cmd: echo ${item.x}\n"},
+        "dvc.yaml, line 3: `matrix` of stage `a` has an axis `x`, which is no list.\n"
+        + mend("dvc.yaml", 3),
+        files={"dvc.yaml": "stages:\n  a:\n    matrix: {x: abc}\n    cmd: echo ${item.x}\n"},
     ),
     Case(
-        "vars",
+        "a matrix of far too much",
         "run",
-        "dvc.yaml, line 1: `vars` are for templates, which nbexp does not fill in.\n"
-        "Hint: `dvc repro` runs such a pipeline.",
-        files={"dvc.yaml": "vars: [x.yaml]\nstages: {}\n"},
+        "dvc.yaml, line 3: `matrix` of stage `a` makes 1,000,000,000,000 stages; 10,000 are taken.\n"
+        + mend("dvc.yaml", 3),
+        files={
+            "dvc.yaml": "stages:\n  a:\n    matrix: {a: &l [1,2,3,4,5,6,7,8,9,0], b: *l, c: *l, d: *l, "
+            "e: *l, f: *l, g: *l, h: *l, i: *l, j: *l, k: *l, l: *l}\n    cmd: echo ${key}\n"
+        },
+    ),
+    Case(
+        "vars of a file that is not there",
+        "run",
+        "dvc.yaml, line 2: item 1 of `vars` names x.yaml, and there is no such file.\n"
+        + mend("dvc.yaml", 2),
+        files={"dvc.yaml": "vars:\n- x.yaml\nstages: {}\n"},
+    ),
+    Case(
+        "vars out of the project",
+        "run",
+        "dvc.yaml, line 1: item 1 of `vars` names `../x.yaml`, which leads out of the project.\n"
+        + mend("dvc.yaml", 1),
+        files={"dvc.yaml": "vars: [../x.yaml]\nstages: {}\n"},
+    ),
+    Case(
+        "vars that set what is set",
+        "run",
+        "dvc.yaml, line 3: item 2 of `vars` sets `net.depth`, which params.yaml sets already.\n"
+        "Hint: a value is set in one place; give one of the two another name.",
+        files={"dvc.yaml": "vars:\n- {a: 1}\n- {net: {depth: 3}}\nstages: {}\n"},
+    ),
+    Case(
+        "vars with a template",
+        "run",
+        "dvc.yaml, line 1: item 1 of `vars` has a template; `vars` are what templates name, and take none.\n"
+        + mend("dvc.yaml", 1),
+        files={"dvc.yaml": "vars: [{a: '${lr}'}]\nstages: {}\n"},
+    ),
+    Case(
+        "a part of a file that is loaded",
+        "run",
+        "dvc.yaml, line 1: item 1 of `vars` loads parts of params.yaml, which is loaded as a whole.\n"
+        "Hint: take `params.yaml:net` out; what is in params.yaml may be named already.",
+        files={"dvc.yaml": "vars: ['params.yaml:net']\nstages: {}\n"},
+    ),
+    Case(
+        "a part of a file that it has not",
+        "run",
+        "dvc.yaml, line 1: item 1 of `vars` names `modles` of m.json, and there is no such key.\n"
+        "Hint: did you mean `m.json:models`?",
+        files={"dvc.yaml": "vars: ['m.json:modles']\nstages: {}\n", "m.json": '{"models": 1}\n'},
+    ),
+    Case(
+        "params that templates cannot be filled in from",
+        "run",
+        "params.yaml, line 2: this is not valid YAML: did not find expected ',' or ']'.\n"
+        + mend("params.yaml", 2),
+        files={"dvc.yaml": stage(cmd="echo ${a}"), "params.yaml": "a: [1\n"},
     ),
     # --- What stages read
     Case(

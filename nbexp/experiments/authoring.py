@@ -171,7 +171,11 @@ def _plan(
     files = {
         posixpath.join(folder, "params.yaml"): params,
         posixpath.join(folder, "dvc.yaml"): dvc_yaml.add_stage(
-            _read(root / folder / "dvc.yaml"), name, _stage(source, folder, name, output, found)
+            _read(root / folder / "dvc.yaml"),
+            name,
+            _stage(source, folder, name, output, found),
+            path=posixpath.join(folder, "dvc.yaml"),
+            read=lambda path: _read(root / path),
         ),
     }
     ignored = posixpath.join(folder, RUNS, ".gitignore")
@@ -317,7 +321,8 @@ def _has_stage(root: Path, source: Path) -> bool:
 def _check_name(root: Path, folder: str, name: str) -> None:
     data = _read(root / folder / "dvc.yaml")
     path = posixpath.join(folder, "dvc.yaml")
-    if data and any(stage.name == name for stage in dvc_yaml.parse(data, path).stages):
+    stages = dvc_yaml.parse(data, path, lambda path: _read(root / path)).stages if data else ()
+    if any((stage.group or stage.name) == name for stage in stages):
         raise ProjectFileError(
             f"there is a stage `{name}` already, and it does not run this notebook.",
             "rename the notebook, or the stage.",

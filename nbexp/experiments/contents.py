@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator
 
 from nbexp.errors import NotFound, StoreError
+from nbexp.experiments.place import files_of
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.git import Git
@@ -58,7 +59,8 @@ def _outs(git: Git, rev: str, top: str) -> Iterator[tuple[str, str]]:
             continue
         folder = posixpath.dirname(pipeline[len(top) :])
         entries = dvc_lock.parse(lock, "dvc.lock").stages
-        for stage in dvc_yaml.parse(text, pipeline).stages:
+        read = files_of(git, top.rstrip("/"), rev)
+        for stage in dvc_yaml.parse(text, pipeline[len(top) :], read).stages:
             entry = entries.get(stage.name)
             if not isinstance(entry, LockedStage):
                 continue

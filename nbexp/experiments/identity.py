@@ -13,10 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError
+from nbexp.experiments.place import files_of
 from nbexp.formats import ref_names
 from nbexp.formats.dvc_lock import LockedStage
+from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.git import Git
 from nbexp.pipeline import detect
+from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Inspector, inner_deps, locked_path, notebook_sources
 from nbexp.pipeline.stage import Stage
@@ -45,7 +48,8 @@ def find(
     mine = _signature(stages, graph, inspector, None)
     if mine is None:
         return None
-    digest = _digest(mine, {path: (root / path).read_bytes() for path in graph.files})
+    texts = {path: (root / path).read_bytes() for path in graph.files}
+    digest = _digest(mine, texts, graph.files)
     candidates = {
         ref: rev
         for ref, rev in refs.items()
@@ -196,15 +200,37 @@ def _recorded_digest(
         try:
             signature = _signature(stages, graph, inspector, read)
             if signature is not None and _consistent(stages, graph, read, cache):
-                digest = _digest(signature, {path: read[path] or b"" for path in graph.files})
+                texts = {path: read[path] or b"" for path in graph.files}
+                files = _filled_in(git, prefix, rev, texts, graph, inspector)
+                digest = _digest(signature, texts, files)
         except ProjectFileError:
             pass  # somebody's broken commit is no reason not to run
     cache.remember("identity", key, digest)
     return digest or None
 
 
-def _digest(signature: list[object], pipelines: Mapping[str, bytes]) -> str:
+def _filled_in(
+    git: Git,
+    prefix: str,
+    rev: str,
+    texts: Mapping[str, bytes],
+    graph: Graph,
+    inspector: Inspector,
+) -> Mapping[str, PipelineFile]:
+    """The pipelines as the commit's params fill them in; those at hand where there is nothing to fill in."""
+    if not any(file.read for file in graph.files.values()):
+        return graph.files
+    return graphs.load(inspector.root, texts, files_of(git, prefix, rev)).files
+
+
+def _digest(
+    signature: list[object], pipelines: Mapping[str, bytes], files: Mapping[str, PipelineFile]
+) -> str:
     texts = {path: hashlib.sha256(data).hexdigest() for path, data in pipelines.items()}
+    # With templates the text does not tell what the stages are; which values they are from is no matter.
+    for path, file in files.items():
+        if file.read:
+            texts[path] += repr((file.stages, file.params, file.metrics, file.plots))
     text = json.dumps([signature, texts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

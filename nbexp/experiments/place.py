@@ -59,6 +59,12 @@ def undo_place(git: Git, root: Path) -> str:
     return f"{Path(work_tree).as_posix()}:{prefix(git, root)}"
 
 
+def files_of(git: Git, prefix: str, rev: str) -> Callable[[str], bytes | None]:
+    """Reads the files of a commit, by their path relative to the project's root."""
+    top = f"{prefix}/" if prefix else ""
+    return lambda path: git.read(f"{rev}:{top}{path}")
+
+
 class GitIgnores:
     """What Git ignores, asked with paths relative to the project's root."""
 

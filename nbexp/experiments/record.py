@@ -193,6 +193,8 @@ def recorded_paths(
     named: set[str] = set(spec.edits)
     for path, file in graph.files.items():
         folder = posixpath.dirname(path)
+        # Without these nobody could tell what its stages are.
+        named.update(file.read)
         for listed in (*file.params, *file.metrics, *(plot.id for plot in file.plots)):
             named.add(posixpath.normpath(posixpath.join(folder, listed)))
     for stage in stages:

@@ -18,7 +18,7 @@ from nbexp import filesystem
 from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import undo
-from nbexp.experiments.place import own_folder, undo_place
+from nbexp.experiments.place import files_of, own_folder, undo_place
 from nbexp.experiments.undo import Undone
 from nbexp.experiments.workspace import InPlace
 from nbexp.frozen import frozen
@@ -271,7 +271,8 @@ def _graph(git: Git, root: Path, prefix: str, rev: str) -> Graph:
     listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
     paths = [path[len(top) :] for path in listed if path.startswith(top)]
     texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
-    return graphs.load(root, {p: t for p, t in zip(paths, texts, strict=True) if t is not None})
+    found = {p: t for p, t in zip(paths, texts, strict=True) if t is not None}
+    return graphs.load(root, found, files_of(git, prefix, rev))
 
 
 def _left_over(

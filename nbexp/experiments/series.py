@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
@@ -127,7 +128,7 @@ class Finder:
             text = self._read(rev, path)
             if text is None:
                 continue
-            file = dvc_yaml.parse(text, path)
+            file = dvc_yaml.parse(text, path, partial(self._read, rev))
             lock_file = posixpath.join(folder, "dvc.lock")
             lock = self._read(rev, lock_file)
             entries = dvc_lock.parse(lock, lock_file).stages if lock else {}

@@ -366,6 +366,7 @@ class Reader:
         deps: dict[str, Mapping[str, object]] = {}
         outs: dict[str, Mapping[str, object]] = {}
         cached: dict[str, str] = {}
+        used: dict[str, dict[str, object]] = {}
         for path, text, lock in zip(files.pipelines, pipelines, locks, strict=True):
             folder = posixpath.dirname(path)
             if text is None:
@@ -376,7 +377,9 @@ class Reader:
                     fields = dict(_fields(made_of))
                     outs[place] = {**fields, "use_cache": use_cache, "is_data_source": True}
                 continue
-            file = dvc_yaml.parse(text, path)
+            file = dvc_yaml.parse(text, path, lambda place: files.read([place])[0])
+            for source, values_used in file.used.items():
+                used.setdefault(source, {}).update(values_used)
             lock_file = posixpath.join(folder, "dvc.lock")
             entries = dvc_lock.parse(lock, lock_file).stages if lock else {}
             top_params += (_join(folder, listed) for listed in file.params)
@@ -412,11 +415,13 @@ class Reader:
         # DVC shows params.yaml whole whenever there is one, listed or not.
         if files.read([_DEFAULT])[0] is not None:
             params[_DEFAULT] = None
+        shown = {
+            path: _picked(tree, params.get(path))
+            for path, tree in self._trees(files, params, cached).items()
+        }
         return Data(
-            {
-                path: _picked(tree, params.get(path))
-                for path, tree in self._trees(files, params, cached).items()
-            },
+            # Of a file that is in `vars` alone, DVC shows what templates took, by dotted key.
+            {**used, **shown},
             {
                 path: {} if (kept := _metric(tree)) is None else kept
                 for path, tree in self._trees(files, metrics, cached).items()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import ProjectFileError, UsageError, nearest
-from nbexp.formats import dvc_lock, values, yaml12
+from nbexp.formats import dvc_lock, interpolation, values, yaml12
+from nbexp.formats.interpolation import Context, Parsing, Read, Unfilled
 from nbexp.formats.ref_names import DEVICES
 from nbexp.frozen import field, frozen
 
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 Bucket = Literal["outs", "metrics", "plots"]
 
 DEFAULT_PARAMS_FILE = "params.yaml"
+
+
+def _no_files(path: str) -> bytes | None:  # noqa: ARG001  # as every `Read`
+    return None
+
+
+def _as_by_default() -> Parsing:
+    return {}
 
 
 @frozen
@@ -101,39 +111,106 @@ class PlotSpec:
 
 @frozen
 class PipelineFile:
-    """All that a dvc.yaml says. Paths at the top are relative to the file's own directory."""
+    """All that a dvc.yaml says. Paths at the top are relative to the file's own directory.
+
+    Attributes
+    ----------
+    datasets
+        Each with its `name`, `type` and what else the file says of it.
+    used
+        The values that templates of stages took from params files, by file (relative to the project's
+        root) and dotted key.
+    read
+        The files that were looked for to fill templates in, relative to the root.
+    """
 
     stages: tuple[StageSpec, ...] = ()
     params: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     plots: tuple[PlotSpec, ...] = ()
     artifacts: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
+    datasets: tuple[Mapping[str, object], ...] = field(default=(), hash=False)
+    used: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
+    read: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=16)  # one run looks at the same bytes twice, and the next run again
-def parse(data: bytes, path: str) -> PipelineFile:
-    """The pipeline that these bytes define.
+def parse(
+    data: bytes,
+    path: str,
+    read: Read = _no_files,
+    parsing: Callable[[], Parsing] = _as_by_default,
+) -> PipelineFile:
+    """The pipeline that these bytes define, its templates filled in.
 
     Parameters
     ----------
     path
         Where the file is, relative to the project's root: for messages, and to see where its paths lead.
+    read
+        Gives the params files that templates are filled in from: on disk, with edits, or of a commit.
+    parsing
+        Asked for DVC's configuration `parsing` where a template stands for a mapping.
 
     Raises
     ------
     ProjectFileError
-        It is no YAML, breaks the schema, has a path out of the project, or uses templates (`${…}`,
-        `vars`, `foreach`, `matrix`), which only DVC itself fills in so far.
+        It is no YAML, breaks the schema, has a path out of the project, or a template that names nothing.
+
+    Notes
+    -----
+    One run looks at the same bytes several times, and the next run again: the last files are remembered,
+    each with what was read to fill it in.
     """
+    known = _REMEMBERED.get((path, data), ())
+    for around, result in known:
+        if around.is_as(read, parsing):
+            return result
+    around = _Around(read, parsing)
+    result = _parse(data, path, around)
+    while len(_REMEMBERED) >= _MANY:
+        _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
+    _REMEMBERED[path, data] = (*known[-3:], (around, result))
+    return result
+
+
+def _parse(data: bytes, path: str, around: _Around) -> PipelineFile:
     dvc_lock.check_merged(data, path)
     # First, because it has the limits that keep the second reading from harm.
     tree = values.parse(data, path)
     places = _Places(data)
     try:
-        return _Reader(posixpath.dirname(path), places, b"${" in data).file(tree)
+        return _Reader(posixpath.dirname(path), places, around).file(tree)
     except _Refused as refused:
         line = _line(places.root, refused.at)
         raise ProjectFileError(refused.message, refused.hint, path=path, line=line) from None
+
+
+class _Around:
+    """What lies around a dvc.yaml, and what was asked of it."""
+
+    def __init__(self, read: Read, parsing: Callable[[], Parsing]) -> None:
+        self._read, self._parsing = read, parsing
+        self.files: dict[str, bytes | None] = {}
+        self._said: Parsing | None = None
+
+    def read(self, path: str) -> bytes | None:
+        if path not in self.files:
+            self.files[path] = self._read(path)
+        return self.files[path]
+
+    def parsing(self) -> Parsing:
+        if self._said is None:
+            self._said = self._parsing()
+        return self._said
+
+    def is_as(self, read: Read, parsing: Callable[[], Parsing]) -> bool:
+        """Whether others would give the same to all that was asked."""
+        same = all(read(path) == data for path, data in self.files.items())
+        return same and (self._said is None or self._said == parsing())
+
+
+_REMEMBERED: dict[tuple[str, bytes], tuple[tuple[_Around, PipelineFile], ...]] = {}
+_MANY = 16
 
 
 def add_stage(
@@ -143,6 +220,7 @@ def add_stage(
     *,
     path: str = "dvc.yaml",
     force: bool = False,
+    read: Read = _no_files,
 ) -> bytes:
     """The file with one more stage at the end of `stages`, all else byte for byte as it was.
 
@@ -156,6 +234,8 @@ def add_stage(
     force
         Replace a stage of that name instead of refusing. The file is then written anew as a whole, as
         DVC would: with its comments, but not with every quote and line break.
+    read
+        Gives the params files that templates of the stage are checked against.
 
     Raises
     ------
@@ -164,7 +244,8 @@ def add_stage(
     ProjectFileError
         The file is not as it should be, so nothing can be added to it.
     """
-    before = parse(data, path) if data is not None else PipelineFile()
+    around = _Around(read, _as_by_default)
+    before = _parse(data, path, around) if data is not None else PipelineFile()
     if not name or set(name) & _PUNCTUATION:
         raise UsageError(
             f"`{name}` cannot be the name of a stage: of punctuation it may have `_` and `-` only."
@@ -172,12 +253,14 @@ def add_stage(
     folder = posixpath.dirname(path)
     given = _Value(stage, _Value({}), name, called=f"stage `{name}`")
     try:
-        _Reader(folder, None, templates=True).stage(name, given)
-        definition = _definition(_Reader(folder, None, templates=False).stage(name, given))
+        reader = _Reader(folder, None, around)
+        context = reader.context(_Value({**_mapping(data, path), "": stage}).entries())
+        reader.stage(name, given, context)
+        definition = _definition(_Reader(folder, None, None).stage(name, given, None))
     except _Refused as refused:
         message = refused.message[0].upper() + refused.message[1:]
         raise UsageError(message, refused.hint) from None
-    if all(other.name != name for other in before.stages):
+    if all((other.group or other.name) != name for other in before.stages):
         added = _appended(data or b"", name, definition)
         if added is not None and _holds(added, data or b"", name, definition, path):
             return added
@@ -187,6 +270,12 @@ def add_stage(
             f"`nbexp stage add --force -n {name} …` replaces it.",
         )
     return _rewritten(data or b"", name, definition)
+
+
+def _mapping(data: bytes | None, path: str) -> Mapping[str, object]:
+    tree = values.parse(data, path) if data is not None else {}
+    assert isinstance(tree, Mapping)
+    return tree
 
 
 # --- Reading ---------------------------------------------------------------------------------------
@@ -204,10 +293,10 @@ _TOP_PLOT_KEYS = ("x", "y", "x_label", "y_label", "title", "template")
 _PATHS = "a list of paths"
 # ASCII punctuation that a stage's name must not have (DVC 3.67.1).
 _PUNCTUATION = frozenset("!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")
-# As DVC has it: whatever stands between `${` and the next `}` of the line, unless a `\` is before it.
-_TEMPLATE = r"(?<!\\)\$\{.*?\}"
 _URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_BY_DVC = "`dvc repro` runs such a pipeline."
+_BUCKETS = ("outs", "metrics", "plots")
+_FLAGS = ("cache", "persist", "push", "checkpoint", "header")
+_NOT_FILLED = ("vars", "frozen", "always_changed")
 
 
 class _Refused(Exception):
@@ -264,6 +353,14 @@ class _Value:
         return above.name if above is not None and self._is_item else self.name
 
     @property
+    def parent(self) -> _Value | None:
+        return self._parent
+
+    @property
+    def step(self) -> str | int | None:
+        return self._step
+
+    @property
     def at(self) -> tuple[str | int, ...]:
         """The keys and numbers that lead to it from the top of the file."""
         above = self._parent.at if self._parent is not None else ()
@@ -280,6 +377,12 @@ class _Value:
         if not isinstance(self.value, str):
             raise self.wrong("text")
         return self.value
+
+    def scalar(self) -> str:
+        """Its text; what was filled in may be a number."""
+        if not isinstance(self.value, (str, int, float)):
+            raise self.wrong("text")
+        return interpolation.text(self.value)
 
     def flag(self) -> bool:
         if not isinstance(self.value, bool):
@@ -314,28 +417,29 @@ class _Value:
 
 
 class _Reader:
-    """Makes the objects of a dvc.yaml in the directory `folder` (relative to the project's root)."""
+    """Makes the objects of a dvc.yaml in the directory `folder` (relative to the project's root).
 
-    def __init__(self, folder: str, places: _Places | None, templates: bool) -> None:
+    Without `around`, templates are left as they stand.
+    """
+
+    def __init__(self, folder: str, places: _Places | None, around: _Around | None) -> None:
         self._folder = folder
         self._places = places
-        self._templates = templates
+        self._around = around
+        self._used: dict[str, dict[str, object]] = {}
 
     def file(self, tree: object) -> PipelineFile:
         top = _Value(tree).entries(_FILE_KEYS, "a dvc.yaml")
-        if "vars" in top and top["vars"].value:
-            raise top["vars"].refused(
-                "`vars` are for templates, which nbexp does not fill in.", _BY_DVC
-            )
+        context = self.context(top)
         stages: list[StageSpec] = []
         for key, found in top.items():
             if key == "stages":
                 for name, stage in found.entries().items():
-                    stages.append(
-                        self.stage(name, _Value(stage.value, found, name, called=f"stage `{name}`"))
-                    )
-            elif key != "vars":
-                self._fill_in(found)
+                    stages += self._stages(name, stage, context)
+            elif key == "artifacts":
+                found.value = _filled_in(found, context, None)
+            elif key != "vars" and isinstance(found.value, list):
+                found.value = [_filled_in(item, context, None) for item in found.items("")]
         nothing = _Value([])
         return PipelineFile(
             tuple(stages),
@@ -343,18 +447,82 @@ class _Reader:
             self._paths(top.get("metrics", nothing), self._folder),
             tuple(self._top_plots(top.get("plots", nothing))),
             self._artifacts(top["artifacts"]) if "artifacts" in top else {},
+            tuple(_datasets(top["datasets"])) if "datasets" in top else (),
+            self._used,
+            tuple(self._around.files) if self._around is not None else (),
         )
 
-    def stage(self, name: str, stage: _Value) -> StageSpec:
+    def context(self, top: Mapping[str, _Value]) -> Context | None:
+        """What the templates of a file may name: params.yaml beside it, then its `vars`."""
+        listed = top.get("vars")
+        if self._around is None:
+            return None
+        context = Context(self._around.read, self._around.parsing)
+        if (listed is not None and listed.value) or _has_dollar(
+            entry.value for entry in top.values()
+        ):
+            context.load_default(posixpath.join(self._folder, DEFAULT_PARAMS_FILE))
+        if listed is not None:
+            self._load_vars(listed, context, self._folder)
+        return context
+
+    def _load_vars(self, listed: _Value, context: Context, folder: str) -> None:
+        for item in listed.items("a list of files and mappings"):
+            with _told_of(item):
+                context.load(item.value, folder)
+
+    def _stages(self, name: str, found: _Value, context: Context | None) -> Iterator[StageSpec]:
+        """The stage of that name, or all that its `foreach` or `matrix` generates."""
+        stage = _Value(found.value, found.parent, name, called=f"stage `{name}`")
+        keys = stage.entries()
+        if "foreach" in keys or "do" in keys:
+            stage.entries(("foreach", "do"), f"{stage.name}, which has `foreach`")
+            for key in ("foreach", "do"):
+                if key not in keys:
+                    raise stage.refused(f"{stage.name} has no `{key}`.")
+            through, template = keys["foreach"], keys["do"]
+            if template.entries().keys() & {"foreach", "do"}:
+                raise template.refused(f"{template.name} has `foreach` or `do` once more.")
+        elif "matrix" in keys:
+            through = keys.pop("matrix")
+            through.entries()
+            template = _Value({key: entry.value for key, entry in keys.items()}, stage.parent, name)
+        else:
+            yield self.stage(name, stage, context)
+            return
+        if context is None:
+            raise through.refused(f"{through.name} makes several stages; one is expected.")
+        size = repr(template.value)
+        with _told_of(through):
+            nodes = context.nodes(through.value)
+            if "foreach" in keys:
+                each = [*interpolation.generated(nodes)]
+            else:
+                assert isinstance(nodes, Mapping)
+                each = [*interpolation.combined(nodes)]
+        for key, bound in each:
+            generated = f"{name}@{key}"
+            with _told_of(through):
+                context.spend(size)
+            called = _Value(
+                template.value, template.parent, template.step, called=f"stage `{generated}`"
+            )
+            yield self.stage(generated, called, context.copy(**bound), group=name)
+
+    def stage(
+        self, name: str, stage: _Value, context: Context | None, group: str | None = None
+    ) -> StageSpec:
         found = stage.entries(_STAGE_KEYS)
-        for construct in ("foreach", "do", "matrix", "vars"):
-            if construct in found:
-                entry = found[construct]
-                raise entry.refused(
-                    f"{entry.name} is for templates, which nbexp does not fill in.", _BY_DVC
-                )
-        for entry in found.values():
-            self._fill_in(entry)
+        found.pop("matrix", None)  # in a `foreach`, where DVC does nothing about it
+        if context is not None:
+            context = context.copy()
+            if "vars" in found:
+                self._load_stage_vars(found, context)
+            for key, entry in found.items():
+                if key not in _NOT_FILLED:
+                    entry.value = _filled_in(entry, context, key)
+            for file, used in context.used.items():
+                self._used.setdefault(file, {}).update(used)
         cmd = _cmd(stage, found)
         wdir = found["wdir"].text() if "wdir" in found else None
         if wdir is not None:
@@ -373,10 +541,20 @@ class _Reader:
             self._outs(found, base),
             "frozen" in found and found["frozen"].flag(),
             "always_changed" in found and found["always_changed"].flag(),
-            found["desc"].text() if "desc" in found else None,
+            found["desc"].scalar() if "desc" in found else None,
             found["meta"].value if "meta" in found else None,
-            self._places.stage(name) if self._places is not None else None,
+            self._places.stage(group or name) if self._places is not None else None,
+            group,
         )
+
+    def _load_stage_vars(self, found: Mapping[str, _Value], context: Context) -> None:
+        folder = self._folder
+        if "wdir" in found:
+            # A stage's own files are relative to its directory, which is known without them.
+            with _told_of(found["wdir"]):
+                wdir = context.copy().fill(found["wdir"].text(), "wdir")
+            folder = posixpath.join(folder, interpolation.text(wdir))
+        self._load_vars(found["vars"], context, folder)
 
     def _paths(self, listed: _Value, base: str) -> tuple[str, ...]:
         return tuple(self._check(item.text(), base, item) for item in listed.items(_PATHS))
@@ -478,30 +656,60 @@ class _Reader:
             raise where.refused(f"`{path}` in {where.around(path)} {wrong}.", hint)
         return path
 
-    def _fill_in(self, entry: _Value) -> None:
-        r"""Make `\${` the `${` it stands for; refuse a template."""
-        if self._templates:
-            entry.value = _filled_in(entry)
+
+@contextmanager
+def _told_of(where: _Value) -> Iterator[None]:
+    """What is wrong with a template, told of the value that has it."""
+    try:
+        yield
+    except Unfilled as wrong:
+        raise where.refused(f"{where.name} {wrong.message}", wrong.hint) from None
 
 
-def _filled_in(entry: _Value) -> object:
+def _filled_in(entry: _Value, context: Context | None, key: str | None) -> object:
+    """The value with all templates in it filled in; `key` is that of the stage which has it."""
     value = entry.value
     if isinstance(value, str):
-        template = re.search(_TEMPLATE, value) if "${" in value else None
-        if template:
-            raise entry.refused(
-                f"{entry.name} has the template `{template[0]}`, which nbexp does not fill in.",
-                f"{_BY_DVC} For a variable of the shell write `\\{template[0]}`.",
-            )
-        return value.replace("\\${", "${")
+        if "${" not in value or context is None:
+            return value
+        with _told_of(entry):
+            return context.fill(value, key)
     if isinstance(value, Mapping):
+        # What DVC checks to be true or false before it fills anything in.
+        plain = _FLAGS if key in _BUCKETS else ()
         return {
-            _filled_in(_Value(key, entry)): _filled_in(_Value(inner, entry, str(key)))
-            for key, inner in value.items()
+            _filled_in(_Value(name, entry), context, key): inner
+            if name in plain
+            else _filled_in(_Value(inner, entry, str(name)), context, key)
+            for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [_filled_in(_Value(item, entry, number)) for number, item in enumerate(value)]
+        return [_filled_in(item, context, key) for item in entry.items("")]
     return value
+
+
+def _has_dollar(found: Iterable[object]) -> bool:
+    """Whether a template may be in one of the values."""
+    for value in found:
+        if isinstance(value, str):
+            if "${" in value:
+                return True
+        elif isinstance(value, Mapping):
+            if _has_dollar(value) or _has_dollar(value.values()):
+                return True
+        elif isinstance(value, list) and _has_dollar(value):
+            return True
+    return False
+
+
+def _datasets(listed: _Value) -> Iterator[Mapping[str, object]]:
+    for item in listed.items("a list of datasets"):
+        found = item.entries()
+        for key in ("name", "type"):
+            if key not in found:
+                raise item.refused(f"{item.name} has no `{key}`.")
+            found[key].text()
+        yield _plain(found)
 
 
 def _cmd(stage: _Value, found: Mapping[str, _Value]) -> str | tuple[str, ...]:
@@ -527,7 +735,7 @@ def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
         )
     found = options.entries((*_OUT_KEYS, *_PLOT_KEYS) if bucket == "plots" else _OUT_KEYS)
     for key, value in found.items():
-        if key in {"cache", "persist", "push", "checkpoint", "header"}:
+        if key in _FLAGS:
             value.flag()
         elif key not in _NOTE_KEYS:
             value.text()

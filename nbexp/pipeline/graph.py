@@ -10,13 +10,14 @@ import fnmatch
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_file, dvc_yaml
 from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.formats.ignore import DvcIgnore
+from nbexp.formats.interpolation import Parsing, Read
 from nbexp.frozen import field, frozen
 from nbexp.pipeline.stage import Out, Stage
 
@@ -224,24 +225,37 @@ def _place(here: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(here, path))
 
 
-def load(root: Path, read: Mapping[str, bytes] | None = None) -> Graph:
+def load(
+    root: Path, pipelines: Mapping[str, bytes] | None = None, read: Read | None = None
+) -> Graph:
     """The graph of the project in `root`.
 
     Parameters
     ----------
-    read
+    pipelines
         The dvc.yaml and `.dvc` files by path, where they are not on disk (a commit's); None: look below `root`.
+    read
+        Gives the params files that templates are filled in from, and the files of stages where `pipelines`
+        does not; None: the disk.
 
     Raises
     ------
     ProjectFileError
         A file cannot be read, two stages own one output, or the stages need each other in a circle.
     """
-    texts = _on_disk(root) if read is None else read
-    tracked = [path for path in sorted(texts) if path.endswith(dvc_file.SUFFIX)]
-    files = {p: dvc_yaml.parse(texts[p], p) for p in sorted(texts) if p not in {*tracked}}
+    if read is None:
+        read = partial(_bytes, root)
+    if pipelines is None:
+        pipelines = {path: read(path) or b"" for path in stage_files(root)}
+    tracked = [path for path in sorted(pipelines) if path.endswith(dvc_file.SUFFIX)]
+    parsing = partial(_parsing, root)
+    files = {
+        path: dvc_yaml.parse(pipelines[path], path, read, parsing)
+        for path in sorted(pipelines)
+        if not path.endswith(dvc_file.SUFFIX)
+    }
     stages = tuple(Stage(spec, path) for path, file in files.items() for spec in file.stages)
-    data = [dvc_file.parse(texts[path], path) for path in tracked]
+    data = [dvc_file.parse(pipelines[path], path) for path in tracked]
     stages += tuple(Stage(file.spec, file.path, file) for file in data)
     _check_outs(stages)
     graph = Graph(files, stages, _needs(stages))
@@ -308,8 +322,19 @@ def _tracked_by(root: Path, path: str) -> set[str]:
     return {out.path for out in Stage(file.spec, path, file).outs}
 
 
-def _on_disk(root: Path) -> dict[str, bytes]:
-    return {path: (root / path).read_bytes() for path in stage_files(root)}
+def _bytes(root: Path, path: str) -> bytes | None:
+    try:
+        return (root / path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _parsing(root: Path) -> Parsing:
+    """How the configuration has mappings written in commands."""
+    from nbexp.formats import config
+
+    home = Path(os.path.expanduser("~"))
+    return config.read(root / ".dvc", home=home).values.get("parsing", {})
 
 
 def _needs(stages: Sequence[Stage]) -> dict[Stage, tuple[Stage, ...]]:

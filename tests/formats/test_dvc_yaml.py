@@ -433,39 +433,19 @@ def test_a_url_is_refused_with_what_brings_the_data_in():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("vars: [a.yaml]\n", "line 1: `vars` are for templates, which nbexp does not fill in."),
-        (
-            "stages:\n  a:\n    foreach: [1, 2]\n    do:\n      cmd: echo ${item}\n",
-            "line 3: `foreach` of stage `a` is for templates, which nbexp does not fill in.",
-        ),
-        (
-            "stages:\n  a:\n    cmd: x\n    matrix: {b: [1]}\n",
-            "line 4: `matrix` of stage `a` is for templates, which nbexp does not fill in.",
-        ),
-        (
-            "stages:\n  a:\n    cmd: x\n    vars: [b: 1]\n",
-            "line 4: `vars` of stage `a` is for templates, which nbexp does not fill in.",
-        ),
-    ],
-)
-def test_templating_is_told_by_its_construct(text, said):
-    assert refusal(text) == f"dvc.yaml, {said}\nHint: `dvc repro` runs such a pipeline."
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("stages:\n  a:\n    cmd: train ${lr} ${x}\n", "line 3: `cmd` of stage `a` has the template `${lr}`"),
-        ("stages:\n  a:\n    cmd: x\n    deps:\n    - a\n    - ${b}\n", "line 6: item 2 of `deps` of stage `a` has the template `${b}`"),
-        ("stages:\n  a:\n    cmd: x\n    outs:\n    - ${b}:\n        cache: false\n", "line 5: item 1 of `outs` of stage `a` has the template `${b}`"),
-        ("stages: {a: {cmd: x, meta: {k: '${v}'}}}", "line 1: `k` of `meta` of stage `a` has the template `${v}`"),
-        ("metrics:\n- ${m}\n", "line 2: item 1 of `metrics` has the template `${m}`"),
-        ("stages: {a: {cmd: 'echo ${HOME:-x}'}}", "line 1: `cmd` of stage `a` has the template `${HOME:-x}`"),
+        ("stages:\n  a:\n    cmd: train ${lr} ${x}\n", "line 3: `cmd` of stage `a` has `${lr}`"),
+        ("stages:\n  a:\n    cmd: x\n    deps:\n    - a\n    - ${b}\n", "line 6: item 2 of `deps` of stage `a` has `${b}`"),
+        ("stages:\n  a:\n    cmd: x\n    outs:\n    - ${b}:\n        cache: false\n", "line 5: item 1 of `outs` of stage `a` has `${b}`"),
+        ("stages: {a: {cmd: x, meta: {k: '${v}'}}}", "line 1: `k` of `meta` of stage `a` has `${v}`"),
+        ("metrics:\n- ${m}\n", "line 2: item 1 of `metrics` has `${m}`"),
+        ("stages: {a: {cmd: 'echo ${HOME:-x}'}}", "line 1: `cmd` of stage `a` has `${HOME:-x}`"),
     ],
 )  # fmt: skip
-def test_a_template_is_shown(text, said):
-    assert refusal(text).startswith(
-        f"dvc.yaml, {said}, which nbexp does not fill in.\nHint: `dvc repro`"
+def test_a_template_that_names_nothing_is_shown(text, said):
+    name = said.partition("`${")[2].removesuffix("}`")
+    assert refusal(text) == (
+        f"dvc.yaml, {said}, and there is nothing that it could name.\n"
+        f"Hint: for a variable of the shell write `\\${{{name}}}`."
     )
 
 
@@ -640,7 +620,7 @@ def test_a_name_that_dvc_would_refuse_is_refused(name):
         ({}, "Stage `s` has no `cmd`."),
         ({"cmd": "x", "deps": "a"}, "`deps` of stage `s` is text (`a`); a list of paths is expected."),
         ({"cmd": "x", "outs": ["/a"]}, "`/a` in `outs` of stage `s` is an absolute path; a path inside the project is expected."),
-        ({"cmd": "echo ${x}"}, "`cmd` of stage `s` has the template `${x}`, which nbexp does not fill in."),
+        ({"cmd": "echo ${x}"}, "`cmd` of stage `s` has `${x}`, and there is nothing that it could name."),
     ],
 )  # fmt: skip
 def test_a_definition_that_would_be_refused_later_is_refused_now(stage, said):

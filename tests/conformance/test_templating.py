@@ -1,0 +1,189 @@
+"""Templates: both tools make the same stages of them, run them alike, and write and show the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import MakeProject, MakeTwins, Ran
+
+# Many constructs in one file: each call of a real dvc takes most of a second.
+PIPELINE = """\
+vars:
+- models.json
+- conf/more.toml:paths,sizes
+- inline:
+    a: 1
+    flag: true
+    off: false
+    names: [x, "y z"]
+    s: he said 'hi'
+    nothing:
+    deep: {inner: {rate: 1e-3}}
+- train: {extra: from vars}
+stages:
+  plain:
+    cmd: echo ${train.lr} ${train.layers[0]} ${train.layers.1} ${train.layers.-1} ${ train.on } ${train.none} > plain.txt
+    params: [train]
+    outs: [plain.txt]
+  escaped:
+    cmd: x=1; echo \\${x} "$x" ${train.extra} > escaped.txt
+    outs: [escaped.txt]
+  unpacked:
+    cmd:
+    - echo ${inline} > unpacked.txt
+    - echo ${train} ${inline.deep} >> unpacked.txt
+    outs: [unpacked.txt]
+  ${train.lr}:
+    cmd: echo "a name is no template" > named.txt
+    outs: [named.txt]
+  keys:
+    cmd: mkdir -p ${paths.out} && echo ${train.lr} > ${paths.out}/m.json && echo x > ${paths.out}/k.txt
+    deps: ["${paths.in}"]
+    params:
+    - ${paths.key}
+    - ${paths.file}: ["${paths.other}", more]
+    outs:
+    - ${paths.out}/k.txt:
+        cache: false
+        desc: of ${train.lr}
+    metrics:
+    - ${paths.out}/m.json:
+        cache: false
+    meta: {lr: "${train.lr}", on: "${train.on}"}
+    desc: "${train.epochs}"
+  local:
+    wdir: ${paths.sub}
+    vars:
+    - only.yaml
+    cmd: echo ${only.value} ${train.lr} > local.txt
+    outs: [local.txt]
+  each:
+    foreach: [us, uk, 1.5, true, null]
+    do:
+      cmd: echo ${item} > each-${item}.txt
+      outs: ["each-${item}.txt"]
+  eachd:
+    foreach:
+      k1: {v: 10}
+      k2: {v: "${train.lr}"}
+    do:
+      cmd: echo ${key} ${item.v} > ${key}.out
+      outs: ["${key}.out"]
+  eachl:
+    foreach: [{v: 1}, {v: 2}, w]
+    do:
+      wdir: ${paths.sub}
+      cmd: echo ${item} > l.txt
+      always_changed: true
+  eachp:
+    foreach: ${train.layers}
+    do:
+      cmd: echo ${item} > p${item}.txt
+      outs: ["p${item}.txt"]
+  eachf:
+    foreach: ${flags}
+    do:
+      cmd: echo ${item} > f${item}.txt
+      outs: ["f${item}.txt"]
+  eachm:
+    foreach: ${models}
+    do:
+      cmd: echo ${key} ${item.depth} ${item} > m-${key}.txt
+      params: ["train.lr"]
+      outs: ["m-${key}.txt"]
+  mat:
+    matrix:
+      model: [cnn, xgb]
+      feat: [{n: 1}, {n: 2}]
+      opt: [1, true]
+      size: ${sizes}
+    cmd: echo ${key} ${item.model} ${item.feat.n} ${item.opt} ${item.size} ${train.lr} > mat-${key}.txt
+    outs:
+    - mat-${key}.txt
+  after:
+    cmd: cat plain.txt p64.txt mat-cnn-feat0-1-S.txt > after.txt
+    deps: [plain.txt, p64.txt, mat-cnn-feat0-1-S.txt]
+    outs: [after.txt]
+params:
+- ${paths.file}
+metrics:
+- ${paths.metric}
+plots:
+- ${paths.plot}
+- ${paths.plot2}: {x: "${plotted.x}", y: ["${plotted.y}"]}
+- joined: {x: {"${paths.plot}": "${paths.x}"}, y: {"${paths.plot}": ["${paths.x}"]}, title: "lr ${train.lr}"}
+artifacts:
+  model-${paths.x}:
+    path: ${paths.out}/k.txt
+    type: ${paths.x}
+    labels: ["${labels[0]}", b]
+""".replace("    - here: ${HOME-like words are plain here, as vars take no templates}\n", "")
+
+FILES = {
+    "dvc.yaml": PIPELINE,
+    "params.yaml": """\
+train:
+  lr: 0.1
+  epochs: 3
+  on: true
+  none:
+  layers:
+  - 64
+  - 32
+flags:
+- true
+- false
+labels:
+- small
+- good
+plotted:
+  x: step
+  y: loss
+plain: 1
+""",
+    "models.json": '{"models": {"a": {"depth": 2, "wide": false}, "b": {"depth": 3, "wide": true}}}\n',
+    "conf/more.toml": """\
+unused = 1
+sizes = ["S", "M"]
+[paths]
+in = "in.txt"
+out = "made"
+key = "train.lr"
+file = "other.yaml"
+other = "deep.key"
+sub = "work"
+metric = "top.json"
+plot = "p.csv"
+plot2 = "q.csv"
+x = "step"
+""",
+    "other.yaml": "deep: {key: 7}\nmore: yes\nunseen: 1\n",
+    "work/only.yaml": "only: {value: of the stage}\n",
+    "in.txt": "in\n",
+    "top.json": '{"acc": 0.5}\n',
+    "p.csv": "step,loss\n0,1\n",
+    "q.csv": "step,loss\n0,1\n",
+}
+
+
+def test_every_construct_is_run_recorded_and_shown_as_dvc_does(
+    twins: MakeTwins, project: MakeProject, lines: Callable[[Ran], list[str]]
+) -> None:
+    pair = twins(project(FILES))
+    theirs, ours = pair.run("-n", "first")
+    assert lines(ours) == lines(theirs)
+    pair.agree()
+    theirs, ours = pair.run("-n", "second", "-S", "train.lr=0.2", "-S", "train.layers=[64,32,16]")
+    assert lines(ours) == lines(theirs)
+    pair.agree(undo=2)
+    assert (pair.nbexp_side / "p16.txt").read_text() == "16\n"
+    assert (pair.nbexp_side / "escaped.txt").read_text() == "1 1 from vars\n"
+    assert (
+        (pair.nbexp_side / "unpacked.txt")
+        .read_text()
+        .startswith(
+            "--a 1 --flag --names x y z --s he said 'hi' --nothing None --deep.inner.rate 0.001\n"
+        )
+    )
