@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from nbexp.experiments import run as running
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.explore import RunCache
+    from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
+    from nbexp.experiments.why import Commit, Why
     from nbexp.pipeline.plan import Reason
     from nbexp.pipeline.stage import Stage
     from nbexp.store.cache import Cache
@@ -544,6 +546,81 @@ class Project:
                 found[stage.address(self.here)] = reasons
         return Status(found, len(stages), place.unfinished(self.root), self.here)
 
+    def plan(
+        self,
+        set_params: Mapping[str, object] | Iterable[str] | None = None,
+        *,
+        targets: Sequence[str] = (),
+        force: bool = False,
+        single_item: bool = False,
+        pipeline: bool = False,
+        all_pipelines: bool = False,
+        recursive: bool = False,
+        glob: bool = False,
+        new: bool = False,
+    ) -> Plan:
+        """What a run with these arguments would do to each stage, why, and what it costs; nothing is changed.
+
+        The arguments are those of `run`.
+
+        Raises
+        ------
+        NotFound, UsageError, ProjectFileError
+            As the run would.
+        """
+        from nbexp import overrides as grammar
+        from nbexp.experiments import planning
+        from nbexp.experiments import spec as specs
+        from nbexp.pipeline import graph as graphs
+
+        point = specs.one_point(grammar.parse(set_params or []))
+        graph = graphs.load(self.root)
+        chosen = graph.targets(
+            tuple(targets),
+            self.here,
+            recursive=recursive,
+            glob=glob,
+            whole_pipeline=pipeline,
+            all_pipelines=all_pipelines,
+        )
+        head, refs = self.git.head(), self._refs()
+        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
+        return planning.make(
+            self.git,
+            self.cache,
+            self.root,
+            self.prefix,
+            refs,
+            graph,
+            graph.order(chosen, single=single_item),
+            spec.edits,
+            here=self.here,
+            baseline=None if new or force or single_item else head,
+            force=force,
+            use_run_cache=self.settings.run_cache,
+        )
+
+    def why(self, stage: str, experiment: str | Experiment | None = None) -> Why:
+        """Why a stage ran in an experiment: what it read that its baseline's dvc.lock did not have.
+
+        Without an experiment, in the newest of the present commit; if it has none, in the last commit that
+        changed the stage's entry. It reads Git alone, so it says the same in a fresh clone.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment or stage, or the stage never ran.
+        """
+        from nbexp.experiments import why as reasons
+
+        recent = self._of_baseline(self._head())
+        if experiment is None and not recent:
+            sides = reasons.last_change(self.git, self.root, self.prefix, stage, self.here)
+        else:
+            asked = experiment if experiment is not None else recent[0].rev
+            sides = self._with_those_before(*self._resolve(asked, failed=True))
+        return reasons.look_back(self.git, self.root, self.prefix, stage, self.here, *sides)
+
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit."""
         from nbexp.experiments import series
@@ -639,6 +716,18 @@ class Project:
         rows.sort(key=lambda row: row.name or "")
         rows.sort(key=lambda row: row.created_s or 0, reverse=True)
         return rows
+
+    def _with_those_before(self, name: str, rev: str) -> builtins.list[Commit]:
+        """A commit, its baseline, and the experiments that were made on that before, newest first."""
+        from nbexp.experiments.why import Commit
+
+        found = [Commit(name, rev)]
+        for baseline in self.git.commits([rev])[0].parents[:1]:
+            found.append(Commit(self._baseline_names().get(baseline, baseline[:7]), baseline))
+            members = [Commit(row.name or "", row.rev) for row in self._of_baseline(baseline)]
+            revs = [one.rev for one in members]
+            found += members[revs.index(rev) + 1 :] if rev in revs else members
+        return found
 
     def _refuse_git_names(self, name: str) -> None:
         """A branch or tag comes before an experiment of its name, for DVC as well: it could not be meant."""

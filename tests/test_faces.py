@@ -31,6 +31,8 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "diff": ("diff first second", lambda p: p.diff("first", "second")),
     "list": ("list", lambda p: p.list()),
     "status": ("status", lambda p: p.status()),
+    "plan": ("plan -S train.lr=0.2", lambda p: p.plan({"train.lr": 0.2})),
+    "why": ("why train second", lambda p: p.why("train", "second")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),

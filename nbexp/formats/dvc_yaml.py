@@ -213,6 +213,11 @@ _REMEMBERED: dict[tuple[str, bytes], tuple[tuple[_Around, PipelineFile], ...]] =
 _MANY = 16
 
 
+def line_of(data: bytes, at: Iterable[str | int]) -> int | None:
+    """The line of a key or item, such as `("stages", "train", "cmd")`; of what it is in, where it is not there."""
+    return _line(_compose(data), at)
+
+
 def add_stage(
     data: bytes | None,
     name: str,

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
+from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
+from nbexp.experiments.why import Because, Why
 from nbexp.formats import values
 from nbexp.frozen import replace
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, page, pairs, tag
@@ -436,6 +438,49 @@ def _(result: Status) -> Markup:
         for name, reasons in result.stages.items()
     ]
     return grid([head("stage"), head("would run because")], lines)
+
+
+@html.register
+def _(result: Plan) -> Markup:
+    if not result.stages:
+        return tag("p", plain(result))
+    lines = []
+    for stage in result.stages:
+        sign = {"run": "▶", "restore": "↺", "take": "✓", "skip": "–"}[stage.action]
+        action: object = f"{sign} {render.action_words(stage)}"
+        lines.append(
+            tag(
+                "tr",
+                tag("th", stage.name, scope="row", align="left"),
+                cell(faint(action) if stage.action == "skip" else action),
+                cell(render.cost_words(stage), is_number=True),
+                cell(_reasons(stage.reasons)),
+            )
+        )
+    heads = [head("stage"), head("would"), head("takes", is_number=True), head("because")]
+    return joined([grid(heads, lines), tag("p", in_cell_words(render.plan_words(result)))])
+
+
+@html.register
+def _(result: Why) -> Markup:
+    first = plain(result).partition("\n")[0]
+    return joined([tag("p", tag("b", first)), tag("p", _reasons(result.reasons, all_cells=True))])
+
+
+def _reasons(reasons: Sequence[Because], *, all_cells: bool = False) -> Markup:
+    """One line each: what changed, and faintly where that stands; of a notebook the cells as code."""
+    lines: list[Markup] = []
+    for reason in reasons:
+        if not reason.cells:
+            words = render.reason_words(reason)
+            text, gap, place = words.partition("   (")
+            lines.append(joined([text, faint(f"{gap}{place}")]))
+        for change in reason.cells if all_cells else reason.cells[:1]:
+            more = len(reason.cells) - 1
+            rest = f" (and {more} more)" if more and not all_cells else ""
+            words = f"{reason.subject} cell {change.number} {change.change}: "
+            lines.append(joined([words, code(change.first_line), faint(rest)]))
+    return joined(lines, Markup("<br>"))
 
 
 @html.register

@@ -28,7 +28,7 @@ from nbexp.events import (
 from nbexp.formats import dvc_file, dvc_lock, ignore, run_cache
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
-from nbexp.pipeline import kinds
+from nbexp.pipeline import durations, kinds
 from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
 from nbexp.pipeline.stage import Out, Stage
 from nbexp.store.cache import Cache, Hash
@@ -151,7 +151,7 @@ def execute(
         before = check
         if came_back:
             check = inspector.check(stage, force=force)
-        if not _counting(check):
+        if not counting(check):
             if came_back:
                 result = _came_back(before, context, emit)
             else:
@@ -159,7 +159,7 @@ def execute(
         elif stage.spec.frozen:
             result = _keep(check, inspector, context, emit, outcome)
         else:
-            found = None if force else _restorable(check, context)
+            found = None if force else restorable(check, context)
             restored = found and _restore(check, found, inspector, context, emit, outcome)
             result = restored or _run(check, inspector, context, emit, outcome)
         outcome.stages.append(result)
@@ -173,7 +173,7 @@ def bring_back(stages: Iterable[Stage], inspector: Inspector, context: Context) 
     """
     for stage in stages:
         check = inspector.check(stage)
-        for out, wanted in _recoverable(check, context):
+        for out, wanted in recoverable(check, context):
             _check_out(out, wanted, context)
 
 
@@ -230,7 +230,7 @@ def _take(
     """Nothing makes data: what is missing comes back from the cache, and what was edited is kept from now on."""
     check = inspector.check(stage)
     came_back = False
-    for out, wanted in _recoverable(check, context):
+    for out, wanted in recoverable(check, context):
         if not (context.root / out.path).exists():
             _check_out(out, wanted, context)
             came_back = True
@@ -265,7 +265,7 @@ def _write_data_file(
         context.guard.write(stage.file, after.dump())
 
 
-def _counting(check: Check) -> bool:
+def counting(check: Check) -> bool:
     """Whether there is a reason to do something; what a frozen stage reads is none, nor that it always runs."""
     return any(not (check.stage.spec.frozen and one.kind == "always") for one in check.reasons)
 
@@ -278,7 +278,7 @@ def _bring_back(check: Check, context: Context) -> bool:
     only_outs = all(reason.kind == "out" for reason in check.reasons)
     found = [
         (out, wanted)
-        for out, wanted in _recoverable(check, context)
+        for out, wanted in recoverable(check, context)
         if only_outs or out.spec.persist
     ]
     for out, wanted in found:
@@ -291,7 +291,7 @@ def _bring_back(check: Check, context: Context) -> bool:
     return bool(found)
 
 
-def _recoverable(check: Check, context: Context) -> list[tuple[Out, Hash]]:
+def recoverable(check: Check, context: Context) -> list[tuple[Out, Hash]]:
     """The cached outputs that are not as dvc.lock says and of which the cache has what it says."""
     entry = check.refreshed or check.locked
     if entry is None:
@@ -351,7 +351,7 @@ def _skip(
     return StageResult(stage, "skipped", entry)
 
 
-def _restorable(check: Check, context: Context) -> LockedStage | None:
+def restorable(check: Check, context: Context) -> LockedStage | None:
     """An entry under which the stage's outputs can come back without running it."""
     stage = check.stage
     if stage.spec.always_changed or any(out.spec.persist for out in stage.outs):
@@ -427,6 +427,7 @@ def _run(
     write_lock(stage, entry, inspector, context, emit)
     outcome.lock_files.add(stage.lock_file)
     emit(StageFinished(address, seconds, cells))
+    durations.remember(context.cache, stage, seconds)
     return StageResult(stage, "ran", entry, reasons, seconds, cells, started, ended)
 
 

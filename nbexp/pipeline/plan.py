@@ -146,7 +146,7 @@ class Inspector:
         if not stage.spec.frozen:
             found, refreshed = self._deps(stage, now, entry)
             reasons += found
-            reasons += _params(stage, now, entry)
+            reasons += params_reasons(stage, now, entry)
         reasons += self._outs(stage, entry)
         return Check(stage, now, entry, tuple(reasons), refreshed)
 
@@ -154,10 +154,14 @@ class Inspector:
         """The stage's entry as it would be written, without its outs."""
         deps = []
         for dep in sorted(stage.deps, key=lambda dep: dep.spelled):
-            found = self.cache.hash(self.root / dep.path)
+            found = self.hash(dep.path)
             if found is not None:
                 deps.append(locked_path(dep.spelled, found))
         return LockedStage(stage.spec.cmd, tuple(deps), self._param_values(stage), ())
+
+    def hash(self, path: str) -> Hash | None:
+        """What is at a path relative to the root, None where nothing is."""
+        return self.cache.hash(self.root / path)
 
     def require_inputs(self, stages: Sequence[Stage], graph: Graph) -> None:
         """Make sure that all which no stage will write is there, before anything runs.
@@ -296,7 +300,7 @@ class Inspector:
 
     def _out_state(self, out: Out, old: LockedPath | None) -> State | None:
         """What is wrong with an output, in DVC's order: a lost object comes before a missing file."""
-        found = self.cache.hash(self.root / out.path)
+        found = self.hash(out.path)
         if old is not None and out.cache and not self.cache.has(hash_of(old)):
             return "not in cache"
         if found is None:
@@ -368,7 +372,8 @@ def _with_dep(entry: LockedStage, dep: LockedPath) -> LockedStage:
     return replace(entry, deps=deps)
 
 
-def _params(stage: Stage, now: LockedStage, entry: LockedStage | None) -> list[Reason]:
+def params_reasons(stage: Stage, now: LockedStage, entry: LockedStage | None) -> list[Reason]:
+    """The params of the stage that `now` and the entry of dvc.lock do not agree on, to the leaf."""
     reasons = []
     for param in stage.params:
         then = entry.params.get(param.spelled, {}) if entry else {}

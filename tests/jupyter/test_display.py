@@ -13,10 +13,12 @@ import pytest
 from nbexp.commands import Text
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, FileError, Row, Table
+from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
 from nbexp.jupyter import display
 from nbexp.project import (
@@ -31,6 +33,7 @@ from nbexp.project import (
 
 BASE = "4f2c1e9" + "0" * 33
 EVIL = "<script>alert('x')</script>"
+EVIL_REASON = Because("dep", EVIL, "modified", EVIL, EVIL, 1, (CellChange(1, "new", EVIL),))
 
 
 class Reader(HTMLParser):
@@ -520,6 +523,8 @@ def test_a_plot_is_an_altair_chart_for_those_who_go_on_with_it() -> None:
             EVIL, EVIL, json.dumps({"cells": [{"cell_type": "markdown", "source": EVIL}]}).encode()
         ),
         Status({EVIL: ()}, 1),
+        Plan((PlannedStage(EVIL, "run", reasons=(EVIL_REASON,)),), EVIL),
+        Why(EVIL, EVIL, EVIL, changed=True, reasons=(EVIL_REASON,)),
     ],
     ids=lambda result: type(result).__name__,
 )
@@ -528,6 +533,53 @@ def test_what_others_committed_is_text_wherever_it_is_shown(result: object) -> N
     assert "script" not in shown.tags
     assert not {name for name in shown.attributes if name.startswith("on")}
     assert EVIL in shown.text
+
+
+PLAN = Plan(
+    (
+        PlannedStage("prepare", "skip"),
+        PlannedStage(
+            "train",
+            "run",
+            reasons=(
+                Because("param", "params.yaml:lr", "modified", "params.yaml:lr 0.1 -> 0.2", "params.yaml", 3),
+                Because(
+                    "dep", "train.ipynb", "modified", "train.ipynb changed", "train.ipynb", None,
+                    (CellChange(2, "changed", "fit(lr)"), CellChange(4, "new", "plot()")),
+                ),
+            ),
+            seconds=200,
+        ),
+        PlannedStage(
+            "report", "run", certain=False,
+            reasons=(Because("dep", "model", "modified", "model is made anew by `train`"),),
+        ),
+        PlannedStage("old", "restore", reasons=(), size_bytes=1_234_567),
+    )
+)  # fmt: skip
+
+
+def test_a_plan_says_what_would_run_and_where_the_reason_stands() -> None:
+    shown = look(PLAN)
+    assert shown.tables[0] == [
+        ["stage", "would", "takes", "because"],
+        ["prepare", "– skip", "", ""],
+        [
+            "train",
+            "▶ run",
+            "3 min",
+            "params.yaml:lr 0.1 -> 0.2   (line 3)train.ipynb cell 2 changed: fit(lr) (and 1 more)",
+        ],
+        ["report", "▶ may run", "", "model is made anew by `train`"],
+        ["old", "↺ restore", "1.23 MB", ""],
+    ]
+    assert "2 of 4 stages would run, 1 of them only if" in shown.text
+
+
+def test_why_shows_every_cell() -> None:
+    shown = look(Why("train", "low", "main", changed=True, reasons=PLAN.stages[1].reasons))
+    assert "train ran in low (compared with main) because" in shown.text
+    assert "train.ipynb cell 4 new: plot()" in shown.text
 
 
 def test_the_results_of_commands_show_themselves_without_the_extension() -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from nbexp.errors import ProjectFileError
 from nbexp.formats import limits, values, yaml12
 from nbexp.formats.editing.steps import Edit, Op, Step, apply, steps_of
-from nbexp.formats.editing.text import Node, NotHere, Text
+from nbexp.formats.editing.text import Entry, Node, NotHere, Text
 from nbexp.frozen import frozen
 
-__all__ = ["Edit", "Op", "Surprise", "edit", "surprises"]
+__all__ = ["Edit", "Op", "Surprise", "edit", "line_of", "surprises"]
 
 
 @frozen
@@ -117,6 +117,38 @@ def surprises(data: bytes, path: str) -> tuple[Surprise, ...]:
     if root is not None:
         walk(root, "")
     return tuple(found)
+
+
+def line_of(data: bytes, path: str, key: str) -> int | None:
+    r"""The line that a dotted key stands in, or what it is in where there is no such key; None if that is unknown.
+
+    Examples
+    --------
+    >>> line_of(b"train:\n  lr: 0.1\n", "params.yaml", "train.lr")
+    2
+    """
+    try:
+        text = limits.decoded(data, path)
+        node = _text(values.format_of(path), text, path).read()
+    except Exception:  # noqa: BLE001 - the scanners need not know every text; the line is a courtesy
+        return None
+    place = None
+    for part in key.split("."):
+        entry = _entry(node, part) if node is not None else None
+        if entry is None:
+            break
+        place = entry.start or entry.node.start or place or 0
+        node = entry.node
+    return None if place is None else text.count("\n", 0, place) + 1
+
+
+def _entry(node: Node, part: str) -> Entry | None:
+    for key in [part, *([int(part)] if part.isdigit() else [])]:
+        try:
+            return node.entries[Text.index_of(node, key)]
+        except NotHere:
+            continue
+    return None
 
 
 def _edited(text: str, path: str, tree: object, steps: Sequence[Step]) -> str:
