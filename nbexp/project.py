@@ -572,9 +572,12 @@ class Project:
         from nbexp.experiments import planning
         from nbexp.experiments import spec as specs
         from nbexp.pipeline import graph as graphs
+        from nbexp.pipeline.plan import Disk
 
         point = specs.one_point(grammar.parse(set_params or []))
-        graph = graphs.load(self.root)
+        head, refs = self.git.head(), self._refs()
+        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
+        graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
         chosen = graph.targets(
             tuple(targets),
             self.here,
@@ -583,8 +586,6 @@ class Project:
             whole_pipeline=pipeline,
             all_pipelines=all_pipelines,
         )
-        head, refs = self.git.head(), self._refs()
-        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
         return planning.make(
             self.git,
             self.cache,

@@ -170,7 +170,7 @@ def _changes(
         for path in sorted(head)
         if path not in wanted and path in present and head[path].mode != "160000"
     )
-    graph = _graph(git, root, prefix, rev)
+    graph = graph_at(git, root, prefix, rev)
     outs = _outs(git, cache, root, prefix, rev, name, graph)
     left_over = _left_over(cache, root, prefix, graph, wanted)
     touched = [path for path in (*files, *removals) if path in present and path not in keep]
@@ -265,7 +265,7 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     return found
 
 
-def _graph(git: Git, root: Path, prefix: str, rev: str) -> Graph:
+def graph_at(git: Git, root: Path, prefix: str, rev: str) -> Graph:
     """The stages as the commit has them."""
     top = f"{prefix}/" if prefix else ""
     listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from nbexp.errors import NotFound
+from nbexp.experiments.restore import graph_at
 from nbexp.formats import dvc_yaml, editing, notebook
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import Git
-from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.graph import Graph, overlap
+from nbexp.pipeline.graph import overlap
 from nbexp.pipeline.plan import Reason, notebook_sources, params_reasons
 from nbexp.pipeline.stage import Stage
 from nbexp.results import Result
@@ -260,7 +260,7 @@ def look_back(
     NotFound
         `new` has no such stage, or its dvc.lock has no entry of it.
     """
-    graph = _graph_at(git, root, prefix, new.rev)
+    graph = graph_at(git, root, prefix, new.rev)
     (stage,) = graph.targets([stage_name], here)[:1]
     known = ((one, _entry(git, prefix, one.rev, stage)) for one in olds)
     nothing = (olds[0] if olds else None, None)
@@ -301,7 +301,7 @@ def look_back(
 def last_change(git: Git, root: Path, prefix: str, stage_name: str, here: str) -> list[Commit]:
     """The last commit of the present branch in which the stage's entry changed, and the one before it."""
     head = git.head() or ""
-    (stage,) = _graph_at(git, root, prefix, head).targets([stage_name], here)[:1]
+    (stage,) = graph_at(git, root, prefix, head).targets([stage_name], here)[:1]
     top = f"{prefix}/" if prefix else ""
     asked = ("log", "--first-parent", "--format=%H", "HEAD", "--", f":(top){top}{stage.lock_file}")
     for info in git.commits(git.run(*asked).decode().split()):
@@ -313,14 +313,6 @@ def last_change(git: Git, root: Path, prefix: str, stage_name: str, here: str) -
         f"Stage `{stage_name}` has not run yet: no commit has an entry of it in dvc.lock.",
         "`nbexp plan` says what a run would do.",
     )
-
-
-def _graph_at(git: Git, root: Path, prefix: str, rev: str) -> Graph:
-    top = f"{prefix}/" if prefix else ""
-    paths = [path for path in git.paths_named([rev], "dvc.yaml")[rev] if path.startswith(top)]
-    read = zip(paths, git.read_many([f"{rev}:{path}" for path in paths]), strict=True)
-    texts = {path[len(top) :]: data for path, data in read if data is not None}
-    return graphs.load(root, texts)
 
 
 def _entry(git: Git, prefix: str, rev: str, stage: Stage) -> LockedStage | None:

@@ -379,3 +379,18 @@ def test_data_that_was_edited_is_taken_and_what_is_missing_comes_back(project):
     assert [reason.text for reason in plan.stages[2].reasons] == ["more.csv changed"]
     report = project.run(new=True, targets=["total"]).report
     assert [stage.action for stage in report.stages] == ["skipped", "taken", "ran"]
+
+
+def test_a_command_that_is_filled_in_from_params(project):
+    replace("dvc.yaml", "echo now > clock.txt", "echo ${seed} > clock.txt")(project.root)
+    project.run(name="filled", targets=["clock"])
+    plan = project.plan({"seed": 2}, targets=["clock"])
+    assert [render.reason_words(reason) for reason in plan.stages[0].reasons] == [
+        (
+            "its command changed: `sh -c 'echo 1 > clock.txt'` -> `sh -c 'echo 2 > clock.txt'`   "
+            "(dvc.yaml, line 32)"
+        )
+    ]
+    assert [one.action for one in project.run({"seed": 2}, targets=["clock"]).report.stages] == [
+        "ran"
+    ]
