@@ -43,6 +43,9 @@ CRASH_POINTS = frozenset(
         "remote.stored",  # an object of a folder remote has its final name
         "transfer.arrived",  # objects of a remote are verified, and not yet in the cache
         "transfer.stored",  # some of them are in the cache, the directory that lists them is not
+        "data.added",  # one target of `data add` has its `.dvc` file, the journal is still open
+        "data.committed",  # one stage of `data commit` has its entry, the journal is still open
+        "data.checked_out",  # one output of `data checkout` is in place, the journal is still open
         "run.saved",  # a run-cache entry has its final name
         "journal.begun",  # the journal is open, nothing has changed
         "journal.kept",  # a file's old bytes are safe, the file is still old

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nbexp.experiments import authoring, compare, table
     from nbexp.experiments import run as running
     from nbexp.experiments.compare import Diff, Side
+    from nbexp.experiments.data import TrackedData
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
@@ -246,6 +247,7 @@ class Project:
     def close(self) -> None:
         """Let go of Git's reading process and of the database; the next command opens them again."""
         self.git.close()
+        self.__dict__.pop("data", None)
         cache = self.__dict__.pop("cache", None)
         if cache is not None:
             cache.close()
@@ -272,6 +274,16 @@ class Project:
             state=own / "state.db",
             skip=place.DvcIgnores(self.root).below,
         )
+
+    @cached_property
+    def data(self) -> TrackedData:
+        """Tracked data: `project.data.add("data")`, `checkout()`, `commit()`, `status()`, `diff()`."""
+        from nbexp.experiments.data import Site, TrackedData
+
+        def rev_of(name: str) -> str:
+            return self._resolve(name)[1]
+
+        return TrackedData(Site(self.git, self.cache, self.root, self.here, self.prefix, rev_of))
 
     @cached_property
     def stage(self) -> Stages:

@@ -17,6 +17,9 @@ from nbexp.results import Result
 if TYPE_CHECKING:
     from nbexp.experiments.authoring import InitReport
     from nbexp.experiments.compare import Change, Diff
+    from nbexp.experiments.data.adding import Added, Committed
+    from nbexp.experiments.data.changes import DataDiff, DataStatus
+    from nbexp.experiments.data.restoring import CheckedOut
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
@@ -539,7 +542,123 @@ def _count(number: int, noun: str) -> str:
 
 
 # By the name of the class, so that no class has to be loaded to be known here.
+def _added(result: Added) -> str:
+    """What to commit now, as DVC says it; what `git add` has to be told of a name with a space is quoted."""
+    import shlex
+
+    names = " ".join(shlex.quote(path) for path in (*result.files, *result.ignores))
+    lines = [f"tracked {path} ({size(result.size_bytes)})" for path in result.paths[:1]]
+    if len(result.paths) != 1:
+        lines = [f"tracked {_count(len(result.paths), 'path')} ({size(result.size_bytes)})"]
+    if not result.staged:
+        lines.append(f"to track the changes with Git: git add {names}")
+    return "\n".join(lines)
+
+
+def size(size_bytes: int) -> str:
+    """Bytes as people say them: `12 bytes`, `3.4 MB`."""
+    if size_bytes < 1000:
+        return _count(size_bytes, "byte")
+    value, units = float(size_bytes), iter("kMGT")
+    unit = ""
+    while value >= 999.5:
+        value, unit = value / 1000, next(units)
+    return f"{value:.3g} {unit}B"
+
+
+def _committed(result: Committed) -> str:
+    if not result.stages:
+        return "There is no tracked data and no stage in this project."
+    wrote = f"; written: {', '.join(result.files)}" if result.files else ""
+    return f"committed {', '.join(result.stages)}{wrote}"
+
+
+def _checked_out(result: CheckedOut) -> str:
+    """DVC's lines: `M`, `A` or `D` and a path; with `--summary` how many files."""
+    lines = []
+    if result.summary:
+        parts = [f"{_count(n, 'file')} {word}" for word, n in result.files.items() if n]
+        lines = [", ".join(parts) if parts else "No changes."]
+    else:
+        for letter, paths in (
+            ("M", result.modified),
+            ("A", result.added),
+            ("D", result.deleted),
+        ):
+            lines += [f"{letter}\t{path}" for path in paths]
+    if result.missing:
+        lines.append(f"not in the cache: {', '.join(result.missing)}")
+    if result.relinked:
+        lines.append("Relinked successfully")
+    return "\n".join(lines) or "Everything was as it is tracked."
+
+
+_DATA_STATUS: tuple[tuple[str, str, list[str]], ...] = (
+    ("not_in_cache", "Not in cache", ["`nbexp data fetch` gets it from a remote"]),
+    ("not_in_remote", "Not in remote", ["`nbexp data push` sends it"]),
+    ("committed", "Changes committed to .dvc files and dvc.lock", ["`git commit` records them"]),
+    (
+        "uncommitted",
+        "Changes not committed yet",
+        ["`nbexp data commit` takes them", "`nbexp data checkout` discards them"],
+    ),
+    ("untracked", "Untracked files", ["`nbexp data add`, or `git add`"]),
+    ("unchanged", "Unchanged", []),
+)
+
+
+def _data_status(result: DataStatus) -> str:
+    parts = []
+    found = result.to_json()
+    for key, head, hints in _DATA_STATUS:
+        if key not in found:
+            continue
+        value: Any = found[key]
+        lines = [f"{head}:"]
+        lines += [f"  ({hint})" for hint in hints]
+        if isinstance(value, dict):
+            for word, paths in value.items():
+                lines += [f"        {word}: {_moved(path)}" for path in paths]
+        else:
+            lines += [f"        {path}" for path in value]
+        parts.append("\n".join(lines))
+    if not parts:
+        parts.append("No changes.")
+    if result.is_git_dirty:
+        other = "other " if found else ""
+        parts.append(f"(there are {other}changes that Git tracks: `git status`)")
+    return "\n\n".join(parts)
+
+
+def _moved(path: Any) -> str:
+    return f"{path['old']} -> {path['new']}" if isinstance(path, dict) else str(path)
+
+
+def _data_diff(result: DataDiff) -> str:
+    """DVC's text: each kind with its paths, then a line of counts."""
+    from nbexp.experiments.data.changes import digest_words, path_words
+
+    parts, counts = [], []
+    for word in result.words:
+        found = result.of(word)
+        if not found:
+            continue
+        digests = [f"{digest_words(one)}  " if result.show_hash else "" for one in found]
+        lines = [f"    {d}{path_words(one)}" for d, one in zip(digests, found, strict=True)]
+        parts.append("\n".join([f"{word.capitalize()}:", *lines]))
+        files = sum(not one.path.endswith("/") for one in found)
+        counts += [f"{files} {word}"] if files else []
+    if counts:
+        parts.append(f"files summary: {', '.join(counts)}")
+    return "\n\n".join(parts) or "No data changed."
+
+
 _WRITERS: dict[str, Callable[[Any], str]] = {
+    "Added": _added,
+    "CheckedOut": _checked_out,
+    "Committed": _committed,
+    "DataDiff": _data_diff,
+    "DataStatus": _data_status,
     "Experiment": _experiment,
     "Table": _table,
     "Diff": _diff,

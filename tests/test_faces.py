@@ -67,6 +67,11 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
         f"cache promote {KEY} -n third",
         lambda p: p.run_cache.promote(KEY, name="third"),
     ),
+    "data add": ("data add extra.txt", lambda p: p.data.add("extra.txt")),
+    "data checkout": ("data checkout", lambda p: p.data.checkout()),
+    "data commit": ("data commit", lambda p: p.data.commit()),
+    "data diff": ("data diff first second", lambda p: p.data.diff("first", "second")),
+    "data status": ("data status", lambda p: p.data.status()),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }
 # What makes a project or runs for long has journeys of its own, which go through the same functions.
@@ -80,6 +85,7 @@ def recorded(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any
     nbexp_cli("run", "-n", "first", cwd=project)
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
     nbexp_cli("remote", "add", "--local", "kept", str(project.parent / "kept"), cwd=project)
+    (project / "extra.txt").write_text("data\n")
     return project
 
 

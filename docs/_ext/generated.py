@@ -53,6 +53,11 @@ RESULTS = (
     ("nbexp.project", "OpenedNotebook"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.undo", "Undone"),
+    ("nbexp.experiments.data.adding", "Added"),
+    ("nbexp.experiments.data.adding", "Committed"),
+    ("nbexp.experiments.data.restoring", "CheckedOut"),
+    ("nbexp.experiments.data.changes", "DataStatus"),
+    ("nbexp.experiments.data.changes", "DataDiff"),
     ("nbexp.project", "Removed"),
     ("nbexp.project", "Branched"),
     ("nbexp.experiments.authoring", "InitReport"),
@@ -63,6 +68,7 @@ FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
     ("nbexp.store.configured", "Remotes", "project.remote"),
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
+    ("nbexp.experiments.data", "TrackedData", "project.data"),
 )
 
 

@@ -217,6 +217,14 @@ def write_lock(
     emit(LockUpdated(posixpath.relpath(path, context.here), created))
 
 
+def commit(check: Check, inspector: Inspector, context: Context, emit: Emit) -> LockedStage:
+    """Take the stage as it is now for what it made: outputs into the cache, hashes into its lock file."""
+    _write_ignores([check.stage], context)
+    entry = _collect(check, inspector, context, emit)
+    write_lock(check.stage, entry, inspector, context, emit)
+    return entry
+
+
 def take_data(stages: Iterable[Stage], inspector: Inspector, context: Context, emit: Emit) -> None:
     """Keep edits of tracked data that no stage to run reads, as DVC does when an experiment begins."""
     for stage in stages:

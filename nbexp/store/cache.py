@@ -161,6 +161,20 @@ class Cache:
             self._note(key, stamp, md5)
         return Hash(md5, status.st_size, isexec=bool(status.st_mode & stat.S_IXUSR))
 
+    def contents(self, path: Path, *, legacy: bool = False) -> Contents | None:
+        """What a directory holds, file by file; None if there is none, or it is a link to one.
+
+        Costs as `hash`. It serves `checkout` to take over unchanged files after the directory was moved.
+        """
+        name = os.path.abspath(path)
+        try:
+            status = os.lstat(name)
+        except OSError:
+            return None
+        if not stat.S_ISDIR(status.st_mode):
+            return None
+        return self._scan(name, status, legacy=legacy, listing=True)
+
     # Into the cache -------------------------------------------------------------------------------
 
     def add(self, path: Path) -> Hash:
@@ -204,6 +218,21 @@ class Cache:
         with _reported(self._place_of(md5), "cannot be stored"):
             self._put(md5, data)
         return Hash(md5, len(data))
+
+    def list_as(self, items: Iterable[Item], *, storing: bool = True) -> Hash:
+        """The hash of a directory with these files, whose sizes are not known; `storing` keeps the listing.
+
+        Without, this object alone can check it out, and nothing is written: for a part of a directory.
+        """
+        listed = tuple(sorted(items))
+        data = directory.dump(listed)
+        md5 = new_md5(data).hexdigest() + ".dir"
+        _check_relpaths([item.relpath for item in listed], "the directory")
+        if storing:
+            with _reported(self._place_of(md5), "cannot be stored"):
+                self._put(md5, data)
+        self._listings[md5] = listed
+        return Hash(md5, -1, len(listed))
 
     @cached_property
     def copying(self) -> Cache:
@@ -352,13 +381,28 @@ class Cache:
             self._listings[md5_dir] = known
         return known
 
-    def checkout(self, hash: Hash, path: Path) -> bool:
+    def checkout(
+        self,
+        hash: Hash,
+        path: Path,
+        *,
+        relink: bool = False,
+        moved: tuple[Contents, Path] | None = None,
+    ) -> bool:
         """Make `path` exactly what `hash` says, and say whether anything had to change.
 
         Objects are verified first: the size always, the digest when this object as it lies there was never verified.
         A directory is rebuilt beside `path`, taking over what is unchanged, what the ignore rules hide and links to
         folders, and then swapped in; whatever else was at `path` is gone. Killed at any instruction, `path` is the old one, the
         new one, or for an instant absent, and the next call completes it.
+
+        Parameters
+        ----------
+        relink
+            Place every file anew, so that it shares bytes with the cache as `link_types` say.
+        moved
+            Where the directory that was at `path` is now, with its contents: what is unchanged is taken over
+            from there.
 
         Raises
         ------
@@ -371,12 +415,16 @@ class Cache:
         if hash.is_dir:
             old = self._present(name, hash)
             if old is not None and old.hash.md5 == hash.md5:
-                return False
+                if not relink:
+                    return False
+                old = Contents(
+                    old.hash, (), (), self._scan(name, os.stat(name), listing=True).hidden
+                )
             items = self.items(hash.md5)
             stamps = self._verified([item.md5 for item in items], -1, name)
         else:
             present = self._present_file(name)
-            if present is not None and present.md5 == hash.md5:
+            if present is not None and present.md5 == hash.md5 and not relink:
                 if hash.isexec and not present.isexec:
                     _allow_running(name)
                     return True
@@ -388,7 +436,11 @@ class Cache:
             with _reported(name, "cannot be restored"):
                 parent.mkdir(parents=True, exist_ok=True)
                 if hash.is_dir:
-                    placed = self._build(fresh, items, stamps, old, name)
+                    source = name
+                    if moved is not None and old is None:
+                        source = os.fspath(moved[1])
+                        old = Contents(moved[0].hash, moved[0].items, moved[0].stamps, ())
+                    placed = self._build(fresh, items, stamps, old, name, source)
                 else:
                     placed = {"": self._link(hash.md5, fresh, stamps, self._kinds_at(name))}
                     if hash.isexec:
@@ -510,7 +562,7 @@ class Cache:
         legacy: bool = False,
         storing: bool = False,
         listing: bool = False,
-    ) -> _Tree:
+    ) -> Contents:
         """What a directory holds; `storing` puts it into the cache, `listing` asks for its items as well."""
         if not stat.S_ISDIR(status.st_mode):
             raise StoreError(f"`{shown(name)}` is neither a file nor a directory.")
@@ -530,7 +582,7 @@ class Cache:
             whole = Hash(known[1], size, len(found))
             linked = kind in ("", "copy", "reflink") or kind == known[2]
             if not storing or (linked and self.has(whole)):
-                return _Tree(whole, (), (), ())
+                return Contents(whole, (), (), ())
         prefix = os.path.join(name, "")
         files = [(prefix + relpath, stamp) for relpath, stamp in found]
         rows = self._state.below(prefix)
@@ -550,7 +602,7 @@ class Cache:
             self._put(md5, data)
         if not legacy and all(is_settled(stamp) for _, stamp in found):
             self._state.put_tree(name, digest, whole.md5, kind)
-        return _Tree(whole, items, tuple(stamp for _, stamp in found), tuple(hidden))
+        return Contents(whole, items, tuple(stamp for _, stamp in found), tuple(hidden))
 
     def _digests(
         self,
@@ -592,7 +644,7 @@ class Cache:
 
         return skip
 
-    def _present(self, name: str, wanted: Hash) -> _Tree | None:
+    def _present(self, name: str, wanted: Hash) -> Contents | None:
         """The directory at a path, with its items if it is not the wanted one."""
         try:
             status = os.stat(name)
@@ -918,7 +970,7 @@ class Cache:
         left = f" `{shown(name)}` was not touched." if name else ""
         return StoreError(
             f"The object {shown(self._find(md5))} of the cache {problem}{more}.{left}",
-            "`nbexp data fetch` gets it from a remote; `nbexp repro --force` makes stage outputs again.",
+            "`nbexp data fetch` gets it from a remote; `nbexp run --force` makes stage outputs again.",
         )
 
     # Restoring ------------------------------------------------------------------------------------
@@ -946,10 +998,11 @@ class Cache:
         fresh: str,
         items: Sequence[Item],
         stamps: Mapping[str, Stamp],
-        old: _Tree | None,
+        old: Contents | None,
         name: str,
+        source: str,
     ) -> dict[str, Stamp]:
-        """Make the whole tree under a temporary name; the stamps of its files."""
+        """Make the whole tree under a temporary name; the stamps of its files. `source` has the old one."""
         kinds = self._kinds_at(name)
         folders = _folders_of(item.relpath for item in items)
         os.mkdir(fresh)
@@ -966,7 +1019,7 @@ class Cache:
             present = kept.get(item.relpath)
             if present is not None and present[0] == item.md5:
                 try:
-                    os.link(f"{name}/{item.relpath}", target, follow_symlinks=False)
+                    os.link(f"{source}/{item.relpath}", target, follow_symlinks=False)
                     placed[item.relpath] = present[1]
                     return
                 except OSError:  # too many names, or a file system without hard links
@@ -975,7 +1028,7 @@ class Cache:
 
         in_two_threads(items, make)
         for relpath in () if old is None else old.hidden:
-            _take_over_hidden(f"{name}/{relpath}", f"{fresh}/{relpath}")
+            _take_over_hidden(f"{source}/{relpath}", f"{fresh}/{relpath}")
         return placed
 
     def _learn(
@@ -989,7 +1042,7 @@ class Cache:
 
 
 @frozen
-class _Tree:
+class Contents:
     """A directory as it was found; items and stamps side by side, empty when the memo knew the whole."""
 
     hash: Hash

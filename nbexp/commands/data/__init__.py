@@ -1,0 +1,1 @@
+"""Track data files and directories."""

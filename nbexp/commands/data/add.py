@@ -1,0 +1,65 @@
+"""Track data files and directories.
+
+Their bytes go into the cache, and a `.dvc` file beside each, which you commit, says which bytes they are. Git
+is told to leave the data alone. `nbexp undo` takes it back.
+
+Examples
+--------
+  nbexp data add data/            a directory, as one
+  nbexp data add raw.csv labels.csv
+  nbexp data add data/new.csv     one more file of a directory that is tracked
+  nbexp data add /mnt/raw.csv -o data/raw.csv    a copy of what lies elsewhere
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nbexp.events import Emit
+
+if TYPE_CHECKING:
+    from nbexp.project import Project
+
+writes = True
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="+", metavar="PATH", help="files and directories")
+    parser.add_argument(
+        "--no-commit",
+        action="store_true",
+        help="only write .dvc files; `data commit` stores the data",
+    )
+    parser.add_argument(
+        "--glob", action="store_true", help="a PATH may have wildcards: * ** ? [...]"
+    )
+    parser.add_argument(
+        "-o", "--out", metavar="PATH", help="copy the data there and track the copy"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="replace what is at --out")
+    parser.add_argument(
+        "--no-relink", action="store_true", help="leave files as they are, whatever cache.type says"
+    )
+    notes = parser.add_argument_group("for new .dvc files")
+    notes.add_argument("--desc", metavar="TEXT", help="what the data is")
+    notes.add_argument("--type", metavar="TEXT", help="what kind of artifact it is")
+    notes.add_argument("--label", action="append", metavar="TEXT", help="a label; may be repeated")
+    notes.add_argument("--meta", action="append", metavar="KEY=VALUE", help="anything else of note")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    notes: dict[str, object] = {"desc": args.desc, "type": args.type, "labels": args.label}
+    if args.meta:
+        notes["meta"] = dict(pair.partition("=")[::2] for pair in args.meta)
+    return project.data.add(
+        *args.targets,
+        out=args.out,
+        glob=args.glob,
+        commit=not args.no_commit,
+        force=args.force,
+        relink=not args.no_relink,
+        notes=notes,
+        emit=emit,
+    )

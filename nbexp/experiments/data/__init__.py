@@ -1,0 +1,236 @@
+"""Tracked data: what `project.data` offers. Each method is a few lines onto a file of this folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbexp.events import Emit, ignore
+from nbexp.experiments import place
+from nbexp.experiments.workspace import InPlace
+from nbexp.formats import config
+from nbexp.frozen import frozen
+from nbexp.git import Git
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.execute import Context
+from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.plan import Disk, Inspector
+from nbexp.store.cache import Cache
+
+if TYPE_CHECKING:
+    from nbexp.experiments.data.adding import Added, Committed
+    from nbexp.experiments.data.changes import DataDiff, DataStatus
+    from nbexp.experiments.data.restoring import CheckedOut
+
+Paths = str | os.PathLike[str]
+
+
+@frozen
+class Site:
+    """The project whose data it is; `here` is the user's directory relative to the root.
+
+    `rev_of` gives the commit that a name means: an experiment, branch, tag or rev.
+    """
+
+    git: Git
+    cache: Cache
+    root: Path
+    here: str
+    prefix: str
+    rev_of: Callable[[str], str]
+
+    def graph(self) -> Graph:
+        return graphs.load(self.root)
+
+    def config(self) -> config.Config:
+        return config.read(self.root / ".dvc", home=place.home())
+
+    def workspace(self) -> InPlace:
+        return InPlace(self.git, self.cache, self.root)
+
+    def inspector(self) -> Inspector:
+        meanings = place.GitMeanings(self.git, self.prefix, {})
+        return Inspector(self.root, self.cache, Disk(self.root, {}), meanings)
+
+    def context(self, workspace: InPlace, *, relink: bool = True) -> Context:
+        """What stages need to be committed as they are; nothing is run."""
+        return Context(
+            root=self.root,
+            cache=self.cache if relink else self.cache.copying,
+            guard=workspace,
+            ignores=place.GitIgnores(self.git, self.prefix),
+            env={},
+            run_dir=place.own_folder(self.root) / "runs" / workspace.uid,
+            here=self.here,
+        )
+
+
+class TrackedData:
+    """What one does with tracked data; get it as `project.data`."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def add(
+        self,
+        *targets: Paths,
+        out: Paths | None = None,
+        glob: bool = False,
+        commit: bool = True,
+        force: bool = False,
+        relink: bool = True,
+        notes: Mapping[str, object] | None = None,
+        emit: Emit = ignore,
+    ) -> Added:
+        """Track files or directories: their bytes go into the cache, a `.dvc` file beside each says which.
+
+        Killed half-way, the next command puts the workspace back; `undo` takes it back later.
+
+        Parameters
+        ----------
+        targets
+            Paths relative to the user's directory. A path inside a tracked directory updates that one.
+        out
+            Copy the one target there and track the copy.
+        glob
+            Targets may hold wildcards: `*`, `**`, `?`, `[…]`.
+        commit
+            False: only the `.dvc` files are written, `commit` stores the bytes later.
+        force
+            Replace what is at `out`.
+        relink
+            False: the files stay as they are even where `cache.type` asks for links.
+        notes
+            `desc`, `type`, `labels` and `meta` for new `.dvc` files.
+
+        Raises
+        ------
+        NotFound
+            A target does not exist.
+        UsageError
+            A target is outside the project, tracked by Git, a pipeline's, or overlaps other data.
+        StoreError
+            It cannot be read or stored. Nothing was changed.
+        """
+        from nbexp.experiments.data import adding
+
+        return adding.add(
+            self._site,
+            [os.fspath(target) for target in targets],
+            emit,
+            out=None if out is None else os.fspath(out),
+            glob=glob,
+            commit=commit,
+            force=force,
+            relink=relink,
+            notes=notes or {},
+        )
+
+    def checkout(
+        self,
+        *targets: Paths,
+        with_deps: bool = False,
+        recursive: bool = False,
+        force: bool = False,
+        relink: bool = False,
+        allow_missing: bool = False,
+        emit: Emit = ignore,
+    ) -> CheckedOut:
+        """Make tracked data and outputs what `.dvc` files and dvc.lock say, from the cache.
+
+        Parameters
+        ----------
+        targets
+            Outputs, paths in them, `.dvc` files or stages; none means all there are.
+        force
+            Overwrite edits that nothing holds; they go into an undo point first.
+        relink
+            Place unchanged files anew as well, by the link type of today.
+        allow_missing
+            What the cache lacks is no error.
+
+        Raises
+        ------
+        StoreError
+            Edits that nothing holds are in the way (nothing was changed), or the cache lacks data (all
+            else was restored).
+        """
+        from nbexp.experiments.data import restoring
+
+        return restoring.checkout(
+            self._site,
+            [os.fspath(target) for target in targets],
+            emit,
+            with_deps=with_deps,
+            recursive=recursive,
+            force=force,
+            relink=relink,
+            allow_missing=allow_missing,
+        )
+
+    def commit(
+        self,
+        *targets: Paths,
+        force: bool = False,
+        with_deps: bool = False,
+        recursive: bool = False,
+        relink: bool = True,
+        emit: Emit = ignore,
+    ) -> Committed:
+        """Store what tracked data and outputs hold now, and write it into `.dvc` files and dvc.lock.
+
+        Parameters
+        ----------
+        force
+            Also where something changed since it was last written there.
+
+        Raises
+        ------
+        UsageError
+            Something changed and `force` is off. Nothing was changed.
+        """
+        from nbexp.experiments.data import adding
+
+        return adding.commit(
+            self._site,
+            [os.fspath(target) for target in targets],
+            emit,
+            force=force,
+            with_deps=with_deps,
+            recursive=recursive,
+            relink=relink,
+        )
+
+    def status(
+        self,
+        *targets: Paths,
+        granular: bool = False,
+        untracked: bool = False,
+    ) -> DataStatus:
+        """What changed between the last commit, the `.dvc` files and dvc.lock on disk, and the data itself.
+
+        Parameters
+        ----------
+        granular
+            Tell of the files inside directories as well.
+        untracked
+            Tell of files that neither Git nor DVC tracks.
+        """
+        from nbexp.experiments.data import changes
+
+        return changes.status(
+            self._site,
+            [os.fspath(target) for target in targets],
+            granular=granular,
+            untracked=untracked,
+        )
+
+    def diff(
+        self, old: str = "HEAD", new: str | None = None, *, targets: Sequence[Paths] = ()
+    ) -> DataDiff:
+        """The data added, deleted, modified and renamed from one commit to another (None: the workspace)."""
+        from nbexp.experiments.data import changes
+
+        return changes.diff(self._site, old, new, [os.fspath(target) for target in targets])
