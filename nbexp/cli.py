@@ -103,6 +103,8 @@ class Narrator:
         self._quiet = is_quiet
         self._json = is_json
         self._line_open = False
+        # What each of several stages has written of a line that is not complete yet.
+        self._lines: dict[str, bytes] | None = None
 
     def __call__(self, event: events.Event) -> None:
         try:
@@ -129,22 +131,52 @@ class Narrator:
                 self._say(f"Running stage '{stage}':")
                 if reasons:
                     self._aside(f"  because {', '.join(reasons)}")
-            case events.CommandStarted(command=command):
-                self._say(f"> {command}")
-            case events.OutputWritten(data=data):
-                self._pass_on(data)
+            case events.Planned(jobs=jobs):
+                self._lines = {} if jobs > 1 else None
+            case events.CommandStarted(stage=stage, command=command):
+                self._say(f"> {command}" if self._lines is None else f"{stage} > {command}")
+            case events.OutputWritten(stage=stage, data=data):
+                if self._lines is None:
+                    self._pass_on(data)
+                else:
+                    self._pass_on_lines(stage, data)
             case events.LockUpdated(path=path, created=created):
                 if created:
                     self._say(f"Generating lock file '{path}'")
                 self._say(f"Updating lock file '{path}'")
             case events.RunFinished(name=name):
                 self._say(f"Ran experiment(s): {name}")
-            case events.StageFinished():
-                self.end_line()
+            case events.StageFinished(stage=stage):
+                self._end_lines(stage)
+            case events.StageStopped(stage=stage, message=message, left_out=left, goes_on=goes_on):
+                self._end_lines(stage)
+                if goes_on:
+                    self._aside(message)
+                if left:
+                    names = ", ".join(f"'{name}'" for name in left)
+                    word = "Stages" if len(left) > 1 else "Stage"
+                    self._aside(f"{word} {names} will be skipped due to this failure")
             case events.Notice(message=message, hint=hint):
                 self._aside(message if hint is None else f"{message} Hint: {hint}")
             case events.Phase(text=text, total=total) if total and total > 100:
                 self._aside(text)
+
+    def _pass_on_lines(self, stage: str, data: bytes) -> None:
+        """The output of one of several stages, whole lines with the stage's name before each."""
+        assert self._lines is not None
+        *lines, rest = (self._lines.get(stage, b"") + data).split(b"\n")
+        self._lines[stage] = rest
+        name = f"{stage} | ".encode()
+        # Of a bar that redraws itself, what it says in the end.
+        shown = [name + line.rstrip(b"\r").rpartition(b"\r")[2] + b"\n" for line in lines]
+        if shown:
+            self._pass_on(b"".join(shown))
+
+    def _end_lines(self, stage: str) -> None:
+        """The stage writes no more: a last line without an end is shown as it is."""
+        if self._lines is not None and self._lines.get(stage):
+            self._pass_on_lines(stage, b"\n")
+        self.end_line()
 
     def end_line(self) -> None:
         """Begin a new line if a stage's output left the last one open."""

@@ -1,7 +1,7 @@
 """What the engine narrates while it works; front ends draw it.
 
 Events are frozen values without behaviour. A consumer is any callable that takes one and returns
-quickly; it runs on the engine's thread, so an exception in it stops the run.
+quickly; one is told at a time, though not always by the same thread, and an exception in it stops the run.
 """
 
 from __future__ import annotations
@@ -51,6 +51,18 @@ class RunStarted(Event):
     name: str
     baseline: str
     stages: tuple[str, ...] = ()
+
+
+@frozen
+class Planned(Event):
+    """Stages are about to be brought up to date: their addresses in order, and what each of them needs.
+
+    With more than one of `jobs`, that many run at once and the events of several come mixed.
+    """
+
+    stages: tuple[str, ...]
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    jobs: int = 1
 
 
 @frozen
@@ -138,6 +150,27 @@ class StageFinished(Event):
     stage: str
     seconds: float
     cells: int | None = None
+
+
+@frozen
+class StageStopped(Event):
+    """The stage failed; `left_out` are the stages that do not run because of it.
+
+    With `goes_on`, stages that do not need it run on, and the error comes at the end.
+    """
+
+    stage: str
+    message: str
+    left_out: tuple[str, ...] = ()
+    goes_on: bool = False
+
+
+@frozen
+class StageNotRun(Event):
+    """The stage does not run: because of one that failed, or, with None, because all was stopped."""
+
+    stage: str
+    because: str | None = None
 
 
 @frozen

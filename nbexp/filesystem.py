@@ -468,6 +468,19 @@ class FileLock:
         finally:
             os.close(descriptor)
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._descriptor is not None
+
+    def is_at_its_path(self) -> bool:
+        """Whether the file that this object has locked is still the one at the path."""
+        assert self._descriptor is not None
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
+        except FileNotFoundError:
+            return False
+
     def holder(self) -> str:
         """What the last holder wrote: "pid command", or empty."""
         try:

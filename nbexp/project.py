@@ -54,7 +54,7 @@ class StageReport:
     """What became of one stage in a run; `cells` is the number of code cells of a notebook stage."""
 
     name: str
-    action: Literal["skipped", "restored", "taken", "ran"]
+    action: Literal["skipped", "restored", "taken", "ran", "failed", "not run"]
     seconds: float = 0.0
     cells: int | None = None
     reasons: tuple[str, ...] = ()

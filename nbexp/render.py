@@ -150,6 +150,8 @@ def stage_words(stage: StageReport) -> str:
         return f"{stage.name} restored from the run cache"
     if stage.action == "taken":
         return f"{stage.name} taken as edited"
+    if stage.action in {"failed", "not run"}:
+        return f"{stage.name} {stage.action}"
     cells = "" if stage.cells is None else f" ({_count(stage.cells, 'cell')})"
     return f"{stage.name} ran{cells}"
 

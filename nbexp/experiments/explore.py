@@ -15,9 +15,9 @@ from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.workspace import InPlace
 from nbexp.frozen import frozen
 from nbexp.git import Git
-from nbexp.pipeline import execute
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.execute import Context
+from nbexp.pipeline import outputs
+from nbexp.pipeline.context import Context
 from nbexp.pipeline.plan import Disk, Inspector
 from nbexp.pipeline.stage import Stage
 from nbexp.results import Result
@@ -168,8 +168,8 @@ class RunCache:
                 here=self._here,
             )
             with workspace.changing(f"cache restore {run.short}"):
-                execute.checkout_outs(target, run.entry, context)
-                execute.write_lock(target, run.entry, inspector, context, emit)
+                outputs.checkout_outs(target, run.entry, context)
+                outputs.write_entry(target, run.entry, inspector, context, emit)
                 undo_point = workspace.undo_point()
                 if undo_point is not None:
                     git.commit(undo_point)

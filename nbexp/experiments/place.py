@@ -34,6 +34,19 @@ def workspace_lock(root: Path) -> filesystem.FileLock:
     return filesystem.FileLock(own_folder(root) / "locks" / "workspace.lock")
 
 
+def shared_locks(git: Git, root: Path, prefix: str, cache: Path) -> Path:
+    """Where all who share the project's cache lock what only one of them should do.
+
+    That is the main work tree's folder, unless this one keeps a cache of its own.
+    """
+    own = own_folder(root) / "locks"
+    if git.folder == git.common or git.common.name != ".git":
+        return own
+    if cache == root / ".dvc" / "cache":
+        return own
+    return own_folder(git.common.parent / prefix) / "locks"
+
+
 def unfinished(root: Path) -> str | None:
     """The command that was killed half-way, for a read-only command's warning; None if there is none."""
     lines = journal_folder(root) / "lines"

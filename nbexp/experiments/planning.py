@@ -13,7 +13,7 @@ from nbexp.experiments.why import Because, Explainer
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import forecast
-from nbexp.pipeline.execute import Context, Guard
+from nbexp.pipeline.context import Context, Guard
 from nbexp.pipeline.forecast import Action, Foreseen
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk

@@ -21,7 +21,7 @@ from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
 from nbexp.pipeline import kinds
-from nbexp.pipeline.execute import Outcome, StageResult
+from nbexp.pipeline.execute import Outcome, StageResult, labels
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
 
@@ -139,10 +139,13 @@ def record_failed(
         for out in member.outs:
             extra.update(_small_files(root, prefix, out.path))
     files: dict[str, FileContent] = dict(git.snapshot(status, sorted(extra)))
-    for path in notebook_targets(stages):
-        stopped = run_dir / posixpath.basename(path)
-        if not (root / path).exists() and stopped.is_file():
-            files[posixpath.join(prefix, path)] = stopped.read_bytes()
+    for member, label in labels(stages).items():
+        for path in notebook_targets([member]):
+            name = posixpath.basename(path)
+            # Of stages that ran at once each has a folder of its own.
+            for stopped in (run_dir / label / name, run_dir / name):
+                if not (root / path).exists() and stopped.is_file():
+                    files.setdefault(posixpath.join(prefix, path), stopped.read_bytes())
     message = (
         f"nbexp: {state} experiment {spec.name}\n\n{error}\n\n"
         f"Nbexp-State: {state}\nNbexp-Stage: {stage}\n"
@@ -275,7 +278,9 @@ def _not_recorded(
 ) -> tuple[NotRecorded, ...]:
     found = []
     kept = set(extra)
-    ran = [result for result in results if result.action == "ran"]
+    ran = sorted(
+        (result for result in results if result.action == "ran"), key=lambda result: result.ended
+    )
     for path in status.untracked:
         if path in kept or not ran:
             continue

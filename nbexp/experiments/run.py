@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
@@ -18,15 +18,16 @@ from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreEr
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
-from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder
+from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_locks
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
 from nbexp.experiments.workspace import InPlace, explain_rollback, uninterrupted
 from nbexp.formats.dvc_lock import LockedStage
-from nbexp.frozen import frozen
+from nbexp.frozen import frozen, replace
 from nbexp.git import Git
-from nbexp.pipeline import execute
-from nbexp.pipeline.execute import Context, Outcome
+from nbexp.pipeline import execute, outputs
+from nbexp.pipeline.context import Context, Fetch
+from nbexp.pipeline.execute import Outcome
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.plan import Disk, Inspector
 from nbexp.pipeline.stage import Stage
@@ -57,7 +58,7 @@ class Ran:
 
 @frozen
 class Place:
-    """The project a run works on."""
+    """The project a run works on, and whom it asks: see `Context` for `confirm` and `fetch`."""
 
     git: Git
     cache: Cache
@@ -65,6 +66,8 @@ class Place:
     prefix: str
     use_run_cache: bool = True
     env: Mapping[str, str] | None = None
+    confirm: Callable[[str], bool] | None = None
+    fetch: Fetch | None = None
 
 
 def run(
@@ -99,14 +102,17 @@ def run(
         edits = Disk(root, spec.edits)
         meanings = GitMeanings(git, place.prefix, refs)
         inspector = Inspector(root, place.cache, edits, meanings)
-        inspector.require_inputs(stages, graph)
-        context = _context(spec, place, workspace)
+        if not spec.how.allow_missing and place.fetch is None:
+            inspector.require_inputs(stages, graph)
+        # dvclive decides by them (formats.md 1.9).
+        variables = {"DVC_EXP_NAME": spec.name, "DVC_EXP_BASELINE_REV": spec.baseline}
+        where = context(place, workspace, here=spec.here, variables=variables)
         unlisted = identity.unlisted_modules(root, stages)
         if not spec.asks_to_execute:
             found = identity.find(
                 git, place.cache, root, place.prefix, spec.baseline, refs, stages, graph, inspector
             )
-            if found is not None and _bring_back(found[1], spec, place, stages, workspace, context):
+            if found is not None and _bring_back(found[1], spec, place, stages, workspace, where):
                 ref, rev = _also_named(found, spec, git)
                 undo_point = workspace.undo_point()
                 if undo_point is not None:
@@ -119,14 +125,15 @@ def run(
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
         started_s = _now(workspace)
         inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
-        if spec.single:
+        if spec.single or spec.downstream:
             above = [stage for stage in graph.order(stages) if stage not in stages]
-            execute.bring_back(above, inspector, context)
+            outputs.bring_back(above, inspector, where)
         with place.cache.gathering() as unflushed:
             if not spec.targets:
                 others = [one for one in graph.stages if one.is_data and one not in stages]
-                execute.take_data(others, inspector, context, ignore)
-            outcome = execute.execute(stages, inspector, context, emit, force=spec.force)
+                execute.take_data(others, graph, inspector, where, ignore)
+            how = replace(spec.how, force=spec.force, checks_out=True)
+            outcome = execute.execute(stages, graph, inspector, where, emit, how)
             emit(Phase("recording"))
             undo_point = workspace.undo_point()
         # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.
@@ -180,15 +187,17 @@ def run(
     )
 
 
-def _context(spec: Spec, place: Place, workspace: InPlace) -> Context:
-    run_dir = _run_dir(place, workspace)
-    run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+def context(
+    place: Place, workspace: InPlace, *, here: str, variables: Mapping[str, str] | None = None
+) -> Context:
+    """Where the stages of a command in the user's own workspace run; `variables` are set for them."""
+    folder = run_dir(place, workspace)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     env = {
         **(place.env if place.env is not None else os.environ),
-        # What DVC sets for every stage; dvclive decides by it (formats.md 1.9).
+        # What DVC sets for every stage (formats.md 1.9).
         "DVC_ROOT": str(place.root),
-        "DVC_EXP_NAME": spec.name,
-        "DVC_EXP_BASELINE_REV": spec.baseline,
+        **(variables or {}),
         "NBEXP_ITEM": workspace.uid,
     }
     return Context(
@@ -197,13 +206,17 @@ def _context(spec: Spec, place: Place, workspace: InPlace) -> Context:
         guard=workspace,
         ignores=GitIgnores(place.git, place.prefix),
         env=env,
-        run_dir=run_dir,
-        here=spec.here,
+        run_dir=folder,
+        here=here,
         use_run_cache=place.use_run_cache,
+        flights=shared_locks(place.git, place.root, place.prefix, place.cache.folder),
+        confirm=place.confirm,
+        fetch=place.fetch,
     )
 
 
-def _run_dir(place: Place, workspace: InPlace) -> Path:
+def run_dir(place: Place, workspace: InPlace) -> Path:
+    """The private folder of a command: logs, events, the notebook of a stage that failed."""
     return own_folder(place.root) / "runs" / workspace.uid
 
 
@@ -225,7 +238,7 @@ def _bring_back(
         entry = stage.entry_in(locks[stage.lock_file])
         if entry is None:
             return False
-        if not execute.restorable_outs(stage, entry, cache) and not _from_git(
+        if not outputs.restorable_outs(stage, entry, cache) and not _from_git(
             stage, entry, rev, top, git, cache
         ):
             return False
@@ -234,7 +247,7 @@ def _bring_back(
         workspace.write(path, data)
     for stage, entry in entries:
         try:
-            execute.checkout_outs(stage, entry, context)
+            outputs.checkout_outs(stage, entry, context)
         except StoreError:
             return False  # damaged, which nobody knew before it was to be used
     for path, recorded in locks.items():
@@ -253,7 +266,7 @@ def _from_git(stage: Stage, entry: LockedStage, rev: str, top: str, git: Git, ca
         if data is None or locked.md5.endswith(".dir"):
             return False
         cache.put(data)
-    return execute.restorable_outs(stage, entry, cache)
+    return outputs.restorable_outs(stage, entry, cache)
 
 
 def _also_named(found: tuple[str, str], spec: Spec, git: Git) -> tuple[str, str]:
@@ -290,7 +303,7 @@ def _undone(
                 state="interrupted" if interrupted else "failed",
                 stage=error.stage if isinstance(error, StageFailed) else "",
                 error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
-                run_dir=_run_dir(place, workspace),
+                run_dir=run_dir(place, workspace),
             )
             kept = True
         except (GitError, OSError) as failure:

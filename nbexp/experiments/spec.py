@@ -12,6 +12,7 @@ from nbexp.formats import editing, ref_names, values
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import field, frozen
 from nbexp.overrides import Override, resolve
+from nbexp.pipeline.context import How
 
 
 @frozen
@@ -30,7 +31,10 @@ class Spec:
     edits
         The params files with the overrides written into them, by path relative to the root.
     force
-        Run every stage. `single` runs the targets alone. `new` runs even what is recorded already.
+        Run every stage. `single` runs the targets alone, `downstream` all behind them. `new` runs even
+        what is recorded already.
+    how
+        The other options of `repro`; its `force` and `checks_out` are not looked at.
     """
 
     baseline: str
@@ -45,6 +49,8 @@ class Spec:
     new: bool = False
     replaces: str | None = None
     named: bool = False
+    downstream: bool = False
+    how: How = field(default_factory=How)
 
     @property
     def ref(self) -> str:
@@ -53,7 +59,7 @@ class Spec:
     @property
     def asks_to_execute(self) -> bool:
         """Whether an equal experiment does not answer it: stages are to run."""
-        return self.force or self.single or self.new
+        return self.force or self.single or self.new or self.downstream or self.how.force_downstream
 
 
 def make(
@@ -69,6 +75,8 @@ def make(
     force: bool = False,
     single: bool = False,
     new: bool = False,
+    downstream: bool = False,
+    how: How | None = None,
 ) -> Spec:
     """The spec of a request.
 
@@ -117,6 +125,8 @@ def make(
         new=new,
         replaces=replaces,
         named=named,
+        downstream=downstream,
+        how=how or How(),
     )
 
 

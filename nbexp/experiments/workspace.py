@@ -127,17 +127,21 @@ class InPlace:
             _copy_hidden(old, new, "", hides or (lambda _path, _is_dir: False))
 
     @contextmanager
-    def busy(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
+    def declared(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
         self._dvc_lock.release()
         self._take_dvc_lock(reads, writes)
         with declared(self._dvc_tmp, reads, writes):
-            # DVC lets go of its lock while a command runs, and a command may call `dvc` itself.
-            self._dvc_lock.release()
-            try:
-                yield
-            finally:
-                # However long a `dvc push` takes: what the command has made is not given up for it.
-                self._dvc_lock.take(patient=True, on_wait=lambda by: self._waiting("dvc", by))
+            yield
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        # DVC lets go of its lock while a command runs, and a command may call `dvc` itself.
+        self._dvc_lock.release()
+        try:
+            yield
+        finally:
+            # However long a `dvc push` takes: what the command has made is not given up for it.
+            self._dvc_lock.take(patient=True, on_wait=lambda by: self._waiting("dvc", by))
 
     def undo_point(self) -> NewCommit | None:
         """The commit that lets `undo` go back to how it was when this opened."""

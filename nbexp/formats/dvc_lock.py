@@ -115,11 +115,15 @@ class LockFile:
 
     def with_stage(self, name: str, stage: LockedStage) -> LockFile:
         """The same with this entry: in its old place, or at the end."""
+        return self.with_stages({name: stage})
+
+    def with_stages(self, entries: Mapping[str, LockedStage]) -> LockFile:
+        """The same with these entries: in their old places, or at the end in the order given."""
         return LockFile(
-            {**self.stages, name: stage},
+            {**self.stages, **entries},
             self.others,
             self._origin or _Origin(b""),
-            self._changed | {name},
+            self._changed.union(entries),
         )
 
     def dump(self) -> bytes:

@@ -53,6 +53,7 @@ class _Stage:
     step: float | None = None
     values: dict[str, object] = field(default_factory=dict)
     seconds: float | None = None
+    line: str = ""
 
 
 class Lines:
@@ -78,6 +79,10 @@ class Lines:
                 _say(f"{stage}  taken as edited")
             case events.StageRestored(stage=stage):
                 _say(f"{stage}  restored from the run cache")
+            case events.StageStopped(stage=stage, message=message, goes_on=True):
+                _say(f"{stage}  failed: {message}")
+            case events.StageNotRun(stage=stage, because=because) if because is not None:
+                _say(f"{stage}  not run, because {because} failed")
 
     def done(self, result: object) -> bool:
         return False  # the cell shows it as its value
@@ -102,7 +107,6 @@ class Progress:
         self._lock = threading.Lock()
         self._stages: dict[str, _Stage] = {}
         self._phase = ""
-        self._line = ""
         self._notices: set[str] = set()
         self._is_shown = False
         self._is_news = False
@@ -142,7 +146,6 @@ class Progress:
             if stage.state == "running":
                 stage.state, stage.seconds = state, time.monotonic() - stage.started_s
         self._phase = ""
-        self._line = ""
         output = _last_output(error)
         if self._is_shown or output:
             self._draw(output)
@@ -163,7 +166,7 @@ class Progress:
 
     def _take(self, event: events.Event) -> None:
         match event:
-            case events.RunStarted(stages=stages):
+            case events.RunStarted(stages=stages) | events.Planned(stages=stages):
                 self._stages = {name: _Stage() for name in stages}
             case events.Phase(text=text, done=done, total=total):
                 self._phase = text if total is None else f"{text}  {done or 0}/{total}"
@@ -176,11 +179,11 @@ class Progress:
             case events.StageStarted(stage=name):
                 stage = self._of(name)
                 stage.state, stage.started_s = "running", time.monotonic()
-                self._line = self._phase = ""
+                stage.line = self._phase = ""
             case events.CellStarted(stage=name, cell=number, total=total):
                 stage = self._of(name)
                 stage.cell, stage.cells = number, total
-                self._line = ""
+                stage.line = ""
             case events.CellFinished(stage=name, cell=number, total=total):
                 stage = self._of(name)
                 stage.cell, stage.cells, stage.finished = number, total, stage.finished + 1
@@ -189,23 +192,29 @@ class Progress:
                 stage.step = step
                 stage.values |= found
             case events.OutputWritten(stage=name, data=data) if not self._of(name).cells:
-                self._hear(data)
+                self._hear(self._of(name), data)
             case events.StageFinished(stage=name, seconds=seconds):
                 stage = self._of(name)
                 stage.state, stage.seconds = "done", seconds
-                self._line = ""
+            case events.StageStopped(stage=name):
+                stage = self._of(name)
+                if stage.state == "running":
+                    stage.seconds = time.monotonic() - stage.started_s
+                stage.state = "failed"
+            case events.StageNotRun(stage=name):
+                self._of(name).state = "not run"
 
     def _of(self, name: str) -> _Stage:
         return self._stages.setdefault(name, _Stage())
 
-    def _hear(self, data: bytes) -> None:
+    def _hear(self, stage: _Stage, data: bytes) -> None:
         """Keep the last line of the output that says anything; a bar that redraws itself counts as lines."""
         for line in reversed(
             data[-4096:].decode("utf-8", "replace").replace("\r", "\n").split("\n")
         ):
             said = _CONTROL.sub("", line).strip()
             if said:
-                self._line = said[:_MAX_LINE]
+                stage.line = said[:_MAX_LINE]
                 return
 
     def _draw(self, output: list[str] | None = None) -> None:
@@ -213,9 +222,7 @@ class Progress:
 
         now = time.monotonic()
         rows = [_words(name, stage, now) for name, stage in self._stages.items()]
-        below = (
-            output if output is not None else [line for line in (self._phase, self._line) if line]
-        )
+        below = output if output is not None else self._said()
         text = "\n".join(
             [*render.aligned([[r[0], *r[1]] for r in rows]), *(f"  {line}" for line in below)]
         )
@@ -223,6 +230,16 @@ class Progress:
             {"text/plain": text, "text/html": self._html(below)}, {}, self._id, self._is_shown
         )
         self._is_shown, self._is_news, self._drawn_s = True, False, now
+
+    def _said(self) -> list[str]:
+        """What goes on outside of stages, and the last line of each stage that runs."""
+        running = {name: one for name, one in self._stages.items() if one.state == "running"}
+        lines = [
+            one.line if len(running) == 1 else f"{name} | {one.line}"
+            for name, one in running.items()
+            if one.line
+        ]
+        return [self._phase, *lines] if self._phase else lines
 
     def _html(self, below: list[str]) -> str:
         from nbexp.jupyter.markup import faint, page, pairs, tag

@@ -1,92 +1,43 @@
-"""Bringing stages up to date, one after the other: skip, restore, or run and keep what came out.
+"""Bringing stages up to date: skip, restore, or run and keep what came out.
 
 dvc.lock is written after each stage, so whatever ends a run later, finished stages are known. Who
 puts the workspace back when a run fails is the `Guard`: it is told of every path before it changes.
+One stage after the other runs here, without a thread; several at once in `parallel`, by the same steps.
 """
 
 from __future__ import annotations
 
-import posixpath
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Literal
 
-from nbexp.errors import ProjectFileError, StageFailed, StoreError
+from nbexp.errors import NbexpError, StageFailed, StoreError
 from nbexp.events import (
     CommandStarted,
     DataTaken,
     Emit,
-    LockUpdated,
     Notice,
+    Planned,
     StageFinished,
+    StageNotRun,
     StageRestored,
     StageSkipped,
     StageStarted,
+    StageStopped,
 )
-from nbexp.formats import dvc_file, dvc_lock, ignore, run_cache
-from nbexp.formats.dvc_lock import LockedStage
+from nbexp.formats.dvc_lock import LockedStage, LockFile
 from nbexp.frozen import frozen
-from nbexp.pipeline import durations, kinds
-from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
+from nbexp.pipeline import durations, kinds, outputs, schedule
+from nbexp.pipeline.context import Context, How
+from nbexp.pipeline.flight import Flight
+from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.plan import Check, Inspector, hash_of, without_missing
 from nbexp.pipeline.stage import Out, Stage
-from nbexp.store.cache import Cache, Hash
 
-
-class Guard(Protocol):
-    """Told before anything of the user's changes, so that it can be put back."""
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write the file at `path` (relative to the root) in one step, the old bytes kept."""
-
-    def remember(self, path: str) -> None:
-        """The output at `path` is about to be changed in place; a copy of it is kept."""
-
-    def set_aside(self, path: str) -> None:
-        """The output at `path` is about to be made anew; afterwards nothing is there."""
-
-    def carry_over(self, path: str) -> None:
-        """The output at `path` came back from the cache; it gets what ignore rules hid in the old one."""
-
-    def busy(self, reads: Sequence[str], writes: Sequence[str]) -> AbstractContextManager[None]:
-        """While a stage's command runs: other tools may work, except on these paths."""
-
-
-class IgnoreRules(Protocol):
-    """What Git ignores."""
-
-    def ignored(self, paths: Sequence[str]) -> set[str]:
-        """Those of the paths (relative to the root) that Git ignores."""
-
-    def tracked(self, paths: Sequence[str]) -> set[str]:
-        """Those of the paths that the present commit holds."""
-
-
-@frozen
-class Context:
-    """Where and how stages run.
-
-    Attributes
-    ----------
-    env
-        The environment of every command, without the name of the stage.
-    run_dir
-        A private folder of this run: logs, events, the notebook of a stage that failed.
-    here
-        The user's directory relative to the root; stages are named as seen from there.
-    use_run_cache
-        Whether a stage may be restored from an earlier run with the same key.
-    """
-
-    root: Path
-    cache: Cache
-    guard: Guard
-    ignores: IgnoreRules
-    env: Mapping[str, str]
-    run_dir: Path
-    here: str = "."
-    use_run_cache: bool = True
+Action = Literal["skipped", "restored", "taken", "ran", "failed", "not run"]
+# What a stage came to if something of it is new.
+_NEW = frozenset({"ran", "restored", "taken"})
 
 
 @frozen
@@ -98,7 +49,7 @@ class StageResult:
     """
 
     stage: Stage
-    action: Literal["skipped", "restored", "taken", "ran"]
+    action: Action
     entry: LockedStage | None
     reasons: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -109,7 +60,7 @@ class StageResult:
 
 
 class Outcome:
-    """What became of each stage, in the order they were brought up to date."""
+    """What became of each stage, in the order they were asked for."""
 
     def __init__(self) -> None:
         self.stages: list[StageResult] = []
@@ -119,465 +70,492 @@ class Outcome:
     @property
     def changed(self) -> list[StageResult]:
         """The stages that count as reproduced: they ran, or came from the run cache."""
-        return [one for one in self.stages if one.action != "skipped" and not one.unchanged]
+        return [
+            one for one in self.stages if one.action in {"ran", "restored"} and not one.unchanged
+        ]
 
 
 def execute(
     stages: Sequence[Stage],
+    graph: Graph,
     inspector: Inspector,
     context: Context,
     emit: Emit,
-    *,
-    force: bool = False,
+    how: How | None = None,
 ) -> Outcome:
-    """Bring `stages` up to date in the order given.
+    """Bring `stages` up to date, in the order given or, with `how.jobs`, as if in that order.
 
     Raises
     ------
     StageFailed
-        A stage stopped, or did not write an output. Stages before it are done and in the run cache.
+        A stage stopped, or did not write an output. Stages that are done are in the run cache. Of several
+        that failed, the message has all.
     KeyboardInterrupt
-        The user stopped it; the stage's processes are gone.
+        The user stopped it; the processes of all stages are gone.
     """
-    outcome = Outcome()
-    for path in _write_ignores(stages, context):
-        outcome.ignore_files.add(path)
-    for stage in stages:
-        if stage.is_data:
-            outcome.stages.append(_take(stage, inspector, context, emit, outcome))
-            continue
-        check = inspector.check(stage, force=force)
-        came_back = _bring_back(check, context)
-        before = check
-        if came_back:
-            check = inspector.check(stage, force=force)
-        if not counting(check):
-            if came_back:
-                result = _came_back(before, context, emit)
-            else:
-                result = _skip(check, inspector, context, emit, outcome)
-        elif stage.spec.frozen:
-            result = _keep(check, inspector, context, emit, outcome)
-        else:
-            found = None if force else restorable(check, context)
-            restored = found and _restore(check, found, inspector, context, emit, outcome)
-            result = restored or _run(check, inspector, context, emit, outcome)
-        outcome.stages.append(result)
-    return outcome
+    work = Execution(stages, graph, inspector, context, emit, how or How())
+    return work.do()
 
 
-def bring_back(stages: Iterable[Stage], inspector: Inspector, context: Context) -> None:
-    """Make cached outputs of stages that will not run what dvc.lock says, as far as the cache has them.
-
-    What others are to read is then what an experiment can bring back; edits are set aside.
-    """
-    for stage in stages:
-        check = inspector.check(stage)
-        for out, wanted in recoverable(check, context):
-            _check_out(out, wanted, context)
-
-
-def restorable_outs(stage: Stage, entry: LockedStage, cache: Cache) -> bool:
-    """Whether the cache holds every output of the entry."""
-    spelled = {out.spelled for out in stage.outs}
-    return {out.path for out in entry.outs} == spelled and all(
-        cache.has(hash_of(out)) for out in entry.outs
-    )
-
-
-def checkout_outs(stage: Stage, entry: LockedStage, context: Context) -> None:
-    """Make the stage's outputs those of the entry; what differed before is set aside."""
-    by_path = {out.spelled: out for out in stage.outs}
-    for locked in entry.outs:
-        out = by_path[locked.path]
-        target = context.root / out.path
-        wanted = hash_of(locked)
-        found = context.cache.hash(target)
-        if found is not None and found.md5 == wanted.md5:
-            continue
-        _check_out(out, wanted, context)
-
-
-def write_lock(
-    stage: Stage, entry: LockedStage, inspector: Inspector, context: Context, emit: Emit
+def take_data(
+    stages: Sequence[Stage], graph: Graph, inspector: Inspector, context: Context, emit: Emit
 ) -> None:
-    """Put the entry into dvc.lock, on disk at once; an equal one is left alone."""
-    path = stage.lock_file
-    if stage.data is not None:
-        _write_data_file(stage, entry, inspector, context)
-        return
-    before = inspector.lock(path)
-    if before.stages.get(stage.name) == entry:
-        return
-    after = before.with_stage(stage.name, entry)
-    target = context.root / path
-    created = not target.exists()
-    context.guard.write(path, after.dump())
-    inspector.set_lock(path, after)
-    emit(LockUpdated(posixpath.relpath(path, context.here), created))
-
-
-def commit(check: Check, inspector: Inspector, context: Context, emit: Emit) -> LockedStage:
-    """Take the stage as it is now for what it made: outputs into the cache, hashes into its lock file."""
-    _write_ignores([check.stage], context)
-    entry = _collect(check, inspector, context, emit)
-    write_lock(check.stage, entry, inspector, context, emit)
-    return entry
-
-
-def take_data(stages: Iterable[Stage], inspector: Inspector, context: Context, emit: Emit) -> None:
     """Keep edits of tracked data that no stage to run reads, as DVC does when an experiment begins."""
+    work = Execution(stages, graph, inspector, context, emit, How(checks_out=True))
     for stage in stages:
         if any((context.root / out.path).exists() for out in stage.outs):
-            _take(stage, inspector, context, emit, Outcome())
+            work.take(stage)
 
 
-def _take(
-    stage: Stage, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
-) -> StageResult:
-    """Nothing makes data: what is missing comes back from the cache, and what was edited is kept from now on."""
-    check = inspector.check(stage)
-    came_back = False
-    for out, wanted in recoverable(check, context):
-        if not (context.root / out.path).exists():
-            _check_out(out, wanted, context)
-            came_back = True
-    if came_back:
-        check = inspector.check(stage)
-    if not check.reasons:
-        emit(StageSkipped(stage.address(context.here), stage.spec.frozen, is_data=True))
-        return StageResult(stage, "skipped", check.locked)
-    for out in stage.outs:
-        if not (context.root / out.path).exists():
-            raise StageFailed(
-                f"`{out.path}`, which {stage.file} tracks, is not there, and the cache lacks it.",
-                f"`nbexp data pull {stage.file}` gets it from a remote.",
-                stage=stage.address(context.here),
-            )
-    reasons = tuple(str(reason) for reason in check.reasons)
-    emit(DataTaken(stage.address(context.here)))
-    entry = _collect(check, inspector, context, emit)
-    write_lock(stage, entry, inspector, context, emit)
-    outcome.lock_files.add(stage.lock_file)
-    return StageResult(stage, "taken", entry, reasons, unchanged=True)
+@frozen
+class Needed:
+    """A stage whose commands have to run, and under which key the run cache will know it."""
+
+    stage: Stage
+    check: Check
+    key: str | None
 
 
-def _write_data_file(
-    stage: Stage, entry: LockedStage, inspector: Inspector, context: Context
-) -> None:
-    before = inspector.files.read(stage.file)
-    file = stage.data if before is None else dvc_file.parse(before, stage.file)
-    assert file is not None
-    if entry != file.entry:
-        after = file.with_contents(entry.outs, () if stage.spec.frozen else entry.deps)
-        context.guard.write(stage.file, after.dump())
+@frozen
+class Done:
+    """How the commands of a stage ended."""
+
+    cells: int | None
+    started: float
+    ended: float
+    seconds: float
 
 
-def counting(check: Check) -> bool:
-    """Whether there is a reason to do something; what a frozen stage reads is none, nor that it always runs."""
-    return any(not (check.stage.spec.frozen and one.kind == "always") for one in check.reasons)
+class Execution:
+    """One call of `execute`: the steps of a stage, and what is known of all of them.
 
-
-def _bring_back(check: Check, context: Context) -> bool:
-    """Bring back cached outputs that are missing or edited, as DVC does before it looks at stages.
-
-    Where the stage will run anyway they are made anew, so then only those that persist are worth it.
+    The steps are called by one thread, but for `commands`.
     """
-    only_outs = all(reason.kind == "out" for reason in check.reasons)
-    found = [
-        (out, wanted)
-        for out, wanted in recoverable(check, context)
-        if only_outs or out.spec.persist
-    ]
-    for out, wanted in found:
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        graph: Graph,
+        inspector: Inspector,
+        context: Context,
+        emit: Emit,
+        how: How,
+    ) -> None:
+        self.stages = stages
+        self.graph = graph
+        self.context = context
+        self.emit = emit
+        self.how = how
+        self.demands = schedule.demands(stages, how.totals)
+        self.is_stopping = False
+        self._inspector = inspector
+        self._number = {stage: number for number, stage in enumerate(stages)}
+        self._results: dict[Stage, StageResult] = {}
+        self._errors: list[tuple[Stage, NbexpError]] = []
+        self._forced: set[Stage] = set(stages) if how.force else set()
+        self._locks: dict[str, _Lock] = {}
+        self._labels = labels(stages)
+        self._ignores = outputs.IgnoreFiles(stages, context)
+        self._outcome = Outcome()
+
+    def do(self) -> Outcome:
+        here = self.context.here
+        is_parallel = self.how.jobs > 1 and len(self.stages) > 1 and self.context.confirm is None
+        if is_parallel:
+            schedule.require_totals(self.demands, self.how.totals)
+        needs = {
+            stage.address(here): tuple(other.address(here) for other in self.graph.needs[stage])
+            for stage in self.stages
+        }
+        self.emit(Planned(tuple(needs), needs, self.how.jobs if is_parallel else 1))
+        self._ignores.write()
         try:
-            _check_out(out, wanted, context)
-        except StoreError:
-            if out.spec.persist:
-                raise
-            return False  # damaged, which nobody knew; the next look finds the output missing
-    return bool(found)
+            if is_parallel:
+                from nbexp.pipeline import parallel  # what it takes to have threads
 
+                parallel.run(self)
+            else:
+                self._one_by_one()
+        finally:
+            self._settle()
+        if self._errors and self.how.on_failure != "ignore":
+            raise self._verdict()
+        return self._outcome
 
-def recoverable(check: Check, context: Context) -> list[tuple[Out, Hash]]:
-    """The cached outputs that are not as dvc.lock says and of which the cache has what it says."""
-    entry = check.refreshed or check.locked
-    if entry is None:
-        return []
-    wrong = {reason.subject for reason in check.reasons if reason.kind == "out"}
-    locked = {out.path: hash_of(out) for out in entry.outs}
-    return [
-        (out, locked[out.spelled])
-        for out in check.stage.outs
-        if out.cache
-        and out.spelled in wrong
-        and out.spelled in locked
-        and context.cache.has(locked[out.spelled])
-    ]
+    # ---- the steps of a stage, in this order
 
+    def begin(self, stage: Stage) -> StageResult | Needed:
+        """What has become of the stage if it need not run; else what running it takes."""
+        if stage.is_data:
+            return self.take(stage)
+        context, how = self.context, self.how
+        is_forced = stage in self._forced
+        check = before = self._inspector.check(stage, force=is_forced)
+        came_back = how.checks_out and outputs.bring_back_first(check, context)
+        if came_back:
+            check = self._inspector.check(stage, force=is_forced)
+        if how.allow_missing:
+            check = without_missing(check, self._inspector, self.graph)
+        if not outputs.counting(check):
+            return self._came_back(before) if came_back else self._skip(check)
+        if context.fetch is not None and not is_forced and self._pulled(check):
+            return self._skip(check)
+        self._ask(stage)
+        if stage.spec.frozen:
+            return self._keep(check)
+        if context.fetch is not None and not is_forced:
+            check = self._with_deps(check)
+        found = None if is_forced else outputs.restorable(check, context)
+        restored = self._restore(check, found) if found is not None else None
+        return restored or Needed(stage, check, outputs.signature(check, context))
 
-def _check_out(out: Out, wanted: Hash, context: Context) -> None:
-    target = context.root / out.path
-    context.guard.set_aside(out.path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    cache = context.cache if out.cache else context.cache.copying
-    cache.checkout(wanted, target)
-    context.guard.carry_over(out.path)
+    def flight(self, needed: Needed) -> Flight | None:
+        """The lock under which the stage runs, where somebody else may be running the same."""
+        if self.context.flights is None or needed.key is None or needed.stage in self._forced:
+            return None
+        return Flight(self.context.flights, needed.key)
 
+    def again(self, needed: Needed) -> StageResult | None:
+        """What has become of the stage if somebody else has run it since `begin`."""
+        found = outputs.from_run_cache(needed.check, self.context)
+        return None if found is None else self._restore(needed.check, found)
 
-def _came_back(check: Check, context: Context, emit: Emit) -> StageResult:
-    emit(StageRestored(check.stage.address(context.here)))
-    reasons = tuple(str(reason) for reason in check.reasons)
-    return StageResult(check.stage, "restored", check.locked, reasons, unchanged=True)
-
-
-def _keep(
-    check: Check, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
-) -> StageResult:
-    """A frozen stage is not run: its outputs are taken as they are."""
-    stage = check.stage
-    reasons = tuple(str(reason) for reason in check.reasons)
-    emit(Notice(f"Stage `{stage.name}` is frozen: its outputs are taken as they are."))
-    entry = _collect(check, inspector, context, emit)
-    write_lock(stage, entry, inspector, context, emit)
-    outcome.lock_files.add(stage.lock_file)
-    return StageResult(stage, "restored", entry, reasons)
-
-
-def _skip(
-    check: Check, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
-) -> StageResult:
-    stage = check.stage
-    emit(StageSkipped(stage.address(context.here), stage.spec.frozen))
-    entry = check.locked
-    if check.refreshed is not None:
-        # Only prose or outputs of the notebook changed: the stage is up to date, and so that
-        # `dvc status` says so as well, the lock gets the file's md5 of today.
-        entry = check.refreshed
-        write_lock(stage, entry, inspector, context, emit)
-        outcome.lock_files.add(stage.lock_file)
-    return StageResult(stage, "skipped", entry)
-
-
-def restorable(check: Check, context: Context) -> LockedStage | None:
-    """An entry under which the stage's outputs can come back without running it."""
-    stage = check.stage
-    if stage.spec.always_changed or any(out.spec.persist for out in stage.outs):
-        return None
-    if check.only_outs and check.locked is not None:
-        entry = check.refreshed or check.locked
-        if stage.outs and restorable_outs(stage, entry, context.cache):
-            return entry
-    if not context.use_run_cache or not _may_be_cached(stage, check.now):
-        return None
-    key = run_cache.key(_with_outs(stage, check.now).entry())
-    for data in context.cache.run_cache(key):
-        saved = dvc_lock.parse_entry(data)
-        # DVC looks at the newest entry only; an older one whose objects are still there will do.
-        if saved is not None and restorable_outs(stage, saved, context.cache):
-            return saved
-    return None
-
-
-def _restore(
-    check: Check,
-    entry: LockedStage,
-    inspector: Inspector,
-    context: Context,
-    emit: Emit,
-    outcome: Outcome,
-) -> StageResult | None:
-    """Bring the outputs of the entry back; None if an object turns out to be damaged."""
-    stage = check.stage
-    started = time.time()
-    try:
-        checkout_outs(stage, entry, context)
-    except StoreError as damaged:
-        emit(Notice(f"{damaged.message} Stage `{stage.name}` runs instead."))
-        return None
-    emit(StageRestored(stage.address(context.here)))
-    write_lock(stage, entry, inspector, context, emit)
-    outcome.lock_files.add(stage.lock_file)
-    return StageResult(
-        stage,
-        "restored",
-        entry,
-        tuple(str(reason) for reason in check.reasons),
-        started=started,
-        ended=time.time(),
-    )
-
-
-def _run(
-    check: Check, inspector: Inspector, context: Context, emit: Emit, outcome: Outcome
-) -> StageResult:
-    stage, address = check.stage, check.stage.address(context.here)
-    reasons = tuple(str(reason) for reason in check.reasons)
-    for dep in stage.deps:
-        if not (context.root / dep.path).exists():
+    def start(self, needed: Needed) -> None:
+        """Make ready for the commands: old outputs are out of the way."""
+        stage, context = needed.stage, self.context
+        address = stage.address(context.here)
+        for dep in stage.deps:
+            if not (context.root / dep.path).exists():
+                raise StageFailed(
+                    f"Dep `{dep.path}` of stage `{stage.name}` does not exist after the stages before "
+                    "it ran.",
+                    f"correct deps of `{stage.name}` in {stage.file}.",
+                    stage=address,
+                )
+        outputs.require_untracked(stage, context)
+        self.emit(StageStarted(address, stage.spec.commands, _words(needed.check)))
+        outputs.make_way(stage, context)
+        if not (context.root / stage.cwd).is_dir():
             raise StageFailed(
-                f"Dep `{dep.path}` of stage `{stage.name}` does not exist after the stages before it ran.",
-                f"correct deps of `{stage.name}` in {stage.file}.",
+                f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. Nothing was run.",
                 stage=address,
             )
-    _require_untracked(stage, context)
-    emit(StageStarted(address, stage.spec.commands, reasons))
-    for out in stage.outs:
-        if out.spec.persist:
-            context.guard.remember(out.path)
-        else:
-            context.guard.set_aside(out.path)
-        (context.root / out.path).parent.mkdir(parents=True, exist_ok=True)
-    started, clock = time.time(), time.monotonic()
-    cells = _run_commands(stage, address, context, emit)
-    ended, seconds = time.time(), time.monotonic() - clock
-    entry = _collect(check, inspector, context, emit)
-    write_lock(stage, entry, inspector, context, emit)
-    outcome.lock_files.add(stage.lock_file)
-    emit(StageFinished(address, seconds, cells))
-    durations.remember(context.cache, stage, seconds)
-    return StageResult(stage, "ran", entry, reasons, seconds, cells, started, ended)
 
-
-def _require_untracked(stage: Stage, context: Context) -> None:
-    """One tool keeps an output, Git or the cache; DVC refuses both as well."""
-    tracked = context.ignores.tracked([out.path for out in stage.outs if out.cache])
-    for out in stage.outs:
-        if out.path in tracked:
-            raise ProjectFileError(
-                f"the output `{out.spelled}` of stage `{stage.name}` is tracked by Git.",
-                f"`git rm --cached -r {out.path}`, and commit; or give it `cache: false`.",
-                path=stage.file,
-                line=stage.spec.line,
-            )
-
-
-def _run_commands(stage: Stage, address: str, context: Context, emit: Emit) -> int | None:
-    env = {**context.env, "DVC_STAGE": address}
-    log = context.run_dir / f"{stage.name}.log"
-    cells: int | None = None
-    cwd = context.root / stage.cwd
-    if not cwd.is_dir():
-        raise StageFailed(
-            f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. Nothing was run.",
-            stage=address,
-        )
-    reads = [str(context.root / dep.path) for dep in stage.deps]
-    writes = [str(context.root / out.path) for out in stage.outs]
-    with context.guard.busy(reads, writes):
+    def commands(self, stage: Stage, emit: Emit, stop: threading.Event | None = None) -> Done:
+        """Run the stage's commands; on any thread. `stop` ends them as an interrupt would."""
+        context = self.context
+        address = stage.address(context.here)
+        env = {**context.env, "DVC_STAGE": address}
+        label = self._labels[stage]
+        # Stages that run at once would read each other's events.
+        run_dir = context.run_dir if stop is None else context.run_dir / label
+        log = context.run_dir / f"{label}.log"
+        cells: int | None = None
+        started, clock = time.time(), time.monotonic()
         for command in stage.spec.commands:
             emit(CommandStarted(address, command))
-            job = kinds.Job(address, command, cwd, context.root, env, log, context.run_dir)
-            counted = kinds.run(job, emit)
+            job = kinds.Job(
+                address, command, context.root / stage.cwd, context.root, env, log, run_dir
+            )
+            counted = kinds.run(job, emit, stop=stop)
             cells = counted if counted is not None else cells
-    return cells
+        return Done(cells, started, time.time(), time.monotonic() - clock)
 
-
-def _collect(check: Check, inspector: Inspector, context: Context, emit: Emit) -> LockedStage:
-    """Take the outputs into the cache and return the entry that says so."""
-    stage = check.stage
-    for out in stage.outs:
-        if not (context.root / out.path).exists():
-            raise StageFailed(
-                f"Stage `{stage.name}` ended without writing its output `{out.path}`.",
-                f"correct outs of `{stage.name}` in {stage.file}, or what it writes.",
-                stage=stage.address(context.here),
-                returncode=0,
-            )
-    after = inspector.now(stage)
-    moved = after.deps != check.now.deps or after.params != check.now.params
-    if moved:
-        emit(
-            Notice(
-                f"A dep of stage `{stage.name}` changed while it ran, so the run cache does not keep "
-                "this run."
-            )
+    def finish(self, needed: Needed, done: Done) -> StageResult:
+        """Keep what the commands made."""
+        stage = needed.stage
+        entry = outputs.collect(
+            needed.check, self._inspector, self.context, self.emit, commit=self.how.commit
         )
-    keep = not moved and _may_be_cached(stage, after)
-    outs = []
-    for out in sorted(stage.outs, key=lambda out: out.spelled):
-        path = context.root / out.path
-        if out.cache:
-            found = context.cache.add(path)
-        elif keep:
-            # DVC copies Git-tracked metrics into its cache as well, so that the run cache can
-            # bring them back (formats.md 4.4).
-            found = context.cache.copying.add(path)
-        else:
-            hashed = context.cache.hash(path)
-            assert hashed is not None
-            found = hashed
-        outs.append(locked_path(out.spelled, found))
-    entry = LockedStage(after.cmd, after.deps, after.params, tuple(outs))
-    if keep:
-        plain = entry.entry()
-        context.cache.save_run(
-            run_cache.key(plain), run_cache.value(plain), dvc_lock.dump_entry(entry)
+        self._write_lock(stage, entry)
+        self.emit(StageFinished(stage.address(self.context.here), done.seconds, done.cells))
+        durations.remember(self.context.cache, stage, done.seconds)
+        return StageResult(
+            stage,
+            "ran",
+            entry,
+            _words(needed.check),
+            done.seconds,
+            done.cells,
+            done.started,
+            done.ended,
         )
-    return entry
 
+    def over(self, result: StageResult) -> None:
+        """Nothing more will happen to the stage."""
+        self._results[result.stage] = result
+        is_new = result.action == "taken" or (result.action in _NEW and not result.unchanged)
+        if self.how.force_downstream and (is_new or result.stage in self._forced):
+            self._forced.update(self._dependents(result.stage, direct=True))
 
-def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
-    """Whether the run cache holds runs of this stage: the conditions of formats.md 4.4."""
-    return (
-        stage.data is None
-        and bool(stage.spec.commands)
-        and bool(now.deps or now.params)
-        and bool(stage.outs)
-        and not stage.spec.always_changed
-        and len(now.deps) == len(stage.deps)
-        and all(_may_be_kept(out) for out in stage.outs)
-    )
+    def failed(self, stage: Stage, error: NbexpError) -> list[Stage]:
+        """The stage ended with an error; the stages that are not run because of it."""
+        self._errors.append((stage, error))
+        self._results[stage] = StageResult(stage, "failed", None)
+        here, on_failure = self.context.here, self.how.on_failure
+        left_out: list[Stage] = []
+        if on_failure == "keep-going":
+            left_out = self._dependents(stage)
+        self.is_stopping = on_failure == "stop"
+        names = tuple(other.address(here) for other in left_out)
+        self.emit(StageStopped(stage.address(here), error.message, names, on_failure != "stop"))
+        for other in left_out:
+            self.leave_out(other, because=stage)
+        return left_out
 
+    def leave_out(self, stage: Stage, because: Stage | None = None) -> None:
+        """The stage does not run, because of one that failed or because all was stopped."""
+        self._results[stage] = StageResult(stage, "not run", None)
+        here = self.context.here
+        self.emit(StageNotRun(stage.address(here), because.address(here) if because else None))
 
-def _may_be_kept(out: Out) -> bool:
-    return not out.spec.persist and (out.cache or out.spec.bucket != "outs")
+    def is_over(self, stage: Stage) -> bool:
+        return stage in self._results
 
+    # ---- one after the other
 
-def _with_outs(stage: Stage, now: LockedStage) -> LockedStage:
-    """The entry with its outs named and nothing known of them: all that a run-cache key looks at."""
-    outs = tuple(
-        dvc_lock.LockedPath(path=out.spelled, md5="", size=None, nfiles=None, isexec=False)
-        for out in sorted(stage.outs, key=lambda out: out.spelled)
-    )
-    return LockedStage(now.cmd, now.deps, now.params, outs)
-
-
-def _write_ignores(stages: Iterable[Stage], context: Context) -> list[str]:
-    """Have Git ignore every cached output, as DVC does; the .gitignore files that changed."""
-    wanted: dict[str, list[str]] = {}
-    for stage in stages:
-        for out in stage.outs:
-            if not out.cache:
+    def _one_by_one(self) -> None:
+        for stage in self.stages:
+            if self.is_over(stage):
                 continue
-            folder, name = posixpath.split(out.path)
-            path = posixpath.join(folder, ".gitignore")
-            present = _read(context.root / path)
-            if ignore.add_line(present, name) is not None:
-                wanted.setdefault(path, []).append(name)
-    if not wanted:
-        return []
-    outs = [
-        posixpath.join(posixpath.dirname(path), name)
-        for path, names in wanted.items()
-        for name in names
-    ]
-    already = context.ignores.ignored(outs)
-    written = []
-    for path, names in wanted.items():
-        data = _read(context.root / path)
-        changed = data
-        for name in names:
-            if posixpath.join(posixpath.dirname(path), name) not in already:
-                changed = ignore.add_line(changed, name) or changed
-        if changed != data and changed is not None:
-            context.guard.write(path, changed)
-            written.append(path)
-    return written
+            if self.is_stopping:
+                self.leave_out(stage)
+                continue
+            try:
+                result = self._alone(stage)
+            except NbexpError as error:
+                self.failed(stage, error)
+            else:
+                self.over(result)
+
+    def _alone(self, stage: Stage) -> StageResult:
+        needed = self.begin(stage)
+        if isinstance(needed, StageResult):
+            return needed
+        flight = self.flight(needed)
+        if flight is None:
+            return self._run(needed)
+        try:
+            if not flight.is_free():
+                self.emit(self.waiting_for(stage, flight))
+                with self.context.guard.waiting():
+                    flight.wait()
+            return self.again(needed) or self._run(needed)
+        finally:
+            flight.release()
+
+    def waiting_for(self, stage: Stage, flight: Flight) -> Notice:
+        name = stage.address(self.context.here)
+        return Notice(f"Waiting for stage `{name}`, which {flight.holder()} runs.")
+
+    def _run(self, needed: Needed) -> StageResult:
+        self.start(needed)
+        guard = self.context.guard
+        with guard.declared(*self.paths(needed.stage)), guard.waiting():
+            done = self.commands(needed.stage, self.emit)
+        return self.finish(needed, done)
+
+    def paths(self, stage: Stage) -> tuple[list[str], list[str]]:
+        """What the stage reads and writes, absolute."""
+        root = self.context.root
+        return [str(root / d.path) for d in stage.deps], [str(root / o.path) for o in stage.outs]
+
+    # ---- the ends of a stage that does not run
+
+    def take(self, stage: Stage) -> StageResult:
+        """Nothing makes data: what is missing comes back from the cache, and what was edited is kept from now on."""
+        context, name = self.context, stage.address(self.context.here)
+        check = self._inspector.check(stage)
+        if self.how.checks_out and outputs.bring_back_missing(check, context):
+            check = self._inspector.check(stage)
+        if self.how.allow_missing:
+            check = without_missing(check, self._inspector, self.graph)
+        if not check.reasons or (context.fetch is not None and self._pulled(check)):
+            self.emit(StageSkipped(name, stage.spec.frozen, is_data=True))
+            return StageResult(stage, "skipped", check.locked)
+        for out in stage.outs:
+            if not (context.root / out.path).exists():
+                raise StageFailed(*self._nowhere(stage, out), stage=name)
+        self.emit(DataTaken(name))
+        entry = outputs.collect(check, self._inspector, context, self.emit, commit=self.how.commit)
+        self._write_lock(stage, entry)
+        return StageResult(stage, "taken", entry, _words(check), unchanged=True)
+
+    def _nowhere(self, stage: Stage, out: Out) -> tuple[str, str]:
+        """What is the case with data that is not there, and what helps."""
+        what = f"`{out.path}`, which {stage.file} tracks, is not there"
+        entry = self._inspector.locked(stage)
+        if entry is not None and outputs.restorable_outs(stage, entry, self.context.cache):
+            return f"{what}.", f"`nbexp data checkout {stage.file}` brings it back from the cache."
+        return (
+            f"{what}, and the cache lacks it.",
+            f"`nbexp data pull {stage.file}` gets it from a remote.",
+        )
+
+    def _came_back(self, check: Check) -> StageResult:
+        self.emit(StageRestored(check.stage.address(self.context.here)))
+        return StageResult(check.stage, "restored", check.locked, _words(check), unchanged=True)
+
+    def _skip(self, check: Check) -> StageResult:
+        stage = check.stage
+        self.emit(StageSkipped(stage.address(self.context.here), stage.spec.frozen))
+        entry = check.locked
+        if check.refreshed is not None:
+            # Only prose or outputs of the notebook changed: the stage is up to date, and so that
+            # `dvc status` says so as well, the lock gets the file's md5 of today.
+            entry = check.refreshed
+            self._write_lock(stage, entry)
+        return StageResult(stage, "skipped", entry)
+
+    def _keep(self, check: Check) -> StageResult:
+        """A frozen stage is not run: its outputs are taken as they are."""
+        stage = check.stage
+        self.emit(Notice(f"Stage `{stage.name}` is frozen: its outputs are taken as they are."))
+        entry = outputs.collect(
+            check, self._inspector, self.context, self.emit, commit=self.how.commit
+        )
+        self._write_lock(stage, entry)
+        return StageResult(stage, "restored", entry, _words(check))
+
+    def _restore(self, check: Check, entry: LockedStage) -> StageResult | None:
+        """Bring the outputs of the entry back; None if an object turns out to be damaged."""
+        stage = check.stage
+        started = time.time()
+        try:
+            outputs.checkout_outs(stage, entry, self.context)
+        except StoreError as damaged:
+            self.emit(Notice(f"{damaged.message} Stage `{stage.name}` runs instead."))
+            return None
+        self.emit(StageRestored(stage.address(self.context.here)))
+        self._write_lock(stage, entry)
+        return StageResult(
+            stage, "restored", entry, _words(check), started=started, ended=time.time()
+        )
+
+    def _pulled(self, check: Check) -> bool:
+        """Fetch the outputs of a stage of which nothing but data is missing; whether that is all done."""
+        entry = check.refreshed or check.locked
+        if entry is None or outputs.counting(without_missing(check, self._inspector, self.graph)):
+            return False
+        name = check.stage.address(self.context.here)
+        assert self.context.fetch is not None
+        try:
+            self.context.fetch.objects([hash_of(out) for out in entry.outs])
+            outputs.checkout_outs(check.stage, entry, self.context)
+        except StoreError:
+            self.emit(Notice(f"Unable to pull data for stage `{name}`."))
+            return False
+        return True
+
+    def _with_deps(self, check: Check) -> Check:
+        """Fetch the deps that are missing and that another stage has written before."""
+        missing = [dep for dep in check.stage.deps if not (self.context.root / dep.path).exists()]
+        owners = dict.fromkeys(filter(None, (self.graph.owner(dep.path) for dep in missing)))
+        for owner in owners:
+            entry = self._inspector.locked(owner)
+            if entry is not None and self.context.fetch is not None:
+                try:
+                    self.context.fetch.objects([hash_of(out) for out in entry.outs])
+                    outputs.checkout_outs(owner, entry, self.context)
+                except StoreError:
+                    continue  # `start` says what is missing
+        return self._inspector.check(check.stage) if owners else check
+
+    def _ask(self, stage: Stage) -> None:
+        confirm = self.context.confirm
+        if confirm is None:
+            return
+        name = stage.address(self.context.here)
+        with self.context.guard.waiting():
+            is_wanted = confirm(
+                f"Going to reproduce stage: '{name}'. Are you sure you want to continue?"
+            )
+        if not is_wanted:
+            raise StageFailed(f"Stage `{name}` was not run, as you said.", stage=name)
+
+    # ---- what is known of all
+
+    def _write_lock(self, stage: Stage, entry: LockedStage) -> None:
+        """Put the entry into dvc.lock, at the place it has where stages run one after the other."""
+
+        def joined(before: LockFile) -> LockFile:
+            lock = self._locks.setdefault(stage.lock_file, _Lock(before))
+            return lock.put(self._number[stage], stage.name, entry)
+
+        self._outcome.lock_files.add(stage.lock_file)
+        outputs.write_entry(stage, entry, self._inspector, self.context, self.emit, joined=joined)
+
+    def _dependents(self, stage: Stage, *, direct: bool = False) -> list[Stage]:
+        """The stages behind this one that need what it writes; those that are over left out."""
+        found = {stage}
+        for other in self.stages:
+            reads = () if other.spec.frozen else self.graph.needs[other]
+            if (stage in reads) if direct else not found.isdisjoint(reads):
+                found.add(other)
+        return [other for other in self.stages if other in found and not self.is_over(other)]
+
+    def _settle(self) -> None:
+        outcome = self._outcome
+        outcome.stages = [self._results[stage] for stage in self.stages if stage in self._results]
+        made = [
+            one.stage
+            for one in outcome.stages
+            if one.action == "taken" or (one.action in _NEW and not one.unchanged)
+        ]
+        outcome.ignore_files = self._ignores.settle(made)
+
+    def _verdict(self) -> NbexpError:
+        """What to tell of the stages that failed, and of those that did not run because of them."""
+        stage, first = self._errors[0]
+        left_out = [one.stage for one in self._outcome.stages if one.action == "not run"]
+        if len(self._errors) > 1:
+            messages = " ".join(error.message for _, error in self._errors)
+            first = StageFailed(
+                f"{len(self._errors)} stages failed. {messages}",
+                first.hint,
+                stage=stage.address(self.context.here),
+                returncode=first.returncode if isinstance(first, StageFailed) else None,
+                log=first.log if isinstance(first, StageFailed) else None,
+                tail=first.tail if isinstance(first, StageFailed) else "",
+            )
+        if left_out and self.how.on_failure == "keep-going":
+            names = ", ".join(f"`{stage.address(self.context.here)}`" for stage in left_out)
+            first.message += f" Not run because of it: {names}."
+            first.args = (first.message,)
+        return first
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+class _Lock:
+    """A dvc.lock while stages end in any order: entries stand as if they had ended in file order."""
+
+    def __init__(self, before: LockFile) -> None:
+        self._before = self._after = before
+        self._entries: dict[int, tuple[str, LockedStage]] = {}
+
+    def put(self, number: int, name: str, entry: LockedStage) -> LockFile:
+        is_last = number > max(self._entries, default=-1)
+        self._entries[number] = name, entry
+        if is_last:
+            self._after = self._after.with_stages({name: entry})
+        else:
+            self._after = self._before.with_stages(
+                dict(self._entries[other] for other in sorted(self._entries))
+            )
+        return self._after
+
+
+def labels(stages: Sequence[Stage]) -> dict[Stage, str]:
+    """What the log of each stage is called: its name, with its folder before it where two share it."""
+    seen: dict[str, int] = {}
+    for stage in stages:
+        seen[stage.name] = seen.get(stage.name, 0) + 1
+    return {
+        stage: stage.name
+        if seen[stage.name] == 1
+        else f"{stage.folder.replace('/', '_')}_{stage.name}"
+        for stage in stages
+    }
+
+
+def _words(check: Check) -> tuple[str, ...]:
+    return tuple(str(reason) for reason in check.reasons)

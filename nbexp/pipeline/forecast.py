@@ -15,8 +15,8 @@ from nbexp.errors import NotFound, StoreError
 from nbexp.formats import directory
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
-from nbexp.pipeline import durations, execute
-from nbexp.pipeline.execute import Context
+from nbexp.pipeline import durations, outputs
+from nbexp.pipeline.context import Context
 from nbexp.pipeline.graph import is_inside, overlap
 from nbexp.pipeline.plan import Check, Files, Inspector, Meanings, Reason, hash_of
 from nbexp.pipeline.stage import Stage
@@ -136,7 +136,7 @@ def _foresee(stage: Stage, inspector: Foresight, context: Context, *, force: boo
         ]
         certain = len(own) > len(waits)
         return _runs(stage, check, tuple(own), inspector, certain=certain)
-    if not execute.counting(check):
+    if not outputs.counting(check):
         return Foreseen(stage, "skip", check)
     entry = None if force else _comes_back(check, context)
     if entry is not None or stage.spec.frozen:
@@ -148,7 +148,7 @@ def _data(stage: Stage, inspector: Foresight, context: Context) -> Foreseen:
     """Nothing makes data: what is missing comes back, what was edited is kept."""
     check = inspector.check(stage)
     missing = {out.spelled for out in stage.outs if inspector.hash(out.path) is None}
-    back = {out.spelled for out, _ in execute.recoverable(check, context)}
+    back = {out.spelled for out, _ in outputs.recoverable(check, context)}
     if missing - back:
         raise NotFound(
             f"`{stage.outs[0].path}`, which {stage.file} tracks, is not there, and the cache lacks it.",
@@ -182,10 +182,10 @@ def _comes_back(check: Check, context: Context) -> LockedStage | None:
     """The entry whose outputs come back without a run: dvc.lock's where only outputs are wrong, else a saved one."""
     entry = check.refreshed or check.locked
     wrong = [reason.subject for reason in check.reasons]
-    back = {out.spelled for out, _ in execute.recoverable(check, context)}
+    back = {out.spelled for out, _ in outputs.recoverable(check, context)}
     if check.only_outs and entry is not None and back.issuperset(wrong):
         return entry
-    return execute.restorable(check, context)
+    return outputs.restorable(check, context)
 
 
 def _runs(

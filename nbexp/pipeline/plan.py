@@ -313,6 +313,38 @@ class Inspector:
         return None
 
 
+def without_missing(check: Check, inspector: Inspector, graph: Graph) -> Check:
+    """The look without what is merely absent, as `--allow-missing` has it (formats.md 4.5).
+
+    A dep that is absent counts all the same where the stage that writes it has made another one since.
+    """
+    written = {
+        out.path: hash_of(locked).md5
+        for stage in graph.needs[check.stage]
+        for out in stage.outs
+        for locked in _locked_outs(stage, inspector)
+        if locked.path == out.spelled
+    }
+    read = {dep.path: dep.md5 for dep in check.locked.deps} if check.locked else {}
+    kept = []
+    for reason in check.reasons:
+        if reason.kind == "out" and reason.state in {"deleted", "not in cache"}:
+            continue
+        if reason.kind == "param" and reason.file_state == "deleted":
+            continue
+        if reason.kind == "dep" and reason.state == "deleted":
+            made = written.get(reason.path)
+            if made is None or made == read.get(reason.subject):
+                continue
+        kept.append(reason)
+    return replace(check, reasons=tuple(kept))
+
+
+def _locked_outs(stage: Stage, inspector: Inspector) -> Sequence[LockedPath]:
+    entry = inspector.locked(stage)
+    return entry.outs if entry is not None else ()
+
+
 class Meanings(Protocol):
     """Finds what the index has forgotten."""
 

@@ -14,7 +14,8 @@ import pytest
 from nbexp import events
 from nbexp.pipeline import execute
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.execute import Context, Outcome
+from nbexp.pipeline.context import Context, How
+from nbexp.pipeline.execute import Outcome
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Check, Disk, Inspector
 from nbexp.pipeline.stage import Stage
@@ -49,10 +50,14 @@ class Guard:
         """No ignore rule hides anything here."""
 
     @contextmanager
-    def busy(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
+    def declared(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
         self.told.append("busy")
         yield
         self.told.append("done")
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        yield
 
 
 @dataclass
@@ -117,7 +122,13 @@ class Bench:
         return [str(reason) for reason in self.check(name).reasons]
 
     def run(
-        self, *names: str, force: bool = False, use_run_cache: bool = True, here: str = "."
+        self,
+        *names: str,
+        force: bool = False,
+        use_run_cache: bool = True,
+        here: str = ".",
+        flights: bool = False,
+        **how: object,
     ) -> Outcome:
         """Bring the stages and what they need up to date; events are kept from here on."""
         self.events.clear()
@@ -133,9 +144,16 @@ class Bench:
             run_dir,
             here,
             use_run_cache,
+            self.root / ".dvc" / "locks" if flights else None,
         )
+        graph = self.graph
         return execute.execute(
-            self.stages(*names), self.inspector, context, self.events.append, force=force
+            graph.order(graph.targets(names, ".") if names else graph.stages),
+            graph,
+            self.inspector,
+            context,
+            self.events.append,
+            How(force=force, **{"checks_out": True, **how}),  # type: ignore[arg-type]
         )
 
     def actions(self, *names: str, **options: bool) -> list[str]:

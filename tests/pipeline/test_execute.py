@@ -350,6 +350,7 @@ def test_a_run_is_told_step_by_step(project: Bench) -> None:
     project.run()
     told = [event for event in project.events if not isinstance(event, events.StageFinished)]
     assert told == [
+        events.Planned(("prepare", "train"), {"prepare": (), "train": ("prepare",)}),
         events.StageSkipped("prepare"),
         events.StageStarted(
             "train",

@@ -14,7 +14,7 @@ from nbexp.formats import config
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.execute import Context
+from nbexp.pipeline.context import Context
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk, Inspector
 from nbexp.store.cache import Cache

@@ -20,7 +20,7 @@ from nbexp.formats.dvc_lock import LockedPath
 from nbexp.formats.dvc_yaml import what_is_wrong
 from nbexp.frozen import frozen
 from nbexp.pipeline import data as tracked
-from nbexp.pipeline import execute
+from nbexp.pipeline import outputs
 from nbexp.pipeline.data import Chosen
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.plan import locked_path
@@ -162,7 +162,7 @@ def commit(
             before = _texts(site, [stage.lock_file for stage in stages])
             for number, stage in enumerate(stages):
                 emit(Phase(f"committing {stage.shown}", number, len(stages)))
-                execute.commit(checks[stage], inspector, context, emit)
+                outputs.commit(checks[stage], inspector, context, emit)
                 crash_point("data.committed")
             point = workspace.undo_point()
             if point is not None:
