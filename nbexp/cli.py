@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from nbexp import commands, events
+    from nbexp.project import Project
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +61,7 @@ def _run(words: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     narrator = Narrator(is_quiet="-q" in words or "--quiet" in words, is_json="--json" in words)
     try:
-        outcome = commands.execute(words, narrator)
+        outcome = commands.execute(words, narrator, prepare=_prepare)
         return _show(outcome)
     except NbexpError as error:
         narrator.end_line()
@@ -77,6 +78,25 @@ def _run(words: list[str]) -> int:
         # The reader (`| head`) has what it wanted. Nothing more can be said on this stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _prepare(project: Project) -> None:
+    """Let the project ask whoever sits at the terminal, if anybody does."""
+    if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        project.confirm = _confirm
+
+
+def _confirm(question: str) -> bool:
+    while True:
+        try:
+            said = input(f"{question} [y/n]: ").strip().lower()
+        except EOFError:
+            return False
+        if said in {"y", "yes"}:
+            return True
+        if said in {"n", "no"}:
+            return False
+        print("Your response must be one of: y, n.")
 
 
 def _show(outcome: commands.Outcome) -> int:

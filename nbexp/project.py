@@ -6,7 +6,7 @@ import builtins
 import os
 import posixpath
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
     from nbexp.experiments.why import Commit, Why
+    from nbexp.pipeline.context import How, OnFailure
+    from nbexp.pipeline.execute import Outcome
+    from nbexp.pipeline.graph import Graph
     from nbexp.pipeline.plan import Reason
     from nbexp.pipeline.stage import Stage
     from nbexp.store.cache import Cache
@@ -89,6 +92,26 @@ class RunReport:
 
 
 @frozen
+class Reproduced(Result):
+    """What `repro` did, stage by stage; `own_s` are the seconds of `elapsed_s` that nbexp itself took."""
+
+    stages: tuple[StageReport, ...]
+    elapsed_s: float = field(compare=False)
+    own_s: float = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Reproduced: {len(self.changed)} of {len(self.stages)} stages>"
+
+    @property
+    def changed(self) -> tuple[StageReport, ...]:
+        """The stages that ran or came back."""
+        return tuple(one for one in self.stages if one.action in {"ran", "restored", "taken"})
+
+    def to_json(self) -> dict[str, object]:
+        return {"stages": [_stage_json(stage) for stage in self.stages]}
+
+
+@frozen
 class Experiment(Result):
     """A recorded experiment: a commit on its baseline with a name.
 
@@ -132,15 +155,7 @@ class Experiment(Result):
         if self.report is not None:
             report = self.report
             found["identical"] = report.identical
-            found["stages"] = [
-                {
-                    "name": stage.name,
-                    "action": stage.action,
-                    "reasons": list(stage.reasons),
-                    "seconds": stage.seconds,
-                }
-                for stage in report.stages
-            ]
+            found["stages"] = [_stage_json(stage) for stage in report.stages]
             found["not_recorded"] = [left.to_json() for left in report.not_recorded]
             found["unlisted_modules"] = {
                 stage: list(paths) for stage, paths in report.unlisted.items()
@@ -240,6 +255,7 @@ class Project:
         self.prefix = place.prefix(git, root)
         self.stage_env: Mapping[str, str] | None = None
         self.asking_notebook: Path | None = None
+        self.confirm: Callable[[str], bool] | None = None
 
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
@@ -319,6 +335,16 @@ class Project:
         force: bool = False,
         single_item: bool = False,
         new: bool = False,
+        pipeline: bool = False,
+        all_pipelines: bool = False,
+        recursive: bool = False,
+        downstream: bool = False,
+        force_downstream: bool = False,
+        allow_missing: bool = False,
+        on_failure: OnFailure = "stop",
+        run_cache: bool = True,
+        jobs: int = 1,
+        interactive: bool = False,
         emit: Emit = ignore,
     ) -> Experiment:
         """Run what changed and record it as an experiment on the present commit.
@@ -337,6 +363,21 @@ class Project:
             Run the targets alone, without what they need.
         new
             Run and record even what an experiment holds already.
+        pipeline, all_pipelines, recursive, downstream
+            Which stages: the whole pipelines of the targets; every stage of the project; those of
+            the files below a target that is a directory; the targets and what needs them.
+        force_downstream
+            Run what needs a stage that ran, changed or not.
+        allow_missing
+            A dep or output that is merely absent is no reason to run.
+        on_failure
+            When a stage fails: `stop`, `keep-going` with what does not need it, or `ignore` it.
+        run_cache
+            Restore a stage that ran before under the same conditions.
+        jobs
+            How many stages run at once.
+        interactive
+            Ask `confirm` before each stage.
 
         Raises
         ------
@@ -356,12 +397,19 @@ class Project:
 
         started = time.monotonic()
         points = grammar.parse(set_params or [])
-        where = running.Place(
-            self.git, self.cache, self.root, self.prefix, self.settings.run_cache, self.stage_env
+        how = self._how(
+            force_downstream=force_downstream,
+            allow_missing=allow_missing,
+            on_failure=on_failure,
+            jobs=jobs,
         )
+        where = self._place(run_cache=run_cache, interactive=interactive)
         self._head()  # a repository without a commit is told so before anybody waits
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             baseline = self._head()
+            which = _Which(
+                pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
+            )
             refs = self._refs()
             if name is not None:
                 self._refuse_git_names(name)
@@ -375,16 +423,84 @@ class Project:
                 name=name,
                 message=message,
                 force=force,
-                single=single_item,
+                single=which.is_single,
                 new=new,
+                downstream=which.is_downstream,
+                how=how,
             )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
-            stages = graph.order(graph.targets(tuple(targets), self.here), single=single_item)
+            stages = which.stages(graph, targets, self.here)
             ran = running.run(spec, where, graph, stages, refs, workspace, emit)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
         return _with_report(experiment, report)
+
+    def repro(
+        self,
+        targets: Sequence[str] = (),
+        *,
+        force: bool = False,
+        single_item: bool = False,
+        pipeline: bool = False,
+        all_pipelines: bool = False,
+        recursive: bool = False,
+        glob: bool = False,
+        downstream: bool = False,
+        force_downstream: bool = False,
+        allow_missing: bool = False,
+        on_failure: OnFailure = "stop",
+        run_cache: bool = True,
+        commit: bool = True,
+        jobs: int = 1,
+        interactive: bool = False,
+        emit: Emit = ignore,
+    ) -> Reproduced:
+        """Run what changed in the workspace, without recording an experiment.
+
+        Parameters
+        ----------
+        targets
+            Stages to bring up to date with all they need; none means the dvc.yaml of this directory.
+        glob
+            The targets are patterns.
+        commit
+            Put outputs into the cache; off, dvc.lock alone says what they are.
+
+        The others are those of `run`.
+
+        Raises
+        ------
+        NotFound, UsageError, ProjectFileError
+            The request cannot be met; nothing was run and nothing changed.
+        StageFailed
+            A stage stopped. Finished stages are in dvc.lock, and nothing was put back: `undo` does.
+        Interrupted
+            It was stopped; the same holds.
+        """
+        from nbexp.experiments import repro as reproducing
+        from nbexp.experiments.workspace import InPlace
+        from nbexp.pipeline import graph as graphs
+
+        how = self._how(
+            force=force,
+            force_downstream=force_downstream,
+            allow_missing=allow_missing,
+            on_failure=on_failure,
+            jobs=jobs,
+            commit=commit,
+        )
+        where = self._place(run_cache=run_cache, interactive=interactive)
+        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+            graph = graphs.load(self.root)
+            which = _Which(
+                pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
+            )
+            stages = which.stages(graph, targets, self.here)
+            done = reproducing.repro(
+                where, graph, stages, how, workspace, emit, here=self.here, refs=self._refs()
+            )
+        return Reproduced(self._stage_reports(done.outcome), done.elapsed_s, done.own_s)
 
     def show(self, *, all_states: bool = False) -> Table:
         """Every experiment below its baseline, newest first, with the workspace on top.
@@ -569,11 +685,15 @@ class Project:
         all_pipelines: bool = False,
         recursive: bool = False,
         glob: bool = False,
+        downstream: bool = False,
+        force_downstream: bool = False,
+        allow_missing: bool = False,
+        run_cache: bool = True,
         new: bool = False,
     ) -> Plan:
         """What a run with these arguments would do to each stage, why, and what it costs; nothing is changed.
 
-        The arguments are those of `run`.
+        The arguments are those of `run` and `repro`.
 
         Raises
         ------
@@ -590,14 +710,10 @@ class Project:
         head, refs = self.git.head(), self._refs()
         spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
         graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
-        chosen = graph.targets(
-            tuple(targets),
-            self.here,
-            recursive=recursive,
-            glob=glob,
-            whole_pipeline=pipeline,
-            all_pipelines=all_pipelines,
+        which = _Which(
+            pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
         )
+        is_for_execution = new or force or single_item or downstream or force_downstream
         return planning.make(
             self.git,
             self.cache,
@@ -605,12 +721,14 @@ class Project:
             self.prefix,
             refs,
             graph,
-            graph.order(chosen, single=single_item),
+            which.stages(graph, targets, self.here),
             spec.edits,
             here=self.here,
-            baseline=None if new or force or single_item else head,
-            force=force,
-            use_run_cache=self.settings.run_cache,
+            baseline=None if is_for_execution else head,
+            how=self._how(
+                force=force, force_downstream=force_downstream, allow_missing=allow_missing
+            ),
+            use_run_cache=run_cache and self.settings.run_cache,
         )
 
     def why(self, stage: str, experiment: str | Experiment | None = None) -> Why:
@@ -872,16 +990,7 @@ class Project:
         metrics = compare.changes(old, data[ran.rev], "metrics", all_values=True)
         return RunReport(
             identical=ran.identical,
-            stages=tuple(
-                StageReport(
-                    result.stage.address(self.here),
-                    result.action,
-                    result.seconds,
-                    result.cells,
-                    result.reasons,
-                )
-                for result in ran.outcome.stages
-            ),
+            stages=self._stage_reports(ran.outcome),
             params=params,
             metrics=tuple(c for c in metrics if c.new is not values.MISSING),
             versus=previous.name if previous is not None else None,
@@ -891,6 +1000,68 @@ class Project:
             elapsed_s=elapsed_s,
             own_s=ran.own_s + elapsed_s - ran.elapsed_s,
             hints=self.settings.hints,
+        )
+
+    def _stage_reports(self, outcome: Outcome) -> tuple[StageReport, ...]:
+        return tuple(
+            StageReport(
+                result.stage.address(self.here),
+                result.action,
+                result.seconds,
+                result.cells,
+                result.reasons,
+            )
+            for result in outcome.stages
+        )
+
+    def _how(
+        self,
+        *,
+        force: bool = False,
+        force_downstream: bool = False,
+        allow_missing: bool = False,
+        on_failure: OnFailure = "stop",
+        jobs: int = 1,
+        commit: bool = True,
+    ) -> How:
+        from nbexp.pipeline import schedule
+        from nbexp.pipeline.context import How
+
+        if jobs < 1:
+            raise UsageError(f"{jobs} stages at once is none. Nothing was run.", "`nbexp run -j 2`")
+        totals = schedule.amounts(self.settings.resources, "`resources`", "nbexp.toml")
+        return How(
+            force=force,
+            force_downstream=force_downstream,
+            allow_missing=allow_missing,
+            commit=commit,
+            on_failure=on_failure,
+            jobs=jobs,
+            totals=totals,
+        )
+
+    def _place(self, *, run_cache: bool, interactive: bool) -> running.Place:
+        """This project for a command that runs stages."""
+        from nbexp.experiments import run as running
+        from nbexp.formats import config
+
+        if interactive and self.confirm is None:
+            raise UsageError(
+                "`-i` asks before each stage, and there is no terminal to ask on. Nothing was run.",
+                "`nbexp run --dry` says what would run.",
+            )
+        asks = interactive or (
+            self.confirm is not None
+            and config.read(self.root / ".dvc", home=place.home()).is_on("core", "interactive")
+        )
+        return running.Place(
+            self.git,
+            self.cache,
+            self.root,
+            self.prefix,
+            run_cache and self.settings.run_cache,
+            self.stage_env,
+            self.confirm if asks else None,
         )
 
     def _side(self, what: str | Experiment) -> Side:
@@ -1062,6 +1233,52 @@ def warn_unfinished(project: Project, emit: Emit) -> None:
                 "the next command that writes puts them back: `nbexp run`, or `nbexp undo`.",
             )
         )
+
+
+@frozen
+class _Which:
+    """Which stages a request is about: DVC's words for them, of which some go before others."""
+
+    pipeline: bool
+    all_pipelines: bool
+    recursive: bool
+    glob: bool = False
+    downstream: bool = False
+    single: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.pipeline or self.all_pipelines
+
+    @property
+    def is_single(self) -> bool:
+        return self.single and not self.is_whole
+
+    @property
+    def is_downstream(self) -> bool:
+        return self.downstream and not self.is_whole and not self.single
+
+    def stages(self, graph: Graph, targets: Sequence[str], here: str) -> tuple[Stage, ...]:
+        found = graph.targets(
+            tuple(targets),
+            here,
+            recursive=self.recursive,
+            glob=self.glob,
+            whole_pipeline=self.pipeline,
+            all_pipelines=self.all_pipelines,
+        )
+        if self.is_downstream:
+            return graph.downstream(found)
+        return graph.order(found, single=self.is_single)
+
+
+def _stage_json(stage: StageReport) -> dict[str, object]:
+    return {
+        "name": stage.name,
+        "action": stage.action,
+        "reasons": list(stage.reasons),
+        "seconds": stage.seconds,
+    }
 
 
 def _with_report(experiment: Experiment, report: RunReport) -> Experiment:

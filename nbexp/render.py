@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Listing,
         OpenedNotebook,
         Removed,
+        Reproduced,
         RunReport,
         StageReport,
         Status,
@@ -129,6 +130,15 @@ def card(experiment: Experiment, report: RunReport) -> str:
     if report.hints:
         lines.append(f"keep it as a branch: nbexp branch {experiment.name} my-branch")
     return "\n".join(lines)
+
+
+def _reproduced(result: Reproduced) -> str:
+    failed = [stage_words(stage) for stage in result.stages if stage.action == "failed"]
+    if failed:
+        return f"{', '.join(failed)}; ignored, as asked"
+    if not result.changed:
+        return "Data and pipelines are up to date."
+    return "Use `nbexp data push` to send your updates to remote storage."
 
 
 def metric_row(change: Change, versus: str | None) -> list[str]:
@@ -673,6 +683,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Applied": _applied,
     "Undone": _undone,
     "Removed": _removed,
+    "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,
     "RestoredRun": _restored_run,

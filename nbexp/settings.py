@@ -5,10 +5,11 @@ They are not in `.dvc/config` because DVC refuses a config with a section it doe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError, nearest
-from nbexp.frozen import frozen
+from nbexp.frozen import field, frozen
 
 
 @frozen
@@ -24,11 +25,15 @@ class Settings:
         are equal bytes.
     run_cache
         Restore a stage that ran before under the same conditions instead of running it.
+    resources
+        What there is for stages that run at once: `gpu = 2`, `mem = "64GB"`. A stage says what it
+        needs under `meta: {nbexp: {resources: {gpu: 1}}}`.
     """
 
     hints: bool = True
     canonical: bool = True
     run_cache: bool = True
+    resources: Mapping[str, object] = field(default_factory=dict)
 
 
 def read(root: Path) -> Settings:
@@ -64,9 +69,7 @@ def _table(path: Path) -> dict[str, object]:
 
 
 def _settings(table: dict[str, object], path: str) -> Settings:
-    from dataclasses import fields
-
-    known = {field.name: field.default for field in fields(Settings)}
+    known = vars(Settings())
     for name, value in table.items():
         if name not in known:
             near = nearest(name, known) or min(known)
@@ -74,6 +77,6 @@ def _settings(table: dict[str, object], path: str) -> Settings:
                 f"there is no setting `{name}`.", f"did you mean `{near}`?", path=path
             )
         if type(value) is not type(known[name]):
-            wanted = "true or false" if isinstance(known[name], bool) else "text"
+            wanted = "true or false" if isinstance(known[name], bool) else "a table"
             raise ProjectFileError(f"`{name}` is {value!r}; {wanted} is expected.", path=path)
     return Settings(**table)  # type: ignore[arg-type]  # each value was checked against its field

@@ -41,6 +41,7 @@ def test_a_pyproject_that_says_nothing_of_nbexp_may_be_broken(tmp_path: Path) ->
         ("zzz = 1", "nbexp.toml: there is no setting `zzz`.\nHint: did you mean `canonical`?"),
         ("hints = 3", "nbexp.toml: `hints` is 3; true or false is expected."),
         ("hints = 'no'", "nbexp.toml: `hints` is 'no'; true or false is expected."),
+        ("resources = 3", "nbexp.toml: `resources` is 3; a table is expected."),
         ("hints = maybe", "nbexp.toml: this is not TOML (Invalid value (at line 1, column 9))."),
     ],
 )

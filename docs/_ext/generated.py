@@ -29,6 +29,7 @@ _PLACEHOLDER = re.compile(r"^<!-- generated: ([\w-]+)(?: (\S+))? -->$", re.MULTI
 RESULTS = (
     ("nbexp.project", "RunReport"),
     ("nbexp.project", "StageReport"),
+    ("nbexp.project", "Reproduced"),
     ("nbexp.experiments.record", "NotRecorded"),
     ("nbexp.experiments.table", "Table"),
     ("nbexp.experiments.table", "Row"),

@@ -12,12 +12,14 @@ Examples
   nbexp run -S +train.momentum=0.9             add a param
   nbexp run -S other.json:depth=3              a param of another file
   nbexp run train                              only this stage and what it needs
+  nbexp run -j 4                               four stages at once
+  nbexp run --dry                              what would run, and why
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbexp.events import Emit
 
@@ -28,9 +30,7 @@ writes = True
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "targets", nargs="*", metavar="STAGE", help="stages to run; default: all of ./dvc.yaml"
-    )
+    add_selection(parser)
     parser.add_argument(
         "-S",
         "--set-param",
@@ -52,25 +52,119 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="run every stage even if it did not change, and replace an experiment of that name",
     )
     parser.add_argument(
+        "--new", action="store_true", help="run and record even what is recorded already"
+    )
+    add_manner(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    if args.dry:
+        return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
+    return project.run(
+        args.set_param,
+        name=args.name,
+        message=args.message,
+        force=args.force,
+        new=args.new,
+        emit=emit,
+        **selection(args),
+        **manner(args),
+    )
+
+
+# What `repro` has as well.
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """The options that say which stages are meant."""
+    parser.add_argument(
+        "targets", nargs="*", metavar="STAGE", help="stages to run; default: all of ./dvc.yaml"
+    )
+    parser.add_argument(
         "-s",
         "--single-item",
         action="store_true",
         help="run the given stages alone, not what they need",
     )
     parser.add_argument(
-        "--new", action="store_true", help="run and record even what is recorded already"
+        "-p",
+        "--pipeline",
+        action="store_true",
+        help="all stages that are connected with the given ones",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "-P", "--all-pipelines", action="store_true", help="all stages of the project"
+    )
+    parser.add_argument(
+        "-R",
+        "--recursive",
+        action="store_true",
+        help="of a directory: the stages of all files below it",
+    )
+    parser.add_argument(
+        "--downstream", action="store_true", help="the given stages and what needs them"
+    )
 
 
-def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.run(
-        args.set_param,
-        targets=args.targets,
-        name=args.name,
-        message=args.message,
-        force=args.force,
-        single_item=args.single_item,
-        new=args.new,
-        emit=emit,
+def add_manner(parser: argparse.ArgumentParser) -> None:
+    """The options that say how stages run."""
+    parser.add_argument(
+        "--force-downstream",
+        action="store_true",
+        help="run what needs a stage that ran, even if it did not change",
     )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="data that is merely absent is no reason to run",
+    )
+    parser.add_argument(
+        "-k",
+        "--keep-going",
+        action="store_const",
+        const="keep-going",
+        default="stop",
+        dest="on_failure",
+        help="when a stage fails, run what does not need it",
+    )
+    parser.add_argument(
+        "--ignore-errors",
+        action="store_const",
+        const="ignore",
+        default="stop",
+        dest="on_failure",
+        help="when a stage fails, go on as if it had not",
+    )
+    parser.add_argument(
+        "--no-run-cache",
+        action="store_true",
+        help="run stages even if the run cache has their results",
+    )
+    parser.add_argument(
+        "-j", "--jobs", type=int, default=1, metavar="N", help="run N stages at once; default: 1"
+    )
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="ask before each stage that would run"
+    )
+    parser.add_argument(
+        "--dry", action="store_true", help="say what would run, and why; change nothing"
+    )
+
+
+def selection(args: argparse.Namespace) -> dict[str, Any]:
+    """The stages meant, as `Project` has it."""
+    names = ("targets", "single_item", "pipeline", "all_pipelines", "recursive", "downstream")
+    return {name: getattr(args, name) for name in names}
+
+
+def manner(args: argparse.Namespace) -> dict[str, Any]:
+    """How they run, as `Project` has it."""
+    names = ("force_downstream", "allow_missing", "on_failure", "jobs", "interactive")
+    return {name: getattr(args, name) for name in names} | {"run_cache": not args.no_run_cache}
+
+
+def planned(args: argparse.Namespace) -> dict[str, Any]:
+    """What counts where nothing runs."""
+    names = ("force_downstream", "allow_missing", "run_cache")
+    return selection(args) | {name: value for name, value in manner(args).items() if name in names}

@@ -13,7 +13,7 @@ from nbexp.experiments.why import Because, Explainer
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import forecast
-from nbexp.pipeline.context import Context, Guard
+from nbexp.pipeline.context import Context, Guard, How
 from nbexp.pipeline.forecast import Action, Foreseen
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk
@@ -105,7 +105,7 @@ def make(
     *,
     here: str = ".",
     baseline: str | None = None,
-    force: bool = False,
+    how: How | None = None,
     use_run_cache: bool = True,
 ) -> Plan:
     """What a run of `stages` with these edits would do.
@@ -122,7 +122,9 @@ def make(
     """
     meanings = GitMeanings(git, prefix, refs)
     inspector = forecast.Foresight(root, cache, Disk(root, edits), meanings)
-    inspector.require_inputs(stages, graph)
+    how = how or How()
+    if not how.allow_missing:
+        inspector.require_inputs(stages, graph)
     context = Context(
         root=root,
         cache=cache,
@@ -133,9 +135,9 @@ def make(
         here=here,
         use_run_cache=use_run_cache,
     )
-    foreseen = forecast.foresee(stages, inspector, context, force=force)
+    foreseen = forecast.foresee(stages, graph, inspector, context, how)
     identical = None
-    if baseline is not None and not force:
+    if baseline is not None and not how.force:
         looking = forecast.Foresight(root, cache, Disk(root, edits), meanings)
         found = identity.find(git, cache, root, prefix, baseline, refs, stages, graph, looking)
         identical = found and found[0].rpartition("/")[2]

@@ -181,7 +181,7 @@ def run(
             f"`nbexp remove {spec.name}` takes it out of the list; `nbexp undo` puts the files back.",
         )
     took = time.monotonic() - clock
-    own = took - sum(result.seconds for result in outcome.stages)
+    own = took - outcome.running_s
     return Ran(
         recorded.ref, recorded.rev, outcome, False, recorded.not_recorded, unlisted, took, own
     )

@@ -57,6 +57,7 @@ class InPlace:
         self._lock = workspace_lock(root)
         self._hashes: dict[str, Hash | None] = {}
         self._index: bytes | None = None
+        self._keeps_index = True
         self._emit: Emit = ignore
         self._head: tuple[str | None, str | None] = (None, None)
 
@@ -85,11 +86,13 @@ class InPlace:
             self._dvc_lock.release()
             self._lock.release()
 
-    def begin(self, op: str) -> None:
+    def begin(self, op: str, *, keeps_index: bool = True) -> None:
         """Open the journal: from here to `finish` or `roll_back` files may change.
 
-        `op` is the command as the user knows it, for messages: "run low-lr", "apply low-lr".
+        `op` is the command as the user knows it, for messages: "run low-lr", "apply low-lr". With
+        `keeps_index` the user's index ends with the bytes it has now, whatever stages put into it.
         """
+        self._keeps_index = keeps_index
         self._index = _read(self.git.folder / "index")
         self._head = (self.git.branch(), self.git.head())
         self.journal.begin(op, self.uid)
@@ -162,6 +165,8 @@ class InPlace:
 
         Not when somebody committed or changed branches: the old index would undo that in the next commit.
         """
+        if not self._keeps_index:
+            return
         path = self.git.folder / "index"
         if _read(path) != self._index and (self.git.branch(), self.git.head()) == self._head:
             if self._index is None:

@@ -74,6 +74,16 @@ class Outcome:
             one for one in self.stages if one.action in {"ran", "restored"} and not one.unchanged
         ]
 
+    @property
+    def running_s(self) -> float:
+        """For how long commands ran; of several at once the time counts once."""
+        total = until = 0.0
+        for one in sorted(self.stages, key=lambda one: one.started):
+            if one.action == "ran":
+                total += max(0.0, one.ended - max(one.started, until))
+                until = max(until, one.ended)
+        return total
+
 
 def execute(
     stages: Sequence[Stage],

@@ -16,9 +16,17 @@ from nbexp.formats import directory
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.pipeline import durations, outputs
-from nbexp.pipeline.context import Context
-from nbexp.pipeline.graph import is_inside, overlap
-from nbexp.pipeline.plan import Check, Files, Inspector, Meanings, Reason, hash_of
+from nbexp.pipeline.context import Context, How
+from nbexp.pipeline.graph import Graph, is_inside, overlap
+from nbexp.pipeline.plan import (
+    Check,
+    Files,
+    Inspector,
+    Meanings,
+    Reason,
+    hash_of,
+    without_missing,
+)
 from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache, Hash
 
@@ -115,16 +123,27 @@ class _Ahead:
 
 
 def foresee(
-    stages: Sequence[Stage], inspector: Foresight, context: Context, *, force: bool = False
+    stages: Sequence[Stage], graph: Graph, inspector: Foresight, context: Context, how: How
 ) -> list[Foreseen]:
     """What `execute` would do to each of the stages, in their order; nothing is changed."""
-    return [_foresee(stage, inspector, context, force=force) for stage in stages]
+    found = []
+    forced: set[Stage] = set(stages) if how.force else set()
+    for stage in stages:
+        check = inspector.check(stage, force=stage in forced)
+        if how.allow_missing:
+            check = without_missing(check, inspector, graph)
+        one = _foresee(stage, check, inspector, context, force=stage in forced)
+        found.append(one)
+        if how.force_downstream and one.action != "skip":
+            forced.update(o for o in stages if stage in graph.needs[o] and not o.spec.frozen)
+    return found
 
 
-def _foresee(stage: Stage, inspector: Foresight, context: Context, *, force: bool) -> Foreseen:
+def _foresee(
+    stage: Stage, check: Check, inspector: Foresight, context: Context, *, force: bool
+) -> Foreseen:
     if stage.is_data:
-        return _data(stage, inspector, context)
-    check = inspector.check(stage, force=force)
+        return _data(stage, check, inspector, context)
     waits = {} if stage.spec.frozen else _makers(stage, inspector)
     if waits:
         own = [one for one in check.reasons if one.kind != "out" and one.path not in waits]
@@ -144,9 +163,10 @@ def _foresee(stage: Stage, inspector: Foresight, context: Context, *, force: boo
     return _runs(stage, check, check.reasons, inspector)
 
 
-def _data(stage: Stage, inspector: Foresight, context: Context) -> Foreseen:
+def _data(stage: Stage, check: Check, inspector: Foresight, context: Context) -> Foreseen:
     """Nothing makes data: what is missing comes back, what was edited is kept."""
-    check = inspector.check(stage)
+    if not check.reasons:
+        return Foreseen(stage, "skip", check)
     missing = {out.spelled for out in stage.outs if inspector.hash(out.path) is None}
     back = {out.spelled for out, _ in outputs.recoverable(check, context)}
     if missing - back:
@@ -156,7 +176,7 @@ def _data(stage: Stage, inspector: Foresight, context: Context) -> Foreseen:
         )
     if missing:
         return _restored(stage, check, check.locked, inspector)
-    return Foreseen(stage, "take" if check.reasons else "skip", check, check.reasons)
+    return Foreseen(stage, "take", check, check.reasons)
 
 
 def _restored(

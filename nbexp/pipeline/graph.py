@@ -65,6 +65,21 @@ class Graph:
                     path.append((other, self._before(other)))
         return tuple(done)
 
+    def downstream(self, targets: Iterable[Stage]) -> tuple[Stage, ...]:
+        """The targets and all that need them, each after what it needs; a frozen stage needs nothing."""
+        behind: dict[Stage, list[Stage]] = {stage: [] for stage in self.stages}
+        for stage in self.stages:
+            for other in self._before(stage):
+                behind[other].append(stage)
+        seen = set(targets)
+        ahead = [*seen]
+        while ahead:
+            more = [stage for stage in behind[ahead.pop()] if stage not in seen]
+            seen.update(more)
+            ahead += more
+        members = [stage for stage in self.stages if stage in seen]
+        return tuple(stage for stage in self.order(members) if stage in seen)
+
     def targets(
         self,
         names: Sequence[str],

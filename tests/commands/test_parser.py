@@ -42,6 +42,7 @@ Experiment versioning for notebooks: every run becomes a Git experiment.
 commands:
   init       Make a project of this directory, and a stage of a notebook
   run        Run what changed and record it as an experiment
+  repro      Run what changed in the workspace, without recording an experiment
   show       Compare the experiments: metrics and params by row
 """
 
@@ -172,7 +173,7 @@ def test_a_verb_that_is_like_none_names_the_help() -> None:
         ("run --nmae x", "There is no option `--nmae`. Nothing was done.\nHint: did you mean `--name`?"),
         ("run --name=x --forse", "There is no option `--forse`. Nothing was done.\nHint: did you mean `--force`?"),
         ("run --set-parm=lr=1", "There is no option `--set-parm`. Nothing was done.\nHint: did you mean `--set-param`?"),
-        ("run --xyz", "There is no option `--xyz`. Nothing was done.\nHint: `nbexp run -h` has the options."),
+        ("run --xxxxxxx", "There is no option `--xxxxxxx`. Nothing was done.\nHint: `nbexp run -h` has the options."),
         ("show --jsno", "There is no option `--jsno`. Nothing was done.\nHint: did you mean `--json`?"),
         ("show extra", "Unrecognized arguments: extra. Nothing was done.\nHint: `nbexp show -h` has the options."),
         ("run --nam x", "There is no option `--nam`. Nothing was done.\nHint: did you mean `--name`?"),

@@ -107,7 +107,7 @@ def test_dvc_is_let_in_while_a_stage_runs_and_only_then(
     dvc = FileLock(project.root / ".dvc" / "tmp" / "lock")
     with in_place.held(events.ignore):
         assert dvc.held()
-        with in_place.busy(["/a"], ["/b"]):
+        with in_place.declared(["/a"], ["/b"]), in_place.waiting():
             assert not dvc.held()
         assert dvc.held()
     assert not dvc.held()
