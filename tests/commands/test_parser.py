@@ -43,7 +43,6 @@ commands:
   init       Make a project of this directory, and a stage of a notebook
   run        Run what changed and record it as an experiment
   repro      Run what changed in the workspace, without recording an experiment
-  show       Compare the experiments: metrics and params by row
 """
 
 
