@@ -131,7 +131,11 @@ def parameters(notebook: Notebook) -> Parameters:
     """
     cell = notebook._tagged
     if cell is not None:
-        items = _assigned(cell.source) if notebook.is_python else _assigned_elsewhere(cell.source)
+        items = (
+            _assigned(cell.source)
+            if notebook.is_python
+            else _assigned_elsewhere(cell.source, notebook.language or "")
+        )
         return Parameters(tuple(items), cell.number or None, cell.index, tagged=True)
     if notebook.cells and notebook.is_python:
         cell = notebook.cells[0]
@@ -346,30 +350,19 @@ def _parameter(name: str, node: ast.expr | None, annotation: str = "") -> Parame
     return Parameter(name, text, annotation, None, is_literal=False)
 
 
-_ASSIGNMENT = re.compile(
-    r"\s*(?:(?:val|var|let|const)\s+)?([A-Za-z][\w.]*)\s*(?:<-|=)(?!=)\s*(.+)$"
-)
-_WORDS = {"true": True, "false": False, "TRUE": True, "FALSE": False, "NULL": None, "nothing": None}
+def _assigned_elsewhere(source: str, language: str) -> list[Parameter]:
+    from nbexp.formats.assignments import assigned
+
+    return [
+        Parameter(
+            one.name, one.text, _type_of(one.value, one.is_literal), one.value, one.is_literal
+        )
+        for one in assigned(source, language)
+    ]
 
 
-def _assigned_elsewhere(source: str) -> list[Parameter]:
-    """What a cell in R, Julia, Scala, … assigns, line by line; papermill knows no more about them."""
-    found = {}
-    for line in source.splitlines():
-        match = _ASSIGNMENT.match(line)
-        if match is None:
-            continue
-        text = match[2].split("#")[0].rstrip("; \t")
-        if text in _WORDS:
-            value = _WORDS[text]
-            item = Parameter(match[1], text, type(value).__name__, value, is_literal=True)
-        else:
-            tree = _parse(text)
-            node = tree.body[0] if tree is not None and tree.body else None
-            item = _parameter(match[1], node.value if isinstance(node, ast.Expr) else None)
-            item = Parameter(item.name, text, item.type, item.value, item.is_literal)
-        found[match[1]] = item
-    return list(found.values())
+def _type_of(value: object, is_literal: bool) -> str:
+    return type(value).__name__ if is_literal else ""
 
 
 # ---- the canonical form

@@ -149,7 +149,9 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         if found is not None:
             name, value = found
             said = value.strip().splitlines()[0][:200] if value.strip() else ""
-            words = f"{name}: {said}" if said else name
+            # A shell's error has no name: its value is the exit code of the cell's last command.
+            name = name or ("exit code" if said.isdigit() else "error")
+            words = f"{name} {said}" if said.isdigit() else f"{name}: {said}" if said else name
             session.stopped = Stopped(number, words.rstrip("."), _line(cell, number))
         return found is None
 
@@ -162,6 +164,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
         for output in cell.outputs:
             if output.output_type == "error":
                 return output.ename, output.evalue
+        if self._session.kernel.info.get("implementation") == "bash_kernel" and _is_anew(cell):
+            return "bash ended in it", "`exit`, or a command that failed after `set -e`"
         status = self._reply.get("status", "ok")
         return None if status == "ok" else ("the kernel answered", f"`{status}`")
 
@@ -175,6 +179,12 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
                 _echo(output)
             self._session.save()
         return output
+
+
+def _is_anew(cell: Any) -> bool:
+    """Whether bash_kernel (0.10) began a new shell, without the variables of the old one, and answered "ok"."""
+    streams = [output.text for output in cell.outputs if output.output_type == "stream"]
+    return bool(streams) and streams[-1].rstrip().endswith("Restarting Bash")
 
 
 def _numbers(cells: Sequence[Any]) -> dict[int, int]:

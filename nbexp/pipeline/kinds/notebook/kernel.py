@@ -18,6 +18,8 @@ from nbexp.pipeline import process
 
 # sockaddr_un holds 104 bytes on macOS, 108 on Linux; behind the folder come a name and a number.
 _LONGEST_FOLDER = 85
+# Kernels of other languages that ipykernel's application starts; any other may know TCP only.
+_ON_IPYKERNEL = frozenset({"bash_kernel"})
 _GRACE_S = 5.0  # jupyter_client's own shutdown_wait_time
 
 
@@ -72,7 +74,8 @@ class Kernel:
         spec = self.manager.kernel_spec
         assert spec is not None
         is_ipython = any("ipykernel" in word for word in spec.argv)
-        if is_ipython and os.name == "posix" and len(self._folder) < _LONGEST_FOLDER:
+        speaks_ipc = is_ipython or any(word in _ON_IPYKERNEL for word in spec.argv)
+        if speaks_ipc and os.name == "posix" and len(self._folder) < _LONGEST_FOLDER:
             # Sockets in a private folder: no port that another process may take first.
             self.manager.transport = "ipc"
             self.manager.ip = os.path.join(self._folder, "s")

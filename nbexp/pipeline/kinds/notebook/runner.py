@@ -464,15 +464,41 @@ def _prepared(
         if request.untagged and not known.tagged and known.index is not None:
             node.cells[known.index].metadata["tags"].append(notebook.PARAMETERS)
         if given:
+            language = request.language or book.language or "python"
+            _require_words(request, given, kernel, language)
             node = parameterize_notebook(
                 node,
                 dict(given),
                 report_mode=request.hides_input,
                 kernel_name=kernel,
-                language=request.language or book.language or "python",
+                language=language,
             )
         node = prepare_notebook_metadata(node, request.source, request.output, request.hides_input)
         return remove_error_markers(node)
+
+
+def _require_words(
+    request: Request, given: Mapping[str, object], kernel: str, language: str
+) -> None:
+    """Refuse a value that papermill has no words for in the notebook's language."""
+    from papermill.exceptions import PapermillException
+    from papermill.translators import translate_parameters
+
+    for name, value in given.items():
+        try:
+            translate_parameters(kernel, language, {name: value}, "")
+        except PapermillException:
+            raise UsageError(
+                f"papermill cannot write parameters in {language}, the language of {request.source}. "
+                "Nothing was run.",
+                "without `--params` the notebook runs with its own values; its code may read the params file.",
+            ) from None
+        except NotImplementedError:
+            kind = type(value).__name__
+            raise UsageError(
+                f"`{name}` is a {kind}, which papermill cannot write in {language}. Nothing was run.",
+                f"give {request.source} its parts under names of their own.",
+            ) from None
 
 
 @contextlib.contextmanager
