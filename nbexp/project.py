@@ -306,7 +306,7 @@ class Project:
         """The stages of the pipelines: `project.stage.list()`."""
         from nbexp.experiments.stages import Stages
 
-        return Stages(self.root, self.here)
+        return Stages(self.root, self.here, self.git, self.cache)
 
     @cached_property
     def remote(self) -> Remotes:

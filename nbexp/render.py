@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.series import Curves
-    from nbexp.experiments.stages import StageList
+    from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.table import Row, Table
     from nbexp.experiments.undo import Undone
     from nbexp.experiments.why import Because, Why
@@ -265,6 +265,15 @@ def _init_report(result: InitReport) -> str:
     else:
         lines.append("Next: nbexp init train.ipynb, or write a dvc.yaml and nbexp run")
     return "\n".join(lines)
+
+
+def _added_stage(result: AddedStage) -> str:
+    done = f"{'Replaced' if result.replaced else 'Added'} stage '{result.name}' in '{result.file}'"
+    if not result.changed:
+        return f"Stage '{result.name}' is in '{result.file}' as it was given"
+    import shlex
+
+    return f"{done}\nTo keep it in Git: git add {' '.join(map(shlex.quote, result.changed))}"
 
 
 def _stage_list(result: StageList) -> str:
@@ -677,6 +686,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "InitReport": _init_report,
     "Listing": _listing,
     "StageList": _stage_list,
+    "AddedStage": _added_stage,
     "Status": _status,
     "Plan": _plan,
     "Why": _why,

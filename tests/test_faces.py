@@ -39,6 +39,10 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
+    "stage add": (
+        "stage add -n more -d raw.txt -o more.txt cp raw.txt more.txt",
+        lambda p: p.stage.add("more", "cp raw.txt more.txt", deps=["raw.txt"], outs=["more.txt"]),
+    ),
     "stage list": ("stage list", lambda p: p.stage.list()),
     "remote add": (
         "remote add -d store ../s",
@@ -123,11 +127,13 @@ def masked(found: object) -> object:
 @pytest.mark.parametrize("verb", CALLS)
 def test_a_verb_says_the_same_in_every_face(verb, recorded, nbexp_cli, magic, tmp_path):
     words, call = CALLS[verb]
+    # Behind the verb: what a line ends with may be a command of the user's.
+    words = words.replace(verb, f"{verb} --json", 1)
     places = [tmp_path / name for name in ("cli", "magic", "python")]
     for place in places:
         shutil.copytree(recorded, place, symlinks=True)
-    printed = json.loads(nbexp_cli(*words.split(), "--json", cwd=places[0]).stdout)
-    in_a_cell = json.loads(magic(f"{words} --json", places[1]))
+    printed = json.loads(nbexp_cli(*words.split(), cwd=places[0]).stdout)
+    in_a_cell = json.loads(magic(words, places[1]))
     project = nbexp.open(places[2])
     called = json.loads(commands.to_json(call(project)))
     project.close()

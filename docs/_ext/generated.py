@@ -46,6 +46,7 @@ RESULTS = (
     ("nbexp.experiments.why", "CellChange"),
     ("nbexp.project", "Listing"),
     ("nbexp.experiments.stages", "StageList"),
+    ("nbexp.experiments.stages", "AddedStage"),
     ("nbexp.experiments.run_cache", "RunTable"),
     ("nbexp.experiments.run_cache", "CachedRun"),
     ("nbexp.experiments.locked", "Owner"),

@@ -325,9 +325,9 @@ def _execute(
         return Outcome("version", Text(f"nbexp {__version__}\n"))
     if argv[0] == "help":
         raise HelpAsked(parser(" ".join(argv[1:3]), prog).format_help())
-    if argv[0] == "--cd" and len(argv) > 2:
-        argv = [*argv[2:], "--cd", argv[1]]
-    verb, rest = argv[0], argv[1:]
+    # Before the words, which may end with a command of the user's.
+    common = argv[:2] if argv[0] == "--cd" and len(argv) > 2 else []
+    verb, *rest = argv[len(common) :]
     if not hasattr(load(verb), "run"):
         default = getattr(load(verb), "default", None)
         if rest[:1] in (["-h"], ["--help"]) or (not rest and default is None):
@@ -335,6 +335,7 @@ def _execute(
         if default is not None and (not rest or rest[0].startswith("-")):
             rest = [default, *rest]
         verb, rest = f"{verb} {rest[0]}", rest[1:]
+    rest = [*common, *rest]
     module = load(verb)
     args = parser(verb, prog).parse_args(rest)
     folder = args.cd if directory is None else os.path.join(directory, args.cd or "")

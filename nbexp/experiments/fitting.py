@@ -82,7 +82,9 @@ class Base:
             self.taken = {path for path in self._dirty if _is_pipeline(path)}
         texts = {path: self.read(path) for path in pipelines | self.taken}
         self.graph = graphs.load(
-            place.root, {path: text for path, text in texts.items() if text is not None}
+            place.root,
+            {path: text for path, text in texts.items() if text is not None},
+            self.read,
         )
 
     def read(self, path: str) -> bytes | None:

@@ -277,6 +277,19 @@ def add_stage(
     return _rewritten(data or b"", name, definition)
 
 
+def stage_as_written(data: bytes, name: str, path: str) -> StageSpec | None:
+    """A stage as the file has it, its templates not filled in; None where it has none, or generates it."""
+    found = _mapping(data, path).get("stages")
+    stage = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(stage, Mapping) or stage.keys() & {"foreach", "do", "matrix"}:
+        return None
+    value = _Value(stage, _Value({}), name, called=f"stage `{name}`")
+    try:
+        return _Reader(posixpath.dirname(path), None, None).stage(name, value, None)
+    except _Refused:
+        return None
+
+
 def _mapping(data: bytes | None, path: str) -> Mapping[str, object]:
     tree = values.parse(data, path) if data is not None else {}
     assert isinstance(tree, Mapping)
@@ -976,5 +989,20 @@ def _rewritten(data: bytes, name: str, definition: Mapping[str, object]) -> byte
     tree = YAML().load(data) or {}
     if not tree.get("stages"):
         tree["stages"] = {}
-    tree["stages"][name] = dict(definition)
+    if isinstance(tree["stages"].get(name), dict):
+        _changed_to(definition, tree["stages"][name])
+    else:
+        tree["stages"][name] = dict(definition)
     return dvc_lock.dump_tree(tree)
+
+
+def _changed_to(new: Mapping[str, object], old: dict[str, object]) -> None:
+    """Make a mapping say what another says: keys stay where they are, new ones come last, as in DVC."""
+    for key in [key for key in old if key not in new]:
+        del old[key]
+    for key, value in new.items():
+        there = old.get(key)
+        if isinstance(value, Mapping) and isinstance(there, dict):
+            _changed_to(value, there)
+        elif value != there:
+            old[key] = value

@@ -18,7 +18,7 @@ from nbexp.formats import dvc_file, dvc_yaml
 from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.formats.ignore import DvcIgnore
 from nbexp.formats.interpolation import Parsing, Read
-from nbexp.frozen import field, frozen
+from nbexp.frozen import field, frozen, replace
 from nbexp.pipeline.stage import Out, Stage
 
 DVC_YAML = "dvc.yaml"
@@ -38,12 +38,13 @@ class Graph:
     """Every stage of a project, in file order, and what each needs.
 
     `files` maps each dvc.yaml (relative to the root) to what it holds. The stages that `.dvc` files are come
-    after those of all dvc.yaml.
+    after those of all dvc.yaml. `broken` has what is wrong with files whose stages are left out.
     """
 
     files: Mapping[str, PipelineFile]
     stages: tuple[Stage, ...]
     needs: Mapping[Stage, tuple[Stage, ...]] = field(repr=False)
+    broken: Mapping[str, ProjectFileError] = field(default_factory=dict, repr=False)
 
     @property
     def outs(self) -> Iterator[tuple[Stage, Out]]:
@@ -208,6 +209,8 @@ class Graph:
         return NotFound(f"There is {what} `{name}`. Nothing was run.", hint)
 
     def _of_file(self, file: str, here: str) -> tuple[Stage, ...]:
+        if file in self.broken:
+            raise self.broken[file]
         if file in self._by_file:
             return tuple(self._by_file[file].values())
         shown = posixpath.relpath(file, here)
@@ -259,23 +262,50 @@ def load(
         A file cannot be read, two stages own one output, or the stages need each other in a circle.
     """
     if read is None:
-        read = partial(_bytes, root)
+        read = partial(bytes_of, root)
     if pipelines is None:
         pipelines = {path: read(path) or b"" for path in stage_files(root)}
-    tracked = [path for path in sorted(pipelines) if path.endswith(dvc_file.SUFFIX)]
-    parsing = partial(_parsing, root)
-    files = {
-        path: dvc_yaml.parse(pipelines[path], path, read, parsing)
-        for path in sorted(pipelines)
-        if not path.endswith(dvc_file.SUFFIX)
-    }
-    stages = tuple(Stage(spec, path) for path, file in files.items() for spec in file.stages)
-    data = [dvc_file.parse(pipelines[path], path) for path in tracked]
-    stages += tuple(Stage(file.spec, file.path, file) for file in data)
-    _check_outs(stages)
-    graph = Graph(files, stages, _needs(stages))
+    graph = _graph(root, pipelines, read)
+    _check_outs(graph.stages)
     _check_cycles(graph)
     return graph
+
+
+def load_readable(root: Path) -> Graph:
+    """The graph of what can be read: a broken file is told when its stages are asked for, or none of it is."""
+    read = partial(bytes_of, root)
+    pipelines = {path: read(path) or b"" for path in stage_files(root)}
+    broken: dict[str, ProjectFileError] = {}
+    for path, data in pipelines.items():
+        try:
+            _graph(root, {path: data}, read)
+        except ProjectFileError as error:
+            broken[path] = error
+    readable = {path: data for path, data in pipelines.items() if path not in broken}
+    return replace(_graph(root, readable, read), broken=broken)
+
+
+def bytes_of(root: Path, path: str) -> bytes | None:
+    """The bytes of a file on disk; None where there is none."""
+    try:
+        return (root / path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _graph(root: Path, pipelines: Mapping[str, bytes], read: Read) -> Graph:
+    parsing = partial(_parsing, root)
+    files = {
+        path: dvc_yaml.parse(data, path, read, parsing)
+        for path, data in sorted(pipelines.items())
+        if not path.endswith(dvc_file.SUFFIX)
+    }
+    stages = [Stage(spec, path) for path, file in files.items() for spec in file.stages]
+    for path, data in sorted(pipelines.items()):
+        if path.endswith(dvc_file.SUFFIX):
+            tracked = dvc_file.parse(data, path)
+            stages.append(Stage(tracked.spec, tracked.path, tracked))
+    return Graph(files, tuple(stages), _needs(stages))
 
 
 def is_inside(path: str, folder: str) -> bool:
@@ -335,13 +365,6 @@ def _tracked_by(root: Path, path: str) -> set[str]:
     except (ProjectFileError, OSError):
         return set()  # told when it is looked at
     return {out.path for out in Stage(file.spec, path, file).outs}
-
-
-def _bytes(root: Path, path: str) -> bytes | None:
-    try:
-        return (root / path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
 
 
 def _parsing(root: Path) -> Parsing:

@@ -1,1 +1,1 @@
-"""List the stages of the pipelines."""
+"""List the stages of the pipelines, and add one."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import NotFound, StoreError
+from nbexp.experiments.place import files_of
 from nbexp.formats.dvc_lock import LockedPath
 from nbexp.frozen import field, frozen
 from nbexp.pipeline import graph as graphs
@@ -349,7 +350,8 @@ def _recorded_in(site: Site, rev: str) -> dict[str, LockedPath]:
     listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
     paths = [path[len(top) :] for path in listed if path.startswith(top)]
     texts = dict(zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True))
-    graph = graphs.load(site.root, {path: text for path, text in texts.items() if text is not None})
+    found_texts = {path: text for path, text in texts.items() if text is not None}
+    graph = graphs.load(site.root, found_texts, files_of(git, site.prefix, rev))
     locks = sorted({stage.lock_file for stage in graph.stages})
     read = dict(zip(locks, git.read_many([f"{rev}:{top}{path}" for path in locks]), strict=True))
     found = {}
