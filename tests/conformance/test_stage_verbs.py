@@ -54,6 +54,20 @@ def test_added_stages_are_written_to_the_byte(
     assert ours == theirs
 
 
+def test_an_added_stage_may_be_run_at_once(
+    twins: MakeTwins, project: MakeProject, look: Look
+) -> None:
+    pair = twins(project(FILES))
+    words = ["-n", "clean", "-d", "raw.csv", "-o", "clean.csv", "-M", "m.json", "--run"]
+    command = "cp raw.csv clean.csv; echo '{}' > m.json"
+    look.dvc("stage", "add", *words, command, cwd=pair.dvc_side)
+    look.nbexp("stage", "add", *words, command, cwd=pair.nbexp_side)
+    pair.agree_on_files()
+    pair.agree_on_cache()
+    assert "clean" not in pair.agree_on_status()
+    assert (pair.nbexp_side / "clean.csv").read_text() == "a\n1\n"
+
+
 def test_a_replaced_stage_keeps_what_no_option_says(
     twins: MakeTwins, project: MakeProject, look: Look
 ) -> None:

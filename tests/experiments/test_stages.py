@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,14 +21,14 @@ def root(pipeline_project: Callable[..., Path]) -> Path:
 def test_stages_are_listed_with_what_they_write(root: Path) -> None:
     found = nbexp.open(root).stage.list()
     assert found.stages == (
-        ("prepare", "Outputs clean.txt"),
-        ("train", "Outputs model.txt; Reports metrics.json"),
+        ("prepare", "Outputs prepared"),
+        ("train", "Outputs model.txt; Reports metrics.json, plots/acc.csv"),
     )
     assert (
         render.text(found)
-        == "prepare  Outputs clean.txt\ntrain    Outputs model.txt; Reports metrics.json"
+        == "prepare  Outputs prepared\ntrain    Outputs model.txt; Reports metrics.json, plots/acc.csv"
     )
-    assert found.to_json()[0] == {"name": "prepare", "description": "Outputs clean.txt"}
+    assert found.to_json()[0] == {"name": "prepare", "description": "Outputs prepared"}
     assert nbexp.open(root).stage.list(["model.txt"]).stages == found.stages[1:]
 
 
@@ -40,8 +41,8 @@ def test_an_added_stage_runs_and_undo_takes_it_back(root: Path) -> None:
     }
     added = project.stage.add(
         "copy",
-        "cp raw.txt copy.txt",
-        deps=["raw.txt"],
+        "cp data/raw.csv copy.txt",
+        deps=["data/raw.csv"],
         outs=["copy.txt", {"k.txt": {"cache": False}}],
     )
     assert render.text(added) == (
@@ -55,11 +56,20 @@ def test_an_added_stage_runs_and_undo_takes_it_back(root: Path) -> None:
         assert (path.read_bytes() if path.exists() else None) == before.get(path)
 
 
+def test_an_added_stage_may_run_at_once(root: Path, nbexp_cli: Callable[..., Any]) -> None:
+    line = ["stage", "add", "-n", "copy", "-d", "data/raw.csv", "-o", "c.txt", "--run"]
+    said = nbexp_cli(*line, "cp", "data/raw.csv", "c.txt", cwd=root).stdout
+    assert "Running stage 'copy':\n> cp data/raw.csv c.txt\n" in said
+    assert (root / "c.txt").read_bytes() == (root / "data/raw.csv").read_bytes()
+    assert "copy:\n    cmd: cp data/raw.csv c.txt\n" in (root / "dvc.lock").read_text()
+    assert not nbexp.open(root).list().groups
+
+
 def test_the_same_stage_once_more_changes_nothing(root: Path) -> None:
     project = nbexp.open(root)
-    project.stage.add("copy", "cp raw.txt c.txt", deps=["raw.txt"], outs=["c.txt"])
+    project.stage.add("copy", "cp data/raw.csv c.txt", deps=["data/raw.csv"], outs=["c.txt"])
     again = project.stage.add(
-        "copy", "cp raw.txt c.txt", deps=["raw.txt"], outs=["c.txt"], force=True
+        "copy", "cp data/raw.csv c.txt", deps=["data/raw.csv"], outs=["c.txt"], force=True
     )
     assert again.changed == ()
     assert render.text(again) == "Stage 'copy' is in 'dvc.yaml' as it was given"
@@ -82,7 +92,7 @@ def test_a_group_is_replaced_by_force_only(root: Path) -> None:
         ("s", "", {}, "Stage `s` has no `cmd`."),
         ("s", "x ${train.lrr}", {}, "`cmd` of stage `s` has `${train.lrr}`, and there is no `train.lrr` in params.yaml."),
         ("s", "x", {"outs": ["model.txt"]}, "Stages `train` and `s` both have the output `model.txt`; an output belongs to one stage. Nothing was written."),
-        ("s", "x", {"deps": ["model.txt"], "outs": ["raw.txt"]}, "The stages `prepare` -> `train` -> `s` -> `prepare` need each other in a circle. Nothing was written."),
+        ("s", "x", {"deps": ["model.txt"], "outs": ["data/raw.csv"]}, "The stages `prepare` -> `train` -> `s` -> `prepare` need each other in a circle. Nothing was written."),
         ("s", "x", {"wdir": "nowhere"}, "There is no directory nowhere for the command to run in. Nothing was written."),
         ("s", "x", {"deps": ["a", "./a"]}, "`a` is given more than once. Nothing was written."),
     ],

@@ -6,7 +6,7 @@ with `-no-cache` stay in Git. The rest of dvc.yaml stays as it is, and `undo` ta
 Examples
 --------
   nbexp stage add -n train -d train.py -p train -o model.pt -M metrics.json python train.py
-  nbexp stage add -n clean -d raw.csv -o clean.csv 'grep -v NaN raw.csv > clean.csv'
+  nbexp stage add -n clean -d clean.sh -d raw.csv -o clean.csv sh clean.sh
   nbexp stage add -n train --force -d train.py -o model.pt python train.py   replace it
 """
 
@@ -72,12 +72,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--always-changed", action="store_true", help="run it every time, changed or not"
     )
     parser.add_argument("--desc", metavar="TEXT", help="what it is for")
+    parser.add_argument("--run", action="store_true", help="run it at once")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what it runs")
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.stage.add(
+    found = project.stage.add(
         args.name,
         _command(args.command),
         deps=args.deps,
@@ -89,6 +90,9 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         emit=emit,
         **_outputs(args),
     )
+    if args.run:
+        project.repro([args.name], single_item=True, emit=emit)
+    return found
 
 
 def _command(words: list[str]) -> str:
