@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import TrackedData
     from nbexp.experiments.explore import RunCache
+    from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
@@ -307,6 +308,20 @@ class Project:
         from nbexp.experiments.stages import Stages
 
         return Stages(self.root, self.here, self.git, self.cache)
+
+    @cached_property
+    def params(self) -> Params:
+        """The params of any revision: `project.params.diff("main", "low-lr")`."""
+        from nbexp.experiments.measures import Params
+
+        return Params(self.git, self._reader, self.root, self.here, self._resolve)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The metrics of any revision: `project.metrics.show(all_branches=True)`."""
+        from nbexp.experiments.measures import Metrics
+
+        return Metrics(self.git, self._reader, self.root, self.here, self._resolve)
 
     @cached_property
     def remote(self) -> Remotes:
@@ -798,13 +813,6 @@ class Project:
     def names(self) -> builtins.list[str]:
         """The names of all experiments, for completion."""
         return sorted(ref_names.name_of(ref) for ref in self._refs())
-
-    @property
-    def params(self) -> dict[str, object]:
-        """The params of the workspace by dotted key, for completion."""
-        from nbexp.experiments.table import Row
-
-        return Row("workspace", None, "workspace", self._reader.workspace()).params
 
     @property
     def _reader(self) -> table.Reader:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.changes import DataDiff, DataStatus
     from nbexp.experiments.data.restoring import CheckedOut
     from nbexp.experiments.explore import RestoredRun
+    from nbexp.experiments.measures import MeasureDiff, MetricsShown
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
     from nbexp.experiments.restore import Applied
@@ -359,6 +360,17 @@ def reason_words(reason: Because) -> str:
     return f"{reason.text}   ({'line ' + str(reason.line) if named else reason.place})"
 
 
+def _measure_diff(result: MeasureDiff) -> str:
+    if not result.changes:
+        return f"no difference in {result.what} between {result.old} and {result.new}"
+    return "\n".join(aligned(result.lines()))
+
+
+def _metrics_shown(result: MetricsShown) -> str:
+    lines = result.lines()
+    return "\n".join(aligned(lines)) if len(lines) > 1 else "no metrics"
+
+
 def _why(result: Why) -> str:
     if not result.changed:
         return (
@@ -690,6 +702,8 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Status": _status,
     "Plan": _plan,
     "Why": _why,
+    "MeasureDiff": _measure_diff,
+    "MetricsShown": _metrics_shown,
     "Applied": _applied,
     "Undone": _undone,
     "Removed": _removed,

@@ -44,6 +44,8 @@ RESULTS = (
     ("nbexp.experiments.why", "Why"),
     ("nbexp.experiments.why", "Because"),
     ("nbexp.experiments.why", "CellChange"),
+    ("nbexp.experiments.measures", "MeasureDiff"),
+    ("nbexp.experiments.measures", "MetricsShown"),
     ("nbexp.project", "Listing"),
     ("nbexp.experiments.stages", "StageList"),
     ("nbexp.experiments.stages", "AddedStage"),
@@ -68,6 +70,8 @@ RESULTS = (
 # What a family of commands is in Python: an object at the project.
 FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
+    ("nbexp.experiments.measures", "Params", "project.params"),
+    ("nbexp.experiments.measures", "Metrics", "project.metrics"),
     ("nbexp.store.configured", "Remotes", "project.remote"),
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
     ("nbexp.experiments.data", "TrackedData", "project.data"),

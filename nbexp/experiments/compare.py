@@ -105,8 +105,8 @@ class Diff(Result):
     def to_json(self) -> dict[str, object]:
         """DVC's `exp diff --json`; what else differs stands under keys of its own."""
         return {
-            "metrics": _by_file(self.metrics),
-            "params": _by_file(self.params),
+            "metrics": by_file(self.metrics),
+            "params": by_file(self.params),
             "code": [{"path": path, "change": change} for path, change in self.code],
             "notebooks": [
                 {"path": note.path, "cells": list(note.cells)} for note in self.notebooks
@@ -221,7 +221,8 @@ def _says(word: str, known: str) -> bool:
     return is_known or (len(known) > 3 and word.endswith(known))
 
 
-def _by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]:
+def by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]:
+    """The changes as DVC's JSON has them: file, key, old, new and difference."""
     files: dict[str, dict[str, dict[str, object]]] = {}
     for change in found:
         entry: dict[str, object] = {"old": _json(change.old), "new": _json(change.new)}

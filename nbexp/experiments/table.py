@@ -300,6 +300,26 @@ class Reader:
         paths = stage_files(self._root)
         return self._data(_Files(paths, self._on_disk, self._below))
 
+    def read(
+        self, rev: str | None, *, targets: Sequence[str] | None = None, deps_only: bool = False
+    ) -> Data:
+        """What a commit says, or the workspace if `rev` is None; nothing of it is remembered.
+
+        Parameters
+        ----------
+        targets
+            The params and metrics files to read, whether the pipeline names them or not; folders stand for
+            all files below.
+        deps_only
+            Of params, only what stages read.
+        """
+        if rev is None:
+            files = _Files(stage_files(self._root), self._on_disk, self._below)
+        else:
+            listed = [self._git.paths_named([rev], name)[rev] for name in STAGE_FILES]
+            files = self._of_commit(rev, [path for paths in listed for path in paths])
+        return self._data(files, targets=targets, deps_only=deps_only)
+
     def commits(self, revs: Sequence[str], broken: dict[str, str] | None = None) -> dict[str, Data]:
         """What each commit says; those seen before come from the index.
 
@@ -321,15 +341,9 @@ class Reader:
             listed = [self._git.paths_named(unknown, name) for name in STAGE_FILES]
             read: dict[str, Data] = {}
             for rev in unknown:
-                paths = [
-                    path[len(self._top) :]
-                    for found_named in listed
-                    for path in found_named[rev]
-                    if path.startswith(self._top)
-                ]
-                commit = _Commit(self._git, rev, self._top)
+                paths = [path for found_named in listed for path in found_named[rev]]
                 try:
-                    read[rev] = self._data(_Files(paths, commit.read_many, commit.below))
+                    read[rev] = self._data(self._of_commit(rev, paths))
                 except ProjectFileError as error:
                     if broken is None:
                         raise
@@ -339,6 +353,11 @@ class Reader:
             )
             found.update(read)
         return found
+
+    def _of_commit(self, rev: str, paths: Sequence[str]) -> _Files:
+        inside = [path[len(self._top) :] for path in paths if path.startswith(self._top)]
+        commit = _Commit(self._git, rev, self._top)
+        return _Files(inside, commit.read_many, commit.below)
 
     def _on_disk(self, paths: Sequence[str]) -> list[bytes | None]:
         found: list[bytes | None] = []
@@ -354,7 +373,9 @@ class Reader:
         found = filesystem.walk(place, None) if place.is_dir() else ()
         return [posixpath.join(folder, inner) for inner, _ in found]
 
-    def _data(self, files: _Files) -> Data:
+    def _data(
+        self, files: _Files, *, targets: Sequence[str] | None = None, deps_only: bool = False
+    ) -> Data:
         pipelines = files.read(files.pipelines)
         locks = files.read(
             [posixpath.join(posixpath.dirname(p), "dvc.lock") for p in files.pipelines]
@@ -410,11 +431,15 @@ class Reader:
                     elif out.bucket == "outs":
                         fields = dict(_fields(made.get(out.path)))
                         outs[place] = {**fields, "use_cache": out.cache, "is_data_source": False}
-        params.update(dict.fromkeys(top_params))
         metrics.update(dict.fromkeys(top_metrics))
-        # DVC shows params.yaml whole whenever there is one, listed or not.
-        if files.read([_DEFAULT])[0] is not None:
-            params[_DEFAULT] = None
+        if not deps_only:
+            params.update(dict.fromkeys(top_params))
+            # DVC shows params.yaml whole whenever there is one, listed or not.
+            if files.read([_DEFAULT])[0] is not None:
+                params[_DEFAULT] = None
+        if targets is not None:
+            params, metrics = dict.fromkeys(targets), dict.fromkeys(targets)
+            used = {}
         shown = {
             path: _picked(tree, params.get(path))
             for path, tree in self._trees(files, params, cached).items()
@@ -542,8 +567,8 @@ def _state(row: Row) -> dict[str, object]:
         data = {
             "rev": row.rev,
             "timestamp": None if row.created_s is None else local_time(row.created_s),
-            "params": {path: _wrapped(tree) for path, tree in row.data.params.items()},
-            "metrics": {path: _wrapped(tree) for path, tree in row.data.metrics.items()},
+            "params": {path: wrapped(tree) for path, tree in row.data.params.items()},
+            "metrics": {path: wrapped(tree) for path, tree in row.data.metrics.items()},
             "deps": dict(row.data.deps),
             "outs": dict(row.data.outs),
             "meta": {},
@@ -552,7 +577,8 @@ def _state(row: Row) -> dict[str, object]:
     return {"rev": row.rev, "name": row.name, "data": data, "error": error, "experiments": None}
 
 
-def _wrapped(tree: object) -> dict[str, object]:
+def wrapped(tree: object) -> dict[str, object]:
+    """A tree, or why there is none, as DVC's JSON has it."""
     if isinstance(tree, FileError):
         return {"error": {"type": tree.type, "msg": tree.msg}}
     return {"data": tree}
@@ -619,8 +645,7 @@ def _complete(data: Data) -> bool:
 
 def _to_memo(data: Data) -> str:
     trees = [
-        {path: _wrapped(tree) for path, tree in part.items()}
-        for part in (data.params, data.metrics)
+        {path: wrapped(tree) for path, tree in part.items()} for part in (data.params, data.metrics)
     ]
     return json.dumps([*trees, data.deps, data.outs])
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
+from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
@@ -459,6 +460,28 @@ def _(result: Plan) -> Markup:
         )
     heads = [head("stage"), head("would"), head("takes", is_number=True), head("because")]
     return joined([grid(heads, lines), tag("p", in_cell_words(render.plan_words(result)))])
+
+
+@html.register(MeasureDiff)
+@html.register(MetricsShown)
+def _(result: MeasureDiff | MetricsShown) -> Markup:
+    first, *rows = result.lines()
+    if not rows:
+        return tag("p", plain(result))
+    # What comes before the values is text: files, keys, revisions.
+    texts = {"Revision", "Path", "Param", "Metric"}
+    heads = [head(name, is_number=name not in texts) for name in first]
+    lines = [
+        tag(
+            "tr",
+            *(
+                cell(value, is_number=name not in texts)
+                for name, value in zip(first, row, strict=True)
+            ),
+        )
+        for row in rows
+    ]
+    return grid(heads, lines)
 
 
 @html.register

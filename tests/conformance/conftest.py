@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -458,3 +458,42 @@ def lines() -> Callable[[Ran], list[str]]:
         return [line for line in done.stdout.splitlines() if line.startswith(starts)]
 
     return read
+
+
+# --- Many commands of DVC in one process ----------------------------------------------------------
+
+_MANY = """
+import json, os, sys, tempfile
+from dvc.cli import main
+said = []
+real = os.dup(1)
+for words in json.load(sys.stdin):
+    with tempfile.TemporaryFile() as out:
+        os.dup2(out.fileno(), 1)
+        code = main(words)
+        sys.stdout.flush()
+        out.seek(0)
+        said.append([code, out.read().decode()])
+os.dup2(real, 1)
+json.dump(said, sys.stdout)
+"""
+
+
+@pytest.fixture
+def told_by_dvc() -> Callable[[Path, Sequence[Sequence[str]]], list[tuple[int, str]]]:
+    """`told_by_dvc(folder, commands)`: exit code and output of each; what takes DVC long is to start."""
+
+    def run(folder: Path, commands: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+        python = Path(__file__).parents[2] / ".venv-dvc" / "bin" / "python"
+        done = subprocess.run(
+            [python, "-c", _MANY],
+            cwd=folder,
+            input=json.dumps([[*words] for words in commands]),
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return [(code, out) for code, out in json.loads(done.stdout)]
+
+    return run

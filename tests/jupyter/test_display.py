@@ -13,6 +13,7 @@ import pytest
 from nbexp.commands import Text
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
@@ -574,6 +575,25 @@ def test_a_plan_says_what_would_run_and_where_the_reason_stands() -> None:
         ["old", "↺ restore", "1.23 MB", ""],
     ]
     assert "2 of 4 stages would run, 1 of them only if" in shown.text
+
+
+def test_metrics_of_revisions_are_tables() -> None:
+    shown = look(
+        MetricsShown({"main": {"m.json": {"acc": 0.9, "deep": {"f1": 1}}}, "v1": {"m.json": {}}})
+    )
+    assert shown.tables[0] == [
+        ["Revision", "Path", "acc", "deep.f1"],
+        ["main", "m.json", "0.9", "1"],
+        ["v1", "m.json", "-", "-"],
+    ]
+    changes = (Change("m.json", "acc", 0.5, 0.75), Change("m.json", "new", values.MISSING, "x"))
+    shown = look(MeasureDiff("metrics", "HEAD", "workspace", changes))
+    assert shown.tables[0][1:] == [
+        ["m.json", "acc", "0.5", "0.75", "0.25"],
+        ["m.json", "new", "-", "x", "-"],
+    ]
+    none = look(MeasureDiff("params", "HEAD", "main", ()))
+    assert none.text == "no difference in params between HEAD and main"
 
 
 def test_why_shows_every_cell() -> None:

@@ -1,0 +1,1 @@
+"""Compare the params of two revisions."""
