@@ -456,7 +456,7 @@ def sized(count: int | None) -> str:
     """A number of bytes as people read it."""
     if count is None:
         return "?"
-    size, units = float(count), ["B", "kB", "MB", "GB"]
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
     while size >= 999.5 and len(units) > 1:
         size /= 1000
         units.pop(0)

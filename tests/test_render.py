@@ -13,11 +13,16 @@ import pytest
 from nbexp import render
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.explore import RestoredRun
+from nbexp.experiments.locked import Owner
+from nbexp.experiments.promote import Promoted
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
+from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, FileError, Row, Table
 from nbexp.experiments.undo import Undone
+from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.formats.values import MISSING
 from nbexp.pipeline.plan import Reason
 from nbexp.project import (
@@ -426,3 +431,99 @@ def test_what_has_no_writer_of_its_own_is_its_text() -> None:
     assert render.text("plain\n") == "plain"
     assert render.aligned([]) == []
     assert render.aligned([["a"], ["bb", "c"]]) == ["a", "bb  c"]
+
+
+# --- The run cache
+
+
+def cached(number: int, **changes: Any) -> CachedRun:
+    entry = LockedStage(
+        "python train.py",
+        (LockedPath("data.csv", "d" * 32, 10), LockedPath("train.py", f"{number}" * 32, 900)),
+        {"params.yaml": {"lr": number / 10}, "conf.json": {"seed": 1}},
+        (LockedPath("m.json", "e" * 32, 12), LockedPath("model.bin", "f" * 32, 2_345_678)),
+    )
+    plain: dict[str, Any] = {
+        "key": f"{number}" * 64,
+        "value": "b" * 64,
+        "short": f"{number}" * 7,
+        "entry": entry,
+        "saved_s": float(MAY),
+        "stages": ("train",),
+    }
+    return CachedRun(**{**plain, **changes})
+
+
+def test_the_runs_of_the_cache() -> None:
+    here = (Owner("experiment", "low"), Owner("commit", "main"), Owner("workspace", "workspace"))
+    runs = (
+        cached(1, owners=here),
+        cached(2, owners=(Owner("failed", "bad"),), missing=("model.bin",)),
+        cached(3, stages=(), saved_s=MAY + 1.0),
+    )
+    assert (
+        render.text(RunTable(runs, 4))
+        == """\
+key      stage  when        params                   deps              outs                            held by              lost
+1111111  train  2024-05-04  lr=0.1 conf.json:seed=1  train.py 1111111  m.json 12 B, model.bin 2.35 MB  low, main
+2222222  train  2024-05-04  lr=0.2 conf.json:seed=1  train.py 2222222  m.json 12 B, model.bin 2.35 MB  orphan (failed bad)  model.bin
+3333333  ?      2024-05-04  lr=0.3 conf.json:seed=1                    m.json 12 B, model.bin 2.35 MB  orphan
+3 of 4 runs"""
+    )
+
+
+def test_one_run_of_the_cache() -> None:
+    run = cached(1, owners=(Owner("commit", "main"),), missing=("model.bin",), is_guess=True)
+    assert (
+        render.text(run)
+        == f"""\
+1111111   train?
+  key                   {"1" * 64}
+  value                 {"b" * 64}
+  saved                 2024-05-04 12:30:00
+  command               python train.py
+  param lr              0.1
+  param conf.json:seed  1
+  dep data.csv          {"d" * 32}  10 B
+  dep train.py          {"1" * 32}  900 B
+  out m.json            {"e" * 32}  12 B
+  out model.bin         {"f" * 32}  2.35 MB  lost: the cache lacks it
+  held by               main"""
+    )
+
+
+def test_what_restoring_and_promoting_did() -> None:
+    done = RestoredRun("1111111", "train", ("model.bin",), ("model.bin",), ("lr 0.1 -> 0.2",))
+    assert render.text(done) == (
+        "restored model.bin of train   (nbexp undo takes it back)\n"
+        "edits kept as an undo point: model.bin\n"
+        "train would run again: lr 0.1 -> 0.2"
+    )
+    assert render.text(RestoredRun("1111111", "train", ())) == (
+        "the outputs of train are those of run 1111111 already"
+    )
+    made = Promoted(
+        "late",
+        LOW,
+        HEAD,
+        (("train", "1111111"), ("prepare", "2222222")),
+        {"lr": 0.1},
+        ("train.py",),
+    )
+    assert render.text(made) == (
+        "late   bbbbbbb   made of a run of train\n"
+        "  baseline                  aaaaaaa\n"
+        "  lr                        0.1\n"
+        "  stages                    train (1111111), prepare (2222222)\n"
+        "  taken from the workspace  train.py\n"
+        "bring it back: nbexp apply late"
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(None, "?"), (0, "0 B"), (999, "999 B"), (1000, "1 kB"), (999_499, "999 kB"), (1_500_000, "1.5 MB"),
+     (3 << 40, "3.3 TB")],
+)  # fmt: skip
+def test_a_size(count: int | None, text: str) -> None:
+    assert render.sized(count) == text

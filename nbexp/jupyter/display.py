@@ -85,7 +85,9 @@ def plain(result: object) -> str:
     text = render.text(result)
     # Text of the user's own is left as it is; `nbexp run` may be a line of theirs.
     return (
-        text if isinstance(result, (commands.Text, Table, OpenedNotebook)) else in_cell_words(text)
+        text
+        if isinstance(result, (commands.Text, Table, OpenedNotebook, CachedRun))
+        else in_cell_words(text)
     )
 
 

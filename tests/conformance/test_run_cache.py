@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,3 +132,66 @@ def test_equal_stages_of_two_directories_share_an_entry(
     assert CACHED.format("two") in lines(ran)
     assert len(look.run_cache(top)) == 1
     assert look.status(top, "dvc") == look.status(top, "nbexp") == {}
+
+
+def lose(top: Path, path: str) -> None:
+    """Take the object of an output out of the cache, as a careless `gc` on another branch does."""
+    md5 = hashlib.md5((top / path).read_bytes(), usedforsecurity=False).hexdigest()
+    place = top / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    place.chmod(0o644)
+    place.unlink()
+
+
+@BOTH_WAYS
+def test_a_run_whose_output_is_gone_runs_again_and_takes_its_place(
+    pipeline: MakePipelineProject,
+    look: Look,
+    by: str,
+    other: str,
+    lines: Callable[[Ran], list[str]],
+) -> None:
+    """Stale entries are never served: by neither tool, whoever saved them."""
+    top = pipeline()
+    run(look, by, top, "-n", "one")
+    made, runs = look.files(top), look.run_cache(top)
+    lose(top, "model.txt")
+    (top / "model.txt").unlink()
+    (top / "dvc.lock").unlink()
+    listed = json.loads(look.nbexp("cache", "--stale", "--json", cwd=top).stdout)
+    assert [[out["path"] for out in one["outs"] if out["missing"]] for one in listed] == [
+        ["model.txt"]
+    ]
+    ran = run(look, other, top)
+    assert [line for line in lines(ran) if line.startswith(("Stage", "Running"))] == [
+        CACHED.format("prepare"),
+        "Running stage 'train':",
+    ]
+    assert look.files(top) == made
+    assert look.run_cache(top) == runs
+    assert json.loads(look.nbexp("cache", "--stale", "--json", cwd=top).stdout) == []
+
+
+def test_an_older_run_of_the_same_is_served_when_the_newest_is_gone(
+    project: MakeProject, look: Look, lines: Callable[[Ran], list[str]]
+) -> None:
+    """Where DVC looks at the newest entry alone, and runs the stage."""
+    top = project(
+        {
+            "dvc.yaml": "stages:\n  draw:\n    cmd: date +%N > drawn.txt\n    deps: [seed.txt]\n"
+            "    outs: [drawn.txt]\n",
+            "seed.txt": "1\n",
+        }
+    )
+    look.dvc("repro", cwd=top)
+    first = (top / "drawn.txt").read_text()
+    look.dvc("repro", "--force", cwd=top)
+    runs = json.loads(look.nbexp("cache", "--json", cwd=top).stdout)
+    assert len(runs) == 2
+    assert runs[0]["key"] == runs[1]["key"]
+    lose(top, "drawn.txt")
+    (top / "drawn.txt").unlink()
+    (top / "dvc.lock").unlink()
+    ran = run(look, "nbexp", top)
+    assert CACHED.format("draw") in lines(ran)
+    assert (top / "drawn.txt").read_text() == first
+    assert look.status(top, "dvc") == {}

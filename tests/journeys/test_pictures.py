@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 
 from nbexp.experiments.compare import Change, Diff
+from nbexp.experiments.locked import Owner
+from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, Row, Table
+from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
 from nbexp.project import Experiment, OpenedNotebook, RunReport, StageReport
 
@@ -152,6 +155,27 @@ NOTEBOOK = OpenedNotebook(
         }
     ).encode(),
 )
+RUNS = RunTable(
+    tuple(
+        CachedRun(
+            key=str(number) * 64,
+            value="b" * 64,
+            short=str(number) * 7,
+            entry=LockedStage(
+                EVIL if number else "python train.py",
+                (LockedPath(EVIL, str(number) * 32, 9),),
+                {"params.yaml": {"train": {"lr": number / 10, "note": EVIL}}},
+                (LockedPath("model.bin", "c" * 32, 2_300_000), LockedPath(EVIL, "d" * 32, 17)),
+            ),
+            saved_s=1_700_000_000.0,
+            stages=(EVIL,) if number else ("train",),
+            owners=(Owner("experiment", EVIL),) if number else (),
+            missing=("model.bin",) if number == 1 else (),
+        )
+        for number in range(3)
+    ),
+    total=5,
+)
 CURVES = Curves(
     "acc",
     (
@@ -186,7 +210,9 @@ def look(tmp_path: Path, chromium: Callable[..., Any]) -> Look:
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
-    "result", [CARD, TABLE, DIFF, NOTEBOOK], ids=["card", "table", "diff", "notebook"]
+    "result",
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1]],
+    ids=["card", "table", "diff", "notebook", "runs", "run"],
 )
 def test_every_word_is_legible_and_nothing_acts(result: object, theme: str, look: Look) -> None:
     seen = look(_html(result), theme)
@@ -204,7 +230,9 @@ def test_numbers_end_on_one_line(look: Look) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [CARD, TABLE, DIFF, NOTEBOOK], ids=["card", "table", "diff", "notebook"]
+    "result",
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1]],
+    ids=["card", "table", "diff", "notebook", "runs", "run"],
 )
 def test_a_narrow_cell_scrolls_inside(result: object, look: Look) -> None:
     assert look(_html(result), "JupyterLab light", width=500)["overflow"] == 0

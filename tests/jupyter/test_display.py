@@ -17,10 +17,12 @@ from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
+from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, FileError, Row, Table
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
+from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
 from nbexp.project import (
     Branched,
@@ -271,6 +273,42 @@ def test_a_wide_table_is_cut_as_well() -> None:
 def test_a_long_value_is_shortened() -> None:
     cells = look(Table((row("long", 0.5, "x" * 500),))).tables[0][1]
     assert cells[3] == "x" * 60 + "…"
+
+
+# ---- the run cache
+
+
+def cached(number: int, missing: tuple[str, ...] = (), evil: str = "train") -> CachedRun:
+    entry = LockedStage(
+        evil,
+        (LockedPath(evil, f"{number:032x}", 9),),
+        {"params.yaml": {"lr": number, "note": evil}},
+        (LockedPath("model.bin", "c" * 32, 2_300_000), LockedPath(evil, "d" * 32, 17)),
+    )
+    key = f"{number:064x}"
+    return CachedRun(key, "b" * 64, key[-7:], entry, 1.7e9, (evil,), missing=missing)
+
+
+def test_the_runs_of_the_cache_are_a_table() -> None:
+    shown = look(RunTable((cached(1), cached(2, ("model.bin",))), 3))
+    head, first, second = shown.tables[0]
+    assert head == ["key", "stage", "when", "params", "deps", "outs", "held by"]
+    assert first[:2] == ["0000001", "train"]
+    assert first[3] == "lr 1note train"
+    assert first[5:] == ["model.bin 2.3 MBtrain 17 B", "orphan"]
+    assert second[5] == "✗ model.bin losttrain 17 B"
+    assert "2 of 3 runs" in shown.text
+    assert "✗ lost: the cache lacks it" in shown.text
+
+
+def test_a_long_list_of_runs_is_cut_and_says_so() -> None:
+    runs = RunTable(tuple(cached(number) for number in range(80)), 80)
+    shown = look(runs)
+    assert len(shown.tables[0]) == 1 + display.MAX_ROWS
+    assert "… 30 more runs: `%exp cache --csv` has all" in shown.text
+    text = display.plain(runs)
+    assert len(text.splitlines()) == 1 + display.MAX_ROWS + 1
+    assert text.endswith("50 of 80 runs: `%exp cache --csv` has all")
 
 
 # ---- the others
@@ -524,6 +562,8 @@ def test_a_plot_is_an_altair_chart_for_those_who_go_on_with_it() -> None:
             EVIL, EVIL, json.dumps({"cells": [{"cell_type": "markdown", "source": EVIL}]}).encode()
         ),
         Status({EVIL: ()}, 1),
+        RunTable((cached(1, evil=EVIL), cached(2, evil=EVIL)), 2),
+        cached(1, (EVIL,), EVIL),
         Plan((PlannedStage(EVIL, "run", reasons=(EVIL_REASON,)),), EVIL),
         Why(EVIL, EVIL, EVIL, changed=True, reasons=(EVIL_REASON,)),
     ],
