@@ -30,7 +30,6 @@ writes = True
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_selection(parser)
     parser.add_argument(
         "-S",
         "--set-param",
@@ -54,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--new", action="store_true", help="run and record even what is recorded already"
     )
+    add_selection(parser)
     add_manner(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 

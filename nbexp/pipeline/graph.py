@@ -346,7 +346,9 @@ def stage_files(root: Path) -> list[str]:
         for entry in listed:
             path = posixpath.normpath(posixpath.join(folder, entry.name))
             suffix = posixpath.splitext(entry.name)[1]
-            if (entry.name == "dvc.yaml" or suffix == dvc_file.SUFFIX) and entry.is_file():
+            is_one = entry.name == "dvc.yaml" or suffix == dvc_file.SUFFIX
+            # Not `entry.is_file`, to which a link to itself is an error.
+            if is_one and (root / path).is_file():
                 found.append(path)
                 if suffix == dvc_file.SUFFIX:
                     tracked |= _tracked_by(root, path)

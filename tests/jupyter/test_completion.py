@@ -31,7 +31,7 @@ def offered(line: str, here: Path) -> list[str]:
     [
         ("ru", ["run"]),
         ("help sh", ["show"]),
-        ("r", ["run", "remove", "rm"]),
+        ("r", ["run", "repro", "remove", "remote", "rm"]),
         ("run --set", ["--set-param"]),
         ("run -S tr", ["train.lr=", "train.epochs="]),
         ("run --set-param tr", ["train.lr=", "train.epochs="]),

@@ -627,7 +627,7 @@ def test_a_damaged_object_is_named_and_the_path_stays(
             f" `{name}` was not touched."
         )
         assert refused.value.hint == (
-            "`nbexp data fetch` gets it from a remote; `nbexp repro --force` makes stage outputs again."
+            "`nbexp data fetch` gets it from a remote; `nbexp run --force` makes stage outputs again."
         )
         assert not cache.has(wanted)
     assert (project / "x").read_bytes() == b"mine"
