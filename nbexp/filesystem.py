@@ -46,6 +46,7 @@ CRASH_POINTS = frozenset(
         "data.added",  # one target of `data add` has its `.dvc` file, the journal is still open
         "data.committed",  # one stage of `data commit` has its entry, the journal is still open
         "data.checked_out",  # one output of `data checkout` is in place, the journal is still open
+        "gc.removed",  # one object that nothing needs is gone, others are still there
         "run.saved",  # a run-cache entry has its final name
         "journal.begun",  # the journal is open, nothing has changed
         "journal.kept",  # a file's old bytes are safe, the file is still old

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Change, Diff
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
+    from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
@@ -663,6 +664,36 @@ def _data_status(result: DataStatus) -> str:
     return "\n\n".join(parts)
 
 
+_MOST_GROUPS = 20
+
+
+def _garbage(result: Garbage) -> str:
+    """What goes, biggest first, and how to let it go."""
+    count = f"{_count(result.objects, 'object')} of {result.folder}"
+    if not result.objects:
+        return f"Everything in {result.folder} is needed ({_count(result.kept, 'object')})."
+    shown = result.groups[:_MOST_GROUPS]
+    rows = [
+        [size(one.size_bytes), _count(one.objects, "object"), one.path, one.last] for one in shown
+    ]
+    if result.removed:
+        lines = [f"removed {count}: {size(result.size_bytes)}"]
+    else:
+        lines = [f"Nothing needs {count}: {size(result.size_bytes)}"]
+    lines += [f"  {line}" for line in aligned(rows)]
+    if len(result.groups) > _MOST_GROUPS:
+        lines.append(f"  and {len(result.groups) - _MOST_GROUPS:,} more paths")
+    if result.runs:
+        words = "lost" if result.removed else "would lose"
+        lines.append(
+            f"{_count(len(result.runs), 'run')} of the run cache {words} outputs: "
+            f"{', '.join(result.runs[:5])}{', ...' if len(result.runs) > 5 else ''}"
+        )
+    if not result.removed:
+        lines.append("Nothing was removed. The same with --yes removes it for good.")
+    return "\n".join(lines)
+
+
 def _moved(path: Any) -> str:
     return f"{path['old']} -> {path['new']}" if isinstance(path, dict) else str(path)
 
@@ -693,6 +724,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "DataDiff": _data_diff,
     "DataStatus": _data_status,
     "Experiment": _experiment,
+    "Garbage": _garbage,
     "Table": _table,
     "Diff": _diff,
     "InitReport": _init_report,

@@ -79,6 +79,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "data checkout": ("data checkout", lambda p: p.data.checkout()),
     "data commit": ("data commit", lambda p: p.data.commit()),
     "data diff": ("data diff first second", lambda p: p.data.diff("first", "second")),
+    "data gc": ("data gc --workspace", lambda p: p.data.gc(workspace=True)),
     "data status": ("data status", lambda p: p.data.status()),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }

@@ -62,6 +62,8 @@ RESULTS = (
     ("nbexp.experiments.data.restoring", "CheckedOut"),
     ("nbexp.experiments.data.changes", "DataStatus"),
     ("nbexp.experiments.data.changes", "DataDiff"),
+    ("nbexp.experiments.data.garbage", "Garbage"),
+    ("nbexp.experiments.data.garbage", "Group"),
     ("nbexp.project", "Removed"),
     ("nbexp.project", "Branched"),
     ("nbexp.experiments.authoring", "InitReport"),

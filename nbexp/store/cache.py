@@ -456,6 +456,38 @@ class Cache:
         self._remember_now()
         return True
 
+    # What is in it --------------------------------------------------------------------------------
+
+    def objects(self) -> Iterator[Object]:
+        """Every object there is, those of DVC 2.x as well, in no order; costs a `stat` each."""
+        for folder in (self._objects, os.fspath(self.folder)):
+            for first in _names_in(folder):
+                if len(first) != 2 or not _HEX.issuperset(first):
+                    continue
+                with os.scandir(f"{folder}{os.sep}{first}") as found:
+                    for entry in found:
+                        digits = entry.name.removesuffix(".dir")
+                        if len(digits) == 30 and _HEX.issuperset(digits):
+                            size = entry.stat(follow_symlinks=False).st_size
+                            yield Object(first + entry.name, size, entry.path)
+
+    def discard(self, objects: Iterable[Object]) -> int:
+        """Remove objects for good, listings of directories first; how many bytes that freed.
+
+        Killed half-way, no listing is left whose files are gone.
+        """
+        freed = 0
+        ordered = sorted(objects, key=lambda one: not one.md5.endswith(".dir"))
+        for one in ordered:
+            try:
+                os.unlink(one.path)
+            except FileNotFoundError:
+                continue
+            freed += one.size
+            crash_point("gc.removed")
+        self._listings.clear()
+        return freed
+
     # The run cache --------------------------------------------------------------------------------
 
     def run_cache(self, key: str) -> list[bytes]:
@@ -1052,6 +1084,15 @@ class Contents:
 
 
 @frozen
+class Object:
+    """A file of the cache: its name, its bytes on this disk, and where it lies."""
+
+    md5: str
+    size: int
+    path: str
+
+
+@frozen
 class _Staged:
     """Bytes that are to become an object: those at `source`, a copy of ours or the workspace file itself."""
 
@@ -1138,6 +1179,13 @@ def _write(descriptor: int, data: memoryview) -> None:
 
 
 # Names and bytes on disk --------------------------------------------------------------------------
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _rename_into(source: str, target: str) -> None:

@@ -22,6 +22,7 @@ from nbexp.store.cache import Cache
 if TYPE_CHECKING:
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
+    from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut
 
 Paths = str | os.PathLike[str]
@@ -234,3 +235,51 @@ class TrackedData:
         from nbexp.experiments.data import changes
 
         return changes.diff(self._site, old, new, [os.fspath(target) for target in targets])
+
+    def gc(
+        self,
+        *,
+        workspace: bool = False,
+        rev: str | None = None,
+        num: int | None = None,
+        all_branches: bool = False,
+        all_tags: bool = False,
+        all_commits: bool = False,
+        all_experiments: bool = False,
+        since: str | None = None,
+        projects: Sequence[Paths] = (),
+        skip_failed: bool = False,
+        yes: bool = False,
+        emit: Emit = ignore,
+    ) -> Garbage:
+        """What of the cache nothing needs, with sizes and where it came from; with `yes` it is removed for good.
+
+        Besides what is asked for, everything that the workspace, any experiment (removed and failed ones as
+        well), an undo point, a stash or another work tree needs is kept.
+
+        Parameters
+        ----------
+        workspace, rev, num, all_branches, all_tags, all_commits, all_experiments, since
+            Whose data is kept, as the options of `dvc gc`; at least one is needed. `num` counts commits from
+            `rev` and from each branch; `since` is a date, `2026-01-31`.
+        projects
+            Other projects that share the cache.
+        skip_failed
+            Go on where a commit's files cannot be read; their data is not kept then.
+
+        Raises
+        ------
+        UsageError
+            Nothing is named that is to be kept.
+        StoreError
+            What a commit needs cannot be told, or another work tree is busy. Nothing was removed.
+        """
+        from nbexp.experiments.data import garbage
+        from nbexp.experiments.data.needed import Selection
+
+        chosen = Selection(
+            workspace, rev, num, all_branches, all_tags, all_commits, all_experiments, since
+        )
+        return garbage.collect(
+            self._site, chosen, emit, projects=projects, skip_failed=skip_failed, yes=yes
+        )

@@ -1,0 +1,199 @@
+"""What nothing needs any more: which objects of the cache, where they came from, and taking them away."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbexp.errors import ProjectFileError
+from nbexp.events import Emit, Phase
+from nbexp.experiments.data.needed import MAX_LEAVES, NAMES, Keeper, Selection, check, lines
+from nbexp.formats import dvc_lock, values
+from nbexp.formats.dvc_file import SUFFIX
+from nbexp.frozen import field, frozen
+from nbexp.results import Result
+from nbexp.store import runs
+from nbexp.store.cache import Object
+
+if TYPE_CHECKING:
+    from nbexp.experiments.data import Site
+
+_UNKNOWN = "(known to no commit)"
+
+
+@frozen
+class Group:
+    """Objects that nothing needs and that were at one path; `last` is the newest commit that has them there."""
+
+    path: str
+    objects: int
+    size_bytes: int
+    last: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "path": self.path,
+            "objects": self.objects,
+            "size": self.size_bytes,
+            "last": self.last,
+        }
+
+
+@frozen
+class Garbage(Result):
+    """What nothing needs: `groups` by path, biggest first; `runs` are run-cache entries that lose an output.
+
+    `removed` says whether it is gone.
+    """
+
+    folder: str
+    objects: int
+    size_bytes: int
+    kept: int
+    groups: tuple[Group, ...]
+    runs: tuple[str, ...] = ()
+    removed: bool = False
+    md5s: tuple[str, ...] = field(default=(), repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "removed": self.removed,
+            "objects": self.objects,
+            "size": self.size_bytes,
+            "kept": self.kept,
+            "cache": self.folder,
+            "from": [group.to_json() for group in self.groups],
+            "runs": list(self.runs),
+        }
+
+
+def collect(
+    site: Site,
+    selection: Selection,
+    emit: Emit,
+    *,
+    projects: Sequence[str | os.PathLike[str]] = (),
+    skip_failed: bool = False,
+    yes: bool = False,
+) -> Garbage:
+    """See `TrackedData.gc`."""
+    check(selection)
+    with site.workspace().held(emit):
+        keeper = Keeper(site.git, skip_failed, emit, site)
+        keeper.keep_project(site.root, site.prefix, selection)
+        for other in projects:
+            keeper.keep_other(Path(other), selection)
+        keeper.keep_listed()
+        found = [*site.cache.objects()]
+        garbage = [one for one in found if one.md5 not in keeper.kept]
+        lost = _runs_without(site, {one.md5 for one in garbage})
+        groups = _groups(site, garbage, emit) if garbage else ()
+        if yes:
+            emit(Phase("removing objects", 0, len(garbage)))
+            site.cache.discard(garbage)
+    return Garbage(
+        _shown(site),
+        len(garbage),
+        sum(one.size for one in garbage),
+        len(found) - len(garbage),
+        groups,
+        lost,
+        yes,
+        tuple(one.md5 for one in garbage),
+    )
+
+
+def _groups(site: Site, garbage: Iterable[Object], emit: Emit) -> tuple[Group, ...]:
+    """The objects by the path they were at, as far as a commit or the run cache knows one."""
+    sizes = {one.md5: one.size for one in garbage}
+    emit(Phase("looking where it came from"))
+    owners: dict[str, tuple[str, str]] = {}
+    for path, md5, last in [*_known_in_git(site), *_known_in_runs(site)]:
+        names = [md5]
+        if md5.endswith(".dir") and md5 in sizes and site.cache.has_object(md5):
+            names += [item.md5 for item in site.cache.items(md5)]
+        for name in names:
+            if name in sizes:
+                owners.setdefault(name, (path, last))
+    totals: dict[str, tuple[int, int, str]] = {}
+    for md5, size in sizes.items():
+        path, last = owners.get(md5, (_UNKNOWN, ""))
+        count, total, first = totals.get(path, (0, 0, last))
+        totals[path] = (count + 1, total + size, first or last)
+    groups = [Group(path, count, total, last) for path, (count, total, last) in totals.items()]
+    return tuple(sorted(groups, key=lambda one: (-one.size_bytes, one.path)))
+
+
+def _known_in_git(site: Site) -> Iterator[tuple[str, str, str]]:
+    """The path, hash and commit of outputs in all commits there are, the newest first."""
+    git, top = site.git, f"{site.prefix}/" if site.prefix else ""
+    revs = list(lines(git.run("rev-list", "--all", f"--max-count={_MOST_COMMITS}")))
+    seen: set[str] = set()
+    for name in NAMES:
+        listed = git.paths_named(revs, name)
+        places = [(rev, path) for rev in revs for path in listed[rev] if path.startswith(top)]
+        infos = git.info_many([f"{rev}:{path}" for rev, path in places])
+        new = []
+        for (rev, path), info in zip(places, infos, strict=True):
+            if info is not None and info[0] not in seen:
+                seen.add(info[0])
+                new.append((rev, path, info[0]))
+        texts = git.read_many([oid for _, _, oid in new])
+        for (rev, path, _), data in zip(new, texts, strict=True):
+            folder = posixpath.dirname(path[len(top) :])
+            for out, md5 in _paths_in(data or b"", path):
+                yield posixpath.normpath(posixpath.join(folder, out)), md5, rev[:7]
+
+
+_MOST_COMMITS = 10_000
+
+
+def _known_in_runs(site: Site) -> Iterator[tuple[str, str, str]]:
+    for _, entry in _run_entries(site):
+        for out in entry.outs:
+            yield out.path, out.md5, "run cache"
+
+
+def _paths_in(data: bytes, path: str) -> Iterator[tuple[str, str]]:
+    try:
+        tree = values.parse(data, path, max_leaves=MAX_LEAVES)
+    except ProjectFileError:
+        return
+    if not isinstance(tree, Mapping):
+        return
+    stages = tree.get("stages")
+    entries = [tree] if path.endswith(SUFFIX) else []
+    if isinstance(stages, Mapping):
+        entries += [one for one in stages.values() if isinstance(one, Mapping)]
+    for entry in entries:
+        outs = entry.get("outs")
+        for out in outs if isinstance(outs, list) else ():
+            if isinstance(out, Mapping) and isinstance(out.get("md5"), str):
+                yield str(out.get("path")), str(out["md5"])
+
+
+def _run_entries(site: Site) -> Iterator[tuple[str, dvc_lock.LockedStage]]:
+    for file in runs.listed(site.cache.folder):
+        entry = dvc_lock.parse_entry(Path(file.path).read_bytes())
+        if entry is not None:
+            yield file.key, entry
+
+
+def _runs_without(site: Site, gone: set[str]) -> tuple[str, ...]:
+    """The run-cache entries that can bring nothing back any more, by their outputs and the start of their key."""
+    return tuple(
+        f"{key[:7]} ({', '.join(out.path for out in entry.outs)})"
+        for key, entry in _run_entries(site)
+        if any(out.md5 in gone for out in entry.outs)
+    )
+
+
+def _shown(site: Site) -> str:
+    folder = site.cache.folder
+    try:
+        return folder.relative_to(site.root).as_posix()
+    except ValueError:
+        return str(folder)
