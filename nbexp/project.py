@@ -290,6 +290,7 @@ class Project:
             link_types=found.cache_types,
             state=own / "state.db",
             skip=place.DvcIgnores(self.root).below,
+            shared=found.shared_cache,
         )
 
     @cached_property

@@ -61,6 +61,7 @@ _STRAY_S = 24 * 3600.0
 
 _READ_ONLY = 0o444
 _WRITE_BITS = 0o222
+_GROUP_FOLDER = 0o2775  # DVC's; what is made in it belongs to the group
 # What `checkout` must not create below a path, whoever wrote the directory object.
 _BAD_RELPATH = r"(?i:\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/))"
 _HEX = frozenset("0123456789abcdef")
@@ -102,6 +103,8 @@ class Cache:
     skip
         Given a directory that is hashed, says which paths below it do not count (`.dvcignore`). None, and None
         as its answer, leave out `.git`, `.hg` and `.dvc` only, which always are.
+    shared
+        The folder belongs to a group of users, who all may write into it (`cache.shared`).
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Cache:
         link_types: Sequence[str] = ("reflink", "copy"),
         state: Path,
         skip: Callable[[Path], Skip | None] | None = None,
+        shared: bool = False,
     ) -> None:
         self.folder = Path(os.path.abspath(folder))
         self.link_types = tuple(link_types)
@@ -119,6 +123,7 @@ class Cache:
         self._unfinished = self.folder / "files"
         self._state = State(Path(state))
         self._skip = skip
+        self._shared = shared
         self._kinds: dict[int, str] = {}
         self._swept = False
         self._listings: dict[str, tuple[Item, ...]] = {}
@@ -258,7 +263,7 @@ class Cache:
         """A fresh name for a file that `take_in` is to make an object of."""
         if not self._swept:
             self._swept = True
-            self._unfinished.mkdir(parents=True, exist_ok=True)
+            self._make(os.fspath(self._unfinished))
             filesystem.sweep(self._unfinished, _STRAY_S)
         return filesystem.temporary(self._unfinished)
 
@@ -275,7 +280,7 @@ class Cache:
             old = os.path.join(self.folder, md5[:2], md5[2:])
             target = old if is_legacy else self._place_of(md5)
             stamp = stamp_of(os.stat(fresh))
-            _rename_into(os.fspath(fresh), target)
+            _rename_into(os.fspath(fresh), target, self._make)
             self._state.put_object(md5, stamp)
             folders.add(os.path.dirname(target))
         self._flush_later(folders)
@@ -509,7 +514,7 @@ class Cache:
         fresh = filesystem.temporary(self._unfinished)
         try:
             filesystem.atomic_write(fresh, entry_yaml, durable=False)
-            _rename_into(os.fspath(fresh), os.path.join(folder, value))
+            _rename_into(os.fspath(fresh), os.path.join(folder, value), self._make)
         finally:
             _discard(os.fspath(fresh))
         crash_point("run.saved")
@@ -739,7 +744,7 @@ class Cache:
 
         `adopted` receives those that have themselves become objects. The answer has the stamps of the objects.
         """
-        self._unfinished.mkdir(parents=True, exist_ok=True)
+        self._make(os.fspath(self._unfinished))
         device = os.stat(self._unfinished).st_dev
         temporary: set[str] = set()
         modes: dict[str, int] = {}
@@ -814,17 +819,17 @@ class Cache:
         """Give an object its final name, unless a sound one has it; the stamp of the one that has it then."""
         target = self._place_of(one.md5)
         if one.is_copy:
-            _rename_into(one.source, target)
+            _rename_into(one.source, target, self._make)
         else:
             try:
-                _link_into(one.source, target)
+                _link_into(one.source, target, self._make)
             except FileExistsError:
                 problems, stamps = self._inspect([one.md5], deep=True, legacy=False)
                 if not problems:
                     return stamps[one.md5]
                 fresh = os.fspath(filesystem.temporary(self._unfinished))
                 os.link(one.source, fresh)
-                _rename_into(fresh, target)
+                _rename_into(fresh, target, self._make)
         crash_point("add.stored")
         return one.stamp
 
@@ -866,12 +871,26 @@ class Cache:
             filesystem.atomic_write(Path(fresh), data, mode=_READ_ONLY, durable=False)
             _flush_names({fresh})
             stamp = stamp_of(os.stat(fresh))
-            _rename_into(fresh, target)
+            _rename_into(fresh, target, self._make)
         finally:
             _discard(fresh)
         self._state.put_object(md5, stamp)
         crash_point("add.stored")
         self._flush_later({os.path.dirname(target)})
+
+    def _make(self, folder: str) -> None:
+        """Make a folder of the cache, and those above it."""
+        missing = []
+        while not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for one in reversed(missing):
+            try:
+                os.mkdir(one)
+                if self._shared:
+                    os.chmod(one, _GROUP_FOLDER)
+            except FileExistsError:
+                pass  # another thread or process was first
 
     # Link types -----------------------------------------------------------------------------------
 
@@ -883,7 +902,7 @@ class Cache:
             device = -1
         kind = self._kinds.get(device)
         if kind is None:
-            self._unfinished.mkdir(parents=True, exist_ok=True)
+            self._make(os.fspath(self._unfinished))
             same = device in (-1, os.stat(self._unfinished).st_dev)
             kind = self._kinds[device] = next(
                 kind
@@ -1188,19 +1207,22 @@ def _names_in(folder: str) -> list[str]:
         return []
 
 
-def _rename_into(source: str, target: str) -> None:
+Make = Callable[[str], None]
+
+
+def _rename_into(source: str, target: str, make: Make) -> None:
     try:
         os.replace(source, target)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        make(os.path.dirname(target))
         os.replace(source, target)
 
 
-def _link_into(source: str, target: str) -> None:
+def _link_into(source: str, target: str, make: Make) -> None:
     try:
         os.link(source, target)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        make(os.path.dirname(target))
         os.link(source, target)
 
 

@@ -18,7 +18,7 @@ from nbexp.formats.directory import Item
 from nbexp.formats.dvc_file import DvcFile
 from nbexp.formats.dvc_lock import LockedPath
 from nbexp.formats.dvc_yaml import what_is_wrong
-from nbexp.frozen import frozen
+from nbexp.frozen import frozen, replace
 from nbexp.pipeline import data as tracked
 from nbexp.pipeline import outputs
 from nbexp.pipeline.data import Chosen
@@ -336,25 +336,18 @@ def _with_part(site: Site, owner: Chosen, *, commit: bool, relink: bool) -> Hash
         kept.update({posixpath.join(owner.inner, item.relpath): item.md5 for item in inner})
     elif found is not None:
         kept[owner.inner] = found.md5
-    listing = [Item(path, md5) for path, md5 in kept.items()]
-    whole = site.cache.list_as(listing, storing=commit)
-    size = sum(_size(site, md5, site.root / owner.out.path / path) for path, md5 in kept.items())
-    return Hash(whole.md5, size, len(listing))
+    whole = site.cache.list_as([Item(path, md5) for path, md5 in kept.items()], storing=commit)
+    size = known.size or -1
+    if whole.md5 != known.md5:
+        # DVC as well knows the new size only where files came and none went or changed.
+        is_more = not any(is_inside(path, owner.inner) for path in items)
+        size = size + found.size if is_more and size > 0 and found is not None else -1
+    return Hash(whole.md5, size, whole.nfiles)
 
 
 def _listed(site: Site, place: Path) -> tuple[Item, ...]:
     contents = site.cache.contents(place)
     return () if contents is None else contents.items
-
-
-def _size(site: Site, md5: str, place: Path) -> int:
-    """The size of a file of a directory: that of its object, or of the file itself."""
-    for path in (site.cache.path(md5), place):
-        try:
-            return path.stat().st_size
-        except OSError:
-            continue
-    return 0
 
 
 def _file(site: Site, job: _Job, found: Hash, notes: Mapping[str, object]) -> DvcFile:
@@ -365,6 +358,8 @@ def _file(site: Site, job: _Job, found: Hash, notes: Mapping[str, object]) -> Dv
     data = job.owner.stage.data
     assert data is not None
     content = locked_path(job.owner.out.spelled, found)
+    if found.size < 0:
+        content = replace(content, size=None)
     then = {out.path: out for out in data.contents}.get(content.path)
     return data.with_contents([_as_legacy(site, job, then, content)])
 
