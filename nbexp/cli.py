@@ -62,7 +62,7 @@ def _run(words: list[str]) -> int:
     narrator = Narrator(is_quiet="-q" in words or "--quiet" in words, is_json="--json" in words)
     try:
         outcome = commands.execute(words, narrator, prepare=_prepare)
-        return _show(outcome)
+        return _show(outcome, narrator)
     except NbexpError as error:
         narrator.end_line()
         print(f"{error}", file=sys.stderr)
@@ -99,14 +99,17 @@ def _confirm(question: str) -> bool:
         print("Your response must be one of: y, n.")
 
 
-def _show(outcome: commands.Outcome) -> int:
+def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
     from nbexp import commands
 
     text = commands.formatted(outcome)
     if text is None:
         from nbexp import render
 
-        text = render.text(outcome.result)
+        result = outcome.result
+        if hasattr(result, "converse"):
+            result = result.converse(Terminal(), narrator)
+        text = render.text(result)
     if not outcome.quiet or outcome.shape != "text":
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()
@@ -114,6 +117,25 @@ def _show(outcome: commands.Outcome) -> int:
     if outcome.quiet and outcome.verb == "status" and is_dirty:
         return 1
     return 0
+
+
+class Terminal:
+    """Whoever sits at stdin: questions go to stderr, as the result alone is for stdout."""
+
+    def __init__(self) -> None:
+        self.is_person = bool(sys.stdin and sys.stdin.isatty())
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def ask(self, question: str) -> str:
+        print(question, end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline() if sys.stdin else ""
+        if not self.is_person or not line:
+            print(file=sys.stderr)  # nobody typed the line end
+        if not line:
+            raise EOFError
+        return line.rstrip("\r\n")
 
 
 class Narrator:
@@ -166,6 +188,8 @@ class Narrator:
                 self._say(f"Updating lock file '{path}'")
             case events.RunFinished(name=name):
                 self._say(f"Ran experiment(s): {name}")
+            case events.ScriptTraced(script=script, number=number, total=total):
+                self._aside(f"running in a copy, {number} of {total}: {script}")
             case events.StageFinished(stage=stage):
                 self._end_lines(stage)
             case events.StageStopped(stage=stage, message=message, left_out=left, goes_on=goes_on):

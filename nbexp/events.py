@@ -189,6 +189,15 @@ class LockUpdated(Event):
     created: bool = False
 
 
+@frozen
+class ScriptTraced(Event):
+    """`init --detect` runs a script in a copy of the project now: `number` of `total`."""
+
+    script: str
+    number: int
+    total: int
+
+
 Emit = Callable[[Event], None]
 
 

@@ -30,7 +30,7 @@ from nbexp.results import Result
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
 if TYPE_CHECKING:
-    from nbexp.experiments import authoring, compare, table
+    from nbexp.experiments import authoring, compare, detecting, guided, table
     from nbexp.experiments import run as running
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import TrackedData
@@ -1229,6 +1229,38 @@ def init(
     from nbexp.experiments import authoring
 
     return authoring.init(Path(path).absolute(), notebook, emit, untagged=untagged)
+
+
+def detect(
+    path: str = ".",
+    *,
+    traced: bool = False,
+    timeout_s: float = 300.0,
+    emit: Emit = ignore,
+) -> detecting.Detected:
+    """The stages that the scripts and notebooks of a directory make; `.write()` writes them.
+
+    With `traced`, each runs once in a copy of the directory, at most `timeout_s` seconds.
+    """
+    from nbexp.experiments import detecting
+
+    return detecting.detect(Path(path).absolute(), emit, traced=traced, timeout_s=timeout_s)
+
+
+def setup(
+    path: str = ".",
+    given: Mapping[str, str] | None = None,
+    *,
+    explicit: bool = False,
+    name: str = "train",
+    kind: str = "default",
+    force: bool = False,
+) -> guided.Setup:
+    """A stage of a command in the layout that DVC 2 assumed; `.answer({…})` writes it."""
+    from nbexp.experiments import guided
+
+    here = Path(path).absolute()
+    return guided.prepare(here, given or {}, explicit=explicit, name=name, kind=kind, force=force)
 
 
 def warn_unfinished(project: Project, emit: Emit) -> None:

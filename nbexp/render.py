@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.changes import DataDiff, DataStatus
     from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut
+    from nbexp.experiments.detecting import Detected
     from nbexp.experiments.explore import RestoredRun
+    from nbexp.experiments.guided import Setup, StageWritten
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
@@ -276,6 +278,89 @@ def _added_stage(result: AddedStage) -> str:
     import shlex
 
     return f"{done}\nTo keep it in Git: git add {' '.join(map(shlex.quote, result.changed))}"
+
+
+def _detected(result: Detected) -> str:
+    """Each stage with the reason for each of its lines; then what was left out, and what to do next."""
+    proposal = result.proposal
+    lines: list[str] = []
+    for stage in proposal.stages:
+        place = "" if stage.wdir == "." else f"   (in {stage.wdir})"
+        lines.append(f"{stage.name}: {stage.cmd}{place}")
+        rows = []
+        for kind in ("deps", "params", "outs", "metrics", "plots"):
+            for number, entry in enumerate(getattr(stage, kind)):
+                rows.append(["  " + ("" if number else kind), entry.name, entry.why])
+        lines += aligned(rows)
+        lines.append("")
+    if proposal.left_out:
+        lines += ["left out", *aligned([[f"  {path}", why] for path, why in proposal.left_out]), ""]
+    return "\n".join([*lines, detected_notes(result)])
+
+
+def detected_notes(result: Detected) -> str:
+    """What is to be known of a proposal, and what to do next."""
+    proposal = result.proposal
+    lines = [f"note: {note}" for note in proposal.notes]
+    if result.untracked:
+        shown = " ".join(result.untracked[:3])
+        more = f" (and {len(result.untracked) - 3} more)" if len(result.untracked) > 3 else ""
+        lines.append(
+            f"note: in neither Git nor DVC: {shown}{more}. `nbexp data add` or `git add` keeps them."
+        )
+    if result.wrote:
+        lines.append(f"wrote      {'  '.join(result.wrote)}")
+        new = "   (new Git repository)" if result.new_repository else ""
+        lines.append(f'baseline   {(result.baseline or "")[:7]} "{result.message}"{new}')
+        lines.append("Next: nbexp run")
+    elif not proposal.stages:
+        lines.append("No stage was found that dvc.yaml does not have. Nothing was written.")
+    else:
+        lines.append("Nothing is written yet: `nbexp init --detect --yes` writes this to dvc.yaml.")
+        if proposal.untraced:
+            lines.append(
+                "From reading alone: with `--trace` the scripts run once in a copy, to see what they open."
+            )
+    return "\n".join(lines)
+
+
+def _setup(result: Setup) -> str:
+    rows = [
+        [question.text, result.defaults.get(question.key, ""), f"--{question.key}"]
+        for question in result.questions
+        if question.key != "cmd"
+    ]
+    command = result.given.get("cmd", "python src/train.py")
+    lines = [
+        result.guide,
+        result.tree,
+        "",
+        *aligned([["question", "default", "option"], *rows]),
+        "",
+    ]
+    lines.append(f"As one line: nbexp init '{command}', with the options above for other paths.")
+    return "\n".join(lines)
+
+
+def _stage_written(result: StageWritten) -> str:
+    rows = [["stage", f"{result.stage}   {result.definition['cmd']}"]]
+    for kind in ("deps", "params", "outs", "metrics", "plots"):
+        entries = result.definition.get(kind)
+        if isinstance(entries, list) and entries:
+            names = [next(iter(one)) if isinstance(one, dict) else str(one) for one in entries]
+            rows.append([kind, "  ".join(names)])
+    if result.created:
+        rows.append(["created", "  ".join(result.created)])
+    rows.append(["wrote", "  ".join(result.wrote)])
+    rows.append(["baseline", f'{result.baseline[:7]} "{result.message}"'])
+    lines = aligned(rows, gap="   ")
+    if result.new_repository:
+        lines[-1] += "   (new Git repository)"
+    if result.outs:
+        lines.append(f"The command has to write {', '.join(result.outs)}. Next: nbexp run")
+    else:
+        lines.append("Next: nbexp run")
+    return "\n".join(lines)
 
 
 def _stage_list(result: StageList) -> str:
@@ -727,7 +812,10 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Garbage": _garbage,
     "Table": _table,
     "Diff": _diff,
+    "Detected": _detected,
     "InitReport": _init_report,
+    "Setup": _setup,
+    "StageWritten": _stage_written,
     "Listing": _listing,
     "StageList": _stage_list,
     "AddedStage": _added_stage,

@@ -6,10 +6,25 @@ plug-ins are, when a notebook asks; where none asks, nothing of it is loaded.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from nbexp import plugins
 
 Bundle = tuple[dict[str, object], dict[str, object]]
 """What Jupyter shows: contents by MIME type, and metadata about some of them."""
+
+
+class Asker(Protocol):
+    """Somebody who reads and answers: a terminal, or lines that are piped in."""
+
+    is_person: bool
+    """Whether a person is there; lines of a pipe are answers that were written before."""
+
+    def say(self, text: str) -> None:
+        """Show a text."""
+
+    def ask(self, question: str) -> str:
+        """The answer to a question, without its line end; `EOFError` where nobody answers."""
 
 
 class Result:

@@ -92,6 +92,7 @@ FUNCTIONS = {"pandas": "to_frame"}
 # something else has loaded it, or where the module is the start of a process of its own.
 AT_THE_TOP = {
     "jupyter": {"IPython"},  # a kernel has loaded it before `%load_ext`
+    "jupyter.panels": {"ipywidgets"},  # a panel is loaded when it is shown
     "pipeline.kinds.notebook": {"jupyter_client", "nbclient", "nbformat", "papermill"},
     "testing": {"pytest"},
 }

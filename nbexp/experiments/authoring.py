@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbexp import filesystem
 from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Phase
-from nbexp.formats import config, dvc_yaml, editing, ignore, ref_names, values
+from nbexp.experiments import founding
+from nbexp.formats import dvc_yaml, editing, ignore, ref_names, values
 from nbexp.formats.notebook import Parameters
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
@@ -20,8 +20,6 @@ from nbexp.results import Result
 
 # The folder executed notebooks go to, beside the source.
 RUNS = "runs"
-# What a new repository should never track; an existing one has its own rules.
-_NEW_IGNORES = b"# Notebook and Python leftovers\n.ipynb_checkpoints/\n__pycache__/\n"
 
 
 @frozen
@@ -99,7 +97,7 @@ def init(here: Path, notebook: str | None, emit: Emit, *, untagged: bool = False
     """
     git = Git.find(here)
     source = None if notebook is None else _notebook(here, notebook, git)
-    root = _root(here, git)
+    root = founding.root_of(here, git)
     present = _present(root, git)
     if present is not None and (source is None or _has_stage(root, source)):
         shown = None if source is None else source.relative_to(root).as_posix()
@@ -109,10 +107,6 @@ def init(here: Path, notebook: str | None, emit: Emit, *, untagged: bool = False
     emit(Phase(f"reading {notebook}"))
     found = detect.inspect(source, root)
     files, report = _plan(root, source, found, untagged)
-    if not (root / ".dvc").is_dir():
-        files = {**_dvc_folder(root), **files}
-    if git is None and not (root / ".gitignore").exists() and ".gitignore" not in files:
-        files[".gitignore"] = _NEW_IGNORES
     return _write(root, git, files, report, [source, *(root / path for path in found.modules)])
 
 
@@ -120,35 +114,8 @@ def _write(
     root: Path, git: Git | None, files: Mapping[str, bytes], report: InitReport, own: list[Path]
 ) -> InitReport:
     message = f"nbexp: track {report.notebook}" if report.notebook else "nbexp: start the project"
-    before = {path: _read(root / path) for path in files}
-    missing = [folder for path in files for folder in (root / path).parents if not folder.exists()]
-    try:
-        for path, data in files.items():
-            filesystem.atomic_write(root / path, data)
-        repository = git if git is not None else Git.init(root)
-        tracked = repository.is_tracked([_from_top(repository, path) for path in own])
-        paths = [root / path for path in files]
-        paths += [path for path in own if _from_top(repository, path) not in tracked]
-        rev = repository.commit_paths([_from_top(repository, path) for path in paths], message)
-    except BaseException:
-        for path, old in before.items():
-            if old is None:
-                filesystem.remove(root / path)
-            else:
-                filesystem.atomic_write(root / path, old)
-        for folder in sorted(set(missing), reverse=True):
-            try:
-                folder.rmdir()
-            except OSError:
-                pass  # not made yet, or somebody put something into it
-        raise
-    return replace(
-        report,
-        wrote=_shown(files),
-        baseline=rev,
-        message=message,
-        new_repository=git is None,
-    )
+    wrote, rev = founding.write(root, git, files, own, message)
+    return replace(report, wrote=wrote, baseline=rev, message=message, new_repository=git is None)
 
 
 def _plan(
@@ -171,18 +138,18 @@ def _plan(
     files = {
         posixpath.join(folder, "params.yaml"): params,
         posixpath.join(folder, "dvc.yaml"): dvc_yaml.add_stage(
-            _read(root / folder / "dvc.yaml"),
+            founding.read(root / folder / "dvc.yaml"),
             name,
             _stage(source, folder, name, output, found),
             path=posixpath.join(folder, "dvc.yaml"),
-            read=lambda path: _read(root / path),
+            read=lambda path: founding.read(root / path),
         ),
     }
     ignored = posixpath.join(folder, RUNS, ".gitignore")
-    line = ignore.add_line(_read(root / ignored), source.name)
+    line = ignore.add_line(founding.read(root / ignored), source.name)
     if line is not None:
         files[ignored] = line
-    files = {path: data for path, data in files.items() if _read(root / path) != data}
+    files = {path: data for path, data in files.items() if founding.read(root / path) != data}
     report = InitReport(
         root,
         shown,
@@ -236,7 +203,7 @@ def _with_params(
     root: Path, path: str, key: str, defaults: Mapping[str, object]
 ) -> tuple[bytes, tuple[tuple[str, str, str], ...]]:
     """The params file with what the notebook has and it lacks; values already there win."""
-    data = _read(root / path)
+    data = founding.read(root / path)
     tree = values.parse(data, path) if data else None
     present = values.lookup(tree, key) if tree else values.MISSING
     if present is values.MISSING:
@@ -288,18 +255,6 @@ def _no_parameters(name: str, parameters: Parameters) -> NotFound:
     return NotFound(f"{name} has no cell tagged `parameters`. Nothing was written.", hint)
 
 
-def _root(here: Path, git: Git | None) -> Path:
-    """Where `.dvc` is or will be: the nearest one up to the top of the repository, else that top."""
-    if git is None:
-        return here.resolve()
-    for folder in (here.resolve(), *here.resolve().parents):
-        if (folder / ".dvc").is_dir():
-            return folder
-        if folder == git.root:
-            break
-    return git.root
-
-
 def _present(root: Path, git: Git | None) -> tuple[int, int] | None:
     """How many stages and experiments the project in `root` has; None if it is no project."""
     if git is None or not (root / ".dvc").is_dir():
@@ -319,9 +274,11 @@ def _has_stage(root: Path, source: Path) -> bool:
 
 
 def _check_name(root: Path, folder: str, name: str) -> None:
-    data = _read(root / folder / "dvc.yaml")
+    data = founding.read(root / folder / "dvc.yaml")
     path = posixpath.join(folder, "dvc.yaml")
-    stages = dvc_yaml.parse(data, path, lambda path: _read(root / path)).stages if data else ()
+    stages = (
+        dvc_yaml.parse(data, path, lambda path: founding.read(root / path)).stages if data else ()
+    )
     if any((stage.group or stage.name) == name for stage in stages):
         raise ProjectFileError(
             f"there is a stage `{name}` already, and it does not run this notebook.",
@@ -331,34 +288,10 @@ def _check_name(root: Path, folder: str, name: str) -> None:
 
 
 def _bare(root: Path, git: Git | None) -> InitReport:
-    return _write(root, git, _dvc_folder(root), InitReport(root, None), [])
-
-
-def _dvc_folder(root: Path) -> dict[str, bytes]:
-    """What of `.dvc` and `.dvcignore` is missing or differs."""
-    files = config.new_project().items()
-    return {path: data for path, data in files if _read(root / path) != data}
-
-
-def _shown(files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """The files in the order people look for them, `.dvc` as one."""
-    plain = [path for path in files if not path.startswith(".dvc")]
-    plain.sort(key=lambda path: (path.endswith(".gitignore"), path.endswith("dvc.yaml"), path))
-    return (*plain, *([".dvc/"] if len(plain) < len(files) else []))
-
-
-def _from_top(git: Git, path: Path) -> str:
-    return path.resolve().relative_to(git.root.resolve()).as_posix()
+    return _write(root, git, {}, InitReport(root, None), [])
 
 
 def _quoted(name: str) -> str:
     import shlex
 
     return shlex.quote(name)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None

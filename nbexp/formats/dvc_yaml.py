@@ -55,6 +55,7 @@ class OutSpec:
     bucket: Bucket = "outs"
     cache: bool = True
     persist: bool = False
+    checkpoint: bool = False  # of DVC 2: kept, and without effect
     remote: str | None = None
     push: bool = True
     plot: Mapping[str, object] = field(default_factory=dict, hash=False)
@@ -760,8 +761,6 @@ def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
     _check_notes(found)
     plain = _plain(found)
     plot = {key: plain.pop(key) for key in _PLOT_KEYS if key in plain}
-    # It is a leftover of DVC 2, which DVC 3 reads and does nothing about.
-    plain.pop("checkpoint", None)
     labels = found["labels"].texts("") if "labels" in found else ()
     return OutSpec(path, bucket, plot=plot, **{**plain, "labels": labels})  # type: ignore[arg-type]
 
@@ -895,6 +894,7 @@ def _definition(stage: StageSpec) -> dict[str, object]:
             "labels": list(out.labels),
             "meta": out.meta,
             **({} if out.cache else {"cache": False}),
+            **({"checkpoint": True} if out.checkpoint else {}),
             **({"persist": True} if out.persist else {}),
             **out.plot,
             "remote": out.remote,

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
+from nbexp.experiments.detecting import Detected
+from nbexp.experiments.guided import Setup, StageWritten
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
@@ -404,6 +406,57 @@ def _(result: InitReport) -> Markup:
         new = "new Git repository" if result.new_repository else ""
         rows.append(("baseline", f'{result.baseline[:7]} "{result.message}"', faint(new)))
     return joined([pairs(rows), tag("p", lines[-1])])
+
+
+@html.register
+def _(result: Detected) -> Markup:
+    """The dvc.yaml as it would be, each line with its reason; then what was left out and what to do next."""
+    parts: list[object] = []
+    for stage in result.proposal.stages:
+        place = "" if stage.wdir == "." else f" in {stage.wdir}"
+        parts.append(_title(stage.name, code(stage.cmd), faint(place)))
+        rows = [
+            (kind if not number else "", code(entry.name), faint(entry.why))
+            for kind in ("deps", "params", "outs", "metrics", "plots")
+            for number, entry in enumerate(getattr(stage, kind))
+        ]
+        parts.append(pairs(rows))
+    if result.proposal.left_out:
+        parts.append(_title("left out"))
+        parts.append(pairs([(path, faint(why)) for path, why in result.proposal.left_out]))
+    if result.proposal.stages and not result.wrote:
+        text = result.proposal.files()["dvc.yaml"].decode()
+        summary = tag("summary", "dvc.yaml as it would be")
+        parts.append(tag("details", summary, tag("pre", text)))
+    notes = in_cell_words(render.detected_notes(result)).splitlines()
+    parts += [tag("p", line) for line in notes]
+    return joined(parts)
+
+
+@html.register
+def _(result: Setup) -> Markup:
+    rows = [
+        [cell(q.text), cell(code(result.defaults.get(q.key, ""))), cell(code(f"--{q.key}"))]
+        for q in result.questions
+        if q.key != "cmd"
+    ]
+    heads = [head("question"), head("default"), head("option")]
+    lines = [tag("tr", joined(row)) for row in rows]
+    last = plain(result).splitlines()[-1]
+    return joined(
+        [
+            *(tag("p", line) for line in result.guide.splitlines()),
+            tag("pre", result.tree),
+            grid(heads, lines),
+            tag("p", faint(last)),
+        ]
+    )
+
+
+@html.register
+def _(result: StageWritten) -> Markup:
+    lines = plain(result).splitlines()
+    return joined([tag("pre", "\n".join(lines[:-1])), tag("p", lines[-1])])
 
 
 def _place(what: str, number: int | None) -> str:

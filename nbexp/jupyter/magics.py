@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
@@ -71,9 +71,30 @@ class Exp:
         finally:
             self._close()
         text = commands.formatted(outcome)
+        if text is None and hasattr(outcome.result, "converse"):
+            return self._converse(outcome.result, watcher)
         result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
         if watcher.done(result) or is_quiet:
             self._shown = (self._shell.execution_count, result)
+        return result
+
+    def _converse(self, result: Any, watcher: Watcher) -> object:
+        """A result that has something to ask: a form where widgets are, else questions in the terminal."""
+        from nbexp.experiments.guided import Setup
+
+        if not hasattr(self._shell, "kernel"):
+            return result.converse(_Terminal(), watcher)
+        if not isinstance(result, Setup):
+            return result
+        if not _is_watched(self._shell):
+            return result.converse(_Nobody(), watcher)
+        from IPython.display import display
+
+        from nbexp.jupyter.panels import setup
+
+        display(result)  # type: ignore[no-untyped-call]  # IPython gives it no types
+        display(setup.form(result).widget)  # type: ignore[no-untyped-call]
+        self._shown = (self._shell.execution_count, result)
         return result
 
     def getdoc(self) -> str:
@@ -119,6 +140,31 @@ class Exp:
         """End the Git process that the command kept; IPython keeps the traceback, and so the project, alive."""
         while self._projects:
             self._projects.pop().close()
+
+
+class _Terminal:
+    """Whoever types in a terminal's IPython."""
+
+    def __init__(self) -> None:
+        self.is_person = sys.stdin.isatty()
+
+    def say(self, text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+
+    def ask(self, question: str) -> str:
+        return input(question)
+
+
+class _Nobody:
+    """A kernel without a front end: `papermill`, `nbconvert --execute`."""
+
+    is_person = False
+
+    def say(self, text: str) -> None:
+        raise EOFError
+
+    def ask(self, question: str) -> str:
+        raise EOFError
 
 
 def load(shell: InteractiveShell) -> None:

@@ -83,6 +83,8 @@ class Lines:
                 _say(f"{stage}  failed: {message}")
             case events.StageNotRun(stage=stage, because=because) if because is not None:
                 _say(f"{stage}  not run, because {because} failed")
+            case events.ScriptTraced(script=script, number=number, total=total):
+                _say(f"running in a copy, {number} of {total}: {script}")
 
     def done(self, result: object) -> bool:
         return False  # the cell shows it as its value
@@ -170,6 +172,8 @@ class Progress:
                 self._stages = {name: _Stage() for name in stages}
             case events.Phase(text=text, done=done, total=total):
                 self._phase = text if total is None else f"{text}  {done or 0}/{total}"
+            case events.ScriptTraced(script=script, number=number, total=total):
+                self._phase = f"running {script} in a copy  {number}/{total}"
             case events.StageSkipped(stage=name):
                 self._of(name).state = "unchanged"
             case events.DataTaken(stage=name):

@@ -1,0 +1,1966 @@
+"""Reading code as it would run: which files it opens, which keys of config files it takes, what steers it.
+
+The code is evaluated without being run: constants, joined paths, functions of the project with what they
+are called with, options of argparse and click with their defaults or the words of a known command line.
+What only running would tell is unknown, or a gap in a text. Both sides of a branch are followed unless
+its condition is known; a loop over known values is followed for each. No file is written, nothing
+is imported, and the work is bounded, so that any code whatever can be read.
+"""
+
+from __future__ import annotations
+
+import ast
+import glob
+import os
+import posixpath
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from nbexp.errors import NbexpError
+from nbexp.formats import notebook, values
+from nbexp.frozen import frozen
+from nbexp.pipeline.detection import calls
+from nbexp.pipeline.detection.symbols import (
+    GAP,
+    UNKNOWN,
+    Arguments,
+    Chosen,
+    Class,
+    Config,
+    Content,
+    External,
+    Function,
+    Handle,
+    Instance,
+    Module,
+    Option,
+    Parser,
+    PathText,
+    Scope,
+    Unit,
+)
+
+_MAX_STEPS, _MAX_DEPTH, _MAX_ROUNDS = 60_000, 14, 40
+_MAX_CONFIG_BYTES = 1 << 20
+_CONFIG_NAME = re.compile(r"param|config|conf\b|setting|hyper|hparam|option|args", re.IGNORECASE)
+_CONFIG_FILES = tuple(
+    f"{folder}{name}.{suffix}"
+    for folder in ("", "config/", "configs/", "conf/", "src/config/")
+    for name in ("params", "config", "parameters", "settings")
+    for suffix in ("yaml", "yml", "toml", "json")
+)
+_CLICK = re.compile(r"(rich_click|click|asyncclick)\.(core\.)?(option|argument)")
+
+
+@frozen
+class Access:
+    """A file that code reads, writes or looks through; `path` is relative to the project, gaps included.
+
+    `is_added_to`: what is in the file stays (`open(…, "a")`), as in a log.
+    """
+
+    path: str
+    does: calls.Does
+    where: str
+    is_added_to: bool = False
+
+
+@frozen
+class Key:
+    """A key of a config file or a constant of a module that code takes; `key` empty is all of it."""
+
+    file: str
+    key: str
+    where: str
+
+
+@frozen
+class Reading:
+    """What reading a script or notebook found.
+
+    Attributes
+    ----------
+    options
+        Those of its command line that it looks at.
+    folders
+        Those that it makes.
+    needs_words
+        Its command line has words without which it cannot run, and they are not known.
+    guesses
+        Options that take a config file, and the project's.
+    runs
+        Words of the programs that it starts.
+    is_quiet
+        Nothing in it does anything but define and import.
+    """
+
+    accesses: tuple[Access, ...]
+    keys: tuple[Key, ...]
+    configs: tuple[tuple[str, str], ...]
+    options: tuple[Option, ...]
+    folders: frozenset[str]
+    needs_words: bool
+    guesses: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[str, ...], ...]
+    constants: tuple[Key, ...]
+    path_texts: frozenset[str]
+    mentioned: frozenset[str]
+
+
+def read(root: Path, script: str, words: Sequence[str] | None, cwd: str = ".") -> Reading:
+    """What a script or notebook of the project reads, writes and takes.
+
+    Parameters
+    ----------
+    script
+        Relative to `root`, as `cwd`, where it is run.
+    words
+        Of its command line, without the script; None where they are not known.
+    """
+    reader = _Reader(root, script, words, cwd)
+    reader.read()
+    return reader.found()
+
+
+def unit(root: Path, path: str) -> Unit | None:
+    """The code of a file; None where it is none or cannot be read."""
+    try:
+        data = (root / path).read_bytes()
+        if path.endswith(".ipynb"):
+            book = notebook.read(data, path)
+            if not book.is_python:
+                return None
+            pairs: list[tuple[int | None, ast.Module | None]] = [
+                (cell.number, notebook.syntax(cell.source)) for cell in book.cells
+            ]
+            trees: tuple[tuple[int | None, ast.Module], ...] = tuple(
+                (number, tree) for number, tree in pairs if tree is not None
+            )
+        else:
+            tree = notebook.syntax(data.decode("utf-8-sig"))
+            if tree is None:
+                return None
+            trees = ((None, tree),)
+    except (OSError, UnicodeDecodeError, NbexpError, RecursionError):
+        return None
+    return Unit(path, trees, _literals([tree for _, tree in trees]))
+
+
+def _literals(trees: Iterable[ast.Module]) -> dict[str, object]:
+    """Top-level names, and `Class.name`, that are given a literal and nothing else."""
+    found: dict[str, object] = {}
+    again: set[str] = set()
+
+    def take(target: ast.expr, value: ast.expr | None, prefix: str) -> None:
+        if isinstance(target, ast.Name) and value is not None:
+            name = prefix + target.id
+            if name in found:
+                again.add(name)
+            try:
+                found[name] = ast.literal_eval(value)
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                again.add(name)
+
+    for tree in trees:
+        for node in tree.body:
+            inner = node.body if isinstance(node, ast.ClassDef) else [node]
+            prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
+            for statement in inner:
+                if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                    take(statement.targets[0], statement.value, prefix)
+                elif isinstance(statement, ast.AnnAssign):
+                    take(statement.target, statement.value, prefix)
+        for inside in ast.walk(tree):
+            if isinstance(inside, ast.AugAssign) and isinstance(inside.target, ast.Name):
+                again.add(inside.target.id)
+            elif isinstance(inside, (ast.For, ast.comprehension)):
+                names = [n for n in ast.walk(inside.target) if isinstance(n, ast.Name)]
+                again.update(name.id for name in names)
+            elif isinstance(inside, ast.Global):
+                again.update(inside.names)
+    assigned: dict[str, int] = {}
+    for tree in trees:
+        for statement in tree.body:
+            for name in _assignments(statement):
+                assigned[name] = assigned.get(name, 0) + 1
+    again.update(name for name, count in assigned.items() if count > 1)
+    return {name: value for name, value in found.items() if name not in again}
+
+
+def _assignments(statement: ast.stmt) -> Iterable[str]:
+    """Names that a top-level statement gives a value to, but not inside of functions and classes."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+class _TooMuch(Exception):
+    """The bound on the work is reached: what was found so far is what there is."""
+
+
+class _Return(Exception):
+    """Not raised across functions; carries nothing."""
+
+
+class _Reader:
+    """The state of one reading."""
+
+    def __init__(self, root: Path, script: str, words: Sequence[str] | None, cwd: str) -> None:
+        self._root = root
+        self._script = script
+        self._words = None if words is None else list(words)
+        self._cwd = cwd
+        self._units: dict[str, Unit | None] = {}
+        self._accesses: dict[tuple[str, str], Access] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
+        self._configs: dict[str, str] = {}
+        self._constants: dict[tuple[str, str], Key] = {}
+        self._options: list[Option] = []
+        self._runs: list[tuple[str, ...]] = []
+        self._path_texts: set[str] = set()
+        self._folders: set[str] = set()
+        self._guesses: list[tuple[str, str]] = []
+        self._needs_words = False
+        self._steps = 0
+        self._stack: list[ast.AST] = []
+        self._unit = Unit(script, (), {})
+        self._cell: int | None = None
+        self._line = 0
+        self._returned: list[list[object]] = []
+        self._parsed: dict[str, object] = {}
+
+    # ---- the whole
+
+    def read(self) -> None:
+        entry = unit(self._root, self._script)
+        if entry is None:
+            return
+        try:
+            self._execute_unit(entry, is_entry=True)
+        except (_TooMuch, RecursionError):
+            return
+
+    def found(self) -> Reading:
+        mentioned: set[str] = set()
+        for one in [self._units.get(path) for path in self._units] + [
+            unit(self._root, self._script)
+        ]:
+            for _, tree in one.trees if one is not None else ():
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.Attribute):
+                        mentioned.add(node.attr)
+                    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                        mentioned.add(node.value)
+        return Reading(
+            tuple(self._accesses.values()),
+            tuple(self._keys.values()),
+            tuple(self._configs.items()),
+            tuple(self._options),
+            frozenset(self._folders),
+            self._needs_words,
+            tuple(self._guesses),
+            tuple(self._runs),
+            tuple(self._constants.values()),
+            frozenset(self._path_texts),
+            frozenset(mentioned),
+        )
+
+    def _execute_unit(self, one: Unit, *, is_entry: bool) -> None:
+        if one.scope is not None:
+            return
+        outer = self._unit, self._cell, self._line
+        one.scope = Scope(one)
+        one.scope.names["__name__"] = "__main__" if is_entry else _dotted_name(one.path)
+        if not one.path.endswith(".ipynb"):
+            one.scope.names["__file__"] = str(self._root / one.path)
+        self._unit = one
+        self._returned.append([])
+        for cell, tree in one.trees:
+            self._cell = cell
+            self._block(tree.body, one.scope)
+        self._returned.pop()
+        self._unit, self._cell, self._line = outer
+
+    # ---- what is found
+
+    @property
+    def _where(self) -> str:
+        if self._cell is not None:
+            return f"{self._unit.path} cell {self._cell}"
+        return f"{self._unit.path}:{self._line}"
+
+    def _touch(self, value: object, does: calls.Does, *, is_added_to: bool = False) -> str | None:
+        if isinstance(value, (Config, Content, Handle)) or not isinstance(value, str) or not value:
+            return None
+        if "://" in value or value in {"-", GAP} or "\n" in value or len(value) > 400:
+            return None
+        path = self._inside(value)
+        if path is None:
+            return None
+        self._path_texts.update({value, path, *path.split("/")})
+        if does == "list" and path in {".", ""}:
+            return path
+        key = (path, does)
+        if key not in self._accesses:
+            self._accesses[key] = Access(path, does, self._where, is_added_to)
+        return path
+
+    def _make_folder(self, value: object) -> None:
+        inside = self._inside(value) if isinstance(value, str) and value else None
+        if inside is not None and GAP not in inside:
+            self._folders.add(inside)
+            self._path_texts.update({str(value), *inside.split("/")})
+
+    def _inside(self, text: str) -> str | None:
+        """The path relative to the project; None outside of it."""
+        joined = os.path.normpath(os.path.join(self._root, self._cwd, os.path.expanduser(text)))
+        relative = os.path.relpath(joined, self._root)
+        if relative.startswith("..") or os.path.isabs(relative):
+            return None
+        return relative.replace(os.sep, "/")
+
+    def _take(self, config: Config) -> None:
+        """The code takes this part of a config file."""
+        key = ".".join(config.keys)
+        self._keys.setdefault((config.file, key), Key(config.file, key, self._where))
+
+    def _use(self, value: object) -> None:
+        """A value goes somewhere that cannot be followed: of a config file, all of it is taken."""
+        if isinstance(value, Config):
+            self._take(value)
+        elif isinstance(value, (list, tuple)):
+            for inner in value[:50]:
+                self._use(inner)
+        elif isinstance(value, dict):
+            for inner in list(value.values())[:50]:
+                self._use(inner)
+
+    # ---- statements
+
+    def _block(self, body: Sequence[ast.stmt], scope: Scope) -> bool:
+        """Follow statements; whether something left the function or loop on the way, for certain."""
+        for statement in body:
+            self._steps += 1
+            if self._steps > _MAX_STEPS:
+                raise _TooMuch
+            self._line = statement.lineno
+            if self._statement(statement, scope):
+                return True
+        return False
+
+    def _statement(self, node: ast.stmt, scope: Scope) -> bool:
+        if isinstance(node, ast.Expr):
+            self._eval(node.value, scope)
+        elif isinstance(node, ast.Assign):
+            value = self._eval(node.value, scope)
+            for target in node.targets:
+                self._assign(target, value, scope)
+        elif isinstance(node, ast.AnnAssign):
+            if node.value is not None:
+                self._assign(node.target, self._eval(node.value, scope), scope)
+        elif isinstance(node, ast.AugAssign):
+            value = self._eval(node.value, scope)
+            target = node.target
+            if isinstance(target, ast.Name):
+                found = scope.find(target.id)
+                old = found.names[target.id] if found else UNKNOWN
+                scope.names[target.id] = self._operate(old, node.op, value)
+            else:
+                self._use(value)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            scope.names[node.name] = self._define(node, scope)
+        elif isinstance(node, ast.ClassDef):
+            scope.names[node.name] = self._class(node, scope)
+        elif isinstance(node, ast.Return):
+            value = self._eval(node.value, scope) if node.value is not None else None
+            self._returned[-1].append(value)
+            return True
+        elif isinstance(node, ast.If):
+            return self._if(node, scope)
+        elif isinstance(node, (ast.For, ast.AsyncFor)):
+            self._for(node, scope)
+        elif isinstance(node, ast.While):
+            self._use(self._eval(node.test, scope))
+            self._block(node.body, scope)
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            for item in node.items:
+                value = self._eval(item.context_expr, scope)
+                if item.optional_vars is not None:
+                    self._assign(item.optional_vars, value, scope)
+            return self._block(node.body, scope)
+        elif isinstance(node, ast.Try):
+            left = self._block(node.body, scope)
+            for handler in node.handlers:
+                self._block(handler.body, Scope(scope.unit, scope))
+            if not left:
+                left = self._block(node.orelse, scope)
+            self._block(node.finalbody, scope)
+            return left
+        elif isinstance(node, ast.Match):
+            self._use(self._eval(node.subject, scope))
+            for case in node.cases:
+                self._block(case.body, scope)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            self._import(node, scope)
+        elif isinstance(node, (ast.Assert, ast.Delete)):
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.expr) and isinstance(node, ast.Assert):
+                    self._use(self._eval(child, scope))
+        elif isinstance(node, (ast.Raise, ast.Break, ast.Continue)):
+            return True
+        return False
+
+    def _if(self, node: ast.If, scope: Scope) -> bool:
+        test = self._eval(node.test, scope)
+        known = _truth(test)
+        if known is not None:
+            return self._block(node.body if known else node.orelse, scope)
+        self._use(test)
+        before = dict(scope.names)
+        left = self._block(node.body, scope)
+        after, scope.names = scope.names, before
+        other = self._block(node.orelse, scope) if node.orelse else False
+        # Of two values the known one is kept, the first where both are.
+        if not left or other:
+            for name, value in after.items():
+                if scope.names.get(name, UNKNOWN) is UNKNOWN or name not in before or other:
+                    scope.names[name] = value
+        return left and other and bool(node.orelse)
+
+    def _for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> None:
+        rounds = self._elements(self._eval(node.iter, scope))
+        for value in rounds:
+            self._assign(node.target, value, scope)
+            self._block(node.body, scope)
+        self._block(node.orelse, scope)
+
+    def _elements(self, value: object) -> list[object]:
+        """What a loop over the value goes through; one unknown where that is not known."""
+        if isinstance(value, Config):
+            self._take(value)
+            value = value.value
+        if isinstance(value, Arguments):
+            return []
+        if isinstance(value, dict):
+            value = list(value)
+        if isinstance(value, (list, tuple, range)) and value:
+            return list(value[:_MAX_ROUNDS])
+        if isinstance(value, (set, frozenset)) and value:
+            return sorted(value, key=str)[:_MAX_ROUNDS]
+        return [UNKNOWN]
+
+    def _assign(self, target: ast.expr, value: object, scope: Scope) -> None:
+        if isinstance(target, ast.Name):
+            scope.names[target.id] = value
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            if isinstance(value, Config):
+                value = UNKNOWN
+            parts = list(value) if isinstance(value, (list, tuple)) else []
+            starred = any(isinstance(one, ast.Starred) for one in target.elts)
+            for place, one in enumerate(target.elts):
+                if isinstance(one, ast.Starred):
+                    self._assign(one.value, UNKNOWN, scope)
+                elif parts and not starred and len(parts) == len(target.elts):
+                    self._assign(one, parts[place], scope)
+                else:
+                    self._assign(one, UNKNOWN, scope)
+        elif isinstance(target, ast.Attribute):
+            owner = self._eval(target.value, scope)
+            if isinstance(owner, (Instance, Class)):
+                owner.attributes[target.attr] = value
+        elif isinstance(target, ast.Subscript):
+            owner = self._eval(target.value, scope)
+            key = self._eval(target.slice, scope)
+            if isinstance(owner, dict) and isinstance(key, (str, int)):
+                owner[key] = value
+
+    def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> Function:
+        made = Function(node, scope)
+        options: list[Option] = []
+        is_command = False
+        for decorator in node.decorator_list:
+            call = decorator if isinstance(decorator, ast.Call) else None
+            name = _name_of(self._eval(call.func if call else decorator, scope))
+            if _CLICK.fullmatch(name) and call is not None:
+                words, named = self._words_of(call, scope)
+                options.append(self._click_option(name, words, named))
+            elif re.search(r"(^|\.)(command|group|callback)$", name):
+                is_command = True
+            elif re.search(r"hydra(\.main)?\.main$|^hydra\.main$", name):
+                _, named = self._words_of(call, scope) if call else ([], {})
+                made.config = self._hydra(named)
+        if options:
+            made.options = tuple(options)
+        elif is_command and any(
+            isinstance(one, External) and one.name.startswith("typer")
+            for one in scope.names.values()
+        ):
+            made.options = tuple(self._signature_options(node, scope))
+        return made
+
+    def _class(self, node: ast.ClassDef, scope: Scope) -> Class:
+        made = Class(node, scope, bases=tuple(self._eval(base, scope) for base in node.bases))
+        inner = Scope(scope.unit, scope)
+        self._block(node.body, inner)
+        made.attributes = inner.names
+        for name, value in inner.names.items():
+            if isinstance(value, Function):
+                value.scope = scope
+            made.attributes[name] = value
+        return made
+
+    def _import(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                module = self._module(alias.name, 0)
+                if alias.asname:
+                    scope.names[alias.asname] = Module(module) if module else External(alias.name)
+                else:
+                    first = alias.name.split(".")[0]
+                    top = self._module(first, 0)
+                    if module is not None and "." in alias.name:
+                        scope.names[alias.name] = Module(module)
+                        scope.names.setdefault(first, External(first))
+                    else:
+                        scope.names[first] = Module(top) if top else External(first)
+            return
+        base = node.module or ""
+        for alias in node.names:
+            name = alias.asname or alias.name
+            parent = self._module(base, node.level) if base or node.level else None
+            if alias.name == "*":
+                if parent is not None and parent.scope is not None:
+                    for key, value in parent.scope.names.items():
+                        if not key.startswith("_"):
+                            scope.names[key] = _Alias(parent, key, value)
+                continue
+            dotted = f"{base}.{alias.name}" if base else alias.name
+            inner = self._module(dotted, node.level)
+            if inner is not None and not (
+                parent is not None and parent.scope and alias.name in parent.scope.names
+            ):
+                scope.names[name] = Module(inner)
+            elif parent is not None and parent.scope is not None:
+                value = parent.scope.names.get(alias.name, UNKNOWN)
+                scope.names[name] = _Alias(parent, alias.name, value)
+            else:
+                scope.names[name] = External(dotted)
+
+    def _module(self, name: str, level: int) -> Unit | None:
+        """The project's module of that name, evaluated."""
+        here = posixpath.dirname(self._unit.path)
+        if level:
+            for _ in range(level - 1):
+                here = posixpath.dirname(here)
+            places = [here]
+        else:
+            if not name or name.split(".")[0] in sys.stdlib_module_names:
+                return None
+            places = [here, posixpath.dirname(self._script), self._cwd, ".", "src"]
+        tail = name.replace(".", "/")
+        for place in dict.fromkeys(places):
+            for file in (f"{tail}.py", f"{tail}/__init__.py" if tail else "__init__.py"):
+                path = posixpath.normpath(posixpath.join(place, file))
+                if path.startswith("..") or path == self._script:
+                    continue
+                if path not in self._units:
+                    is_there = (self._root / path).is_file()
+                    self._units[path] = unit(self._root, path) if is_there else None
+                found = self._units[path]
+                if found is not None:
+                    self._execute_unit(found, is_entry=False)
+                    return found
+        return None
+
+    # ---- expressions
+
+    def _eval(self, node: ast.expr, scope: Scope) -> object:
+        self._steps += 1
+        if self._steps > _MAX_STEPS:
+            raise _TooMuch
+        handler = getattr(self, f"_eval_{type(node).__name__.lower()}", None)
+        if handler is not None:
+            evaluate: Callable[[ast.expr, Scope], object] = handler
+            return evaluate(node, scope)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self._use(self._eval(child, scope))
+        return UNKNOWN
+
+    def _eval_constant(self, node: ast.Constant, scope: Scope) -> object:
+        return node.value
+
+    def _eval_name(self, node: ast.Name, scope: Scope) -> object:
+        found = scope.find(node.id)
+        if found is None:
+            return External(node.id) if node.id in _BUILTINS else UNKNOWN
+        value = found.names[node.id]
+        if isinstance(value, _Alias):
+            self._constant(value.unit, value.name)
+            return value.value
+        if found.parent is None and node.id in found.unit.literals:
+            self._constant(found.unit, node.id)
+        return value
+
+    def _constant(self, one: Unit, name: str) -> None:
+        if name in one.literals:
+            key = (one.path, name)
+            self._constants.setdefault(key, Key(one.path, name, self._where))
+
+    def _eval_tuple(self, node: ast.Tuple, scope: Scope) -> object:
+        return tuple(self._spread(node.elts, scope))
+
+    def _eval_list(self, node: ast.List, scope: Scope) -> object:
+        return self._spread(node.elts, scope)
+
+    def _eval_set(self, node: ast.Set, scope: Scope) -> object:
+        return self._spread(node.elts, scope)
+
+    def _spread(self, nodes: Iterable[ast.expr], scope: Scope) -> list[object]:
+        found: list[object] = []
+        for one in nodes:
+            if isinstance(one, ast.Starred):
+                value = self._eval(one.value, scope)
+                found += list(value) if isinstance(value, (list, tuple)) else [UNKNOWN]
+            else:
+                found.append(self._eval(one, scope))
+        return found
+
+    def _eval_dict(self, node: ast.Dict, scope: Scope) -> object:
+        made: dict[object, object] = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            inner = self._eval(value, scope)
+            if key is None:
+                if isinstance(inner, dict):
+                    made.update(inner)
+                else:
+                    self._use(inner)
+                continue
+            name = self._eval(key, scope)
+            if isinstance(name, (str, int, float, bool)):
+                made[name] = inner
+            else:
+                self._use(inner)
+        return made
+
+    def _eval_namedexpr(self, node: ast.NamedExpr, scope: Scope) -> object:
+        value = self._eval(node.value, scope)
+        self._assign(node.target, value, scope)
+        return value
+
+    def _eval_lambda(self, node: ast.Lambda, scope: Scope) -> object:
+        return Function(node, scope)
+
+    def _eval_await(self, node: ast.Await, scope: Scope) -> object:
+        return self._eval(node.value, scope)
+
+    def _eval_starred(self, node: ast.Starred, scope: Scope) -> object:
+        return self._eval(node.value, scope)
+
+    def _eval_ifexp(self, node: ast.IfExp, scope: Scope) -> object:
+        test = self._eval(node.test, scope)
+        known = _truth(test)
+        if known is not None:
+            return self._eval(node.body if known else node.orelse, scope)
+        self._use(test)
+        first, second = self._eval(node.body, scope), self._eval(node.orelse, scope)
+        return second if first is UNKNOWN else first
+
+    def _eval_boolop(self, node: ast.BoolOp, scope: Scope) -> object:
+        last: object = UNKNOWN
+        is_known = True
+        for one in node.values:
+            value = self._eval(one, scope)
+            last = value if is_known else last
+            known = _truth(value)
+            if is_known and known is not None and known is isinstance(node.op, ast.Or):
+                return value
+            if known is None:
+                # What decides is not known: the first that may be the result stands for it.
+                self._use(value)
+                is_known = False
+        return UNKNOWN if isinstance(last, (Config, Arguments)) and not is_known else last
+
+    def _eval_unaryop(self, node: ast.UnaryOp, scope: Scope) -> object:
+        value = self._eval(node.operand, scope)
+        if isinstance(node.op, ast.Not):
+            known = _truth(value)
+            return UNKNOWN if known is None else not known
+        if isinstance(value, (int, float)):
+            return -value if isinstance(node.op, ast.USub) else value
+        self._use(value)
+        return UNKNOWN
+
+    def _eval_compare(self, node: ast.Compare, scope: Scope) -> object:
+        left = self._eval(node.left, scope)
+        rights = [self._eval(one, scope) for one in node.comparators]
+        right = rights[0]
+        if len(rights) == 1 and _is_plain(left) and _is_plain(right):
+            try:
+                return _COMPARE[type(node.ops[0])](left, right)
+            except (KeyError, TypeError):
+                return UNKNOWN
+        for one in [left, *rights]:
+            self._use(one) if not isinstance(node.ops[0], (ast.In, ast.NotIn)) else None
+        return UNKNOWN
+
+    def _eval_binop(self, node: ast.BinOp, scope: Scope) -> object:
+        left, right = self._eval(node.left, scope), self._eval(node.right, scope)
+        return self._operate(left, node.op, right)
+
+    def _operate(self, left: object, op: ast.operator, right: object) -> object:
+        if isinstance(op, ast.Div) and (isinstance(left, PathText) or isinstance(right, PathText)):
+            return PathText(_join(_text(left), _text(right)))
+        if isinstance(op, ast.Add) and (isinstance(left, str) or isinstance(right, str)):
+            return _text(left) + _text(right)
+        if isinstance(op, ast.Mod) and isinstance(left, str):
+            return _percent(left, right)
+        if isinstance(op, ast.Add) and isinstance(left, (list, tuple)):
+            return [*left, *right] if isinstance(right, (list, tuple)) else [*left, UNKNOWN]
+        if isinstance(op, ast.BitOr) and isinstance(left, dict) and isinstance(right, dict):
+            return {**left, **right}
+        if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+            try:
+                if abs(left) < 1e9 and abs(right) < 1e9:
+                    return _ARITHMETIC[type(op)](left, right)
+            except (KeyError, ZeroDivisionError, OverflowError, ValueError, TypeError):
+                return UNKNOWN
+        self._use(left)
+        self._use(right)
+        return UNKNOWN
+
+    def _eval_joinedstr(self, node: ast.JoinedStr, scope: Scope) -> object:
+        text = ""
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                value = self._eval(part.value, scope)
+                spec = self._eval(part.format_spec, scope) if part.format_spec else ""
+                text += _formatted(value, spec)
+            else:
+                text += _text(self._eval(part, scope))
+        return text
+
+    def _eval_subscript(self, node: ast.Subscript, scope: Scope) -> object:
+        owner = self._eval(node.value, scope)
+        if isinstance(node.slice, ast.Slice):
+            return self._sliced(owner, node.slice, scope)
+        key = self._eval(node.slice, scope)
+        if isinstance(owner, Config):
+            return self._part(owner, key)
+        if isinstance(owner, Arguments):
+            return self._option(owner, key) if isinstance(key, str) else UNKNOWN
+        if isinstance(owner, External) and owner.name == "os.environ":
+            return UNKNOWN
+        if isinstance(owner, _Argv):
+            return owner.word(key, self)
+        try:
+            if isinstance(owner, dict) and isinstance(key, (str, int)):
+                return owner.get(str(key) if isinstance(key, str) else key, UNKNOWN)
+            if isinstance(owner, (list, tuple, str)) and isinstance(key, int):
+                return owner[key]
+        except IndexError:
+            return UNKNOWN
+        self._use(key)
+        return UNKNOWN
+
+    def _sliced(self, owner: object, node: ast.Slice, scope: Scope) -> object:
+        bounds: list[int | None] = []
+        for one in (node.lower, node.upper, node.step):
+            value = self._eval(one, scope) if one is not None else None
+            if value is not None and not isinstance(value, int):
+                return UNKNOWN
+            bounds.append(value)
+        if isinstance(owner, _Argv):
+            return owner.words[slice(*bounds)] if owner.known else UNKNOWN
+        if isinstance(owner, str):
+            return str(owner[slice(*bounds)])
+        return owner[slice(*bounds)] if isinstance(owner, (list, tuple)) else UNKNOWN
+
+    def _part(self, config: Config, key: object) -> object:
+        """What stands below a key of a config file; a scalar is taken as soon as it is reached."""
+        if isinstance(key, Chosen) or not isinstance(key, (str, int)):
+            self._take(config)
+            if not isinstance(key, Chosen) or not isinstance(config.value, Mapping):
+                return UNKNOWN
+            # The file's present choice is what is read now, though another may come.
+            return _plain(config.value.get(str(key), UNKNOWN))
+        if str(key) in config.groups:
+            return config.groups[str(key)]
+        value: object = UNKNOWN
+        if isinstance(config.value, Mapping):
+            value = config.value.get(key, UNKNOWN)
+        elif isinstance(config.value, list) and isinstance(key, int):
+            try:
+                value = config.value[key]
+            except IndexError:
+                value = UNKNOWN
+        if value is UNKNOWN:
+            return UNKNOWN
+        inner = Config(config.file, (*config.keys, str(key)), value)
+        if isinstance(value, Mapping):
+            return inner
+        self._take(inner)
+        return _plain(value)
+
+    def _eval_attribute(self, node: ast.Attribute, scope: Scope) -> object:
+        dotted = _dotted(node)
+        if dotted is not None and (found := scope.find(dotted)) is not None:
+            return found.names[dotted]
+        owner = self._eval(node.value, scope)
+        return self._attribute(owner, node.attr)
+
+    def _attribute(self, owner: object, name: str) -> object:
+        if isinstance(owner, External):
+            if owner.name == "sys" and name == "argv":
+                return _Argv(self._script, self._words)
+            return External(f"{owner.name}.{name}")
+        if isinstance(owner, Module):
+            scope = owner.unit.scope
+            if scope is not None and name in scope.names:
+                self._constant(owner.unit, name)
+                value = scope.names[name]
+                return value.value if isinstance(value, _Alias) else value
+            return UNKNOWN
+        if isinstance(owner, Config):
+            is_key = isinstance(owner.value, Mapping) and (
+                name in owner.value or name in owner.groups
+            )
+            return self._part(owner, name) if is_key else _Method(owner, name)
+        if isinstance(owner, Arguments):
+            return self._option(owner, name)
+        if isinstance(owner, Instance):
+            if name in owner.attributes:
+                return owner.attributes[name]
+            found = self._of_class(owner.cls, name)
+            if isinstance(found, Function):
+                is_static = any(
+                    _dotted(one) == "staticmethod"
+                    for one in getattr(found.node, "decorator_list", ())
+                )
+                bound = Function(found.node, found.scope, None if is_static else owner)
+                if any(
+                    (_dotted(one) or "").endswith("property")
+                    for one in getattr(found.node, "decorator_list", ())
+                ):
+                    return self._call_function(bound, [], {})
+                return bound
+            return _Method(owner, name) if found is UNKNOWN else found
+        if isinstance(owner, Class):
+            found = self._of_class(owner, name)
+            qualified = f"{owner.node.name}.{name}"
+            if owner.scope.parent is None:
+                self._constant(owner.scope.unit, qualified)
+            if isinstance(found, Function):
+                is_class = any(
+                    _dotted(one) == "classmethod"
+                    for one in getattr(found.node, "decorator_list", ())
+                )
+                return Function(found.node, found.scope, owner if is_class else None)
+            return found
+        if isinstance(owner, str):
+            return (
+                _path_attribute(owner, name)
+                if isinstance(owner, PathText)
+                else _Method(owner, name)
+            )
+        return _Method(owner, name)
+
+    def _of_class(self, cls: Class, name: str) -> object:
+        if name in cls.attributes:
+            if cls.scope.parent is None and isinstance(cls.attributes[name], (int, float, str)):
+                self._constant(cls.scope.unit, f"{cls.node.name}.{name}")
+            return cls.attributes[name]
+        for base in cls.bases:
+            if isinstance(base, Class):
+                found = self._of_class(base, name)
+                if found is not UNKNOWN:
+                    return found
+        return UNKNOWN
+
+    def _comprehend(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, scope: Scope
+    ) -> object:
+        return self._rounds(node.generators, scope, lambda inner: self._eval(node.elt, inner))
+
+    _eval_listcomp = _eval_setcomp = _eval_generatorexp = _comprehend
+
+    def _eval_dictcomp(self, node: ast.DictComp, scope: Scope) -> object:
+        pairs = self._rounds(
+            node.generators,
+            scope,
+            lambda inner: (self._eval(node.key, inner), self._eval(node.value, inner)),
+        )
+        made = {}
+        for pair in pairs:
+            assert isinstance(pair, tuple)
+            if isinstance(pair[0], (str, int)):
+                made[pair[0]] = pair[1]
+        return made or UNKNOWN
+
+    def _rounds(
+        self,
+        generators: Sequence[ast.comprehension],
+        scope: Scope,
+        make: Callable[[Scope], object],
+    ) -> list[object]:
+        inner = Scope(scope.unit, scope)
+        found: list[object] = []
+
+        def go(rest: Sequence[ast.comprehension]) -> None:
+            if not rest:
+                if len(found) < _MAX_ROUNDS:
+                    found.append(make(inner))
+                return
+            first = rest[0]
+            for value in self._elements(self._eval(first.iter, inner)):
+                self._assign(first.target, value, inner)
+                tests = [self._eval(test, inner) for test in first.ifs]
+                if all(_truth(test) is not False for test in tests):
+                    go(rest[1:])
+
+        go(generators)
+        return found
+
+    # ---- calls
+
+    def _words_of(self, call: ast.Call, scope: Scope) -> tuple[list[object], dict[str, object]]:
+        words: list[object] = []
+        for one in call.args:
+            if isinstance(one, ast.Starred):
+                value = self._eval(one.value, scope)
+                self._use(value)
+                words += list(value) if isinstance(value, (list, tuple)) else [UNKNOWN]
+            else:
+                words.append(self._eval(one, scope))
+        named: dict[str, object] = {}
+        for keyword in call.keywords:
+            value = self._eval(keyword.value, scope)
+            if keyword.arg is not None:
+                named[keyword.arg] = value
+            elif isinstance(value, dict):
+                named.update({str(key): inner for key, inner in value.items()})
+            elif isinstance(value, Config):
+                named["**"] = value
+            elif isinstance(value, Arguments):
+                named.update({o.dest: self._option(value, o.dest) for o in value.parser.options})
+        return words, named
+
+    def _eval_call(self, node: ast.Call, scope: Scope) -> object:
+        called = self._eval(node.func, scope)
+        words, named = self._words_of(node, scope)
+        self._line = node.lineno
+        if isinstance(called, Function):
+            return self._call_function(called, words, named)
+        if isinstance(called, Class):
+            return self._make(called, words, named)
+        if isinstance(called, External):
+            return self._call_external(called.name, words, named)
+        if isinstance(called, _Method):
+            return self._call_method(called.owner, called.name, words, named)
+        for value in [*words, *named.values()]:
+            self._use(value)
+        return UNKNOWN
+
+    def _call_function(
+        self, function: Function, words: Sequence[object], named: Mapping[str, object]
+    ) -> object:
+        node = function.node
+        if len(self._stack) >= _MAX_DEPTH or self._stack.count(node) > 1:
+            return UNKNOWN
+        inner = Scope(function.scope.unit, function.scope)
+        given = list(words)
+        if function.bound is not None:
+            given.insert(0, function.bound)
+        if function.options is not None and not words and not named:
+            named = self._from_command_line(function.options)
+        if function.config is not None and not words:
+            given = [function.config]
+        self._bind(node.args, given, dict(named), function, inner)
+        outer = self._unit, self._cell, self._line
+        if function.scope.unit is not self._unit:
+            self._unit, self._cell = function.scope.unit, None
+        self._stack.append(node)
+        self._returned.append([])
+        try:
+            if isinstance(node, ast.Lambda):
+                return self._eval(node.body, inner)
+            self._block(node.body, inner)
+            results = self._returned[-1]
+        finally:
+            self._returned.pop()
+            self._stack.pop()
+            self._unit, self._cell, self._line = outer
+        known = [value for value in results if value is not UNKNOWN and value is not None]
+        return known[0] if known else (results[0] if results else None)
+
+    def _bind(
+        self,
+        arguments: ast.arguments,
+        words: list[object],
+        named: dict[str, object],
+        function: Function,
+        inner: Scope,
+    ) -> None:
+        places = [*arguments.posonlyargs, *arguments.args]
+        spread = named.pop("**", None)
+        defaults: list[ast.expr | None] = [None] * (len(places) - len(arguments.defaults))
+        defaults += arguments.defaults
+        pairs = list(zip(places, defaults, strict=True))
+        pairs += list(zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True))
+        for place, (argument, default) in enumerate(pairs):
+            name = argument.arg
+            if place < len(places) and place < len(words):
+                value = words[place]
+            elif name in named:
+                value = named.pop(name)
+            elif isinstance(spread, Config) and name in _keys_of(spread):
+                value = self._part(spread, name)
+            elif default is not None:
+                value = self._eval(default, function.scope)
+            else:
+                value = UNKNOWN
+            inner.names[name] = value
+        if arguments.vararg is not None:
+            inner.names[arguments.vararg.arg] = words[len(places) :] or UNKNOWN
+        if arguments.kwarg is not None:
+            inner.names[arguments.kwarg.arg] = spread if isinstance(spread, Config) else dict(named)
+
+    def _make(self, cls: Class, words: list[object], named: dict[str, object]) -> object:
+        made = Instance(cls)
+        start = self._of_class(cls, "__init__")
+        if isinstance(start, Function):
+            self._call_function(Function(start.node, start.scope, made), words, named)
+            return made
+        # A dataclass: its fields in their order.
+        fields = [
+            one.target.id
+            for one in cls.node.body
+            if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        ]
+        made.attributes.update(dict(zip(fields, words, strict=False)))
+        spread = named.pop("**", None)
+        made.attributes.update(named)
+        if isinstance(spread, Config):
+            made.attributes.update(
+                {name: self._part(spread, name) for name in fields if name in _keys_of(spread)}
+            )
+            if not fields:
+                self._use(spread)
+        return made
+
+    def _call_external(self, name: str, words: list[object], named: dict[str, object]) -> object:
+        short = name.rpartition(".")[2]
+        first = words[0] if words else UNKNOWN
+        special = _SPECIAL.get(name)
+        if special is not None:
+            return special(self, words, named)
+        if name in calls.OPENERS:
+            mode = named.get("mode", words[1] if len(words) > 1 else "r")
+            target = calls.path_word(words, named, 0)
+            return self._open(target, mode)
+        if name in calls.CONFIG_LOADERS or re.search(r"(^|\.)OmegaConf\.load$", name):
+            return self._load(first if words else calls.path_word(words, named, 0), name)
+        if name in calls.COPIERS and len(words) > 1:
+            self._touch(first, "read")
+            target = words[1]
+            if isinstance(target, str) and isinstance(first, str) and self._is_folder(target):
+                target = _join(target, posixpath.basename(first))
+            self._touch(target, "write")
+            return target
+        does = calls.of(name)
+        if does is not None:
+            path = calls.path_word(words, named, does[1])
+            if isinstance(path, (Handle, Content)):
+                return UNKNOWN
+            return self._done(does[0], path, name)
+        if short in calls.WRAPPERS and isinstance(first, (Config, Arguments)):
+            return first
+        if short in calls.WRAPPERS and isinstance(named.get("**"), Config):
+            return named["**"]
+        if re.fullmatch(r"(typer|fire\.Fire|typer\.run)", name) or name == "fire.Fire":
+            if isinstance(first, Function):
+                options = self._signature_options(first.node, first.scope)
+                return self._call_function(
+                    Function(first.node, first.scope, first.bound, tuple(options)), [], {}
+                )
+            return UNKNOWN
+        if not calls.SILENT.fullmatch(name):
+            for value in [*words, *named.values()]:
+                self._use(value)
+        for value in [*words, *named.values()]:
+            if isinstance(value, Function) and len(self._stack) < 6:
+                # Handed over to be called: `pool.map(work, …)`, `Thread(target=work)`.
+                self._call_function(value, [], {"_": UNKNOWN})
+        return UNKNOWN
+
+    def _done(self, does: calls.Does, path: object, name: str) -> object:
+        if does == "list":
+            return self._listed(path, name)
+        if (
+            does == "write"
+            and isinstance(path, str)
+            and name.endswith((".save", ".savez", "savez_compressed"))
+        ):
+            suffix = {"numpy.save": ".npy"}.get(name, ".npz")
+            if name.startswith("numpy.") and not path.endswith((".npy", ".npz")):
+                path += suffix
+        self._touch(path, does)
+        return UNKNOWN
+
+    def _listed(self, path: object, name: str = "") -> object:
+        """Looking through a folder: its entries are texts with a gap."""
+        if not isinstance(path, str):
+            return UNKNOWN
+        kind = PathText if isinstance(path, PathText) else str
+        if name.endswith("glob"):
+            text = re.sub(r"\*\*/?|\*|\?|\[[^\]]*\]", GAP, path)
+            folder = text.split(GAP)[0].rpartition("/")[0]
+            self._touch(folder or ".", "list")
+            return [kind(text)]
+        self._touch(path, "list")
+        if name == "os.walk":
+            return [(path, [GAP], [GAP])]
+        if name == "os.listdir":
+            return [GAP]
+        return UNKNOWN
+
+    def _open(self, path: object, mode: object) -> object:
+        if isinstance(path, (Handle, Content)):
+            return path
+        if calls.writes(mode):
+            self._touch(path, "write", is_added_to=calls.appends(mode))
+        elif isinstance(mode, str) and "+" in mode:
+            self._touch(path, "write", is_added_to=True)
+        else:
+            self._touch(path, "read")
+        return Handle(path) if isinstance(path, str) else UNKNOWN
+
+    def _is_folder(self, text: str) -> bool:
+        inside = self._inside(text)
+        if inside is None or GAP in inside:
+            return False
+        return (
+            (self._root / inside).is_dir() or text.endswith("/") or not posixpath.splitext(text)[1]
+        )
+
+    def _load(self, source: object, name: str) -> object:
+        """A config file's content, if the file is one; data otherwise."""
+        if isinstance(source, (Handle, Content)):
+            path = source.path
+        elif isinstance(source, str) and "load" in name and not name.endswith("loads"):
+            path = source
+            self._touch(path, "read")
+        else:
+            return UNKNOWN
+        inside = self._inside(path) if isinstance(path, str) else None
+        if inside is None:
+            return UNKNOWN
+        if GAP in inside:
+            return UNKNOWN
+        suffix = posixpath.splitext(inside)[1].lower()
+        is_config = suffix in {".yaml", ".yml", ".toml"} or (
+            suffix in {".json", ".json5"} and bool(_CONFIG_NAME.search(inside))
+        )
+        found = self._config(inside) if is_config else None
+        return UNKNOWN if found is None else found
+
+    def _config(self, path: str) -> Config | None:
+        if path not in self._parsed:
+            self._parsed[path] = _parsed(self._root / path, path)
+        tree = self._parsed[path]
+        if not isinstance(tree, Mapping):
+            return None
+        self._configs.setdefault(path, self._where)
+        return Config(path, (), tree)
+
+    def _hydra(self, named: Mapping[str, object]) -> Config | None:
+        folder, name = named.get("config_path"), named.get("config_name")
+        if not isinstance(name, str):
+            return None
+        base = posixpath.join(
+            posixpath.dirname(self._script), folder if isinstance(folder, str) else "."
+        )
+        file = posixpath.normpath(posixpath.join(base, name if "." in name else f"{name}.yaml"))
+        found = self._config(file)
+        if found is None:
+            return None
+        groups = {}
+        chosen = found.value.get("defaults") if isinstance(found.value, Mapping) else None
+        for entry in chosen if isinstance(chosen, list) else ():
+            if isinstance(entry, Mapping):
+                for group, choice in entry.items():
+                    inner = self._config(posixpath.normpath(f"{base}/{group}/{choice}.yaml"))
+                    if inner is not None:
+                        groups[str(group)] = inner
+        return Config(found.file, (), found.value, groups)
+
+    def _call_method(
+        self, owner: object, name: str, words: list[object], named: dict[str, object]
+    ) -> object:
+        first = words[0] if words else UNKNOWN
+        if isinstance(owner, Config):
+            if name == "get" and words:
+                found = self._part(owner, first)
+                return found if found is not UNKNOWN else (words[1] if len(words) > 1 else UNKNOWN)
+            if name in {"copy", "to_dict", "as_dict"}:
+                return owner
+            if name == "update":
+                return None
+            self._take(owner)
+            if isinstance(owner.value, Mapping) and name == "items":
+                return [(key, _plain(value)) for key, value in owner.value.items()]
+            if isinstance(owner.value, Mapping) and name == "values":
+                return [_plain(value) for value in owner.value.values()]
+            return UNKNOWN
+        if isinstance(owner, (Handle, Content)):
+            return Content(owner.path) if name in {"read", "readlines"} else UNKNOWN
+        if isinstance(owner, _ParserMethods):
+            return owner.call(self, name, words, named)
+        if isinstance(owner, str):
+            if isinstance(owner, PathText) or name in {
+                "read_text",
+                "write_text",
+                "iterdir",
+                "rglob",
+            }:
+                found = self._path_method(owner, name, words, named)
+                if found is not NotImplemented:
+                    return found
+            return _text_method(owner, name, words, named)
+        if isinstance(owner, (list, dict)):
+            if (
+                isinstance(owner, list)
+                and name in {"append", "extend"}
+                and len(owner) < _MAX_ROUNDS
+            ):
+                owner.extend(
+                    first if isinstance(first, (list, tuple)) and name == "extend" else [first]
+                )
+                return None
+            if isinstance(owner, dict):
+                if name == "get" and isinstance(first, (str, int)):
+                    return owner.get(first, words[1] if len(words) > 1 else None)
+                if name in {"items", "keys", "values"}:
+                    return list(
+                        {"items": owner.items, "keys": owner.keys, "values": owner.values}[name]()
+                    )
+                if name == "update" and isinstance(first, dict):
+                    owner.update(first)
+                    return None
+        if name in {"load", "safe_load"} and isinstance(first, (Handle, Content, str)):
+            found = self._load(first, "load")  # ruamel's YAML().load(…)
+            if found is not UNKNOWN:
+                return found
+        if calls.SILENT_METHOD.match(name):
+            return UNKNOWN
+        if (
+            name in {"save", "export"}
+            and isinstance(first, str)
+            and ("." in posixpath.basename(first) or "/" in first)
+        ):
+            self._touch(first, "write")
+            return UNKNOWN
+        does = calls.method(name)
+        if does is not None:
+            path = calls.path_word(words, named, 0)
+            if isinstance(path, str):
+                return self._done(does, path, name)
+        for value in [*words, *named.values()]:
+            self._use(value)
+        return UNKNOWN
+
+    def _path_method(
+        self, path: str, name: str, words: list[object], named: dict[str, object]
+    ) -> object:
+        first = words[0] if words else named.get("mode", "r")
+        if name == "open":
+            return self._open(path, first)
+        if name in {"read_text", "read_bytes"}:
+            self._touch(path, "read")
+            return Content(path)
+        if name in {"write_text", "write_bytes", "touch"}:
+            self._touch(path, "write")
+            return None
+        if name in {"glob", "rglob"}:
+            pattern = re.sub(r"\*\*/?|\*|\?|\[[^\]]*\]", GAP, _text(first))
+            self._touch(path, "list")
+            return [PathText(_join(path, pattern))]
+        if name in {"iterdir", "walk"}:
+            self._touch(path, "list")
+            return [PathText(_join(path, GAP))]
+        if name in {"rename", "replace"} and isinstance(first, PathText | str) and len(words) == 1:
+            self._touch(path, "read")
+            self._touch(first, "write")
+            return first
+        if name == "joinpath":
+            return PathText(_join(path, *[_text(word) for word in words]))
+        if name in {"resolve", "absolute", "expanduser"}:
+            return path
+        if name == "with_suffix":
+            return PathText(posixpath.splitext(path)[0] + _text(first))
+        if name in {"with_name", "with_stem"}:
+            suffix = posixpath.splitext(path)[1] if name == "with_stem" else ""
+            return PathText(_join(posixpath.dirname(path), _text(first) + suffix))
+        if name in {"as_posix", "__str__", "as_uri"}:
+            return str(path)
+        if name == "relative_to":
+            base = _text(first).rstrip("/") + "/"
+            return PathText(path.removeprefix(base))
+        if name == "mkdir":
+            self._make_folder(path)
+            return None
+        if name in {"exists", "is_file", "is_dir", "unlink", "stat", "rmdir", "chmod"}:
+            return UNKNOWN
+        return NotImplemented
+
+    # ---- command lines
+
+    def _option(self, arguments: Arguments, name: str) -> object:
+        """The value of an option: from the known command line, else its default."""
+        for option in arguments.parser.options:
+            if option.dest == name:
+                return self._value_of(option, arguments.parser.options)
+        return UNKNOWN
+
+    def _value_of(self, option: Option, among: Sequence[Option]) -> object:
+        if option not in self._options:
+            self._options.append(option)
+        given = _given(option, among, self._words)
+        if given is None and option.flag is not None and option.default is None:
+            given = self._guessed(option)
+        if given is None:
+            if option.is_required or (option.flag is None and option.default is None):
+                if self._words is None:
+                    self._needs_words = True
+                return UNKNOWN
+            value = option.default
+        else:
+            value = given
+        if option.is_path and isinstance(value, str):
+            return PathText(value)
+        return value
+
+    def _guessed(self, option: Option) -> str | None:
+        """The project's one config file, for an option that asks for one."""
+        if not re.fullmatch(
+            r"--?(config|params|cfg|settings)([-_]?(path|file))?", str(option.flag)
+        ):
+            return None
+        found = [name for name in _CONFIG_FILES if (self._root / self._cwd / name).is_file()]
+        if found and (str(option.flag), found[0]) not in self._guesses:
+            self._guesses.append((str(option.flag), found[0]))
+        return found[0] if found else None
+
+    def _from_command_line(self, options: Sequence[Option]) -> dict[str, object]:
+        return {option.dest: self._value_of(option, options) for option in options}
+
+    def _click_option(self, name: str, words: list[object], named: Mapping[str, object]) -> Option:
+        texts = [word for word in words if isinstance(word, str)]
+        kind = _name_of(named.get("type", UNKNOWN))
+        default = named.get("default")
+        flags = tuple(text.split("/")[0] for text in texts if text.startswith("-"))
+        plain = [text for text in texts if not text.startswith("-")]
+        if name.endswith("argument"):
+            dest = plain[0] if plain else "word"
+            is_required = default is None and named.get("required", True) is not False
+            return Option(
+                (), dest, default, is_path="Path" in kind, is_required=is_required, line=self._line
+            )
+        longest = max(flags, key=len, default="--option")
+        dest = plain[0] if plain else longest.lstrip("-").replace("-", "_")
+        return Option(
+            flags,
+            dest,
+            default,
+            is_switch=bool(named.get("is_flag"))
+            or any("/" in text for text in texts)
+            or isinstance(default, bool),
+            is_path="Path" in kind or "File" in kind,
+            is_required=named.get("required") is True,
+            line=self._line,
+            takes=kind.rpartition(".")[2],
+        )
+
+    def _signature_options(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope
+    ) -> list[Option]:
+        """The options that typer or fire makes of a function's arguments."""
+        arguments = [*node.args.posonlyargs, *node.args.args]
+        defaults: list[ast.expr | None] = [None] * (len(arguments) - len(node.args.defaults))
+        found = []
+        for argument, default in zip(arguments, [*defaults, *node.args.defaults], strict=True):
+            value: object = None
+            names: tuple[str, ...] = ()
+            is_required = default is None
+            if isinstance(default, ast.Call):
+                called = _name_of(self._eval(default.func, scope))
+                words, _ = self._words_of(default, scope)
+                if called.startswith("typer."):
+                    value = words[0] if words else None
+                    is_required = value is None or value is ...
+                    names = tuple(w for w in words if isinstance(w, str) and w.startswith("--"))
+                    value = None if value is ... else value
+                    if called.endswith("Option") and not names:
+                        names = (f"--{argument.arg.replace('_', '-')}",)
+            elif default is not None:
+                value = self._eval(default, scope)
+                names = (f"--{argument.arg.replace('_', '-')}",)
+            is_path = argument.annotation is not None and "Path" in ast.unparse(argument.annotation)
+            found.append(
+                Option(
+                    names,
+                    argument.arg,
+                    value,
+                    is_switch=isinstance(value, bool),
+                    is_path=is_path or isinstance(value, PathText),
+                    is_required=is_required,
+                    line=self._line,
+                )
+            )
+        return found
+
+
+# ---- special values
+
+
+class _Alias:
+    """A name that was imported from a module of the project."""
+
+    def __init__(self, unit_: Unit, name: str, value: object) -> None:
+        if isinstance(value, _Alias):
+            unit_, name, value = value.unit, value.name, value.value
+        self.unit: Unit = unit_
+        self.name: str = name
+        self.value: object = value
+
+
+class _Method:
+    """An attribute of something, about to be called."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        self.owner, self.name = owner, name
+
+
+class _Argv:
+    """`sys.argv`."""
+
+    def __init__(self, script: str, words: Sequence[str] | None) -> None:
+        self.known = words is not None
+        self.words = [script, *(words or ())]
+
+    def word(self, key: object, reader: _Reader) -> object:
+        if isinstance(key, int) and -len(self.words) <= key < len(self.words):
+            return self.words[key]
+        if not self.known and isinstance(key, int) and key > 0:
+            reader._needs_words = True
+        return UNKNOWN
+
+
+class _ParserMethods:
+    """An argparse parser; sub-parsers and groups share its options."""
+
+    def __init__(self, parser: Parser) -> None:
+        self.parser = parser
+
+    def call(
+        self, reader: _Reader, name: str, words: list[object], named: dict[str, object]
+    ) -> object:
+        if name == "add_argument":
+            option = _argparse_option(words, named, reader._line)
+            if option is not None:
+                self.parser.options.append(option)
+            return UNKNOWN
+        if name in {"parse_args", "parse_known_args", "parse_intermixed_args"}:
+            for option in self.parser.options:
+                if (
+                    (
+                        option.is_required
+                        and _given(option, self.parser.options, reader._words) is None
+                    )
+                    and reader._guessed(option) is None
+                    and reader._words is None
+                ):
+                    reader._needs_words = True
+            found = Arguments(self.parser)
+            return (found, UNKNOWN) if name == "parse_known_args" else found
+        if name == "set_defaults":
+            for option in self.parser.options:
+                if option.dest in named:
+                    option.default = named[option.dest]
+            return UNKNOWN
+        return self if name.startswith("add_") else UNKNOWN
+
+
+def _argparse_option(words: list[object], named: Mapping[str, object], line: int) -> Option | None:
+    names = tuple(word for word in words if isinstance(word, str))
+    if not names:
+        return None
+    flags = tuple(name for name in names if name.startswith("-"))
+    longest = max(flags or names, key=lambda name: (name.startswith("--"), len(name)))
+    first_long = next((name for name in flags if name.startswith("--")), longest)
+    dest = named.get("dest")
+    action = named.get("action")
+    nargs = named.get("nargs")
+    is_switch = isinstance(action, str) and action not in {"store", "append"}
+    is_switch = is_switch or "BooleanOptionalAction" in _name_of(action)
+    kind = _name_of(named.get("type", UNKNOWN))
+    default = named.get("default")
+    return Option(
+        flags,
+        dest if isinstance(dest, str) else first_long.lstrip("-").replace("-", "_"),
+        (default if default is not None else False) if is_switch else default,
+        is_switch=is_switch,
+        is_path="Path" in kind or "FileType" in kind,
+        is_required=named.get("required") is True
+        or (not flags and default is None and nargs not in {"?", "*"}),
+        line=line,
+        takes=kind.rpartition(".")[2],
+    )
+
+
+def _given(option: Option, among: Sequence[Option], words: Sequence[str] | None) -> object:
+    """What the command line says for an option; None where it says nothing."""
+    if not words:
+        return None
+    if option.flag is None:
+        takes_none = {name for one in among if one.is_switch for name in one.names}
+        plain: list[str] = []
+        skip = False
+        for word in words:
+            if skip:
+                skip = False
+            elif word.startswith("-") and len(word) > 1:
+                skip = "=" not in word and word not in takes_none
+            else:
+                plain.append(word)
+        place = [one.dest for one in among if one.flag is None].index(option.dest)
+        return plain[place] if place < len(plain) else None
+    for place, word in enumerate(words):
+        if word in option.names:
+            if option.is_switch:
+                return True
+            return words[place + 1] if place + 1 < len(words) else None
+        for name in option.names:
+            if word.startswith(f"{name}="):
+                return word[len(name) + 1 :]
+    return None
+
+
+# ---- small questions
+
+
+def _parsed(file: Path, path: str) -> object:
+    try:
+        if file.stat().st_size > _MAX_CONFIG_BYTES:
+            return None
+        return values.parse(file.read_bytes(), path)
+    except (OSError, NbexpError):
+        return None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return Chosen(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _keys_of(config: Config) -> set[str]:
+    return set(map(str, config.value)) if isinstance(config.value, Mapping) else set()
+
+
+def _truth(value: object) -> bool | None:
+    """Whether a value counts as true; None where that is not known."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return bool(value)
+    if isinstance(value, Chosen):
+        return None
+    if isinstance(value, str):
+        return None if GAP in value and not value.strip(GAP) else bool(value)
+    return None
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Chosen):
+        return False
+    if isinstance(value, str):
+        return GAP not in value
+    return value is None or isinstance(value, (bool, int, float))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return GAP
+
+
+def _formatted(value: object, spec: object) -> str:
+    if isinstance(spec, str) and spec and isinstance(value, (int, float)):
+        try:
+            return format(value, spec)
+        except ValueError:
+            return GAP
+    return _text(value)
+
+
+def _percent(text: str, right: object) -> str:
+    words = list(right) if isinstance(right, tuple) else [right]
+    try:
+        if all(isinstance(word, (str, int, float)) for word in words):
+            return text % tuple(words)
+    except (TypeError, ValueError):
+        pass
+    return re.sub(r"%[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]", GAP, text)
+
+
+def _join(*parts: str) -> str:
+    joined = posixpath.join(*parts) if parts else ""
+    return posixpath.normpath(joined) if joined else joined
+
+
+def _dotted(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        start = _dotted(node.value)
+        return None if start is None else f"{start}.{node.attr}"
+    return None
+
+
+def _dotted_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _name_of(value: object) -> str:
+    if isinstance(value, External):
+        return value.name
+    if isinstance(value, _Method):
+        return f"{_name_of(value.owner)}.{value.name}"
+    if isinstance(value, PathText):
+        return "Path"
+    return value if isinstance(value, str) else ""
+
+
+def _path_attribute(path: PathText, name: str) -> object:
+    if name == "parent":
+        return PathText(posixpath.dirname(path) or ".")
+    if name == "parents":
+        found = [PathText(posixpath.dirname(path) or ".")]
+        while found[-1] not in {"/", ".", ""} and len(found) < 20:
+            found.append(PathText(posixpath.dirname(found[-1]) or "."))
+        return found
+    if name == "name":
+        return posixpath.basename(path)
+    if name == "stem":
+        return posixpath.splitext(posixpath.basename(path))[0]
+    if name == "suffix":
+        return posixpath.splitext(path)[1]
+    if name == "parts":
+        return path.split("/")
+    return _Method(path, name)
+
+
+def _text_method(
+    text: str, name: str, words: Sequence[object], named: Mapping[str, object]
+) -> object:
+    known = [word for word in words if isinstance(word, (str, int))]
+    if name == "format":
+        places = iter(words)
+
+        def fill(match: re.Match[str]) -> str:
+            key, _, spec = match[1].partition(":")
+            if key.isdigit() and int(key) < len(words):
+                return _formatted(words[int(key)], spec)
+            if key in named:
+                return _formatted(named[key], spec)
+            return _formatted(next(places, UNKNOWN), spec) if not key else GAP
+
+        return re.sub(r"\{([^{}]*)\}", fill, text)
+    if name == "join" and words:
+        parts = words[0]
+        return text.join(_text(part) for part in parts) if isinstance(parts, (list, tuple)) else GAP
+    if name in {
+        "strip",
+        "rstrip",
+        "lstrip",
+        "lower",
+        "upper",
+        "title",
+        "replace",
+        "removesuffix",
+        "removeprefix",
+        "capitalize",
+        "zfill",
+    } and len(known) == len(words):
+        try:
+            return getattr(text, name)(*known)
+        except TypeError:
+            return GAP
+    if name in {"split", "rsplit", "partition", "rpartition"} and len(known) == len(words):
+        try:
+            return list(getattr(text, name)(*known))
+        except (TypeError, ValueError):
+            return UNKNOWN
+    return UNKNOWN
+
+
+_BUILTINS = frozenset(
+    "open print len range zip enumerate sorted list tuple dict set str int float bool map filter min max sum "
+    "isinstance type reversed Exception any all abs round iter next super vars getattr".split()
+)
+_COMPARE: Mapping[type[ast.cmpop], Callable[[object, object], bool]] = {
+    ast.Eq: lambda a, b: a == b,
+    ast.NotEq: lambda a, b: a != b,
+    ast.Lt: lambda a, b: bool(a < b),  # type: ignore[operator]  # a TypeError is what is caught
+    ast.LtE: lambda a, b: bool(a <= b),  # type: ignore[operator]
+    ast.Gt: lambda a, b: bool(a > b),  # type: ignore[operator]
+    ast.GtE: lambda a, b: bool(a >= b),  # type: ignore[operator]
+    ast.Is: lambda a, b: a is b,
+    ast.IsNot: lambda a, b: a is not b,
+}
+_ARITHMETIC: Mapping[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.Mod: lambda a, b: a % b,
+}
+
+_Special = Callable[[_Reader, list[object], dict[str, object]], object]
+
+
+def _special_path(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return PathText(_join(*[_text(word) for word in words])) if words else PathText(".")
+
+
+def _special_join(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return _join(*[_text(word) for word in words])
+
+
+def _first(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return words[0] if words else UNKNOWN
+
+
+def _special_dirname(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return posixpath.dirname(words[0]) if words and isinstance(words[0], str) else UNKNOWN
+
+
+def _special_basename(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return posixpath.basename(words[0]) if words and isinstance(words[0], str) else UNKNOWN
+
+
+def _special_splitext(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return posixpath.splitext(words[0]) if words and isinstance(words[0], str) else UNKNOWN
+
+
+def _special_str(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return _text(words[0]) if words else ""
+
+
+def _special_number(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    value = words[0] if words else UNKNOWN
+    try:
+        if isinstance(value, (int, float)):
+            return value
+        if isinstance(value, str) and GAP not in value:
+            return int(value) if value.lstrip("-").isdigit() else float(value)
+    except ValueError:
+        return UNKNOWN
+    return UNKNOWN
+
+
+def _special_len(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    value = words[0] if words else UNKNOWN
+    if isinstance(value, _Argv):
+        return len(value.words)
+    return UNKNOWN
+
+
+def _special_zip(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    rows = [list(word) if isinstance(word, (list, tuple, range)) else None for word in words]
+    known = [row for row in rows if row is not None]
+    if not known:
+        return UNKNOWN
+    size = min(len(row) for row in known)
+    return [
+        tuple(row[place] if row is not None else UNKNOWN for row in rows)
+        for place in range(min(size, _MAX_ROUNDS))
+    ]
+
+
+def _special_enumerate(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    value = words[0] if words else UNKNOWN
+    if isinstance(value, Config):
+        reader._take(value)
+    if isinstance(value, (list, tuple)):
+        return list(enumerate(value))[:_MAX_ROUNDS]
+    return [(UNKNOWN, UNKNOWN)]
+
+
+def _special_range(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    numbers = [word for word in words if isinstance(word, int)]
+    for word in words:
+        reader._use(word)
+    if len(numbers) == len(words) and 1 <= len(numbers) <= 3 and (len(numbers) < 3 or numbers[2]):
+        found = range(*numbers)
+        if len(found) <= _MAX_ROUNDS:
+            return found
+    return UNKNOWN
+
+
+def _special_list(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    value = words[0] if words else []
+    if isinstance(value, Config):
+        return reader._elements(value)
+    if isinstance(value, _Argv):
+        return value
+    return list(value) if isinstance(value, (list, tuple, range)) else UNKNOWN
+
+
+def _special_getattr(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    if len(words) > 1 and isinstance(words[1], str):
+        found = reader._attribute(words[0], words[1])
+        return words[2] if isinstance(found, _Method) and len(words) > 2 else found
+    return UNKNOWN
+
+
+def _special_vars(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    value = words[0] if words else UNKNOWN
+    return value if isinstance(value, (Arguments, Config)) else UNKNOWN
+
+
+def _special_cwd(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return PathText(reader._root / reader._cwd)
+
+
+def _special_parser(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    parser = _ParserMethods(Parser())
+    parents = named.get("parents")
+    for parent in parents if isinstance(parents, list) else ():
+        if isinstance(parent, _ParserMethods):
+            parser.parser.options += parent.parser.options
+    return parser
+
+
+def _special_environment(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return words[1] if len(words) > 1 else named.get("default", UNKNOWN)
+
+
+def _special_params_show(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    path = words[0] if words and isinstance(words[0], str) else "params.yaml"
+    inside = reader._inside(path)
+    found = reader._config(inside) if inside is not None else None
+    return UNKNOWN if found is None else found
+
+
+def _special_run(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    first = words[0] if words else named.get("args", UNKNOWN)
+    if isinstance(first, str):
+        reader._runs.append(tuple(first.split()))
+    elif isinstance(first, (list, tuple)):
+        reader._runs.append(tuple(_text(word) for word in first))
+    return UNKNOWN
+
+
+def _special_mkdir(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    reader._make_folder(words[0] if words else named.get("name", UNKNOWN))
+    return None
+
+
+def _special_sqlite(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    path = words[0] if words else named.get("database", UNKNOWN)
+    if isinstance(path, str) and path != ":memory:":
+        inside = reader._inside(path)
+        is_there = inside is not None and GAP not in inside and (reader._root / inside).exists()
+        reader._touch(path, "read" if is_there else "write")
+    return UNKNOWN
+
+
+def _special_glob(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    return reader._listed(words[0] if words else UNKNOWN, "glob")
+
+
+def _special_slice(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
+    value = words[0] if words else UNKNOWN
+    return (
+        sorted(value, key=str)
+        if isinstance(value, list) and all(isinstance(v, str) for v in value)
+        else value
+    )
+
+
+_SPECIAL: Mapping[str, _Special] = {
+    **dict.fromkeys(("pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "upath.UPath"), _special_path),
+    **dict.fromkeys(("os.path.join", "posixpath.join"), _special_join),
+    **dict.fromkeys(
+        ("os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser", "os.fspath", "tqdm.tqdm",
+         "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "hydra.utils.to_absolute_path", "reversed", "iter", "next",
+         "typing.cast", "set", "tuple", "click.format_filename"),
+        _first,
+    ),
+    "os.path.dirname": _special_dirname,
+    "os.path.basename": _special_basename,
+    "os.path.splitext": _special_splitext,
+    "str": _special_str,
+    "int": _special_number,
+    "float": _special_number,
+    "len": _special_len,
+    "zip": _special_zip,
+    "enumerate": _special_enumerate,
+    "range": _special_range,
+    "list": _special_list,
+    "sorted": _special_slice,
+    "getattr": _special_getattr,
+    "vars": _special_vars,
+    "os.getcwd": _special_cwd,
+    "pathlib.Path.cwd": _special_cwd,
+    "argparse.ArgumentParser": _special_parser,
+    "configargparse.ArgumentParser": _special_parser,
+    "os.environ.get": _special_environment,
+    "os.getenv": _special_environment,
+    "dvc.api.params_show": _special_params_show,
+    **dict.fromkeys(
+        ("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen",
+         "os.system", "os.popen", "runpy.run_path", "papermill.execute_notebook"),
+        _special_run,
+    ),
+    "sqlite3.connect": _special_sqlite,
+    "os.makedirs": _special_mkdir,
+    "os.mkdir": _special_mkdir,
+    "glob.glob": _special_glob,
+    "glob.iglob": _special_glob,
+}  # fmt: skip
+
+
+def expand(root: Path, path: str) -> list[str]:
+    """The files that a path with gaps may mean, as far as they are there."""
+    if GAP not in path:
+        return [path]
+    pattern = re.sub(f"{GAP}+", "*", "".join(GAP if c == GAP else glob.escape(c) for c in path))
+    found = sorted(root.glob(pattern)) if pattern.strip("*/") else []
+    return [one.relative_to(root).as_posix() for one in found if one.is_file()]
+
+
+def imported_names(one: Unit) -> list[tuple[str, int]]:
+    """What a file imports, by name and by how many levels above."""
+    found: list[tuple[str, int]] = []
+    for _, tree in one.trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found += [(alias.name, 0) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found.append((node.module or "", node.level))
+                found += [
+                    (f"{node.module}.{alias.name}" if node.module else alias.name, node.level)
+                    for alias in node.names
+                    if alias.name != "*"
+                ]
+    return found
