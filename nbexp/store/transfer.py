@@ -82,6 +82,7 @@ def push(
     remote: Remote,
     cache: Cache,
     *,
+    parts: Mapping[str, Sequence[str]] = {},
     jobs: int | None = None,
     emit: Emit = ignore,
 ) -> Transfer:
@@ -91,6 +92,9 @@ def push(
     ----------
     hashes
         Digests as dvc.lock has them, `.dir` at the end of a directory's.
+    parts
+        Of directories that are meant in part, the paths inside. Their listings are not stored: that would
+        say that they are whole.
     jobs
         How many at once; None is what the remote says.
 
@@ -99,12 +103,16 @@ def push(
     StoreError
         The remote cannot be reached, or has no room. What was stored stays.
     """
-    files, folders, missing = _expanded(hashes, cache)
+    files, folders, missing = _expanded(hashes, cache, parts)
+    for md5 in parts:
+        folders.pop(md5, None)
     here = _located(cache, [*files, *folders])
     there = _look(remote, {md5: here[md5] for md5 in folders if md5 in here}, jobs)
     # A directory of which the cache lost the listing can still be whole at the remote.
     missing -= set(_look(remote, {md5: _Place("", -1, False) for md5 in missing}, jobs))
-    whole = {item.md5 for md5 in there for item in folders[md5]}
+    # Its listing says that a directory is whole, but DVC stores it for a part of it, too: looked at once.
+    seen = cache.memos("pushed", [_at(remote, md5) for md5 in there])
+    whole = {item.md5 for md5 in there if _at(remote, md5) in seen for item in folders[md5]}
     unsure = {md5: here[md5] for md5 in files if md5 in here and md5 not in whole}
     there |= _look(remote, unsure, jobs)
     lost = {md5 for md5 in files if md5 not in here and md5 not in whole}
@@ -125,6 +133,15 @@ def push(
     if todo or complete:
         remote.flush()
     line.end()
+    cache.remember_many(
+        "pushed",
+        {
+            _at(remote, md5): "1"
+            for md5, items in folders.items()
+            if md5 not in bad and md5 not in failed and bad.isdisjoint(i.md5 for i in items)
+        },
+    )
+    cache.flush()
     return Transfer(
         line.done,
         line.size_bytes,
@@ -139,6 +156,7 @@ def fetch(
     remote: Remote,
     cache: Cache,
     *,
+    parts: Mapping[str, Sequence[str]] = {},
     jobs: int | None = None,
     emit: Emit = ignore,
 ) -> Transfer:
@@ -150,6 +168,8 @@ def fetch(
     ----------
     hashes
         Digests as dvc.lock has them, `.dir` at the end of a directory's.
+    parts
+        Of directories that are meant in part, the paths inside. Their listings come whole.
     jobs
         How many at once; None is what the remote says.
 
@@ -168,7 +188,7 @@ def fetch(
         for md5 in wanted:
             if md5.endswith(".dir") and md5 not in got.problems:
                 items = landing.items(md5) if md5 in absent else cache.items(md5)
-                files.update(dict.fromkeys(item.md5 for item in items))
+                files.update(_in_parts(items, parts.get(md5)))
         todo = cache.missing(files)
         line.total += len(todo)
         rest = _bring(todo, remote, landing, jobs, line)
@@ -305,7 +325,7 @@ def _key(md5: str, *, legacy: bool) -> str:
 
 
 def _expanded(
-    hashes: Iterable[str], cache: Cache
+    hashes: Iterable[str], cache: Cache, parts: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, None], dict[str, tuple[Item, ...]], set[str]]:
     """Files, directories with their items, and directories of which the cache has no listing."""
     files: dict[str, None] = {}
@@ -319,9 +339,24 @@ def _expanded(
             folders[md5] = cache.items(md5)
         except StoreError:
             unknown.add(md5)
-    for items in folders.values():
-        files.update(dict.fromkeys(item.md5 for item in items))
+    for md5, items in folders.items():
+        files.update(_in_parts(items, parts.get(md5)))
     return files, folders, unknown
+
+
+def _in_parts(items: Iterable[Item], parts: Sequence[str] | None) -> dict[str, None]:
+    """The digests of a directory's files; of those at or below the parts, if there are any."""
+    if parts is None:
+        return dict.fromkeys(item.md5 for item in items)
+    return dict.fromkeys(
+        item.md5
+        for item in items
+        if any(item.relpath == part or item.relpath.startswith(f"{part}/") for part in parts)
+    )
+
+
+def _at(remote: Remote, md5: str) -> str:
+    return f"{remote.url}\0{md5}"
 
 
 def _located(cache: Cache, md5s: Iterable[str]) -> dict[str, _Place]:

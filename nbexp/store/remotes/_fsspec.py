@@ -116,9 +116,9 @@ class FsspecRemote:
             found = self._said(lambda: self._find(top))
         except FileNotFoundError:
             return
-        length = len(self.root().strip("/")) + 1
+        top = self.root().strip("/")
         for name, info in found.items():
-            key = name.strip("/")[length:]
+            key = name.strip("/").removeprefix(top).lstrip("/")
             if key.startswith(prefix) and not filesystem.is_temporary(key.rpartition("/")[2]):
                 yield Entry(key, int(info["size"]), self.md5_of(info))
 

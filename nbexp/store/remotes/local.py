@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -51,7 +52,8 @@ class Remote:
 
     def exists(self, key: str) -> Entry | None:
         try:
-            return Entry(key, os.stat(f"{self._root}/{key}").st_size)
+            status = os.stat(f"{self._root}/{key}")
+            return Entry(key, status.st_size) if stat.S_ISREG(status.st_mode) else None
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

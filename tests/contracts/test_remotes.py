@@ -1,0 +1,105 @@
+"""Every kind of storage, built in or installed, through the contract; servers are real or emulators of the vendors' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from nbexp import plugins
+from nbexp.errors import StoreError
+from nbexp.store import remotes, transfer
+from nbexp.store.cache import Cache
+from nbexp.store.remotes import Remote, hdfs
+from nbexp.testing.remotes import RemoteContract, Seed
+
+KINDS = plugins.names("nbexp.store.remotes")
+# Without a Hadoop there is nothing to log in to: fsspec's memory takes its place behind the same class.
+STOOD_IN_FOR = {"hdfs"}
+
+
+@pytest.fixture
+def make(
+    serve: Callable[[str], tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Remote]:
+    """`make("s3")`: a remote of that kind, empty."""
+
+    def remote(kind: str) -> Remote:
+        if kind in STOOD_IN_FOR:
+            store: Any = MemoryFileSystem(skip_instance_cache=True)
+            store.store, store.pseudo_dirs = {}, [""]
+            monkeypatch.setattr(hdfs.Remote, "connect", lambda _self: store)
+            return remotes.at("hdfs://me@host:8020/some/path", {})
+        return remotes.at(*serve(kind))
+
+    return remote
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "http"])
+class TestEachKind(RemoteContract):
+    @pytest.fixture
+    def remote(self, kind: str, make: Callable[[str], Remote]) -> Remote:
+        return make(kind)
+
+
+class TestHttp(RemoteContract):
+    can_write = False
+
+    @pytest.fixture
+    def remote(self, make: Callable[[str], Remote]) -> Remote:
+        return make("http")
+
+    @pytest.fixture
+    def seed(self, remote: Remote, servers: Any) -> Seed:
+        def put(key: str, data: bytes) -> None:
+            path: Path = servers.place("http", remote.url) / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+        return put
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "http"])
+def test_objects_go_there_and_come_back(
+    kind: str, make: Callable[[str], Remote], tmp_path: Path
+) -> None:
+    remote = make(kind)
+    here = Cache(tmp_path / "here", state=tmp_path / "here.db")
+    there = Cache(tmp_path / "there", state=tmp_path / "there.db")
+    for number in range(80):
+        path = tmp_path / "data" / f"{number % 7}" / f"ü{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{number}")
+    data = here.add(tmp_path / "data")
+    assert transfer.push([data.md5], remote, here).moved == 81
+    assert transfer.push([data.md5], remote, here).moved == 0
+    assert transfer.fetch([data.md5], remote, there).moved == 81
+    assert there.has(data)
+    assert transfer.compare([data.md5], remote, there).both == {data.md5}
+    here.close()
+    there.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        ("webdav", {"password": "not-that-secret"}),
+        ("ssh", {"user": "nobody-of-that-name", "passphrase": "not-that-secret"}),
+        ("s3", {"endpointurl": "http://127.0.0.1:9", "secret_access_key": "not-that-secret"}),
+        ("azure", {"connection_string": "AccountKey=not-that-secret"}),
+    ],
+)
+def test_a_refusal_is_one_sentence_without_secrets(
+    kind: str,
+    wrong: dict[str, Any],
+    serve: Callable[[str], tuple[str, dict[str, Any]]],
+) -> None:
+    url, settings = serve(kind)
+    with pytest.raises(StoreError) as refused:
+        remotes.at(url, settings | wrong).exists("files/md5/00/00")
+    assert "not-that-secret" not in str(refused.value)
+    assert "\n" not in refused.value.message
+    assert refused.value.hint is not None
