@@ -7,7 +7,7 @@ BIN := .venv/bin
 DVC := dvc==3.67.1 dvclive==3.49.1
 
 # The tests that start many real programs; `make check` is all the others.
-SLOW := conformance journeys crashes
+SLOW := conformance contracts journeys crashes
 PYTEST := $(BIN)/python -m pytest
 # One test process for each core; the tests wait for other processes often enough for two on one.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 2))')
@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two installs into one environment at once would spoil it
-.PHONY: help demo check lint types unit test slow docs readme bench chromium clean
+.PHONY: help demo check lint types unit test slow docs readme bench chromium sshd clean
 
 help:
 	@echo 'make demo    run the example project headless in a new folder (DIR=path chooses it)'
@@ -78,6 +78,25 @@ chromium:
 	else \
 		echo 'The browser tests need Chromium: sudo apt-get install chromium' >&2; exit 1; fi
 
+# Where there is no `sshd`, Debian's is installed; tests start one of their own, with keys of their own.
+sshd:
+	@if [ -x /usr/sbin/sshd ] || command -v sshd >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update --quiet && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+			apt-get install --quiet --yes --no-install-recommends openssh-server; \
+	else \
+		echo 'The tests of SSH remotes need sshd: sudo apt-get install openssh-server' >&2; exit 1; fi
+
+# Microsoft's own emulator of Azure's storage.
+AZURITE := azurite@3.35.0
+build/azurite/.$(AZURITE):
+	@command -v npm >/dev/null || { \
+		echo 'The tests of Azure remotes need Node: sudo apt-get install npm' >&2; exit 1; }
+	@echo 'installing $(AZURITE)'
+	@mkdir -p build/azurite
+	@npm install --silent --no-audit --no-fund --prefix build/azurite $(AZURITE)
+	@touch $@
+
 # --- the words of the README --------------------------------------------------------------------
 
 demo: .venv/.demo
@@ -98,7 +117,7 @@ unit: .venv/.test
 # The slow tests come last, so that the last lines say how many passed.
 test: chromium $(DVC_STAMP) check docs slow
 
-slow: chromium .venv/.test $(DVC_STAMP)
+slow: chromium sshd build/azurite/.$(AZURITE) .venv/.test $(DVC_STAMP)
 	$(PYTEST) -q tests/benchmarks
 	$(PYTEST) -q -n $(JOBS) $(addprefix tests/,$(SLOW)) tests/test_docs.py::TestPages
 

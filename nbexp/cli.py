@@ -204,6 +204,8 @@ class Narrator:
                 self._aside(message if hint is None else f"{message} Hint: {hint}")
             case events.Phase(text=text, total=total) if total and total > 100:
                 self._aside(text)
+            case events.Moving():
+                self._moving(event)
 
     def _pass_on_lines(self, stage: str, data: bytes) -> None:
         """The output of one of several stages, whole lines with the stage's name before each."""
@@ -228,6 +230,15 @@ class Narrator:
             self._stream.write("\n")
             self._stream.flush()
             self._line_open = False
+
+    def _moving(self, event: events.Moving) -> None:
+        """How far a transfer is, on one line that is written over; a log gets none of it."""
+        if not sys.stderr.isatty():
+            return
+        done, rate = f"{event.size_bytes / 1e6:,.1f} MB", f"{event.bytes_per_s / 1e6:,.1f} MB/s"
+        end = "\n" if event.done == event.total else ""
+        line = f"{event.text}: {event.done:,} of {event.total:,} objects, {done}, {rate}"
+        print(f"\r{line:<78}", end=end, file=sys.stderr, flush=True)
 
     @property
     def _stream(self) -> TextIO:

@@ -81,6 +81,9 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "data diff": ("data diff first second", lambda p: p.data.diff("first", "second")),
     "data gc": ("data gc --workspace", lambda p: p.data.gc(workspace=True)),
     "data status": ("data status", lambda p: p.data.status()),
+    "data push": ("data push", lambda p: p.data.push()),
+    "data fetch": ("data fetch", lambda p: p.data.fetch()),
+    "data pull": ("data pull", lambda p: p.data.pull()),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }
 # What makes a project or runs for long has journeys of its own, which go through the same functions.
@@ -93,7 +96,7 @@ def recorded(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any
     project = pipeline_project()
     nbexp_cli("run", "-n", "first", cwd=project)
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
-    nbexp_cli("remote", "add", "--local", "kept", str(project.parent / "kept"), cwd=project)
+    nbexp_cli("remote", "add", "--local", "-d", "kept", ".dvc/tmp/kept", cwd=project)
     (project / "extra.txt").write_text("data\n")
     return project
 

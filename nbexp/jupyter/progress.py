@@ -170,6 +170,8 @@ class Progress:
         match event:
             case events.RunStarted(stages=stages) | events.Planned(stages=stages):
                 self._stages = {name: _Stage() for name in stages}
+            case events.Moving(text=text, done=done, total=total, bytes_per_s=rate):
+                self._phase = f"{text}  {done}/{total}  {rate / 1e6:,.1f} MB/s"
             case events.Phase(text=text, done=done, total=total):
                 self._phase = text if total is None else f"{text}  {done or 0}/{total}"
             case events.ScriptTraced(script=script, number=number, total=total):

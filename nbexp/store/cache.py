@@ -262,9 +262,9 @@ class Cache:
     def incoming(self) -> Path:
         """A fresh name for a file that `take_in` is to make an object of."""
         if not self._swept:
-            self._swept = True
             self._make(os.fspath(self._unfinished))
             filesystem.sweep(self._unfinished, _STRAY_S)
+            self._swept = True  # last: other threads go on from here
         return filesystem.temporary(self._unfinished)
 
     def take_in(self, arrived: Sequence[tuple[str, Path, bool]]) -> None:

@@ -15,7 +15,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
@@ -229,9 +229,20 @@ def compare(
 
 
 def push_runs(
-    remote: Remote, cache: Cache, *, jobs: int | None = None, emit: Emit = ignore
+    remote: Remote,
+    cache: Cache,
+    *,
+    leave_out: Collection[str] = (),
+    jobs: int | None = None,
+    emit: Emit = ignore,
 ) -> Transfer:
-    """Store all entries of the run cache in the remote, after the outputs that they name."""
+    """Store all entries of the run cache in the remote, after the outputs that they name.
+
+    Parameters
+    ----------
+    leave_out
+        Outputs that stay at home, by their paths as the entries spell them.
+    """
     entries = {
         f"runs/{path.parent.parent.name}/{path.parent.name}/{path.name}": path
         for path in sorted((cache.folder / "runs").glob("??/*/*"))
@@ -239,7 +250,7 @@ def push_runs(
     }
     there = {entry.key for entry in remote.list("runs/")} if entries and remote.page else set()
     new = [key for key in entries if key not in there]
-    outs = {md5 for key in new for md5 in _outs_of(entries[key].read_bytes())}
+    outs = {md5 for key in new for md5 in _outs_of(entries[key].read_bytes(), leave_out)}
     # An entry whose outputs are gone is of no use to anybody, but of no harm: it is left to lie here.
     sound = outs - set(cache.missing(outs))
     done = push(sound, remote, cache, jobs=jobs, emit=emit)
@@ -741,9 +752,10 @@ def _spread(
 # The run cache ------------------------------------------------------------------------------------
 
 
-def _outs_of(data: bytes) -> list[str]:
+def _outs_of(data: bytes, leave_out: Collection[str]) -> list[str]:
     stage = dvc_lock.parse_entry(data)
-    return [] if stage is None else [out.md5 for out in stage.outs if out.md5]
+    outs = [] if stage is None else stage.outs
+    return [out.md5 for out in outs if out.md5 and out.path not in leave_out]
 
 
 def _are_digests(names: Sequence[str]) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +17,19 @@ from tests.conftest import DVC_PROGRAMS, Program
 
 # Many command lines in one process of DVC: most of its time goes into starting.
 _MANY = """
-import contextlib, io, json, os, sys
+import json, os, sys, tempfile
 from dvc.cli import main
 found = []
+result = os.fdopen(os.dup(1), "w")
 for words in json.load(sys.stdin):
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with tempfile.TemporaryFile() as out:
+        os.dup2(out.fileno(), 1)
         code = main(words)
-    found.append([code, out.getvalue()])
+        sys.stdout.flush()
+        out.seek(0)
+        found.append([code, out.read().decode()])
     os.chdir(sys.argv[1])
-sys.stdout.write(json.dumps(found))
+result.write(json.dumps(found))
 """
 
 Said = tuple[int, str]
@@ -195,3 +201,398 @@ class TestConfiguration:
     )  # fmt: skip
     def test_rename(self, same: Callable[..., None], lines: list[str]) -> None:
         same(*lines)
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+PIPELINE = """\
+stages:
+  make:
+    cmd: tr a-z A-Z < extra.txt > made.txt && mkdir -p parts && cp made.txt parts/a && echo 'acc,step' > curve.csv && cp made.txt acc.json
+    deps: [extra.txt]
+    outs: [made.txt, parts, {kept.txt: {push: false}}, {elsewhere.txt: {remote: other}}]
+    metrics: [{acc.json: {cache: true}}]
+    plots: [curve.csv]
+"""
+
+
+def names_below(folder: Path) -> set[str]:
+    """The objects and run-cache entries in a cache or remote."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "files"
+    }
+
+
+@pytest.fixture(scope="session")
+def shared_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project made by DVC: data, a stage, a folder with data of its own, a branch and a tag with other data.
+
+    Nothing is pushed. `store`, the default remote, and `other` lie beside the project.
+    """
+    top = tmp_path_factory.mktemp("shared") / "project"
+    top.mkdir()
+    program = Program((str(DVC_PROGRAMS / "python"),), (DVC_PROGRAMS,))
+
+    def git(*words: str) -> None:
+        when = "1700000000 +0000"
+        env = {**os.environ, "GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+        subprocess.run(["git", *words], cwd=top, env=env, check=True, capture_output=True)
+
+    def dvc(*lines: str) -> None:
+        words = json.dumps([shlex.split(line) for line in lines])
+        done = program("-c", _MANY, str(top), cwd=top, stdin=words)
+        assert all(code == 0 for code, _ in json.loads(done.stdout)), done.stderr
+
+    def write(path: str, text: str) -> None:
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text(text)
+
+    git("init", "--quiet", "--initial-branch=main")
+    for number in range(3):
+        write(f"data/{number}.txt", f"{number}\n")
+    write("data/sub/ü.txt", "deep\n")
+    write("extra.txt", "extra text\n")
+    write("folder/inner.bin", "inner\n")
+    write(
+        "dvc.yaml",
+        PIPELINE.replace(
+            "acc.json\n", "acc.json && echo k > kept.txt && echo e > elsewhere.txt\n", 1
+        ),
+    )
+    dvc("init --quiet", "config core.analytics false", "remote add -d store /nowhere/store",
+        "remote add other /nowhere/other", "add --quiet data extra.txt folder/inner.bin", "repro --quiet")  # fmt: skip
+    git("add", "--all")
+    git("commit", "--quiet", "--message=main")
+    for name, what in (("side", "branch"), ("v1", "tag"), (None, "commit")):
+        git("checkout", "--quiet", "-b", f"tmp-{what}")
+        write("data/0.txt", f"of a {what}\n")
+        dvc("add --quiet data")
+        git("add", "--all")
+        git("commit", "--quiet", f"--message={what}")
+        if what == "branch":
+            git("branch", str(name))
+        if what == "tag":
+            git("tag", str(name))
+        if what == "commit":
+            # Not the tip of anything, but behind a branch.
+            write("data/0.txt", "0\n")
+            dvc("add --quiet data")
+            git("add", "--all")
+            git("commit", "--quiet", "--message=after")
+            git("branch", "later")
+        git("checkout", "--quiet", "main")
+        git("branch", "-D", f"tmp-{what}")
+    dvc("checkout --quiet")
+    return top
+
+
+@pytest.fixture
+def both(shared_template: Path, twins: Any) -> Any:
+    """Two copies of the shared project, each with remotes of its own.
+
+    DVC takes a relative URL in the config of a commit for one below `/`, so they are absolute.
+    """
+    pair = twins(shared_template)
+    for side in pair.sides:
+        lines = [
+            f"['remote \"{name}\"']\n    url = {side.parent / name}\n"
+            for name in ("store", "other")
+        ]
+        (side / ".dvc" / "config.local").write_text("".join(lines))
+    return pair
+
+
+def ours_of(words: str) -> list[str]:
+    """The command line of nbexp for one of DVC's data commands."""
+    verb, *rest = shlex.split(words)
+    return [verb, *rest] if verb in ("status", "remote") else ["data", verb, *rest]
+
+
+class TestPush:
+    """The same objects in the remote, under the same names with the same modes."""
+
+    @pytest.fixture
+    def pushed(self, both: Any, dvc_many: Any) -> Callable[[str], tuple[set[str], set[str]]]:
+        """`pushed("-a")`: what DVC's and nbexp's push with these words leave in the two remotes."""
+
+        def run(words: str) -> tuple[set[str], set[str]]:
+            theirs, ours = both.sides
+            dvc_many(theirs, [f"push {words}"])
+            both.look.nbexp(*ours_of(f"push {words}"), cwd=ours)
+            for name in ("store", "other"):
+                for path in (ours.parent / name).rglob("*"):
+                    twin = theirs.parent / name / path.relative_to(ours.parent / name)
+                    if path.is_file() and twin.exists() and "/runs/" not in str(path):
+                        assert path.stat().st_mode == twin.stat().st_mode
+            found = [
+                {
+                    f"{name}/{one}"
+                    for name in ("store", "other")
+                    for one in names_below(side.parent / name)
+                }
+                for side in (theirs, ours)
+            ]
+            return found[0], found[1]
+
+        return run
+
+    def test_everything(self, pushed: Any) -> None:
+        theirs, ours = pushed("")
+        assert ours == theirs
+        assert len(ours) == 11
+        assert any(name.startswith("other/") for name in ours)
+
+    @pytest.mark.parametrize(
+        ("words", "count"),
+        [
+            ("made.txt", 1),
+            ("data.dvc", 5),
+            ("make", 4),
+            ("--remote other", 11),
+            ("--all-branches", 13),
+            ("--all-tags", 13),
+            ("--all-commits", 17),
+            ("--with-deps make", 5),
+            ("--recursive folder", 1),
+            ("--glob 'data*'", 5),
+            ("--jobs 1 data", 5),
+        ],
+    )
+    def test_words(self, pushed: Any, words: str, count: int) -> None:
+        theirs, ours = pushed(words)
+        assert ours == theirs
+        assert len(ours) == count
+
+    def test_run_cache(self, pushed: Any) -> None:
+        """DVC leaves out outputs that nothing else needs, without which an entry is of no use elsewhere."""
+        theirs, ours = pushed("--run-cache")
+        assert ours >= theirs
+        assert {name for name in ours if "/runs/" in name} == {n for n in theirs if "/runs/" in n}
+        assert any("/runs/" in name for name in ours)
+
+    def test_a_part_of_a_directory_does_not_pretend_to_be_all_of_it(
+        self, pushed: Any, both: Any, dvc_many: Any
+    ) -> None:
+        """DVC stores the listing as well, and then takes the directory for complete for ever."""
+        theirs, ours = pushed("data/sub")
+        assert {name for name in theirs if name not in ours} == {
+            name for name in theirs if name.endswith(".dir")
+        }
+        # What DVC left is mended by the next push of nbexp, and not by DVC's own.
+        side = both.dvc_side
+        dvc_many(side, ["push data"])
+        assert len(names_below(side.parent / "store")) == 2
+        both.look.nbexp("data", "push", "data", cwd=side)
+        assert len(names_below(side.parent / "store")) == 5
+
+    def test_a_second_push_moves_nothing(self, pushed: Any, both: Any) -> None:
+        pushed("")
+        again = both.look.nbexp("data", "push", "--json", cwd=both.nbexp_side)
+        assert json.loads(again.stdout) == {"pushed": 0, "size": 0, "present": 11, "missing": []}
+        # Nor does it where DVC has pushed.
+        after = both.look.nbexp("data", "push", "--json", cwd=both.dvc_side)
+        assert json.loads(after.stdout)["pushed"] == 0
+
+    def test_what_the_cache_lost_is_told_and_the_rest_is_pushed(
+        self, pushed: Any, both: Any, dvc_many: Any
+    ) -> None:
+        for side in both.sides:
+            lost = (
+                side / ".dvc" / "cache" / "files" / "md5" / "b0" / "26324c6904b2a9cb4b88d6d61c81d1"
+            )
+            lost.unlink()
+        theirs, ours = pushed("")
+        assert ours == theirs
+        assert len(ours) == 9  # neither the file nor the listing that names it
+
+
+class Refilled:
+    """Both sides without cache and data, their remotes filled by one of the tools."""
+
+    def __init__(self, both: Any, dvc_many: Any, filler: str) -> None:
+        self.both, self._many = both, dvc_many
+        for side in both.sides:
+            if filler == "dvc":
+                dvc_many(side, ["push -A --run-cache"])
+            else:
+                both.look.nbexp("data", "push", "-A", "--run-cache", cwd=side)
+            shutil.rmtree(side / ".dvc" / "cache")
+            for path in ("data", "parts"):
+                shutil.rmtree(side / path)
+            for path in ("extra.txt", "made.txt", "curve.csv", "acc.json", "folder/inner.bin"):
+                (side / path).unlink()
+
+    def run(self, words: str, *, code: int = 0) -> tuple[str, str]:
+        """The same words under both; what each printed."""
+        [(theirs, out)] = self._many(self.both.dvc_side, [words])
+        ours = self.both.look.nbexp(*ours_of(words), cwd=self.both.nbexp_side, code=None)
+        assert (ours.returncode == 0) == (theirs == 0) == (code == 0), (out, ours.stderr)
+        return out, ours.stdout
+
+    def caches(self) -> tuple[set[str], set[str]]:
+        theirs, ours = (names_below(side / ".dvc" / "cache") for side in self.both.sides)
+        return theirs, ours
+
+
+@pytest.fixture(params=["dvc", "nbexp"])
+def refilled(request: pytest.FixtureRequest, both: Any, dvc_many: Any) -> Refilled:
+    return Refilled(both, dvc_many, request.param)
+
+
+@pytest.fixture
+def by_dvc(both: Any, dvc_many: Any) -> Refilled:
+    return Refilled(both, dvc_many, "dvc")
+
+
+class TestFetch:
+    """The same objects in the cache, whichever tool has pushed them."""
+
+    def test_everything(self, refilled: Refilled) -> None:
+        _, said = refilled.run("fetch")
+        theirs, ours = refilled.caches()
+        assert ours == theirs
+        assert len(ours) == 11
+        assert said == "11 files fetched\n"
+        assert refilled.run("fetch")[1] == "Everything is up to date.\n"
+
+    @pytest.mark.parametrize(
+        ("words", "count"),
+        [
+            ("made.txt", 1),
+            ("data/sub", 2),
+            ("make", 4),
+            ("--remote store", 10),
+            ("--all-branches", 13),
+            ("--all-tags", 13),
+            ("--all-commits", 17),
+            ("--with-deps make", 5),
+            ("--recursive folder", 1),
+            ("--jobs 1 data", 5),
+            ("--max-size 10", 3),
+            ("--type metrics", 1),
+            ("--type plots", 1),
+            ("--type plots --type metrics", 2),
+        ],
+    )
+    def test_words(self, by_dvc: Refilled, words: str, count: int) -> None:
+        by_dvc.run(f"fetch {words}")
+        theirs, ours = by_dvc.caches()
+        assert ours == theirs
+        assert len(ours) == count
+
+    def test_run_cache(self, by_dvc: Refilled) -> None:
+        by_dvc.run("fetch --run-cache")
+        theirs, ours = by_dvc.caches()
+        assert ours == theirs
+        assert sum(name.startswith("runs/") for name in ours) == 1
+
+    def test_an_unknown_target_or_remote_stops_both(self, by_dvc: Refilled) -> None:
+        by_dvc.run("fetch nothing", code=1)
+        by_dvc.run("fetch -r nowhere", code=1)
+        assert by_dvc.caches() == (set(), set())
+
+
+class TestPull:
+    """The same cache, and the same files in the workspace."""
+
+    def agree(self, refilled: Refilled) -> tuple[set[str], Mapping[str, Any]]:
+        theirs, ours = refilled.caches()
+        assert ours == theirs
+        files = [refilled.both.look.files(side) for side in refilled.both.sides]
+        for found in files:
+            found.pop(".dvc/config.local", None)  # each has its own remotes
+        assert files[1] == files[0]
+        return ours, files[1]
+
+    def test_everything(self, refilled: Refilled) -> None:
+        out, said = refilled.run("pull --allow-missing")
+        cache, files = self.agree(refilled)
+        assert len(cache) == 11
+        assert "data/sub/ü.txt" in files
+        assert (
+            said.splitlines()[-1] == out.splitlines()[-1] == "11 files fetched and 10 files added"
+        )
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "made.txt",
+            "data/sub",
+            "--remote store data extra.txt",
+            "--all-branches data",
+            "--all-tags data",
+            "--all-commits data",
+            "--with-deps curve.csv",
+            "--recursive folder",
+            "--jobs 2 data",
+            "--glob 'data*'",
+            "--run-cache data",
+            "--allow-missing",
+        ],
+    )
+    def test_words(self, by_dvc: Refilled, words: str) -> None:
+        by_dvc.run(f"pull {words}")
+        self.agree(by_dvc)
+
+    def test_force_goes_over_edits(self, by_dvc: Refilled) -> None:
+        by_dvc.run("pull data")
+        for side in by_dvc.both.sides:
+            (side / "data" / "0.txt").unlink()
+            (side / "data" / "0.txt").write_text("edited\n")
+        by_dvc.run("pull data", code=1)
+        by_dvc.run("pull --force data")
+        _, files = self.agree(by_dvc)
+        assert files["data/0.txt"][1] == files["data/0.txt"][1]
+
+    def test_what_no_side_has_is_an_error_unless_it_is_allowed(self, by_dvc: Refilled) -> None:
+        """What `push: false` keeps at home is missing elsewhere."""
+        for side in by_dvc.both.sides:
+            (side / "kept.txt").unlink()
+        by_dvc.run("pull", code=1)
+        by_dvc.run("pull --allow-missing")
+        _, files = self.agree(by_dvc)
+        assert "kept.txt" not in files
+        assert "made.txt" in files
+
+
+class TestStatus:
+    """`status --cloud`: the same paths with the same words."""
+
+    @pytest.mark.parametrize(
+        ("words", "count"),
+        [
+            ("--cloud", 10),
+            ("--cloud data", 5),
+            ("--remote other", 10),
+            ("--cloud --all-branches", 13),
+            ("--cloud --all-tags", 13),
+            ("--cloud --all-commits", 17),
+            ("--cloud --jobs 2", 10),
+        ],
+    )
+    def test_words(self, both: Any, dvc_many: Any, words: str, count: int) -> None:
+        line = f"status {words} --json"
+        [(_, out)] = dvc_many(both.dvc_side, [line])
+        theirs = json.loads(out.splitlines()[0])
+        ours = json.loads(both.look.nbexp(*shlex.split(line), cwd=both.nbexp_side).stdout)
+        assert ours == theirs
+        assert len(ours) == count
+
+    def test_each_word(self, both: Any, dvc_many: Any) -> None:
+        both.look.nbexp("data", "push", cwd=both.nbexp_side)
+        dvc_many(both.dvc_side, ["push"])
+        objects = ("b0/26324c6904b2a9cb4b88d6d61c81d1", "26/ab0db90d72e28ad0ba1e22ee510510")
+        for side in both.sides:
+            store = side.parent / "store" / "files" / "md5"
+            (side / ".dvc" / "cache" / "files" / "md5" / objects[0]).unlink()
+            (side / ".dvc" / "cache" / "files" / "md5" / objects[1]).unlink()
+            (store / objects[1]).unlink()
+            for path in store.glob("*/*.dir"):
+                path.unlink()
+        [(_, out)] = dvc_many(both.dvc_side, ["status --cloud --json"])
+        theirs = json.loads(out.splitlines()[0])
+        ours = json.loads(both.look.nbexp("status", "-c", "--json", cwd=both.nbexp_side).stdout)
+        assert ours == theirs
+        assert set(ours.values()) == {"new", "deleted", "missing"}

@@ -1,1 +1,1 @@
-"""Track data files and directories."""
+"""Track data files and directories, and share them through remotes."""

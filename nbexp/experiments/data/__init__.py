@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.changes import DataDiff, DataStatus
     from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut
+    from nbexp.experiments.data.sharing import CloudStatus, Moved, Pulled
 
 Paths = str | os.PathLike[str]
 
@@ -283,3 +284,168 @@ class TrackedData:
         return garbage.collect(
             self._site, chosen, emit, projects=projects, skip_failed=skip_failed, yes=yes
         )
+
+    def push(
+        self,
+        *targets: Paths,
+        remote: str | None = None,
+        jobs: int | None = None,
+        all_branches: bool = False,
+        all_tags: bool = False,
+        all_commits: bool = False,
+        with_deps: bool = False,
+        recursive: bool = False,
+        glob: bool = False,
+        run_cache: bool = False,
+        emit: Emit = ignore,
+    ) -> Moved:
+        """Store the objects of tracked data and outputs in a remote; only those move that it lacks.
+
+        What has arrived stays, stopped or killed, and the next call moves the rest.
+
+        Parameters
+        ----------
+        targets
+            Outputs, paths in them, `.dvc` files or stages; none means all there are.
+        remote
+            Its name; None is each output's own one, else the default.
+        jobs
+            How many objects move at once.
+        all_branches, all_tags, all_commits
+            The objects that these commits need as well.
+        glob
+            Targets may hold wildcards.
+        run_cache
+            The entries of finished stages as well, with their outputs.
+
+        Raises
+        ------
+        NotFound
+            There is no such remote or target.
+        StoreError
+            Something could not be stored; all else was.
+        """
+        from nbexp.experiments.data import sharing
+
+        asked = sharing.Asked(
+            tuple(os.fspath(target) for target in targets),
+            remote,
+            jobs,
+            all_branches,
+            all_tags,
+            all_commits,
+            with_deps,
+            recursive,
+            glob,
+        )
+        return sharing.push(self._site, asked, emit, run_cache=run_cache)
+
+    def fetch(
+        self,
+        *targets: Paths,
+        remote: str | None = None,
+        jobs: int | None = None,
+        all_branches: bool = False,
+        all_tags: bool = False,
+        all_commits: bool = False,
+        with_deps: bool = False,
+        recursive: bool = False,
+        run_cache: bool = False,
+        max_size: int | None = None,
+        types: Sequence[str] = (),
+        emit: Emit = ignore,
+    ) -> Moved:
+        """Bring objects from a remote into the cache, each verified; the workspace is not touched.
+
+        Parameters as of `push`, and
+
+        Parameters
+        ----------
+        max_size
+            Leave out files and directories of that many bytes or more.
+        types
+            Of "metrics" and "plots": these alone.
+
+        Raises
+        ------
+        NotFound
+            There is no such remote or target.
+        StoreError
+            Something could not be brought; all else was.
+        """
+        from nbexp.experiments.data import sharing
+
+        asked = sharing.Asked(
+            tuple(os.fspath(target) for target in targets),
+            remote,
+            jobs,
+            all_branches,
+            all_tags,
+            all_commits,
+            with_deps,
+            recursive,
+        )
+        return sharing.fetch(
+            self._site, asked, emit, run_cache=run_cache, max_size=max_size, types=types
+        )
+
+    def pull(
+        self,
+        *targets: Paths,
+        remote: str | None = None,
+        jobs: int | None = None,
+        all_branches: bool = False,
+        all_tags: bool = False,
+        all_commits: bool = False,
+        with_deps: bool = False,
+        recursive: bool = False,
+        glob: bool = False,
+        run_cache: bool = False,
+        force: bool = False,
+        allow_missing: bool = False,
+        emit: Emit = ignore,
+    ) -> Pulled:
+        """`fetch`, then `checkout`: parameters and errors are those of the two."""
+        from nbexp.experiments.data import sharing
+
+        asked = sharing.Asked(
+            tuple(os.fspath(target) for target in targets),
+            remote,
+            jobs,
+            all_branches,
+            all_tags,
+            all_commits,
+            with_deps,
+            recursive,
+            glob,
+        )
+        return sharing.pull(
+            self._site, asked, emit, run_cache=run_cache, force=force, allow_missing=allow_missing
+        )
+
+    def compare(
+        self,
+        *targets: Paths,
+        remote: str | None = None,
+        jobs: int | None = None,
+        all_branches: bool = False,
+        all_tags: bool = False,
+        all_commits: bool = False,
+        with_deps: bool = False,
+        recursive: bool = False,
+        emit: Emit = ignore,
+    ) -> CloudStatus:
+        """How the cache and a remote differ: paths that one of them lacks, or both; `status --cloud`."""
+        from nbexp.experiments.data import sharing
+
+        asked = sharing.Asked(
+            tuple(os.fspath(target) for target in targets),
+            remote,
+            jobs,
+            all_branches,
+            all_tags,
+            all_commits,
+            with_deps,
+            recursive,
+        )
+        return sharing.compare(self._site, asked, emit)

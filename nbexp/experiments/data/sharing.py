@@ -76,6 +76,23 @@ class Pulled(Result):
     fetched: Moved
     checkout: CheckedOut = field(repr=False)
 
+    def __str__(self) -> str:
+        lines = [
+            f"{letter}\t{path}\n"
+            for letter, paths in (
+                ("M", self.checkout.modified),
+                ("A", self.checkout.added),
+                ("D", self.checkout.deleted),
+            )
+            for path in paths
+        ]
+        if self.checkout.missing:
+            lines.append(f"not in the cache: {', '.join(self.checkout.missing)}\n")
+        counts = {"fetched": self.fetched.count, **self.checkout.files}
+        words = [f"{n} file{'s' * (n != 1)} {word}" for word, n in counts.items() if n]
+        parts = [", ".join(words[:-1]), words[-1]] if words[1:] else words
+        return "".join(lines) + (" and ".join(parts) or "Everything is up to date.") + "\n"
+
     def to_json(self) -> dict[str, object]:
         found = self.checkout.to_json()
         stats = found.get("stats")
@@ -109,10 +126,12 @@ class CloudStatus(Result):
 def push(site: Site, asked: Asked, emit: Emit, *, run_cache: bool = False) -> Moved:
     """See `TrackedData.push`."""
     config = site.config()
-    needed = [one for one in _needed(site, asked, emit) if one.out.push and not one.is_import]
+    every = _needed(site, asked, emit)
+    needed = [one for one in every if one.out.push and not one.is_import]
+    at_home = {one.locked.path for one in every if not one.out.push}
     total = Transfer()
     groups = _by_remote(needed, asked.remote)
-    if run_cache or not groups:
+    if run_cache:
         groups.setdefault(asked.remote, [])
     for name, group in groups.items():
         remote = remotes.open(config, name)
@@ -122,7 +141,12 @@ def push(site: Site, asked: Asked, emit: Emit, *, run_cache: bool = False) -> Mo
         )
         total = _sum(total, done)
         if run_cache and name == asked.remote:
-            total = _sum(total, transfer.push_runs(remote, site.cache, jobs=asked.jobs, emit=emit))
+            total = _sum(
+                total,
+                transfer.push_runs(
+                    remote, site.cache, leave_out=at_home, jobs=asked.jobs, emit=emit
+                ),
+            )
         remote.close()
     return _moved(site, "pushed", total, needed, emit)
 
@@ -198,23 +222,24 @@ def pull(
 
 
 def compare(site: Site, asked: Asked, emit: Emit) -> CloudStatus:
-    """See `Project.status`; names are those of the outputs, and of files in directories."""
+    """See `TrackedData.compare`; outputs that have a remote of their own are left out, as by DVC."""
     config = site.config()
-    needed = [one for one in _needed(site, asked, emit) if one.out.push and not one.is_import]
-    groups = _by_remote(needed, asked.remote)
-    found: dict[str, str] = {}
-    # What each output's own remote is to DVC's `status -c` as well: the one asked for, or the default.
-    group = [one for ones in groups.values() for one in ones]
+    needed = [
+        one
+        for one in _needed(site, asked, emit)
+        if one.out.push and one.out.remote is None and not one.is_import
+    ]
     remote = remotes.open(config, asked.remote)
-    labels = _labels(site, group)
-    found_at = transfer.compare(labels, remote, site.cache, jobs=asked.jobs)
+    labels = _labels(site, needed)
+    sides = transfer.compare(labels, remote, site.cache, jobs=asked.jobs)
     remote.close()
+    found: dict[str, str] = {}
     for word, md5s in (
-        ("deleted", found_at.deleted),
-        ("new", found_at.new),
-        ("missing", found_at.missing),
+        ("deleted", sides.deleted),
+        ("new", sides.new),
+        ("missing", sides.missing),
     ):
-        found.update((labels[md5], word) for md5 in labels if md5 in md5s)
+        found.update((path, word) for md5, path in labels.items() if md5 in md5s)
     return CloudStatus(found, asked.remote or config.remote or "")
 
 

@@ -65,6 +65,8 @@ class Remote:
             size = os.stat(source).st_size
             self._copy(source, os.fspath(target), size, moved)
         except (FileNotFoundError, NotADirectoryError):
+            if os.path.exists(source):
+                raise StoreError(f"The folder {target.parent} is not there.") from None
             raise FileNotFoundError(key) from None
 
     def put(self, source: Path, key: str, moved: Moved) -> None:
