@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.undo import Undone
     from nbexp.experiments.why import Commit, Why
     from nbexp.pipeline.context import How, OnFailure
+    from nbexp.pipeline.dag import Dag
     from nbexp.pipeline.execute import Outcome
     from nbexp.pipeline.graph import Graph
     from nbexp.pipeline.plan import Reason
@@ -767,6 +768,31 @@ class Project:
             asked = experiment if experiment is not None else recent[0].rev
             sides = self._with_those_before(*self._resolve(asked, failed=True))
         return reasons.look_back(self.git, self.root, self.prefix, stage, self.here, *sides)
+
+    def dag(
+        self,
+        target: str | None = None,
+        *,
+        full: bool = False,
+        outs: bool = False,
+        collapse: bool = False,
+    ) -> Dag:
+        """The pipelines: every stage, and which it needs.
+
+        Parameters
+        ----------
+        target
+            A stage, a file of stages or an output: it and what it needs, with `full` all that is connected.
+        outs
+            Outputs instead of stages.
+        collapse
+            One node for all stages that a `foreach` or `matrix` makes.
+        """
+        from nbexp.pipeline import dag
+        from nbexp.pipeline import graph as graphs
+
+        graph = graphs.load(self.root)
+        return dag.build(graph, self.here, target, full=full, outs=outs, collapse=collapse)
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.table import Row, Table
     from nbexp.experiments.undo import Undone
     from nbexp.experiments.why import Because, Why
+    from nbexp.pipeline.dag import Dag
     from nbexp.project import (
         Branched,
         Experiment,
@@ -361,6 +362,12 @@ def _stage_written(result: StageWritten) -> str:
     else:
         lines.append("Next: nbexp run")
     return "\n".join(lines)
+
+
+def _dag(result: Dag) -> str:
+    from nbexp.pipeline.dag import text as drawn
+
+    return drawn.draw(result) or "This project has no stages."
 
 
 def _stage_list(result: StageList) -> str:
@@ -818,6 +825,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "StageWritten": _stage_written,
     "Listing": _listing,
     "StageList": _stage_list,
+    "Dag": _dag,
     "AddedStage": _added_stage,
     "Status": _status,
     "Plan": _plan,

@@ -42,6 +42,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
+    "dag": ("dag train", lambda p: p.dag("train")),
     "stage add": (
         "stage add -n more -d raw.txt -o more.txt cp raw.txt more.txt",
         lambda p: p.stage.add("more", "cp raw.txt more.txt", deps=["raw.txt"], outs=["more.txt"]),

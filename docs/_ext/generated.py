@@ -48,6 +48,7 @@ RESULTS = (
     ("nbexp.experiments.measures", "MetricsShown"),
     ("nbexp.project", "Listing"),
     ("nbexp.experiments.stages", "StageList"),
+    ("nbexp.pipeline.dag", "Dag"),
     ("nbexp.experiments.stages", "AddedStage"),
     ("nbexp.experiments.run_cache", "RunTable"),
     ("nbexp.experiments.run_cache", "CachedRun"),

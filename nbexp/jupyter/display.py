@@ -30,6 +30,7 @@ from nbexp.experiments.why import Because, Why
 from nbexp.formats import values
 from nbexp.frozen import replace
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, page, pairs, tag
+from nbexp.pipeline.dag import Dag, svg
 from nbexp.plots import render as pictures
 from nbexp.project import Experiment, Listing, OpenedNotebook, RunReport, Status
 from nbexp.results import Bundle
@@ -64,6 +65,8 @@ def bundle(result: object) -> Bundle:
         contents["image/png"] = base64.b64encode(image).decode()
         width, height = (int.from_bytes(image[at : at + 4], "big") // 2 for at in (16, 20))
         metadata["image/png"] = {"width": width, "height": height}
+    elif isinstance(result, Dag):
+        contents["image/svg+xml"] = svg.draw(result)
     elif not isinstance(result, commands.Text):
         contents["text/html"] = page(html(result))
     return contents, metadata

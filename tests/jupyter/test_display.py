@@ -24,6 +24,7 @@ from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
+from nbexp.pipeline.dag import Dag
 from nbexp.project import (
     Branched,
     Experiment,
@@ -655,3 +656,11 @@ def _stars(key: str, found: Sequence[object]) -> list[str]:
         for number, value in enumerate(found)
     ]
     return [line[2] for line in look(Table(tuple(rows))).tables[0][1:]]
+
+
+def test_the_pipelines_are_a_picture_with_the_text_beside_it() -> None:
+    contents, _ = display.bundle(Dag(("prepare", "train"), (("prepare", "train"),)))
+    assert "│ prepare │" in str(contents["text/plain"])
+    assert str(contents["image/svg+xml"]).startswith("<svg ")
+    assert ">train</text>" in str(contents["image/svg+xml"])
+    assert "text/html" not in contents
