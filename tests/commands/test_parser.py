@@ -40,10 +40,7 @@ Experiment versioning for notebooks: every run becomes a Git experiment.
   %exp apply NAME                   bring one back
 
 commands:
-  init       Make a project of this directory, and a stage of a notebook
-  run        Run what changed and record it as an experiment
-  repro      Run what changed in the workspace, without recording an experiment
-"""
+  init       Make a project of this directory"""
 
 
 def test_the_guide_is_one_screen_with_every_verb() -> None:
