@@ -194,9 +194,8 @@ def test_a_name_that_several_commits_have_means_the_present_ones(two: Project, g
     )
 
 
-def test_names_and_params_are_there_for_completion(two: Project) -> None:
+def test_names_are_there_for_completion(two: Project) -> None:
     assert two.names == ["high", "low"]
-    assert two.params == {"prepare.rows": 20, "train.lr": 0.5, "train.epochs": 3, "seed": 0}
 
 
 def test_the_repository_is_gitpythons(two: Project) -> None:
