@@ -675,21 +675,37 @@ class Project:
             tuple((names.get(rev, rev[:7]), tuple(members)) for rev, members in groups.items())
         )
 
-    def status(self, targets: Sequence[str] = ()) -> Status:
-        """Which stages are not up to date, and why; with targets, those stages alone."""
+    def status(
+        self, targets: Sequence[str] = (), *, with_deps: bool = False, recursive: bool = False
+    ) -> Status:
+        """Which stages are not up to date, and why; with targets, those stages alone.
+
+        Parameters
+        ----------
+        targets
+            Stages, dvc.yaml or `.dvc` files, or paths of outputs, of which only that one is then looked at.
+        with_deps
+            What the targets need as well.
+        recursive
+            A target may be a folder: all stages in and below it.
+        """
         from nbexp.pipeline import graph as graphs
         from nbexp.pipeline.plan import Disk, Inspector
 
         graph = graphs.load(self.root)
-        stages = graph.targets(tuple(targets), self.here) if targets else graph.stages
+        asked = graph.look_at(targets, self.here, with_deps=with_deps, recursive=recursive)
         meanings = place.GitMeanings(self.git, self.prefix, self._refs())
         inspector = Inspector(self.root, self.cache, Disk(self.root, {}), meanings)
         found = {}
-        for stage in stages:
-            reasons = inspector.check(stage).reasons
+        for stage, out in asked.items():
+            reasons = tuple(
+                reason
+                for reason in inspector.check(stage).reasons
+                if out is None or reason.kind != "out" or graphs.overlap(reason.path, out)
+            )
             if reasons:
                 found[stage.address(self.here)] = reasons
-        return Status(found, len(stages), place.unfinished(self.root), self.here)
+        return Status(found, len(asked), place.unfinished(self.root), self.here)
 
     def plan(
         self,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands.run import add_selection, selection
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "targets", nargs="*", metavar="STAGE", help="stages to run; default: all of ./dvc.yaml"
-    )
+    add_selection(parser)
     parser.add_argument(
         "-S",
         "--set-param",
@@ -36,22 +35,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--force", action="store_true", help="as if every stage were run, changed or not"
     )
-    parser.add_argument("-s", "--single-item", action="store_true", help="the given stages alone")
-    parser.add_argument(
-        "-p", "--pipeline", action="store_true", help="all stages connected to the given ones"
-    )
-    parser.add_argument(
-        "-P", "--all-pipelines", action="store_true", help="every stage of the project"
-    )
-    parser.add_argument(
-        "-R",
-        "--recursive",
-        action="store_true",
-        help="a folder stands for all stages in and below it",
-    )
     parser.add_argument("--glob", action="store_true", help="names are patterns, as `train*`")
     parser.add_argument(
         "--new", action="store_true", help="as if nothing were recorded that is the same"
+    )
+    parser.add_argument(
+        "--force-downstream",
+        action="store_true",
+        help="as if what needs a stage that runs were run, changed or not",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="data that is merely absent is no reason to run",
+    )
+    parser.add_argument(
+        "--no-run-cache", action="store_true", help="nothing comes back from the run cache"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -59,12 +58,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     return project.plan(
         args.set_param,
-        targets=args.targets,
         force=args.force,
-        single_item=args.single_item,
-        pipeline=args.pipeline,
-        all_pipelines=args.all_pipelines,
-        recursive=args.recursive,
         glob=args.glob,
         new=args.new,
+        force_downstream=args.force_downstream,
+        allow_missing=args.allow_missing,
+        run_cache=not args.no_run_cache,
+        **selection(args),
     )

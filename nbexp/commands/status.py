@@ -4,6 +4,8 @@ Examples
 --------
   nbexp status                    all stages
   nbexp status train              one
+  nbexp status -d train           and all that it needs
+  nbexp status data/clean.csv     an output
   nbexp status -q                 nothing printed; exit code 1 when something changed
   nbexp status -c                 what the default remote and the cache do not both have
   nbexp status -r store -a        the same of another remote, for what any branch needs
@@ -22,7 +24,23 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("targets", nargs="*", metavar="STAGE", help="default: every stage")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="STAGE",
+        help="stages, dvc.yaml or .dvc files, paths of outputs; default: every stage",
+    )
+    parser.add_argument(
+        "-d", "--with-deps", action="store_true", help="what the given ones need as well"
+    )
+    parser.add_argument(
+        "-R", "--recursive", action="store_true", help="of a folder: all stages in and below it"
+    )
+    parser.add_argument(
+        "--no-updates",
+        action="store_true",
+        help="do not look for newer versions of imports, which is never done here",
+    )
     parser.add_argument(
         "-c", "--cloud", action="store_true", help="compare the cache with the default remote"
     )
@@ -60,4 +78,4 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
                 f"`{option}` says nothing without `--cloud`. Nothing was done.",
                 f"`nbexp status --cloud {option}` compares the cache with a remote.",
             )
-    return project.status(args.targets)
+    return project.status(args.targets, with_deps=args.with_deps, recursive=args.recursive)

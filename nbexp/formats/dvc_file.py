@@ -137,7 +137,9 @@ def parse(data: bytes, path: str) -> DvcFile:
         out, content = _out(entry, base, path)
         specs.append(out)
         contents.append(content)
-    deps = [_located(entry) for entry in _entries(tree, "deps")]
+    # The path of a dep with one of these keys is in another repository, or in a database.
+    own = [entry for entry in _entries(tree, "deps") if not {"repo", "db"} & {*entry}]
+    deps = [_located(entry) for entry in own]
     inner = [dep for dep in deps if dep is not None and what_is_wrong(dep.path, base) is None]
     cmd = tree.get("cmd") or ()
     cmd = tuple(map(str, cmd)) if isinstance(cmd, list) else cmd if isinstance(cmd, str) else ()

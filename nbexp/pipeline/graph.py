@@ -128,6 +128,42 @@ class Graph:
                 found.update(dict.fromkeys(self._named(name, here, outs=outs)))
         return self._connected(found) if whole_pipeline else tuple(found)
 
+    def look_at(
+        self, names: Sequence[str], here: str, *, with_deps: bool = False, recursive: bool = False
+    ) -> dict[Stage, str | None]:
+        """The stages that `status` is asked about, each with the one output of it that is meant, if so.
+
+        No name means every stage of the project; with `with_deps`, what they need comes along.
+
+        Raises
+        ------
+        NotFound
+            A name is neither a stage nor a file nor an output.
+        """
+        found: dict[Stage, str | None] = {} if names else dict.fromkeys(self.stages)
+        for name in names:
+            try:
+                stages = self.targets([name], here, recursive=recursive)
+            except NotFound:
+                place = _place(here, name)
+                owner = self.owner(place)
+                if owner is None:
+                    raise
+                found[owner] = place  # alone even with `with_deps`, as in DVC
+                continue
+            found.update(dict.fromkeys(self._with_needs(stages) if with_deps else stages))
+        return found
+
+    def _with_needs(self, stages: Sequence[Stage]) -> list[Stage]:
+        """The stages and all they need, frozen or not."""
+        found = dict.fromkeys(stages)
+        ahead = [*stages]
+        while ahead:
+            more = [stage for stage in self.needs[ahead.pop()] if stage not in found]
+            found.update(dict.fromkeys(more))
+            ahead += more
+        return [*found]
+
     def owner(self, path: str) -> Stage | None:
         """The stage that writes `path`, or a directory it is in."""
         for stage, out in self.outs:
