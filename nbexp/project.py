@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nbexp.pipeline.plan import Reason
     from nbexp.pipeline.stage import Stage
     from nbexp.store.cache import Cache
+    from nbexp.store.config_files import Configuration
     from nbexp.store.configured import Remotes
 
 
@@ -324,6 +325,13 @@ class Project:
         from nbexp.experiments.measures import Metrics
 
         return Metrics(self.git, self._reader, self.root, self.here, self._resolve)
+
+    @cached_property
+    def config(self) -> Configuration:
+        """DVC's settings: `project.config.set("core.autostage", "true")`."""
+        from nbexp.store.config_files import Configuration
+
+        return Configuration(self.root / ".dvc", place.home(), self.root / self.here)
 
     @cached_property
     def remote(self) -> Remotes:
@@ -1303,6 +1311,13 @@ def setup(
 
     here = Path(path).absolute()
     return guided.prepare(here, given or {}, explicit=explicit, name=name, kind=kind, force=force)
+
+
+def user_configuration(cwd: Path) -> Configuration:
+    """DVC's settings where there is no project: those of the user and of the machine."""
+    from nbexp.store.config_files import Configuration
+
+    return Configuration(None, place.home(), cwd)
 
 
 def warn_unfinished(project: Project, emit: Emit) -> None:

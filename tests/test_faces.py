@@ -34,6 +34,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "status": ("status", lambda p: p.status()),
     "plan": ("plan -S train.lr=0.2", lambda p: p.plan({"train.lr": 0.2})),
     "why": ("why train second", lambda p: p.why("train", "second")),
+    "config": ("config --project -l", lambda p: p.config.list(level="project")),
     "params diff": ("params diff first second", lambda p: p.params.diff("first", "second")),
     "metrics show": ("metrics show", lambda p: p.metrics.show()),
     "metrics diff": ("metrics diff first", lambda p: p.metrics.diff("first")),

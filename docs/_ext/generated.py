@@ -44,6 +44,8 @@ RESULTS = (
     ("nbexp.experiments.why", "Why"),
     ("nbexp.experiments.why", "Because"),
     ("nbexp.experiments.why", "CellChange"),
+    ("nbexp.store.config_files", "ConfigValue"),
+    ("nbexp.store.config_files", "ConfigValues"),
     ("nbexp.experiments.measures", "MeasureDiff"),
     ("nbexp.experiments.measures", "MetricsShown"),
     ("nbexp.project", "Listing"),
@@ -75,6 +77,7 @@ FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
     ("nbexp.experiments.measures", "Params", "project.params"),
     ("nbexp.experiments.measures", "Metrics", "project.metrics"),
+    ("nbexp.store.config_files", "Configuration", "project.config"),
     ("nbexp.store.configured", "Remotes", "project.remote"),
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
     ("nbexp.experiments.data", "TrackedData", "project.data"),
@@ -468,6 +471,21 @@ def dvc_options() -> str:
     return "\n\n".join(parts)
 
 
+def dvc_commands() -> str:
+    """DVC's commands, each with the one here."""
+    rows = [["DVC", "nbexp"]]
+    for verb, listed in tomllib.loads(DVC_OPTIONS.read_text("utf-8")).items():
+        if verb in commands.all_names():
+            theirs = listed["dvc"].replace("experiments", "exp")
+            rows.append(
+                [
+                    f"`dvc {theirs}`",
+                    f"[`nbexp {verb}`](../reference/commands.md#command-{_anchor(verb)})",
+                ]
+            )
+    return _table(rows)
+
+
 def dvc_without() -> str:
     """DVC's other commands, and what to do instead."""
     rows = tomllib.loads(DVC_OPTIONS.read_text("utf-8"))["without"]
@@ -498,6 +516,7 @@ SECTIONS: Mapping[str, Callable[..., str]] = {
     "python-live": python_live,
     "python-results": python_results,
     "dvc-options": dvc_options,
+    "dvc-commands": dvc_commands,
     "dvc-without": dvc_without,
 }
 

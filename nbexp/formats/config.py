@@ -195,6 +195,18 @@ def as_stored(name: str, value: str, folder: Path, cwd: Path) -> str:
     return Path(os.path.relpath(cwd / value, folder)).as_posix()
 
 
+def name_in(title: str) -> str | None:
+    """`remote.store` for a section `remote "store"`, as settings are named; None for a section without a name."""
+    named = re.fullmatch(_NAMED, title)
+    return f"{named[1]}.{named[2]}" if named else None
+
+
+def resolved(name: str, value: Text, folder: Path, home: Path) -> str:
+    """A value of a file in `folder` as it counts: a path is absolute. A list reads as DVC writes it out."""
+    found = _resolve(value, folder, home) if name in _PATHS and isinstance(value, str) else value
+    return str(found)
+
+
 def check(texts: Sequence[tuple[str, bytes]]) -> None:
     """Refuse files that DVC would not read, the last of which is about to be written.
 

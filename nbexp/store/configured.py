@@ -8,20 +8,15 @@ checked first, so that DVC reads whatever is written here.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
-from pathlib import Path
-from typing import Literal
 
-from nbexp import filesystem
 from nbexp.errors import NameTaken, NotFound, UsageError, nearest
-from nbexp.events import Emit, Notice, ignore
+from nbexp.events import Emit, ignore
 from nbexp.formats import config, ini
+from nbexp.formats.config import Level
 from nbexp.frozen import frozen, replace
 from nbexp.results import Result
 from nbexp.store import remotes
-
-Level = Literal["system", "global", "project", "local"]
-Edit = Callable[[bytes], bytes]
+from nbexp.store.config_files import ConfigFiles
 
 
 @frozen
@@ -58,17 +53,12 @@ class RemoteChange(Result):
         return {"remote": self.name, "file": self.path, "text": self.text}
 
 
-class Remotes:
+class Remotes(ConfigFiles):
     """What one does with the remotes of a project; get it as `project.remote`.
 
     `level` is the file that is read or edited: `project` (`.dvc/config`), `local` (`.dvc/config.local`, which Git
     ignores), `global` (the user's) or `system`. None reads all of them, and edits `project`.
     """
-
-    def __init__(self, dvc_dir: Path, home: Path, cwd: Path) -> None:
-        self._dvc_dir = dvc_dir
-        self._home = home
-        self._cwd = cwd
 
     def list(self, *, level: Level | None = None) -> RemoteList:
         """Every remote that has a URL."""
@@ -163,14 +153,8 @@ class Remotes:
             return config.set_value(data, section, option, self._stored(option, value, where), path)
 
         self._write(where, edit)
-        if not unset and where == "project" and option in remotes.SECRETS:
-            emit(
-                Notice(
-                    f"`{option}` is a secret, and {path} is for Git.",
-                    f"`nbexp remote modify --local {name} {option} VALUE` keeps it out, and "
-                    f"`nbexp remote modify --unset {name} {option}` takes it out again.",
-                )
-            )
+        if not unset:
+            self._tell_of_secret(name, option, where, emit)
         return RemoteChange("", name, path)
 
     def remove(self, name: str, *, level: Level | None = None) -> RemoteChange:
@@ -257,29 +241,6 @@ class Remotes:
                 self._write(one, lambda data: self._renamed_default(data, name, new), check=False)
         return RemoteChange("", new, path)
 
-    # Files ----------------------------------------------------------------------------------------
-
-    def _levels(self, level: Level | None) -> builtins.list[Level]:
-        return [level] if level else [*config.files(self._dvc_dir, self._home)]
-
-    def _up_to(self, level: Level) -> builtins.list[Level]:
-        """The file and those that it overrides."""
-        every = self._levels(None)
-        return every[: every.index(level) + 1]
-
-    def _path(self, level: Level) -> Path:
-        return config.files(self._dvc_dir, self._home)[level]
-
-    def _data(self, level: Level) -> bytes:
-        try:
-            return self._path(level).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
-
-    def _shown(self, level: Level) -> str:
-        path = self._path(level)
-        return f".dvc/{path.name}" if path.parent == self._dvc_dir else str(path)
-
     def _named(self, level: Level) -> builtins.list[str]:
         document = ini.parse(self._data(level), self._shown(level))
         return [name for title in document.sections if (name := _remote_of(title)) is not None]
@@ -294,9 +255,6 @@ class Remotes:
             return data
         return config.set_value(data, "core", "remote", new)
 
-    def _stored(self, option: str, value: str, level: Level) -> str:
-        return config.as_stored(option, value, self._path(level).parent, self._cwd)
-
     def _require(self, name: str, levels: builtins.list[Level]) -> None:
         known = [found for level in levels for found in self._named(level)]
         if name in known:
@@ -309,16 +267,6 @@ class Remotes:
         else:
             hint = f"`nbexp remote add {name} /path/or/url` adds it."
         raise NotFound(f"There is no remote `{name}` in {self._shown(levels[-1])}.", hint)
-
-    def _write(self, level: Level, edit: Edit, *, check: bool = True) -> None:
-        data = edit(self._data(level)) or b"\n"  # as DVC leaves a file that says nothing
-        if check:
-            texts = [(self._shown(one), self._data(one)) for one in self._up_to(level)[:-1]]
-            config.check([*texts, (self._shown(level), data)])
-        path = self._path(level)
-        # Secrets stand in it, whoever else may log in here.
-        mode = 0o600 if level == "local" and not path.exists() else None
-        filesystem.atomic_write(path, data, mode=mode)
 
 
 def _remote_of(title: str) -> str | None:

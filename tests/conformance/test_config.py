@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -168,3 +169,114 @@ def test_with_comments_the_rest_is_as_dvc_writes_it(edit, lost):
     without = re.sub(r" *#.*$", "", ours, flags=re.MULTILINE)
     assert [line for line in without.splitlines() if line] == edited(bare, *edit).splitlines()
     assert {*re.findall("#.*", COMMENTED)} - {*re.findall("#.*", ours)} == lost
+
+
+HELD = """\
+[CORE]
+Remote=store
+['remote "store"']
+url = s3://bucket/x
+[cache]
+type = reflink,copy
+dir = ./x/../cache
+['remote "z"']
+url = "../../shared, all"
+jobs = 4
+"""
+SAID = [
+    "-l",
+    "--list --show-origin",
+    "-l --project",
+    "--local -l",
+    "core.remote",
+    "cache.dir",
+    "cache.type",
+    "remote.store.url",
+    "remote.store.url --show-origin",
+    "--local core.remote",
+    "CORE.Remote",
+]
+SET = [
+    "core.autostage true",
+    "--local core.autostage FALSE",
+    "--project cache.dir other/cache",
+    "remote.store.endpointurl http://x",
+    "remote.Other.url ../there",
+    "--local remote.other.jobs 3",
+    "--global core.interactive false",
+    "--system core.check_update false",
+    "-u core.autostage",
+    "--unset --local core.remote",
+    "-u remote.store.endpointurl",
+]
+REFUSED = [
+    "core.autostag true",
+    "corr.remote x",
+    "core.autostage maybe",
+    "remote.store.jobs none",
+    "cache.type copy,magic",
+    "-u core.nothing",
+    "--local hydra.enabled --unset",
+    "no_section x",
+]
+
+
+@pytest.fixture
+def configured(project: Any, dvc: Any) -> Path:
+    """Where each of the project's two files says something."""
+    root: Path = project({".dvc/config": HELD})
+    (root / ".dvc" / "config.local").write_text("[core]\n    remote = mine\n")
+    return root
+
+
+def test_what_is_set_is_told_as_dvc_tells_it(
+    configured: Path, told_by_dvc: Any, nbexp_cli: Any
+) -> None:
+    for line, (code, said) in zip(
+        SAID, told_by_dvc(configured, [["config", *line.split()] for line in SAID]), strict=True
+    ):
+        assert code == 0, line
+        assert nbexp_cli("config", *line.split(), cwd=configured).stdout == said, line
+
+
+def test_what_is_set_is_written_as_dvc_writes_it(
+    configured: Path, told_by_dvc: Any, nbexp_cli: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Each on its own, after those before it, in all four files."""
+    for name in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{name}_CONFIG_DIR", str(tmp_path / name))
+    files = [configured / ".dvc" / "config", configured / ".dvc" / "config.local"]
+    files += [tmp_path / "GLOBAL" / "config", tmp_path / "SYSTEM" / "config"]
+
+    def state() -> list[str | None]:
+        return [path.read_text() if path.exists() else None for path in files]
+
+    before = state()
+    written = {}
+    for by in ("dvc", "nbexp"):
+        for path, text in zip(files, before, strict=True):
+            path.unlink(missing_ok=True)
+            if text is not None:
+                path.write_text(text)
+        for line in SET:
+            words = ["config", *line.split()]
+            if by == "dvc":
+                assert told_by_dvc(configured, [words])[0][0] == 0, line
+            else:
+                nbexp_cli(*words, cwd=configured)
+            written[by, line] = state()
+    for line in SET:
+        assert written["nbexp", line] == written["dvc", line], line
+    assert len({str(written["dvc", line]) for line in SET}) == len(SET)
+
+
+def test_what_dvc_refuses_is_refused(configured: Path, told_by_dvc: Any, nbexp_cli: Any) -> None:
+    before = (configured / ".dvc" / "config").read_bytes()
+    asked = [["config", *line.split()] for line in REFUSED]
+    for line, (code, _) in zip(REFUSED, told_by_dvc(configured, asked), strict=True):
+        assert code != 0, line
+        wanted = 2 if line.startswith("no_section") else 3
+        nbexp_cli("config", *line.split(), cwd=configured, code=wanted)
+    assert (configured / ".dvc" / "config").read_bytes() == before
+    said = nbexp_cli("config", "core.autostag", "true", cwd=configured, code=3).stderr
+    assert "did you mean `core.autostage`?" in said
