@@ -69,6 +69,8 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             all_branches=args.all_branches,
             all_tags=args.all_tags,
             all_commits=args.all_commits,
+            with_deps=args.with_deps,
+            recursive=args.recursive,
             emit=emit,
         )
     for name in ("all_branches", "all_tags", "all_commits", "jobs"):
