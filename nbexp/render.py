@@ -711,7 +711,7 @@ def _checked_out(result: CheckedOut) -> str:
             ("A", result.added),
             ("D", result.deleted),
         ):
-            lines += [f"{letter}\t{path}" for path in paths]
+            lines += [f"{letter}       {path}" for path in paths]  # a tab that DVC expands
     if result.missing:
         lines.append(f"not in the cache: {', '.join(result.missing)}")
     if result.relinked:

@@ -299,7 +299,13 @@ def _write_data_file(
 
 
 def commit(check: Check, inspector: Inspector, context: Context, emit: Emit) -> LockedStage:
-    """Take the stage as it is now for what it made: outputs into the cache, hashes into its lock file."""
+    """Take the stage as it is now for what it made: outputs into the cache, hashes into its lock file.
+
+    Entries of DVC 2.x stay as they are while nothing changed.
+    """
+    then = check.locked
+    if then is not None and not check.reasons and any(out.legacy for out in then.outs):
+        return then
     IgnoreFiles([check.stage], context).write()
     entry = collect(check, inspector, context, emit)
     write_entry(check.stage, entry, inspector, context, emit)

@@ -16,14 +16,13 @@ from nbexp.filesystem import crash_point
 from nbexp.formats import dvc_file
 from nbexp.formats.directory import Item
 from nbexp.formats.dvc_file import DvcFile
-from nbexp.formats.dvc_lock import LockedPath
 from nbexp.formats.dvc_yaml import what_is_wrong
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import data as tracked
 from nbexp.pipeline import outputs
 from nbexp.pipeline.data import Chosen
 from nbexp.pipeline.graph import Graph, is_inside
-from nbexp.pipeline.plan import locked_path
+from nbexp.pipeline.plan import hash_of, locked_path
 from nbexp.results import Result
 from nbexp.store.cache import Hash
 
@@ -291,13 +290,15 @@ def _add_one(
         found = _copied(site, workspace, job)
     elif job.owner is not None and job.owner.inner:
         found = _with_part(site, job.owner, commit=commit, relink=relink)
+    elif _is_as_dvc_2_has_it(site, job):
+        return place.stat().st_size
     elif commit:
         found = cache.add(place)
     else:
         hashed = site.cache.hash(place)
         assert hashed is not None, place
         found = hashed
-    file = _file(site, job, found, notes)
+    file = _file(job, found, notes)
     data = file.dump()
     if _text(site, job.file) != data:
         workspace.write(job.file, data)
@@ -350,7 +351,7 @@ def _listed(site: Site, place: Path) -> tuple[Item, ...]:
     return () if contents is None else contents.items
 
 
-def _file(site: Site, job: _Job, found: Hash, notes: Mapping[str, object]) -> DvcFile:
+def _file(job: _Job, found: Hash, notes: Mapping[str, object]) -> DvcFile:
     """The `.dvc` file as it has to be."""
     if job.owner is None:
         folder, name = posixpath.split(job.path)
@@ -360,16 +361,19 @@ def _file(site: Site, job: _Job, found: Hash, notes: Mapping[str, object]) -> Dv
     content = locked_path(job.owner.out.spelled, found)
     if found.size < 0:
         content = replace(content, size=None)
-    then = {out.path: out for out in data.contents}.get(content.path)
-    return data.with_contents([_as_legacy(site, job, then, content)])
+    return data.with_contents([content])
 
 
-def _as_legacy(site: Site, job: _Job, then: LockedPath | None, now: LockedPath) -> LockedPath:
-    """An entry of DVC 2.x stays one while its content is the same."""
-    if then is None or not then.legacy or job.owner is None:
-        return now
+def _is_as_dvc_2_has_it(site: Site, job: _Job) -> bool:
+    """Whether it is tracked by an entry of DVC 2.x and has not changed: such entries stay as they are."""
+    if job.owner is None or job.owner.stage.data is None:
+        return False
+    entry = job.owner.stage.data.entry
+    then = {out.path: out for out in entry.outs}.get(job.owner.out.spelled)
+    if then is None or not then.legacy or not site.cache.has(hash_of(then)):
+        return False
     found = site.cache.hash(site.root / job.owner.out.path, legacy=True)
-    return then if found is not None and found.md5 == then.md5 else now
+    return found is not None and found.md5 == then.md5
 
 
 def _is_ignored(site: Site, job: _Job) -> bool:

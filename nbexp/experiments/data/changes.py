@@ -7,6 +7,7 @@ lacks is unknown. JSON and words are those of DVC 3.67.1.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -197,6 +198,10 @@ class _Side:
         """The files of the directory output `path`; None if nobody knows them."""
         raise NotImplementedError
 
+    def folders(self, path: str) -> Sequence[str]:
+        """The folders in the directory output `path`, as far as they are told of."""
+        return ()
+
     def has(self, md5: str) -> bool:
         """Whether the cache has the object."""
         raise NotImplementedError
@@ -235,6 +240,14 @@ class _Workspace(_Side):
     def files(self, path: str) -> Mapping[str, str] | None:
         contents = self._site.cache.contents(self._site.root / path, legacy=path in self._legacy)
         return {item.relpath: item.md5 for item in contents.items} if contents else None
+
+    def folders(self, path: str) -> Sequence[str]:
+        top = self._site.root / path
+        return [
+            os.path.relpath(os.path.join(folder, name), top)
+            for folder, names, _ in os.walk(top)
+            for name in sorted(names)
+        ]
 
     def has(self, md5: str) -> bool:
         return True
@@ -280,6 +293,10 @@ def _below(old: _Side, new: _Side, path: str, *, granular: bool) -> Iterator[Cha
         now = then if before == after and then is not None else new.files(path)
     unknown = then is None or now is None
     then, now = then or {}, now or {}
+    if unknown:
+        # DVC tells of the folders that are there as well; in all other cases they say nothing.
+        for folder in new.folders(path):
+            yield Change("unknown", posixpath.join(path, folder, ""), None, "")
     for inner in sorted({*then, *now}):
         was, is_ = then.get(inner), now.get(inner)
         word = "unknown" if unknown else _word(was, is_)
