@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import TrackedData
     from nbexp.experiments.explore import RunCache
+    from nbexp.experiments.fetching import FromRemotes
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
@@ -259,6 +260,7 @@ class Project:
         self.stage_env: Mapping[str, str] | None = None
         self.asking_notebook: Path | None = None
         self.confirm: Callable[[str], bool] | None = None
+        self._fetching: FromRemotes | None = None
 
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
@@ -267,6 +269,9 @@ class Project:
         """Let go of Git's reading process and of the database; the next command opens them again."""
         self.git.close()
         self.__dict__.pop("data", None)
+        if self._fetching is not None:
+            self._fetching.close()
+            self._fetching = None
         cache = self.__dict__.pop("cache", None)
         if cache is not None:
             cache.close()
@@ -365,6 +370,7 @@ class Project:
         recursive: bool = False,
         downstream: bool = False,
         force_downstream: bool = False,
+        pull: bool = False,
         allow_missing: bool = False,
         on_failure: OnFailure = "stop",
         run_cache: bool = True,
@@ -393,6 +399,8 @@ class Project:
             the files below a target that is a directory; the targets and what needs them.
         force_downstream
             Run what needs a stage that ran, changed or not.
+        pull
+            Fetch data that is missing from the remote instead of making it.
         allow_missing
             A dep or output that is merely absent is no reason to run.
         on_failure
@@ -428,7 +436,7 @@ class Project:
             on_failure=on_failure,
             jobs=jobs,
         )
-        where = self._place(run_cache=run_cache, interactive=interactive)
+        where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         self._head()  # a repository without a commit is told so before anybody waits
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             baseline = self._head()
@@ -473,6 +481,7 @@ class Project:
         glob: bool = False,
         downstream: bool = False,
         force_downstream: bool = False,
+        pull: bool = False,
         allow_missing: bool = False,
         on_failure: OnFailure = "stop",
         run_cache: bool = True,
@@ -515,7 +524,7 @@ class Project:
             jobs=jobs,
             commit=commit,
         )
-        where = self._place(run_cache=run_cache, interactive=interactive)
+        where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             graph = graphs.load(self.root)
             which = _Which(
@@ -1078,6 +1087,7 @@ class Project:
         *,
         force: bool = False,
         force_downstream: bool = False,
+        pull: bool = False,
         allow_missing: bool = False,
         on_failure: OnFailure = "stop",
         jobs: int = 1,
@@ -1099,11 +1109,18 @@ class Project:
             totals=totals,
         )
 
-    def _place(self, *, run_cache: bool, interactive: bool) -> running.Place:
+    def _place(
+        self, emit: Emit, *, run_cache: bool, pull: bool, interactive: bool
+    ) -> running.Place:
         """This project for a command that runs stages."""
         from nbexp.experiments import run as running
         from nbexp.formats import config
 
+        fetch = None
+        if pull:
+            from nbexp.experiments.fetching import FromRemotes
+
+            self._fetching = fetch = FromRemotes(self.root, self.cache, emit)
         if interactive and self.confirm is None:
             raise UsageError(
                 "`-i` asks before each stage, and there is no terminal to ask on. Nothing was run.",
@@ -1121,6 +1138,7 @@ class Project:
             run_cache and self.settings.run_cache,
             self.stage_env,
             self.confirm if asks else None,
+            fetch,
         )
 
     def _side(self, what: str | Experiment) -> Side:

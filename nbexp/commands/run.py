@@ -115,6 +115,11 @@ def add_manner(parser: argparse.ArgumentParser) -> None:
         help="run what needs a stage that ran, even if it did not change",
     )
     parser.add_argument(
+        "--pull",
+        action="store_true",
+        help="fetch data that is missing from the remote, results of the run cache as well",
+    )
+    parser.add_argument(
         "--allow-missing",
         action="store_true",
         help="data that is merely absent is no reason to run",
@@ -160,7 +165,7 @@ def selection(args: argparse.Namespace) -> dict[str, Any]:
 
 def manner(args: argparse.Namespace) -> dict[str, Any]:
     """How they run, as `Project` has it."""
-    names = ("force_downstream", "allow_missing", "on_failure", "jobs", "interactive")
+    names = ("force_downstream", "pull", "allow_missing", "on_failure", "jobs", "interactive")
     return {name: getattr(args, name) for name in names} | {"run_cache": not args.no_run_cache}
 
 

@@ -56,8 +56,11 @@ class Fetch(Protocol):
     def runs(self) -> None:
         """Every entry of the remote's run cache; nothing where there is no remote."""
 
-    def objects(self, hashes: Sequence[Hash]) -> None:
-        """These objects, of a directory its files too; raises StoreError when one is nowhere."""
+    def objects(self, hashes: Sequence[Hash], remote: str | None) -> None:
+        """These objects, of a directory its files too; raises StoreError when one is not to be had.
+
+        `remote` is the one that an output names; None is the default one.
+        """
 
 
 @frozen

@@ -32,7 +32,7 @@ from nbexp.pipeline import durations, kinds, outputs, schedule
 from nbexp.pipeline.context import Context, How
 from nbexp.pipeline.flight import Flight
 from nbexp.pipeline.graph import Graph
-from nbexp.pipeline.plan import Check, Inspector, hash_of, without_missing
+from nbexp.pipeline.plan import Check, Inspector, without_missing
 from nbexp.pipeline.stage import Out, Stage
 
 Action = Literal["skipped", "restored", "taken", "ran", "failed", "not run"]
@@ -178,6 +178,8 @@ class Execution:
             for stage in self.stages
         }
         self.emit(Planned(tuple(needs), needs, self.how.jobs if is_parallel else 1))
+        if self.context.fetch is not None and self.context.use_run_cache:
+            self.context.fetch.runs()
         self._ignores.write()
         try:
             if is_parallel:
@@ -234,6 +236,8 @@ class Execution:
         """Make ready for the commands: old outputs are out of the way."""
         stage, context = needed.stage, self.context
         address = stage.address(context.here)
+        outputs.require_untracked(stage, context)
+        outputs.make_way(stage, context)
         for dep in stage.deps:
             if not (context.root / dep.path).exists():
                 raise StageFailed(
@@ -242,14 +246,15 @@ class Execution:
                     f"correct deps of `{stage.name}` in {stage.file}.",
                     stage=address,
                 )
-        outputs.require_untracked(stage, context)
-        self.emit(StageStarted(address, stage.spec.commands, _words(needed.check)))
-        outputs.make_way(stage, context)
+        lost = self._inspector.missing_param(stage)
+        if lost is not None:
+            raise StageFailed(lost.message, lost.hint, stage=address)
         if not (context.root / stage.cwd).is_dir():
             raise StageFailed(
                 f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. Nothing was run.",
                 stage=address,
             )
+        self.emit(StageStarted(address, stage.spec.commands, _words(needed.check)))
 
     def commands(self, stage: Stage, emit: Emit, stop: threading.Event | None = None) -> Done:
         """Run the stage's commands; on any thread. `stop` ends them as an interrupt would."""
@@ -448,9 +453,9 @@ class Execution:
         if entry is None or outputs.counting(without_missing(check, self._inspector, self.graph)):
             return False
         name = check.stage.address(self.context.here)
-        assert self.context.fetch is not None
+        self.emit(Notice(f"Pulling data for stage `{name}`."))
         try:
-            self.context.fetch.objects([hash_of(out) for out in entry.outs])
+            outputs.fetch_outs(check.stage, entry, self.context)
             outputs.checkout_outs(check.stage, entry, self.context)
         except StoreError:
             self.emit(Notice(f"Unable to pull data for stage `{name}`."))
@@ -463,9 +468,9 @@ class Execution:
         owners = dict.fromkeys(filter(None, (self.graph.owner(dep.path) for dep in missing)))
         for owner in owners:
             entry = self._inspector.locked(owner)
-            if entry is not None and self.context.fetch is not None:
+            if entry is not None:
                 try:
-                    self.context.fetch.objects([hash_of(out) for out in entry.outs])
+                    outputs.fetch_outs(owner, entry, self.context)
                     outputs.checkout_outs(owner, entry, self.context)
                 except StoreError:
                     continue  # `start` says what is missing

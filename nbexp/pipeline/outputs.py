@@ -149,6 +149,17 @@ def signature(check: Check, context: Context) -> str | None:
     return run_cache.key(_with_outs(check.stage, check.now).entry())
 
 
+def fetch_outs(stage: Stage, entry: LockedStage, context: Context) -> None:
+    """Bring the outputs of the entry into the cache; raises StoreError when one is not to be had."""
+    assert context.fetch is not None
+    names = {out.spelled: out.spec.remote for out in stage.outs}
+    by_remote: dict[str | None, list[Hash]] = {}
+    for out in entry.outs:
+        by_remote.setdefault(names.get(out.path), []).append(hash_of(out))
+    for remote, hashes in by_remote.items():
+        context.fetch.objects(hashes, remote)
+
+
 def _available(stage: Stage, entry: LockedStage, context: Context) -> bool:
     """Whether the outputs of the entry are in the cache, fetched if need be."""
     if restorable_outs(stage, entry, context.cache):
@@ -156,7 +167,7 @@ def _available(stage: Stage, entry: LockedStage, context: Context) -> bool:
     if context.fetch is None:
         return False
     try:
-        context.fetch.objects([hash_of(out) for out in entry.outs])
+        fetch_outs(stage, entry, context)
     except StoreError:
         return False
     return restorable_outs(stage, entry, context.cache)

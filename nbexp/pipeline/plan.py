@@ -193,6 +193,15 @@ class Inspector:
                 if graph.owner(param.path) is None:
                     self._require_params(stage, param)
 
+    def missing_param(self, stage: Stage) -> NotFound | None:
+        """What the stage reads of a params file and is not there, as an error to raise."""
+        try:
+            for param in stage.params:
+                self._require_params(stage, param, "")
+        except NotFound as error:
+            return error
+        return None
+
     def tree(self, path: str) -> object:
         """The parsed params file at `path`, `values.MISSING` where there is none."""
         data = self.files.read(path)
@@ -236,11 +245,13 @@ class Inspector:
                     section[key] = value
         return {path: dict(sorted(section.items())) for path, section in found.items()}
 
-    def _require_params(self, stage: Stage, param: Param) -> None:
+    def _require_params(
+        self, stage: Stage, param: Param, behind: str = " Nothing was run."
+    ) -> None:
         tree = self.tree(param.path)
         if tree is values.MISSING:
             raise NotFound(
-                f"Params file `{param.path}` of stage `{stage.name}` does not exist. Nothing was run.",
+                f"Params file `{param.path}` of stage `{stage.name}` does not exist.{behind}",
                 f"create it, or correct params in {stage.file}.",
             )
         for key in param.keys:
@@ -248,8 +259,7 @@ class Inspector:
                 near = values.nearest(key, tree)
                 hint = f"did you mean `{near}`?" if near else f"add `{key}` to {param.path}."
                 raise NotFound(
-                    f"No param `{key}` in {param.path}, which stage `{stage.name}` reads. "
-                    "Nothing was run.",
+                    f"No param `{key}` in {param.path}, which stage `{stage.name}` reads.{behind}",
                     hint,
                 )
 
