@@ -7,6 +7,7 @@ read is known, not guessed. Where several answers fit, or none, that is said.
 from __future__ import annotations
 
 import hashlib
+import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +16,13 @@ from nbexp.errors import NotFound, ProjectFileError, UsageError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import run_cache
 from nbexp.experiments.run_cache import CachedRun
-from nbexp.formats import directory, dvc_file, dvc_lock, values
+from nbexp.formats import directory, dvc_file, dvc_lock, editing, values
 from nbexp.formats.directory import Item
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, Status
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.graph import is_inside
+from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache
 
@@ -81,11 +82,25 @@ class Base:
         if edited:
             self.taken = {path for path in self._dirty if _is_pipeline(path)}
         texts = {path: self.read(path) for path in pipelines | self.taken}
-        self.graph = graphs.load(
-            place.root,
-            {path: text for path, text in texts.items() if text is not None},
-            self.read,
-        )
+        self._pipelines = {path: text for path, text in texts.items() if text is not None}
+        self._graphs: dict[str, Graph] = {}
+        self.graph = self.graph_with({})
+
+    def graph_with(self, params: Mapping[tuple[str, str], object]) -> Graph:
+        """The stages as templates make them of these params, by file and key, and of all others as they are."""
+        sections: dict[str, dict[str, object]] = {}
+        for (path, key), value in params.items():
+            sections.setdefault(path, {})[key] = value
+        key = json.dumps(sections, sort_keys=True, default=str)
+        if key not in self._graphs:
+            texts = {}
+            for path, section in sections.items():
+                text = self.read(path)
+                texts[path] = text and with_params(text, path, section)
+            self._graphs[key] = graphs.load(
+                self.place.root, self._pipelines, lambda path: texts.get(path) or self.read(path)
+            )
+        return self._graphs[key]
 
     def read(self, path: str) -> bytes | None:
         """A file of the commit, or of the workspace where it is taken from there."""
@@ -95,20 +110,19 @@ class Base:
         oid = self._files.get(path)
         return None if oid is None else self.place.git.read(oid)
 
-    def holds(self, dep: LockedPath, path: str) -> bool:
-        """Whether what is at the path is what a run read as `dep`; takes it from the workspace if that has it."""
+    def lacks(self, dep: LockedPath, path: str) -> list[str] | None:
+        """What has to be taken from the workspace so that a path is what a run read as `dep`; None: it is nowhere."""
         if self._md5(path) == dep.md5 or self._tracked(path) == dep.md5:
-            return True
+            return []
         if self._status is None:
-            return False
+            return None
         there = self.place.cache.hash(self.place.root / path)
         if there is None or there.md5 != dep.md5:
-            return False
+            return None
         pointers = {f"{folder}.dvc" for folder in (path, *map(str, Path(path).parents))}
         changed = [one for one in self._dirty if is_inside(one, path) or one in pointers]
-        self.taken.update(changed)
         # Nothing changed: what is committed is this file in another form, by one of Git's filters.
-        return bool(changed) or path in self._files
+        return changed if changed or path in self._files else None
 
     def from_workspace(self) -> dict[str, FileContent]:
         """What is taken from the workspace, as Git would commit it."""
@@ -219,27 +233,39 @@ class _Puzzle:
     def solve(self, run: CachedRun, asked: str | None) -> list[Member] | None:
         """The run's stage with its run, the ones before it, then those after it; None where the commit is not it."""
         here = self._base.place.here
-        stages = [one for one in self._graph.stages if self._is_of(one, run.entry)]
-        if asked is not None:
-            stages = [one for one in stages if one.address(here) == asked]
-        fitting = [one for one in stages if self._inputs_fit(one, run.entry, {})]
+        fitting = []
+        for cwd in dict.fromkeys(stage.cwd for stage in self._base.graph.stages):
+            # What templates make of the pipeline follows from the params, and where these are from the stage.
+            self._graph = self._base.graph_with(dict(_params_in(cwd, run.entry)))
+            fitting += [
+                (one, self._graph)
+                for one in self._graph.stages
+                if one.cwd == cwd
+                and asked in (None, one.address(here))
+                and self._is_of(one, run.entry, {})
+                and self._inputs_fit(one, run.entry, {})
+            ]
         if len(fitting) > 1:
-            names = [one.address(here) for one in fitting]
+            names = [one.address(here) for one, _ in fitting]
             raise UsageError(
                 f"Run `{run.short}` may be of each of the stages {', '.join(names)}. Nothing was recorded.",
                 f"say which: `nbexp cache promote {run.short} --stage {names[0]}`.",
             )
         if not fitting:
             return None
-        found = {fitting[0]: run}
-        self._add_upstream(fitting[0], found)
+        stage, self._graph = fitting[0]
+        found = {stage: run}
+        self._add_upstream(stage, found)
         self._add_downstream(found)
-        return [Member(stage, its) for stage, its in found.items()]
+        for one, its in found.items():
+            for dep, path in self._outer_deps(one, its.entry):
+                self._base.taken.update(self._base.lacks(dep, path) or ())
+        return [Member(one, its) for one, its in found.items()]
 
-    def _is_of(self, stage: Stage, entry: LockedStage) -> bool:
+    def _is_of(self, stage: Stage, entry: LockedStage, found: Mapping[Stage, CachedRun]) -> bool:
         if tuple(sorted(out.spelled for out in stage.outs)) != _outs_of(entry):
             return False
-        if stage.spec.cmd != entry.cmd:
+        if stage.spec.cmd != entry.cmd and self._command(stage, entry, found) != entry.cmd:
             self.why = f"the command of stage `{stage.name}` is another"
             return False
         if {dep.spelled for dep in stage.deps} != {dep.path for dep in entry.deps}:
@@ -247,16 +273,35 @@ class _Puzzle:
             return False
         return True
 
+    def _command(
+        self, stage: Stage, entry: LockedStage, found: Mapping[Stage, CachedRun]
+    ) -> str | tuple[str, ...] | None:
+        """The stage's command with the params of the run that it may be, and of those found already."""
+        params = {
+            key: value for one, run in found.items() for key, value in params_of(one, run.entry)
+        }
+        graph = self._base.graph_with({**params, **dict(params_of(stage, entry))})
+        same = [one for one in graph.stages if (one.file, one.name) == (stage.file, stage.name)]
+        return same[0].spec.cmd if same else None
+
+    def _outer_deps(self, stage: Stage, entry: LockedStage) -> Iterator[tuple[LockedPath, str]]:
+        """The deps of a run that no stage makes, and where they are."""
+        places = {dep.spelled: dep.path for dep in stage.deps}
+        for dep in entry.deps:
+            if not self._makers(stage, places[dep.path]):
+                yield dep, places[dep.path]
+
     def _inputs_fit(
         self, stage: Stage, entry: LockedStage, found: Mapping[Stage, CachedRun]
     ) -> bool:
-        """Whether the deps that no stage makes are what the commit has, and no param is two things at once."""
-        places = {dep.spelled: dep.path for dep in stage.deps}
-        for dep in entry.deps:
-            path = places[dep.path]
-            if self._makers(stage, path):
-                continue
-            if not self._base.holds(dep, path):
+        """Whether the deps that no stage makes are what the commit has, and nothing is two things at once."""
+        read = {
+            path: dep.md5
+            for one, run in found.items()
+            for dep, path in self._outer_deps(one, run.entry)
+        }
+        for dep, path in self._outer_deps(stage, entry):
+            if read.get(path, dep.md5) != dep.md5 or self._base.lacks(dep, path) is None:
                 self.why = f"{path} is another"
                 return False
         mine = dict(params_of(stage, entry))
@@ -286,7 +331,7 @@ class _Puzzle:
                 continue  # it makes a params file; what is in that is checked by value
             candidates = [
                 run
-                for run in self._of(other)
+                for run in self._of(other, found)
                 if self._made(other, run.entry, stage, found[stage].entry)
                 and self._inputs_fit(other, run.entry, found)
             ]
@@ -317,7 +362,7 @@ class _Puzzle:
                 continue
             candidates = [
                 run
-                for run in self._of(stage)
+                for run in self._of(stage, found)
                 if all(self._made(one, found[one].entry, stage, run.entry) for one in before)
                 and self._inputs_fit(stage, run.entry, found)
             ]
@@ -339,15 +384,12 @@ class _Puzzle:
                 )
             )
 
-    def _of(self, stage: Stage) -> list[CachedRun]:
+    def _of(self, stage: Stage, found: Mapping[Stage, CachedRun]) -> list[CachedRun]:
+        """The runs of a stage whose outputs are all there."""
         outs = tuple(sorted(out.spelled for out in stage.outs))
-        found = [run for run in self._by_outs.get(outs, ()) if self._is_of(stage, run.entry)]
-        lacking = {
-            one.key + one.value
-            for one in run_cache.checked(found, self._base.place.cache)
-            if one.is_stale
-        }
-        return [run for run in found if run.key + run.value not in lacking]
+        its = [run for run in self._by_outs.get(outs, ()) if self._is_of(stage, run.entry, found)]
+        checked = run_cache.checked(its, self._base.place.cache)
+        return [run for run in checked if not run.is_stale]
 
     def _only(self, stage: Stage, candidates: Sequence[CachedRun]) -> CachedRun | None:
         """The one that was named, or is the baseline's own, or is the only one."""
@@ -392,6 +434,34 @@ class _Puzzle:
 
 
 # ---- what they share
+
+
+def with_params(
+    text: bytes, path: str, section: Mapping[str, object], *, whole: bool = False
+) -> bytes:
+    """A params file in which these keys have these values; `whole`: and there are no others."""
+    tree = values.parse(text, path) if text else {}
+    edits = []
+    for key, value in section.items():
+        present = values.lookup(tree, key)
+        if present is not values.MISSING and values.same(present, value):
+            continue
+        if isinstance(present, Mapping) and isinstance(value, Mapping):
+            # A mapping would be merged: what the run did not have goes first.
+            gone = sorted(set(values.flatten(present)) - set(values.flatten(value)))
+            edits += [editing.Edit(f"{key}.{one}", op="delete", has_value=False) for one in gone]
+        edits.append(editing.Edit(key, value, "force"))
+    if whole and isinstance(tree, Mapping):
+        extra = [str(key) for key in tree if str(key) not in section]
+        edits += [editing.Edit(key, op="delete", has_value=False) for key in extra]
+    return editing.edit(text, path, edits) if edits else text
+
+
+def _params_in(cwd: str, entry: LockedStage) -> Iterator[tuple[tuple[str, str], object]]:
+    """The params of a run as if its commands had run in `cwd`."""
+    for spelled, section in entry.params.items():
+        for key, value in section.items():
+            yield (posixpath.normpath(posixpath.join(cwd, spelled)), key), value
 
 
 def params_of(stage: Stage, entry: LockedStage) -> Iterator[tuple[tuple[str, str], object]]:

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from nbexp.errors import NameTaken, NotFound
 from nbexp.events import Emit
 from nbexp.experiments import fitting, run_cache, spec
-from nbexp.experiments.fitting import Base, Member, Place, params_of
+from nbexp.experiments.fitting import Base, Member, Place, params_of, with_params
 from nbexp.experiments.place import GitIgnores
 from nbexp.experiments.run_cache import CachedRun
-from nbexp.formats import dvc_lock, editing, ignore, ref_names, values
+from nbexp.formats import dvc_lock, ignore, ref_names, values
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, NewCommit
 from nbexp.results import Result
@@ -101,8 +101,11 @@ def promote(
         if git.resolve(prefix + asked.name) is not None:
             raise _taken(f"`{asked.name}` is a {kind} of this repository", run)
     # As a run would have written them, one after the other.
-    order = base.graph.order(base.graph.stages)
-    in_order = sorted(members, key=lambda member: order.index(member.stage))
+    order = [(one.file, one.name) for one in base.graph.order(base.graph.stages)]
+    place_of = {name: number for number, name in enumerate(order)}
+    in_order = sorted(
+        members, key=lambda one: place_of.get((one.stage.file, one.stage.name), len(order))
+    )
     files = _files(place, base, in_order)
     entries = {member.stage.name: member.run.entry.entry() for member in members}
     digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
@@ -148,7 +151,7 @@ def _files(place: Place, base: Base, members: Sequence[Member]) -> dict[str, Fil
         whole.update(param.path for param in member.stage.params if not param.keys)
     for path, section in wanted.items():
         text = base.read(path)
-        files[path] = _with_params(text or b"", path, section, whole=path in whole)
+        files[path] = with_params(text or b"", path, section, whole=path in whole)
     for lock_file in dict.fromkeys(member.stage.lock_file for member in members):
         data = base.read(lock_file)
         lock = dvc_lock.parse(data or b"", lock_file)
@@ -160,27 +163,6 @@ def _files(place: Place, base: Base, members: Sequence[Member]) -> dict[str, Fil
         files.update(_tracked_outs(place.cache, member))
     files.update(_ignore_files(place, base, members))
     return files
-
-
-def _with_params(text: bytes, path: str, section: Mapping[str, object], *, whole: bool) -> bytes:
-    tree = values.parse(text, path) if text else {}
-    edits = []
-    for key, value in section.items():
-        present = values.lookup(tree, key)
-        if present is not values.MISSING and values.same(present, value):
-            continue
-        if isinstance(present, Mapping) and isinstance(value, Mapping):
-            # A mapping would be merged: what the run did not have goes first.
-            gone = set(values.flatten(present)) - set(values.flatten(value))
-            edits += [
-                editing.Edit(f"{key}.{inner}", op="delete", has_value=False)
-                for inner in sorted(gone)
-            ]
-        edits.append(editing.Edit(key, value, "force"))
-    if whole and isinstance(tree, Mapping):
-        extra = [str(key) for key in tree if str(key) not in section]
-        edits += [editing.Edit(key, op="delete", has_value=False) for key in extra]
-    return editing.edit(text, path, edits) if edits else text
 
 
 def _tracked_outs(cache: Cache, member: Member) -> Iterator[tuple[str, FileContent]]:

@@ -564,6 +564,67 @@ def test_a_run_whose_earlier_stage_left_no_run_is_told(chain: Project, git: Git)
     ]
 
 
+TEMPLATES = """\
+stages:
+  prepare:
+    cmd: head -n ${rows} words.txt > prepared-${rows}.txt
+    deps: [words.txt]
+    params: [rows]
+    outs:
+    - prepared-${rows}.txt
+  train:
+    cmd: echo ${lr} $(cat prepared-${rows}.txt) > model.txt
+    deps:
+    - prepared-${rows}.txt
+    params: [lr, rows]
+    outs: [model.txt]
+"""
+
+
+def test_templates_are_filled_in_with_the_params_of_the_run(chain: Project, git: Git) -> None:
+    root = chain.root
+    (root / "dvc.yaml").write_text(TEMPLATES)
+    git("commit", "--quiet", "--all", "--message=templates", cwd=root)
+    rerun(chain, git, rows=1, lr=1)
+    rerun(chain, git, rows=2, lr=2)
+    git("checkout", "--quiet", "--", "params.yaml", cwd=root)
+    runs = {run.params["lr"]: run for run in chain.run_cache.list(stage="train")}
+    assert runs[2].command == "echo 2 $(cat prepared-2.txt) > model.txt"
+    made = chain.run_cache.promote(runs[2].short, name="late")
+    assert [stage for stage, _ in made.stages] == ["train", "prepare"]
+    assert chain.read("late", "params.yaml") == b"rows: 2\nlr: 2\ntitle: a\n"
+    chain.apply("late", force=True)
+    assert (root / "model.txt").read_text() == "2 alpha beta\n"
+    assert (root / "prepared-2.txt").read_text() == "alpha\nbeta\n"
+    assert chain.status().is_clean
+
+
+def test_a_value_that_only_the_command_has_is_not_made_up(chain: Project, git: Git) -> None:
+    """No param of the run says it, so no params file can be given it."""
+    (chain.root / "dvc.yaml").write_text(
+        "stages:\n  train:\n    cmd: echo ${lr} > model.txt\n    deps: [words.txt]\n    outs: [model.txt]\n"
+    )
+    git("commit", "--quiet", "--all", "--message=templates", cwd=chain.root)
+    rerun(chain, git, lr=2)
+    git("checkout", "--quiet", "--", "params.yaml", cwd=chain.root)
+    [run] = chain.run_cache.list()
+    with pytest.raises(NotFound) as told:
+        chain.run_cache.promote(run.short)
+    assert "the command of stage `train` is another" in told.value.message
+
+
+def test_edits_of_the_workspace_that_no_chosen_run_read_are_left_out(
+    chain: Project, git: Git
+) -> None:
+    rerun(chain, git, lr=1)
+    chain.run({"lr": 2}, new=True, name="second")
+    first = chain.run_cache.list(stage="train", params=["lr=1"]).runs[0]
+    (chain.root / "words.txt").write_text("gamma\n")
+    made = chain.run_cache.promote(first.short, name="late")
+    assert made.from_workspace == ()
+    assert chain.read("late", "words.txt") == b"alpha\nbeta\n"
+
+
 # --- Cost ---------------------------------------------------------------------------------------
 
 
