@@ -6,12 +6,14 @@ Each case is a project, what is wrong with it, what was typed, and the whole tex
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +91,198 @@ def mend(path: str, line: int | None = None) -> str:
     return f"Hint: correct {place}; `git diff {path}` shows what changed since the last commit."
 
 
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
+    for before, name in itertools.pairwise("abcdefghi")
+)
+"""Nine lines that come to 400 million values."""
+
+
+def elsewhere(root: Path) -> None:
+    """A folder outside of the project, with somebody's file in it, and a link that leads there."""
+    outside = root.parent / "outside"
+    outside.mkdir()
+    (outside / "model.txt").write_text("precious\n")
+    (root / "link").symlink_to(outside)
+
+
+BEHIND = (
+    "dvc.yaml, line 2: the output `{}` of stage `train` lies behind a symbolic link that leads out of the "
+    "project. Nothing was run.\n"
+    "Hint: put a folder in the place of the link, or correct outs of `train`."
+)
+
+# What no verb that looks at the pipeline takes: files, what is said, and what is done after the commit.
+HOSTILE: dict[str, tuple[dict[str, str | bytes | None], str]] = {
+    "a YAML bomb": (
+        {"dvc.yaml": f"vars:\n- {BOMB.replace(chr(10), chr(10) + '  ')}\n{PIPELINE}"},
+        "dvc.yaml, line 7: the file holds more than 100,000 values, those behind aliases counted.\n"
+        + mend("dvc.yaml", 7),
+    ),
+    "a bomb of params": (
+        {"params.yaml": BOMB},
+        "params.yaml, line 6: the file holds more than 100,000 values, those behind aliases counted.\n"
+        + mend("params.yaml", 6),
+    ),
+    "a bomb for a dvc.lock": (
+        {"dvc.lock": f"schema: '2.0'\n{BOMB}"},
+        "dvc.lock, line 8: the file holds more than 1,000,000 values, those behind aliases counted.\n"
+        + mend("dvc.lock", 8),
+    ),
+    "an alias of itself": (
+        {"dvc.yaml": "stages: &s\n  a: *s\n"},
+        "dvc.yaml, line 2: this is not valid YAML: `*s` has no `&s` before it.\n" + mend("dvc.yaml", 2),
+    ),
+    "a list of a hundred thousand levels": (
+        {"dvc.yaml": "stages: " + "[" * 100_000},
+        "dvc.yaml, line 1: values are nested deeper than 100 levels.\n" + mend("dvc.yaml", 1),
+    ),
+    "a stage that is there twice": (
+        {"dvc.yaml": "stages:\n  a: {cmd: x}\n  a: {cmd: y}\n"},
+        "dvc.yaml, line 3: this is not valid YAML: the key `a` is there twice.\n" + mend("dvc.yaml", 3),
+    ),
+    "an output in another's": (
+        {"dvc.yaml": "stages:\n  a: {cmd: x, outs: [d]}\n  b: {cmd: x, outs: [d/e]}\n"},
+        (
+            "dvc.yaml, line 3: the output `d/e` of stage `b` and the output `d` of stage `a` overlap; an output "
+            "belongs to one stage.\n"
+            "Hint: take it out of the outs of one of them, or have it write elsewhere."
+        ),
+    ),
+    "an output that a .dvc file has": (
+        {
+            "d.dvc": f"outs:\n- path: d\n  md5: {'0' * 32}\n",
+            "dvc.yaml": "stages:\n  a: {cmd: x, outs: [d]}\n",
+        },
+        (
+            "d.dvc: stage `a` and d.dvc both have the output `d`; an output belongs to one stage.\n"
+            "Hint: take it out of the outs of one of them, or have it write elsewhere."
+        ),
+    ),
+    "an output that is the project": (
+        {"dvc.yaml": "stages:\n  a:\n    cmd: x\n    wdir: sub\n    outs: [..]\n", "sub/x": ""},
+        (
+            "dvc.yaml, line 2: the output `..` of stage `a` holds dvc.yaml itself.\n"
+            "Hint: write to a folder of its own."
+        ),
+    ),
+    **{
+        f"an output that is {what}": (
+            {"dvc.yaml": stage(outs=f"[{path}]")},
+            f"dvc.yaml, line 6: `{path}` in `outs` of stage `train` {why}\n" + mend("dvc.yaml", 6),
+        )
+        for what, path, why in (
+            ("an absolute path", "/etc/model.txt", "is an absolute path; a path inside the project is expected."),
+            ("above the project", "a/../../x", "leads out of the project; a path inside the project is expected."),
+            ("in .git", ".git/config", "is in .git, which is not for stages."),
+            ("in .dvc", ".dvc/config", "is in .dvc, which is not for stages."),
+        )
+    },
+    "an output of no name": (
+        {"dvc.yaml": stage(outs='[""]')},
+        (
+            "dvc.yaml, line 6: `` in `outs` of stage `train` is empty; a path inside the project is expected.\n"
+            + mend("dvc.yaml", 6)
+        ),
+    ),
+    "an output of two lines": (
+        {"dvc.yaml": stage(outs='["a\\nb"]')},
+        (
+            "dvc.yaml, line 6: `a\\nb` in `outs` of stage `train` has a control character in it.\n"
+            + mend("dvc.yaml", 6)
+        ),
+    ),
+    "an absolute dep": (
+        {"dvc.yaml": stage(deps="[/etc/hostname]")},
+        "dvc.yaml, line 4: `/etc/hostname` in `deps` of stage `train` is an absolute path; a path inside "
+        "the project is expected.\n" + mend("dvc.yaml", 4),
+    ),
+    "a wdir outside": (
+        {"dvc.yaml": stage(wdir="..")},
+        "dvc.yaml, line 7: `..` in `wdir` of stage `train` leads out of the project; a path inside the "
+        "project is expected.\n" + mend("dvc.yaml", 7),
+    ),
+}  # fmt: skip
+
 CASES = [
+    *[
+        Case(f"{name} to {verb}", verb, text, files=files)
+        for name, (files, text) in HOSTILE.items()
+        for verb in ("run", "repro", "status", "plan")
+    ],
+    *[
+        Case(
+            f"an output behind a link to {verb}",
+            verb,
+            BEHIND.format("link/model.txt"),
+            files={"dvc.yaml": stage(outs=f"[{out}]")},
+            then=elsewhere,
+        )
+        for verb in ("run", "repro")
+        for out in (
+            "link/model.txt",
+            "link/model.txt: {cache: false}",
+            "link/model.txt: {persist: true}",
+        )
+    ],
+    *[
+        Case(
+            f"a wdir behind a link to {verb}",
+            verb,
+            BEHIND.format("model.txt"),
+            files={
+                "dvc.yaml": "stages:\n  train:\n    cmd: echo > model.txt\n    wdir: link\n    outs: [model.txt]\n"
+            },
+            then=elsewhere,
+        )
+        for verb in ("run", "repro")
+    ],
+    # --- The run cache
+    Case(
+        "an unknown run",
+        "cache show beef",
+        "The run cache has no run `beef`.\nHint: `nbexp cache` lists them, each with its key.",
+    ),
+    Case(
+        "an unknown run to restore",
+        "cache restore ../../etc",
+        "The run cache has no run `../../etc`.\nHint: `nbexp cache` lists them, each with its key.",
+    ),
+    Case(
+        "an unknown run to promote",
+        "cache promote beef -n late",
+        "The run cache has no run `beef`.\nHint: `nbexp cache` lists them, each with its key.",
+    ),
+    Case(
+        "no run",
+        "cache show",
+        "The following arguments are required: KEY. Nothing was done.\n"
+        "Hint: `nbexp cache show -h` has the options.",
+        code=2,
+    ),
+    Case(
+        "an unknown word of a family",
+        "cache shwo",
+        "There is no command `cache shwo`.\nHint: did you mean `nbexp cache show`?",
+        code=2,
+    ),
+    Case(
+        "a condition that is none",
+        "cache list --params lr",
+        "`lr` is no condition on a param.\nHint: for example `--params 'lr>0.01'`, or `epochs=3`.",
+        code=2,
+    ),
+    Case(
+        "a time that is none",
+        "cache --since soon",
+        "`soon` is no time.\nHint: `--since 2h`, `3d`, or a date: `--since 2026-11-20`.",
+        code=2,
+    ),
+    Case(
+        "an unknown stage of runs",
+        "cache --stage trian",
+        "Nothing knows of a stage `trian`.\nHint: did you mean `train`?",
+    ),
     # --- dvc.yaml
     Case(
         "no pipeline",
@@ -743,6 +936,62 @@ def test_a_mistake_is_explained_and_changes_nothing(
     assert told.out == case.out
     assert code == case.code
     assert state(root) == before
+
+
+def test_what_lies_behind_a_link_stays_as_it_is(
+    tmp_path: Path, git: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a stage makes the link itself, and where a link is the output."""
+    root = tmp_path / "project"
+    outs = "[{link/model.txt: {cache: false}}]"
+    make(root, git, {"dvc.yaml": stage(cmd="echo mine > link/model.txt", outs=outs)})
+    elsewhere(root)
+    monkeypatch.chdir(root)
+    assert cli.main(["run"]) == 3
+    made = stage(cmd="ln -s ../outside d && cp data.csv d/new.txt", outs="[d]")
+    (root / "dvc.yaml").write_text(made)
+    assert cli.main(["run", "-n", "one"]) == 0
+    (root / "data.csv").write_text("3,4\n")
+    assert cli.main(["run", "-n", "two"]) == 0
+    assert cli.main(["apply", "one"]) == 0
+    assert cli.main(["undo"]) == 0
+    outside = root.parent / "outside"
+    assert (outside / "model.txt").read_text() == "precious\n"
+    assert (outside / "new.txt").read_text() == "3,4\n"  # what the stage itself wrote there last
+
+
+def test_names_that_begin_with_a_dash_are_names(
+    tmp_path: Path, git: Callable[..., str], nbexp_cli: Callable[..., Any], dvc: Callable[..., Any]
+) -> None:
+    """Files, params files, outputs and stages; to Git and to the shell's programs as well."""
+    root = tmp_path / "project"
+    make(
+        root,
+        git,
+        {
+            "dvc.yaml": "stages:\n  -train:\n    cmd: cp ./--data.csv ./-rf\n    deps: [--data.csv]\n"
+            "    params: [{-p.yaml: [lr]}]\n    outs: [-rf]\n    metrics: [{-m.yaml: {cache: false}}]\n".replace(
+                "./-rf\n", "./-rf && cp ./-p.yaml ./-m.yaml\n"
+            ),
+            "-p.yaml": "lr: 1\n",
+            "--data.csv": "1\n",
+        },
+    )
+    nbexp_cli("run", "-n", "one", cwd=root)
+    nbexp_cli("run", "-n", "two", "--set-param=-p.yaml:lr=2", cwd=root)
+    assert (root / "-p.yaml").read_text() == "lr: 2\n"
+    nbexp_cli("apply", "one", cwd=root)
+    assert (root / "-m.yaml").read_text() == "lr: 1\n"
+    nbexp_cli("undo", cwd=root)
+    key = json.loads(nbexp_cli("cache", "--stage=-train", "--json", cwd=root).stdout)[1]["key"]
+    nbexp_cli("cache", "restore", key, cwd=root)
+    assert (root / "-m.yaml").read_text() == "lr: 1\n"
+    nbexp_cli("undo", cwd=root)
+    assert (
+        nbexp_cli("status", "--", "-train", cwd=root).stdout
+        == "Data and pipelines are up to date.\n"
+    )
+    assert json.loads(dvc("status", "--json", cwd=root).stdout) == {}
 
 
 # --- Where there is no project -------------------------------------------------------------------

@@ -672,7 +672,7 @@ class _Reader:
         wrong = what_is_wrong(path, base)
         if wrong:
             hint = "`dvc import-url` brings data into the project." if _is_url(path) else None
-            raise where.refused(f"`{path}` in {where.around(path)} {wrong}.", hint)
+            raise where.refused(f"`{_on_a_line(path)}` in {where.around(path)} {wrong}.", hint)
         return path
 
 
@@ -775,6 +775,11 @@ def _check_notes(found: Mapping[str, _Value]) -> None:
 
 def _plain(found: Mapping[str, _Value]) -> dict[str, object]:
     return {key: entry.value for key, entry in found.items()}
+
+
+def _on_a_line(text: str) -> str:
+    """The text with what would break a line or colour it written as in Python."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def what_is_wrong(path: str, base: str) -> str | None:

@@ -475,6 +475,15 @@ def _check_outs(stages: Sequence[Stage]) -> None:
                     line=stage.spec.line,
                 )
             written.add(number, stage, out)
+    for stage in stages:
+        for _, other, out in written.touching(stage.file):
+            # A run makes outputs anew: the pipeline would be gone with them.
+            raise ProjectFileError(
+                f"the output `{out.spelled}` of {other.shown} holds {stage.file} itself.",
+                "write to a folder of its own.",
+                path=other.file,
+                line=other.spec.line,
+            )
 
 
 def _check_cycles(graph: Graph) -> None:

@@ -6,11 +6,12 @@ stage runs has changed only when its parameters or the source of its code cells 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from nbexp.errors import NotFound, nearest
+from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
 from nbexp.frozen import frozen, replace
@@ -113,6 +114,7 @@ class Inspector:
         self._meanings = meanings
         self._locks: dict[str, LockFile] = {}
         self._parsed: dict[tuple[str, bytes], object] = {}
+        self._inside: set[str] = set()
 
     def lock(self, path: str) -> LockFile:
         """The dvc.lock at `path`, empty where there is none; kept until `set_lock`."""
@@ -172,11 +174,12 @@ class Inspector:
             A wdir, dep or params file is missing and no stage of the graph writes it, or a params
             file lacks a key; the nearest key is in the hint.
         ProjectFileError
-            A dvc.lock or params file cannot be read.
+            A dvc.lock or params file cannot be read, or an output lies behind a link out of the project.
         """
         for stage in stages:
             if stage.data is None:
                 self.lock(stage.lock_file)
+            self._require_inside(stage)
             if stage.spec.frozen:
                 continue
             if graph.owner(stage.cwd) is None and not (self.root / stage.cwd).is_dir():
@@ -244,6 +247,22 @@ class Inspector:
                 if value is not values.MISSING:
                     section[key] = value
         return {path: dict(sorted(section.items())) for path, section in found.items()}
+
+    def _require_inside(self, stage: Stage) -> None:
+        """What a stage writes is made anew, so nothing of it may be somebody else's."""
+        for folder in {os.path.dirname(out.path) for out in stage.outs} - self._inside:
+            real = os.path.realpath(self.root / folder)
+            top = os.path.realpath(self.root)
+            if real != top and not real.startswith(top + os.sep):
+                out = next(one for one in stage.outs if os.path.dirname(one.path) == folder)
+                raise ProjectFileError(
+                    f"the output `{out.spelled}` of stage `{stage.name}` lies behind a symbolic link that "
+                    "leads out of the project. Nothing was run.",
+                    f"put a folder in the place of the link, or correct outs of `{stage.name}`.",
+                    path=stage.file,
+                    line=stage.spec.line,
+                )
+            self._inside.add(folder)
 
     def _require_params(
         self, stage: Stage, param: Param, behind: str = " Nothing was run."

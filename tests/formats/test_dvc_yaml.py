@@ -378,6 +378,7 @@ def test_a_line_is_found_for_what_an_alias_or_a_merge_brings():
 def test_a_path_that_leads_elsewhere_is_refused(key, path, said):
     found = stage_refusal(f'cmd: x\n{key}:\n- "{path}"')
     shown = path.encode().decode("unicode_escape")
+    shown = shown if shown.isprintable() else repr(shown)[1:-1]
     assert found == f"dvc.yaml, line 5: `{shown}` in `{key}` of stage `train` {said}"
 
 
