@@ -762,7 +762,7 @@ _MOST_GROUPS = 20
 def _garbage(result: Garbage) -> str:
     """What goes, biggest first, and how to let it go."""
     count = f"{_count(result.objects, 'object')} of {result.folder}"
-    if not result.objects:
+    if not result.objects and not result.in_remote:
         return f"Everything in {result.folder} is needed ({_count(result.kept, 'object')})."
     shown = result.groups[:_MOST_GROUPS]
     rows = [
@@ -781,6 +781,9 @@ def _garbage(result: Garbage) -> str:
             f"{_count(len(result.runs), 'run')} of the run cache {words} outputs: "
             f"{', '.join(result.runs[:5])}{', ...' if len(result.runs) > 5 else ''}"
         )
+    if result.in_remote:
+        there = f"{_count(result.in_remote, 'object')} of the remote: {size(result.remote_bytes)}"
+        lines.append(f"removed {there}" if result.removed else f"Nothing needs {there}")
     if not result.removed:
         lines.append("Nothing was removed. The same with --yes removes it for good.")
     return "\n".join(lines)

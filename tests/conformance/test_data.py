@@ -627,3 +627,84 @@ def test_a_cache_of_a_group(both: Both) -> None:
         for s in both.pair.sides
     ]
     assert differences(folders[0], folders[1]) == {}
+
+
+# --- With a remote ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tracked: Both) -> Both:
+    """Each side with a remote folder beside it that has the data, and a second, empty one."""
+    for side in tracked.pair.sides:
+        (side / ".dvc" / "config").write_text(
+            "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
+            "['remote \"second\"']\n    url = ../../second\n"
+        )
+    tracked.commit("remote")
+    tracked.pair.look.dvc("push", "--quiet", cwd=tracked.pair.dvc_side)
+    tracked.pair.look.nbexp("data", "push", "--quiet", cwd=tracked.pair.nbexp_side)
+    return tracked
+
+
+def stored(both: Both, name: str = "store") -> list[list[str]]:
+    """The objects of each side's remote."""
+    folders = [side.parent / name for side in both.pair.sides]
+    return [
+        sorted(path.relative_to(one).as_posix() for path in one.rglob("*") if path.is_file())
+        for one in folders
+    ]
+
+
+def test_data_goes_to_a_remote_and_not_into_the_cache(shared: Both, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    far.mkdir()
+    (far / "x.bin").write_bytes(b"x" * 100)
+    (far / "y.bin").write_bytes(b"y" * 100)
+    shared("add", str(far), "--to-remote", "--remote", "second", "--remote-jobs", "2")
+    shared("add", str(far / "x.bin"), "--to-remote", "--out", "near.bin")
+    theirs, ours = shared.state()[1], shared.pair.look.cache(shared.pair.nbexp_side)
+    assert {name for name in theirs if not name.endswith(".tmp")} == set(ours)
+    shared.pair.agree_on_files()
+    for name, count in (("second", 3), ("store", 6)):
+        dvcs, mine = stored(shared, name)
+        assert mine == dvcs
+        assert len(mine) == count
+
+
+def test_what_the_remote_lacks(shared: Both) -> None:
+    assert shared.json("data", "status", "--not-in-remote") == {}
+    shared.pair.write("data/more.txt", "more\n")
+    shared("add", "data")
+    found = shared.json("data", "status", "--not-in-remote", "--granular")
+    assert found["not_in_remote"] == ["data/", "data/more.txt"]
+    plain = shared.json("data", "status", "--not-in-remote", "--no-remote-refresh")
+    assert plain["not_in_remote"] == ["data/"]
+    second = shared.json("data", "status", "--not-in-remote", "--remote", "second")
+    assert second["not_in_remote"] == ["data/", "raw.csv"]
+
+
+def forget_undo_points(both: Both) -> None:
+    side, look = both.pair.nbexp_side, both.pair.look
+    for ref in look.refs(side, "refs/nbexp/"):
+        look.git("update-ref", "-d", ref, cwd=side)
+
+
+def test_gc_of_the_remote(shared: Both) -> None:
+    shared.pair.write("raw.csv", "newer\n")
+    shared("add", "raw.csv")
+    forget_undo_points(shared)
+    shared("gc", "--workspace", "--cloud", "--force", "--jobs", "2")
+    shared.agree()
+    theirs, ours = stored(shared)
+    assert ours == theirs
+    assert len(ours) == 4
+    shared("gc", "--workspace", "--cloud", "--remote", "nowhere", "--force", refused=True)
+
+
+def test_gc_of_what_the_remote_has(shared: Both) -> None:
+    shared.pair.write("raw.csv", "newer\n")
+    shared("add", "raw.csv")
+    forget_undo_points(shared)
+    shared("gc", "--workspace", "--not-in-remote", "--force")
+    shared.pair.agree_on_cache()
+    assert len(shared.pair.look.cache(shared.pair.nbexp_side)) == 1

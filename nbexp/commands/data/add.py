@@ -41,6 +41,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-relink", action="store_true", help="leave files as they are, whatever cache.type says"
     )
+    away = parser.add_argument_group("to a remote, without a copy in the cache")
+    away.add_argument("--to-remote", action="store_true", help="send the data there")
+    away.add_argument("-r", "--remote", metavar="NAME", help="which; default: the default one")
+    away.add_argument("--remote-jobs", type=int, metavar="N", help="how many files move at once")
     notes = parser.add_argument_group("for new .dvc files")
     notes.add_argument("--desc", metavar="TEXT", help="what the data is")
     notes.add_argument("--type", metavar="TEXT", help="what kind of artifact it is")
@@ -60,6 +64,9 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         commit=not args.no_commit,
         force=args.force,
         relink=not args.no_relink,
+        to_remote=args.to_remote,
+        remote=args.remote,
+        jobs=args.remote_jobs,
         notes=notes,
         emit=emit,
     )

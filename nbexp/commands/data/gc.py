@@ -44,6 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-failed", action="store_true", help="go on where a commit cannot be read"
     )
+    away = parser.add_argument_group("the remote")
+    where = away.add_mutually_exclusive_group()
+    where.add_argument(
+        "--not-in-remote", action="store_true", help="do not keep what the remote has"
+    )
+    where.add_argument("-c", "--cloud", action="store_true", help="collect there as well")
+    away.add_argument("-r", "--remote", metavar="NAME", help="which; default: the default one")
+    away.add_argument("-j", "--jobs", type=int, metavar="N", help="how many questions at once")
     sure = parser.add_mutually_exclusive_group()
     sure.add_argument("-f", "--force", "--yes", action="store_true", help="remove it for good")
     sure.add_argument("--dry", action="store_true", help="only show it, as without --yes")
@@ -61,6 +69,10 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         all_experiments=args.all_experiments,
         since=args.date,
         projects=args.projects,
+        not_in_remote=args.not_in_remote,
+        cloud=args.cloud,
+        remote=args.remote,
+        jobs=args.jobs,
         skip_failed=args.skip_failed,
         yes=args.force,
         emit=emit,

@@ -30,6 +30,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="no",
         help="files that neither Git nor DVC tracks as well",
     )
+    parser.add_argument(
+        "--not-in-remote", action="store_true", help="what the remote lacks as well"
+    )
+    parser.add_argument(
+        "-r", "--remote", metavar="NAME", help="which remote; default: the default one"
+    )
+    parser.add_argument(
+        "--no-remote-refresh", action="store_true", help="accepted: the remote is always asked"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
 
 
@@ -37,6 +46,10 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     from nbexp.frozen import replace
 
     found = project.data.status(
-        *args.targets, granular=args.granular, untracked=args.untracked_files == "all"
+        *args.targets,
+        granular=args.granular,
+        untracked=args.untracked_files == "all",
+        not_in_remote=args.not_in_remote,
+        remote=args.remote,
     )
     return replace(found, with_unchanged=args.unchanged)

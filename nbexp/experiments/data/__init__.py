@@ -83,6 +83,9 @@ class TrackedData:
         commit: bool = True,
         force: bool = False,
         relink: bool = True,
+        to_remote: bool = False,
+        remote: str | None = None,
+        jobs: int | None = None,
         notes: Mapping[str, object] | None = None,
         emit: Emit = ignore,
     ) -> Added:
@@ -104,6 +107,9 @@ class TrackedData:
             Replace what is at `out`.
         relink
             False: the files stay as they are even where `cache.type` asks for links.
+        to_remote
+            Send the data to `remote` (None: the default one) and not into the cache; `jobs` files at once. It
+            need not be in the project, and what tracks it is written beside `out`, or here.
         notes
             `desc`, `type`, `labels` and `meta` for new `.dvc` files.
 
@@ -127,6 +133,7 @@ class TrackedData:
             commit=commit,
             force=force,
             relink=relink,
+            sent=adding.Sent(remote, jobs) if to_remote else None,
             notes=notes or {},
         )
 
@@ -210,6 +217,8 @@ class TrackedData:
         *targets: Paths,
         granular: bool = False,
         untracked: bool = False,
+        not_in_remote: bool = False,
+        remote: str | None = None,
     ) -> DataStatus:
         """What changed between the last commit, the `.dvc` files and dvc.lock on disk, and the data itself.
 
@@ -219,6 +228,8 @@ class TrackedData:
             Tell of the files inside directories as well.
         untracked
             Tell of files that neither Git nor DVC tracks.
+        not_in_remote
+            Ask `remote` (None: the default one), and tell of what it lacks.
         """
         from nbexp.experiments.data import changes
 
@@ -227,6 +238,8 @@ class TrackedData:
             [os.fspath(target) for target in targets],
             granular=granular,
             untracked=untracked,
+            not_in_remote=not_in_remote,
+            remote=remote,
         )
 
     def diff(
@@ -249,6 +262,10 @@ class TrackedData:
         all_experiments: bool = False,
         since: str | None = None,
         projects: Sequence[Paths] = (),
+        not_in_remote: bool = False,
+        cloud: bool = False,
+        remote: str | None = None,
+        jobs: int | None = None,
         skip_failed: bool = False,
         yes: bool = False,
         emit: Emit = ignore,
@@ -265,6 +282,10 @@ class TrackedData:
             `rev` and from each branch; `since` is a date, `2026-01-31`.
         projects
             Other projects that share the cache.
+        not_in_remote
+            Of what is asked for, keep only what `remote` (None: the default one) lacks.
+        cloud
+            Collect in `remote` as well.
         skip_failed
             Go on where a commit's files cannot be read; their data is not kept then.
 
@@ -282,7 +303,13 @@ class TrackedData:
             workspace, rev, num, all_branches, all_tags, all_commits, all_experiments, since
         )
         return garbage.collect(
-            self._site, chosen, emit, projects=projects, skip_failed=skip_failed, yes=yes
+            self._site,
+            chosen,
+            emit,
+            projects=projects,
+            skip_failed=skip_failed,
+            yes=yes,
+            elsewhere=garbage.Elsewhere(not_in_remote, cloud, remote, jobs),
         )
 
     def push(

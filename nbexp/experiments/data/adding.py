@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from nbexp import filesystem
-from nbexp.errors import NotFound, UsageError
+from nbexp.errors import NotFound, StoreError, UsageError
 from nbexp.events import Emit, Phase
+from nbexp.experiments import place as places
 from nbexp.experiments.workspace import InPlace
 from nbexp.filesystem import crash_point
 from nbexp.formats import dvc_file
@@ -24,7 +25,7 @@ from nbexp.pipeline.data import Chosen
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.plan import hash_of, locked_path
 from nbexp.results import Result
-from nbexp.store.cache import Hash
+from nbexp.store.cache import Cache, Hash
 
 if TYPE_CHECKING:
     from nbexp.experiments.data import Site
@@ -66,6 +67,14 @@ class Committed(Result):
 
 
 @frozen
+class Sent:
+    """Where data goes instead of the cache: a remote (None: the default one), so many files at once."""
+
+    remote: str | None
+    jobs: int | None
+
+
+@frozen
 class _Job:
     """One target: where the data is, what tracks it, and the part that is meant of a tracked directory."""
 
@@ -90,6 +99,7 @@ def add(
     commit: bool,
     force: bool,
     relink: bool,
+    sent: Sent | None,
     notes: Mapping[str, object],
 ) -> Added:
     """See `TrackedData.add`."""
@@ -97,11 +107,15 @@ def add(
         raise UsageError("Which data?", "`nbexp data add data/` tracks a directory.")
     with site.workspace().held(emit) as workspace:
         found = _expanded(site, targets) if glob else list(dict.fromkeys(targets))
-        if out is not None and len(found) != 1:
+        if (out is not None or sent is not None) and len(found) != 1:
             raise UsageError(
-                f"`--out` takes one target, and {len(found)} are given. Nothing was added.",
-                f"`nbexp data add {found[0] if found else 'data'} -o {out}`",
+                f"`{'--out' if out is not None else '--to-remote'}` takes one target, and "
+                f"{len(found)} are given. Nothing was added.",
+                "give one call to each.",
             )
+        if sent is not None and out is None:
+            out = posixpath.basename(found[0].rstrip("/"))
+            force = True  # nothing is written there
         graph = site.graph()
         jobs = [_job(site, graph, target, out, force=force) for target in found]
         _check_apart(jobs)
@@ -112,7 +126,15 @@ def add(
             for number, job in enumerate(jobs):
                 emit(Phase(f"adding {job.path}", number, len(jobs)))
                 size += _add_one(
-                    site, workspace, job, commit=commit, relink=relink, notes=notes, ignores=ignores
+                    site,
+                    workspace,
+                    job,
+                    commit=commit,
+                    relink=relink,
+                    sent=sent,
+                    notes=notes,
+                    ignores=ignores,
+                    emit=emit,
                 )
                 written.append(job.file)
                 crash_point("data.added")
@@ -281,12 +303,16 @@ def _add_one(
     *,
     commit: bool,
     relink: bool,
+    sent: Sent | None,
     notes: Mapping[str, object],
     ignores: list[str],
+    emit: Emit,
 ) -> int:
     place = Path(job.source)
     cache = site.cache if relink else site.cache.copying
-    if place != site.root / job.path:
+    if sent is not None:
+        found = _send(site, place, sent, emit)
+    elif place != site.root / job.path:
         found = _copied(site, workspace, job)
     elif job.owner is not None and job.owner.inner:
         found = _with_part(site, job.owner, commit=commit, relink=relink)
@@ -303,10 +329,34 @@ def _add_one(
     if _text(site, job.file) != data:
         workspace.write(job.file, data)
     edit = tracked.ignore_edit(site.root, job.path if job.owner is None else job.owner.out.path)
-    if edit is not None and not _is_ignored(site, job):
+    # What is sent away is not in the workspace, so DVC tells Git nothing of it.
+    if edit is not None and sent is None and not _is_ignored(site, job):
         workspace.write(*edit)
         ignores.append(edit[0])
     return max(found.size, 0)
+
+
+def _send(site: Site, source: Path, sent: Sent, emit: Emit) -> Hash:
+    """Send data to a remote through a cache of its own, which is gone afterwards."""
+    from nbexp.store import remotes, transfer
+
+    remote = remotes.open(site.config(), sent.remote)
+    folder = filesystem.temporary(places.own_folder(site.root))
+    passing = Cache(folder / "cache", link_types=("copy",), state=folder / "state.db")
+    try:
+        found = passing.add(source)
+        done = transfer.push([found.md5], remote, passing, jobs=sent.jobs, emit=emit)
+        if done.failed or done.missing:
+            raise StoreError(
+                f"{len(done.failed) + len(done.missing)} files did not arrive at {remote.url}: "
+                f"{next(iter(done.failed.values()), 'they are gone')}. Nothing was added.",
+                "the same command goes on where it stopped.",
+            )
+    finally:
+        passing.close()
+        remote.close()
+        filesystem.remove(folder)
+    return found
 
 
 def _copied(site: Site, workspace: InPlace, job: _Job) -> Hash:

@@ -129,7 +129,15 @@ def digest_words(one: Change) -> str:
     return ((one.new if one.word == "added" else one.old) or "")[:8]
 
 
-def status(site: Site, targets: Sequence[str], *, granular: bool, untracked: bool) -> DataStatus:
+def status(
+    site: Site,
+    targets: Sequence[str],
+    *,
+    granular: bool,
+    untracked: bool,
+    not_in_remote: bool = False,
+    remote: str | None = None,
+) -> DataStatus:
     """See `TrackedData.status`."""
     wanted = [posixpath.normpath(posixpath.join(site.here, target)) for target in targets]
     graph = site.graph()
@@ -153,7 +161,9 @@ def status(site: Site, targets: Sequence[str], *, granular: bool, untracked: boo
         loose = [path for path in loose if any(is_inside(path, one) for one in wanted)]
     return DataStatus(
         tuple(sorted(lacking)),
-        (),
+        _not_in_remote(site, graph, records, wanted, remote, granular=granular)
+        if not_in_remote
+        else (),
         _by_word(committed),
         _by_word(uncommitted),
         tuple(posixpath.relpath(path, site.here) for path in loose) if untracked else (),
@@ -187,6 +197,39 @@ def diff(site: Site, old: str, new: str | None, targets: Sequence[str]) -> DataD
     return DataDiff(
         told, tuple(Change("unknown", path, md5, None) for path, md5 in lacking.items())
     )
+
+
+def _not_in_remote(
+    site: Site,
+    graph: Graph,
+    records: _Records,
+    wanted: Sequence[str],
+    name: str | None,
+    *,
+    granular: bool,
+) -> tuple[str, ...]:
+    """The paths whose objects their remote lacks; a directory's listing stands for all of it unless `granular`."""
+    from nbexp.store import remotes, transfer
+
+    by_remote: dict[str | None, dict[str, list[str]]] = {}
+    for _, out in graph.outs:
+        md5 = records.outs.get(out.path)
+        if md5 is None or not out.spec.push:
+            continue
+        paths = by_remote.setdefault(out.spec.remote or name, {})
+        paths.setdefault(md5, []).append(_shown(out.path, md5))
+        inner = records.files(out.path) if granular and md5.endswith(".dir") else None
+        for path, one in (inner or {}).items():
+            paths.setdefault(one, []).append(posixpath.join(out.path, path))
+    found: list[str] = []
+    for chosen, paths in by_remote.items():
+        remote = remotes.open(site.config(), chosen)
+        sides = transfer.compare(paths, remote, site.cache)
+        remote.close()
+        found += [path for md5 in sides.new | sides.missing for path in paths[md5]]
+    if wanted:
+        found = [path for path in found if any(is_inside(path.rstrip("/"), w) for w in wanted)]
+    return tuple(sorted(found))
 
 
 class _Side:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from nbexp.store.cache import Object
 
 if TYPE_CHECKING:
     from nbexp.experiments.data import Site
+    from nbexp.store.remotes import Entry
 
 _UNKNOWN = "(known to no commit)"
 
@@ -43,10 +45,20 @@ class Group:
 
 
 @frozen
+class Elsewhere:
+    """What is asked of a remote (None: the default one): not to keep what it has, or to collect there as well."""
+
+    not_in_remote: bool = False
+    cloud: bool = False
+    remote: str | None = None
+    jobs: int | None = None
+
+
+@frozen
 class Garbage(Result):
     """What nothing needs: `groups` by path, biggest first; `runs` are run-cache entries that lose an output.
 
-    `removed` says whether it is gone.
+    `removed` says whether it is gone. `in_remote` are objects of the remote that nothing needs.
     """
 
     folder: str
@@ -56,6 +68,8 @@ class Garbage(Result):
     groups: tuple[Group, ...]
     runs: tuple[str, ...] = ()
     removed: bool = False
+    in_remote: int = 0
+    remote_bytes: int = 0
     md5s: tuple[str, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, object]:
@@ -67,6 +81,7 @@ class Garbage(Result):
             "cache": self.folder,
             "from": [group.to_json() for group in self.groups],
             "runs": list(self.runs),
+            "in_remote": {"objects": self.in_remote, "size": self.remote_bytes},
         }
 
 
@@ -78,6 +93,7 @@ def collect(
     projects: Sequence[str | os.PathLike[str]] = (),
     skip_failed: bool = False,
     yes: bool = False,
+    elsewhere: Elsewhere = Elsewhere(),  # noqa: B008 - it is frozen
 ) -> Garbage:
     """See `TrackedData.gc`."""
     check(selection)
@@ -87,13 +103,17 @@ def collect(
         for other in projects:
             keeper.keep_other(Path(other), selection)
         keeper.keep_listed()
+        if elsewhere.not_in_remote:
+            _let_go_of_what_is_there(site, keeper, elsewhere)
         found = [*site.cache.objects()]
         garbage = [one for one in found if one.md5 not in keeper.kept]
         lost = _runs_without(site, {one.md5 for one in garbage})
         groups = _groups(site, garbage, emit) if garbage else ()
+        there = _in_remote(site, keeper.kept, elsewhere) if elsewhere.cloud else []
         if yes:
             emit(Phase("removing objects", 0, len(garbage)))
             site.cache.discard(garbage)
+            _remove_there(site, there, elsewhere)
     return Garbage(
         _shown(site),
         len(garbage),
@@ -102,8 +122,48 @@ def collect(
         groups,
         lost,
         yes,
+        len(there),
+        sum(one.size for one in there),
         tuple(one.md5 for one in garbage),
     )
+
+
+def _let_go_of_what_is_there(site: Site, keeper: Keeper, elsewhere: Elsewhere) -> None:
+    """What was asked for is kept only as far as the remote lacks it; what always is, stays kept."""
+    from nbexp.store import remotes, transfer
+
+    remote = remotes.open(site.config(), elsewhere.remote)
+    optional = keeper.kept - keeper.always
+    sides = transfer.compare(optional, remote, site.cache, jobs=elsewhere.jobs)
+    remote.close()
+    keeper.kept -= sides.both | sides.deleted
+
+
+def _in_remote(site: Site, kept: set[str], elsewhere: Elsewhere) -> list[Entry]:
+    """The objects of the remote that nothing needs, listings of directories first."""
+    from nbexp.store import remotes
+
+    remote = remotes.open(site.config(), elsewhere.remote)
+    found = [
+        entry
+        for entry in remote.list("files/md5/")
+        if _OBJECT.fullmatch(entry.key) and "".join(entry.key.split("/")[-2:]) not in kept
+    ]
+    remote.close()
+    return sorted(found, key=lambda entry: not entry.key.endswith(".dir"))
+
+
+_OBJECT = re.compile(r"files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
+
+
+def _remove_there(site: Site, entries: Sequence[Entry], elsewhere: Elsewhere) -> None:
+    from nbexp.store import remotes
+
+    if entries:
+        remote = remotes.open(site.config(), elsewhere.remote)
+        for entry in entries:
+            remote.remove(entry.key)
+        remote.close()
 
 
 def _groups(site: Site, garbage: Iterable[Object], emit: Emit) -> tuple[Group, ...]:

@@ -87,10 +87,11 @@ def check(selection: Selection) -> None:
 
 
 class Keeper:
-    """Gathers the hashes that are needed."""
+    """Gathers the hashes that are needed: `kept` all of them, `always` those that no option lets go of."""
 
     def __init__(self, git: Git, skip_failed: bool, emit: Emit, site: Site) -> None:
         self.kept: set[str] = set()
+        self.always: set[str] = set()
         self._git = git
         self._skip_failed = skip_failed
         self._emit = emit
@@ -107,10 +108,12 @@ class Keeper:
                 _refuse_busy(other)
                 self._keep_workspace(other)
                 self._keep_links(other)
-        revs = self._revs(selection)
-        self._emit(Phase(f"reading {len(revs)} commits"))
-        self.kept |= hashes_of(self._git, self._cache, revs, top, self._failed)
+        asked, always = self._asked(selection), self._always()
+        self._emit(Phase(f"reading {len({*asked, *always})} commits"))
+        self.kept |= hashes_of(self._git, self._cache, asked, top, self._failed)
+        self.always |= hashes_of(self._git, self._cache, always, top, self._failed)
         self._keep_undo_points()
+        self.kept |= self.always
 
     def keep_other(self, path: Path, selection: Selection) -> None:
         """What another project that shares the cache needs."""
@@ -122,15 +125,19 @@ class Keeper:
         other = Keeper(git, self._skip_failed, self._emit, self._site)
         other.keep_project(folder, place.prefix(git, folder), selection)
         self.kept |= other.kept
+        self.always |= other.always
         git.close()
 
     def keep_listed(self) -> None:
         """What is in the directories that are kept."""
         for md5 in [md5 for md5 in self.kept if md5.endswith(".dir")]:
             try:
-                self.kept.update(item.md5 for item in self._cache.items(md5))
+                inner = [item.md5 for item in self._cache.items(md5)]
             except StoreError:
                 continue  # nobody has the listing, so nobody can know its files
+            self.kept.update(inner)
+            if md5 in self.always:
+                self.always.update(inner)
 
     def _keep_workspace(self, root: Path) -> None:
         if not (root / ".dvc").is_dir():
@@ -158,7 +165,7 @@ class Keeper:
                 path = os.path.join(folder, name)
                 if os.path.islink(path) and (target := os.readlink(path)).startswith(cache):
                     inner = os.path.relpath(target, cache).split(os.sep)
-                    self.kept.add("".join(inner[-2:]))
+                    self.always.add("".join(inner[-2:]))
 
     def _keep_undo_points(self) -> None:
         revs = list(self._git.refs(UNDO).values())
@@ -166,7 +173,7 @@ class Keeper:
             for entry in json.loads(data)["entries"] if data is not None else ():
                 old = entry.get("old")
                 if isinstance(old, dict) and isinstance(old.get("md5"), str):
-                    self.kept.add(old["md5"])
+                    self.always.add(old["md5"])
 
     def _work_trees(self) -> list[Path]:
         listed = self._git.run("worktree", "list", "--porcelain", "-z")
@@ -176,8 +183,8 @@ class Keeper:
             if part.startswith(b"worktree ")
         ]
 
-    def _revs(self, selection: Selection) -> list[str]:
-        """The commits whose data is kept."""
+    def _always(self) -> list[str]:
+        """The commits whose data is kept whatever is asked for."""
         git = self._git
         always = git.refs("refs/exps/", "refs/nbexp/")
         revs = {rev: None for ref, rev in always.items() if not ref.startswith(UNDO)}
@@ -189,6 +196,12 @@ class Keeper:
         if chains:
             walk = git.run("rev-list", "--stdin", stdin=_asked(chains, git))
             revs.update(lines(walk))
+        return list(revs)
+
+    def _asked(self, selection: Selection) -> list[str]:
+        """The commits that the options name."""
+        git = self._git
+        revs: dict[str, None] = {}
         if selection.all_commits:
             revs.update(lines(git.run("rev-list", "--all")))
         if selection.since is not None:
