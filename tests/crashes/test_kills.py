@@ -188,10 +188,10 @@ def test_processes_of_a_killed_run_are_ended_by_the_next_command(pipeline_projec
     assert not (_sleepers() & started)
 
 
-def _sleepers() -> set[int]:
+def _sleepers(command: str = "sleep 300") -> set[int]:
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
     lines = (line.split(None, 1) for line in listed.stdout.splitlines())
-    return {int(pid) for pid, args in lines if args.strip() == "sleep 300"}
+    return {int(pid) for pid, args in lines if args.strip() == command}
 
 
 def test_every_crash_point_of_runs_and_applies_is_known():
@@ -220,3 +220,92 @@ def test_a_hundred_kills_at_random_times_lose_nothing(ready, nbexp_cli, tmp_path
         assert contents(ready) == before
     shutil.rmtree(tmp_path / "copy", ignore_errors=True)
     assert nbexp_cli("status", cwd=ready).stdout == "Data and pipelines are up to date.\n"
+
+
+# --- Several stages at once, and repro ------------------------------------------------------------
+
+WIDE = "stages:\n" + "".join(
+    f"  s{n}:\n    cmd: sleep 0.{n}; cat in.txt dvc.yaml | tail -n +{n} > o{n}\n    deps: [in.txt]\n    outs: [o{n}]\n"
+    for n in range(4)
+)
+REPRO_POINTS = [
+    "journal.begun",
+    "journal.moved",
+    "journal.moved@3",
+    "journal.wrote",
+    "journal.wrote@3",
+    "add.copied",
+    "add.copied@2",
+    "run.saved@2",
+    "journal.finishing",
+    "journal.finished",
+]
+
+
+@pytest.fixture
+def wide(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., object], git) -> Path:
+    """Four stages that need none of the others, up to date, and an edit that makes all of them run."""
+    project = pipeline_project()
+    (project / "dvc.yaml").write_text(WIDE)
+    (project / "in.txt").write_text("1\n")
+    git("add", "--all", cwd=project)
+    git("commit", "--quiet", "--message=wide", cwd=project)
+    nbexp_cli("repro", cwd=project)
+    (project / "in.txt").write_text("2\n")
+    return project
+
+
+@pytest.mark.parametrize("point", REPRO_POINTS)
+@pytest.mark.parametrize("verb", ["run", "repro"])
+def test_a_killed_command_of_several_stages_is_rolled_back(verb, point, wide, nbexp_cli, git):
+    killed = nbexp_cli(verb, "-j", "3", cwd=wide, code=None, env={"NBEXP_CRASH": point})
+    assert killed.returncode == -signal.SIGKILL, f"{point} is never passed"
+    # The next command rolls back first, unless all was done.
+    repaired = nbexp_cli("undo", cwd=wide)
+    assert ("has been rolled back" in repaired.stderr) is (point != "journal.finished")
+    if point == "journal.finishing":
+        # Its undo point was there already, and led nowhere.
+        assert "the workspace was so already" in repaired.stdout
+        nbexp_cli("undo", cwd=wide)
+    assert (wide / "o0").exists() is (point == "journal.finished")
+    git("fsck", "--strict", cwd=wide)
+    nbexp_cli("repro", "-j", "3", cwd=wide)
+    assert (wide / "o0").read_text().startswith("2\n")
+    assert nbexp_cli("status", cwd=wide).stdout == "Data and pipelines are up to date.\n"
+    assert list(leftovers(wide)) == []
+
+
+def test_the_processes_of_all_stages_of_a_killed_run_are_ended(wide, nbexp_cli):
+    text = (wide / "dvc.yaml").read_text()
+    for n in range(4):
+        text = text.replace(f"sleep 0.{n};", "setsid sleep 299 & sleep 299;")
+    (wide / "dvc.yaml").write_text(text)
+    running = nbexp_cli.start("repro", "-j", "4", cwd=wide)
+    deadline = time.monotonic() + 30
+    while len(_sleepers("sleep 299")) < 8 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started = _sleepers("sleep 299")
+    assert len(started) == 8
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    nbexp_cli("undo", cwd=wide, code=None)
+    assert not (_sleepers("sleep 299") & started)
+
+
+def test_an_interrupt_of_several_stages_leaves_no_process(wide, nbexp_cli):
+    text = (wide / "dvc.yaml").read_text()
+    for n in range(4):
+        text = text.replace(f"sleep 0.{n};", "trap '' INT TERM; sleep 298;")
+    (wide / "dvc.yaml").write_text(text)
+    before = contents(wide)
+    running = nbexp_cli.start("run", "-j", "4", cwd=wide)
+    deadline = time.monotonic() + 30
+    while len(_sleepers("sleep 298")) < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started = _sleepers("sleep 298")
+    assert len(started) == 4
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=20) == 130
+    assert not (_sleepers("sleep 298") & started)
+    assert contents(wide) == before
+    assert list(leftovers(wide)) == []
