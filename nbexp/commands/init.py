@@ -53,7 +53,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--detect", action="store_true", help="propose stages of the scripts and notebooks here"
     )
     found.add_argument(
-        "-y", "--yes", action="store_true", help="agree to the traced run and to what was found"
+        "-y",
+        "--yes",
+        action="store_true",
+        help="agree to the traced run and to what was found, untagged values too",
     )
     found.add_argument(
         "--trace",
@@ -115,7 +118,8 @@ def run(project: object, args: argparse.Namespace, emit: Emit) -> object:
         )
         return setup if args.interactive else setup.answer({})
     notebook = args.what[0] if args.what else None
-    return projects.init(notebook, path=args.folder, untagged=args.untagged, emit=emit)
+    untagged = args.untagged or args.yes
+    return projects.init(notebook, path=args.folder, untagged=untagged, emit=emit)
 
 
 def _command(words: list[str]) -> str:
