@@ -647,10 +647,14 @@ def shared(tracked: Both) -> Both:
 
 
 def stored(both: Both, name: str = "store") -> list[list[str]]:
-    """The objects of each side's remote."""
+    """The objects of each side's remote, without what DVC's transfers leave."""
     folders = [side.parent / name for side in both.pair.sides]
     return [
-        sorted(path.relative_to(one).as_posix() for path in one.rglob("*") if path.is_file())
+        sorted(
+            path.relative_to(one).as_posix()
+            for path in one.rglob("*")
+            if path.is_file() and path.suffix != ".tmp"
+        )
         for one in folders
     ]
 
