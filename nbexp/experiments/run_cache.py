@@ -34,7 +34,8 @@ _FORM = "run-1"
 _DEFAULT_PARAMS = "params.yaml"
 _SHORTEST = 7
 _MAX_PARAMS = 6
-_TELL_FROM = 500  # entries to read before it is worth a word
+# A thousand entries take a third of a second to read for the first time.
+_TELL_FROM, _TELL_EACH = 1000, 3000
 
 
 @frozen
@@ -263,7 +264,7 @@ def read(cache: Cache, emit: Emit) -> tuple[list[CachedRun], list[str]]:
 
     Notes
     -----
-    Each entry is parsed once and remembered by its path and time; after that 10,000 take about half a second.
+    Each entry is parsed once and remembered by its path and time; after that 10,000 take about a second.
     """
     found = files.listed(cache.folder)
     known = cache.memos(_FORM, [_memo_key(one) for one in found])
@@ -277,8 +278,9 @@ def read(cache: Cache, emit: Emit) -> tuple[list[CachedRun], list[str]]:
         if memo in known:
             entry = LockedStage.from_entry(json.loads(known[memo]))
         else:
-            if unknown >= _TELL_FROM and len(fresh) % 100 == 0:
-                emit(Phase("reading the run cache", len(fresh), unknown))
+            if unknown >= _TELL_FROM and len(fresh) % _TELL_EACH == 0:
+                text = f"reading the run cache: {len(fresh):,} of {unknown:,} runs"
+                emit(Phase(text, len(fresh), unknown))
             entry = _parsed(one.path)
             text = json.dumps(None if entry is None else entry.entry(), default=str)
             # What JSON cannot hold (a date, a number as a key) is read anew each time.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from IPython.core.completer import SimpleCompletion
 
+from nbexp import render
 from nbexp.errors import NbexpError
 from nbexp.jupyter import peek, words
 
@@ -106,6 +107,9 @@ def _verb(before: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     words = commands.words(before[0])
     if not words:
         return before[0], before[1:]
+    default = getattr(commands.load(before[0]), "default", None)
+    if default is not None and before[1:2] and before[1].startswith("-"):
+        return f"{before[0]} {default}", before[1:]
     if len(before) == 1:
         return None, words
     return f"{before[0]} {before[1]}", before[2:]
@@ -160,6 +164,11 @@ def _revisions(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tu
 def _stages(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
     assert project is not None
     return [(name, "stage") for name in project.stages]
+
+
+def _runs(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
+    assert project is not None
+    return [(key, f"run of {render.clock(int(saved_s))}") for key, saved_s in project.runs]
 
 
 def _live(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
@@ -220,9 +229,11 @@ _BY_NAME: dict[str, Look] = {
     "A": _revisions,
     "B": _revisions,
     "STAGE": _stages,
+    "KEY": _runs,
     "[FILE:]KEY=VALUE": _params,
     "NAME": _live,
     "NOTEBOOK": _notebooks,
+    "WHAT": _notebooks,  # what `init` makes a stage of
     "notebook": _notebooks,
     "FILE": _files,
     "DIR": _files,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _LIVE = "dvclive/plots/metrics"
+_RUNS = 50  # more than anybody picks from a list
 
 
 class Peek:
@@ -58,6 +59,17 @@ class Peek:
                 for path in folder.rglob("*.tsv")
             }
         )
+
+    @property
+    def runs(self) -> list[tuple[str, float]]:
+        """The newest runs of the run cache, by the start of their key, and when each was saved."""
+        from nbexp.experiments.place import home
+        from nbexp.formats import config
+        from nbexp.store import runs
+
+        folder = config.read(self.root / ".dvc", home=home()).cache_dir
+        newest = {one.key[:7]: one.mtime_ns / 1e9 for one in reversed(runs.listed(folder)[:_RUNS])}
+        return [*reversed(newest.items())]
 
     def file(self, name: str) -> Path | None:
         """A file of the project that is named as from this directory, or from the root."""

@@ -309,3 +309,33 @@ def test_an_interrupt_of_several_stages_leaves_no_process(wide, nbexp_cli):
     assert not (_sleepers("sleep 298") & started)
     assert contents(wide) == before
     assert list(leftovers(wide)) == []
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "journal.begun",
+        "journal.kept",
+        "journal.moved",
+        "journal.moved@2",
+        "checkout.checked",
+        "checkout.built@2",
+        "journal.wrote",
+        "journal.finishing",
+        "journal.finished",
+    ],
+)
+def test_a_killed_cache_restore_leaves_the_old_or_the_new_state(point, ready, nbexp_cli, git):
+    """Its key is that of the run of `train` which `first` holds."""
+    before = contents(ready)
+    words = ("cache", "restore", "03c147f")
+    killed = nbexp_cli(*words, cwd=ready, code=None, env={"NBEXP_CRASH": point})
+    assert killed.returncode == -signal.SIGKILL, f"{point} is never passed"
+    if point != "journal.finished":
+        nbexp_cli("apply", "second", cwd=ready)
+        assert contents(ready) == before
+    nbexp_cli(*words, cwd=ready)
+    assert '"acc": 0.8633' in (ready / "metrics.json").read_text()
+    assert list(leftovers(ready)) == []
+    nbexp_cli("undo", cwd=ready)
+    assert contents(ready) == before

@@ -71,6 +71,17 @@ def test_a_verb_alone_offers_its_values_before_its_options(project: Path) -> Non
     assert set(FLAGS) < set(found)
 
 
+def test_the_runs_of_the_cache_are_offered_newest_first(
+    project: Path, nbexp_cli: Callable[..., Any]
+) -> None:
+    nbexp_cli("run", "-n", "first", cwd=project)
+    found = dict(completion.offers(["cache", "show"], "", project))
+    assert next(key for key, kind in found.items() if kind.startswith("run of ")) == "03c147f"
+    assert offered("cache restore 03", project) == ["03c147f"]
+    assert offered("cache pro", project) == ["promote"]
+    assert offered("cache --orphans --stage tr", project) == ["train"]
+
+
 def test_params_carry_the_value_they_have_now(project: Path) -> None:
     found = dict(completion.offers(["run", "-S"], "tr", project))
     assert found == {"train.lr=": "now 0.1", "train.epochs=": "now 3"}
