@@ -682,3 +682,70 @@ def test_git_processes_do_not_grow_with_runs_or_experiments(
         counts.append(len(count_git))
     assert counts[1] == counts[2]
     assert max(counts) <= 4
+
+
+# --- Places -------------------------------------------------------------------------------------
+
+
+def test_a_project_below_the_top_of_its_repository(
+    chain: Project, opened: Callable[..., Project], git: Git
+) -> None:
+    """Paths of commits, of the cache and of the user differ there."""
+    chain.close()
+    root = chain.root
+    inner = root / "deep" / "project"
+    inner.mkdir(parents=True)
+    for name in (".dvc", "dvc.yaml", "params.yaml", "words.txt"):
+        (root / name).rename(inner / name)
+    (inner / "notes").mkdir()
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=moved", cwd=root)
+    project = opened(inner)
+    rerun(project, git, lr=1)
+    rerun(project, git, lr=2)
+    project.run({"lr": 3}, name="third")
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=third", cwd=root)
+    below = opened(inner / "notes")
+    runs = {run.params["lr"]: run for run in below.run_cache.list(params=["lr>0"])}
+    assert {run.stage for run in runs.values()} == {"../dvc.yaml:train"}
+    assert (runs[3].experiments, runs[3].commits) == (("third",), ("main",))
+    assert runs[1].is_orphan
+    made = below.run_cache.promote(runs[1].short, name="late")
+    assert made.stages[0] == ("../dvc.yaml:train", runs[1].short)
+    assert git("show", f"{made.rev}:deep/project/params.yaml", cwd=root) == (
+        "rows: 1\nlr: 1\ntitle: a"
+    )
+    restored = below.run_cache.restore(runs[2].short)
+    assert restored.stage == "../dvc.yaml:train"
+    assert not restored.saved
+    project.apply("late", force=True)
+    assert project.status().is_clean
+
+
+def test_data_that_dvc_tracks_is_what_a_run_read(chain: Project, git: Git, dvc: Any) -> None:
+    """A dep that a `.dvc` file has, or a folder of one, as HEAD has it or as the workspace does."""
+    root = chain.root
+    (root / "data" / "inner").mkdir(parents=True)
+    (root / "data" / "inner" / "words.txt").write_text("alpha\n")
+    text = CHAIN.replace("words.txt > prepared", "data/inner/words.txt > prepared")
+    (root / "dvc.yaml").write_text(text.replace("deps: [words.txt]", "deps: [data/inner]"))
+    dvc("add", "data", cwd=root)
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=data", cwd=root)
+    rerun(chain, git, lr=1)
+    rerun(chain, git, lr=2)
+    first = chain.run_cache.list(stage="train", params=["lr=1"]).runs[0]
+    made = chain.run_cache.promote(first.short, name="late")
+    assert [stage for stage, _ in made.stages] == ["train", "prepare", "report"]
+    (root / "data" / "inner" / "words.txt").unlink()
+    (root / "data" / "inner" / "words.txt").write_text("omega\n")
+    dvc("commit", "--force", "data.dvc", cwd=root)
+    rerun(chain, git, lr=5)
+    edited = chain.run_cache.list(stage="train", params=["lr=5"]).runs[0]
+    made = chain.run_cache.promote(edited.short, name="later")
+    assert made.from_workspace == ("data.dvc",)
+    chain.apply("late", force=True)
+    chain.apply("later", force=True)
+    assert (root / "data" / "inner" / "words.txt").read_text() == "omega\n"
+    assert json.loads(dvc("status", "--json", cwd=root).stdout) == {}
