@@ -205,6 +205,85 @@ HOSTILE: dict[str, tuple[dict[str, str | bytes | None], str]] = {
 }  # fmt: skip
 
 CASES = [
+    # --- stages without an experiment, several at once
+    Case(
+        "repro of an unknown stage",
+        "repro trian",
+        "There is no stage `trian`. Nothing was run.\nHint: did you mean `train`?",
+    ),
+    Case(
+        "repro of a pattern like nothing",
+        "repro --glob x*",
+        "There is no stage like `x*`. Nothing was run.\nHint: stages: train.",
+    ),
+    Case(
+        "repro of stages in a circle",
+        "repro",
+        "dvc.yaml, line 2: the stages `a` -> `b` -> `a` need each other in a circle.\n"
+        "Hint: take one of these deps out of dvc.yaml.",
+        files={
+            "dvc.yaml": "stages:\n  a: {cmd: x, deps: [b.txt], outs: [a.txt]}\n"
+            "  b: {cmd: x, deps: [a.txt], outs: [b.txt]}\n"
+        },
+    ),
+    Case(
+        "repro without a dep",
+        "repro -j 2",
+        "Dep `data.csv` of stage `train` does not exist. Nothing was run.\n"
+        "Hint: create it, or correct deps in dvc.yaml.",
+        files={"data.csv": None},
+    ),
+    Case(
+        "no stages at once",
+        "run -j 0",
+        "0 stages at once is none. Nothing was run.\nHint: `nbexp run -j 2`",
+        code=2,
+    ),
+    Case(
+        "a number of stages that is none",
+        "repro -j many",
+        "Argument -j/--jobs: invalid int value: 'many'. Nothing was done.\n"
+        "Hint: `nbexp repro -h` has the options.",
+        code=2,
+    ),
+    Case(
+        "nobody to ask",
+        "run -i",
+        "`-i` asks before each stage, and there is no terminal to ask on. Nothing was run.\n"
+        "Hint: `nbexp run --dry` says what would run.",
+        code=2,
+    ),
+    Case(
+        "resources that are no amount",
+        "repro",
+        "dvc.yaml, line 2: resources of stage `train`: mem is 'lots'; a number above 0 or a size such as 4GB "
+        f"is expected.\n{mend('dvc.yaml', 2)}",
+        files={"dvc.yaml": stage(meta="{nbexp: {resources: {mem: lots}}}")},
+    ),
+    Case(
+        "resources that are no mapping",
+        "repro",
+        "dvc.yaml, line 2: resources of stage `train` are ['gpu']; a mapping such as {gpu: 1} is expected.\n"
+        f"{mend('dvc.yaml', 2)}",
+        files={"dvc.yaml": stage(meta="{nbexp: {resources: [gpu]}}")},
+    ),
+    Case(
+        "more resources than there are",
+        "run",
+        "dvc.yaml, line 2: stage `train` needs gpu: 2, which is more than there is.\n"
+        "Hint: lower it, or raise `gpu` below `[resources]` in nbexp.toml.",
+        files={
+            "dvc.yaml": stage(meta="{nbexp: {resources: {gpu: 2}}}"),
+            "nbexp.toml": "[resources]\ngpu = 1\n",
+        },
+    ),
+    Case(
+        "a total that is no amount",
+        "repro",
+        "nbexp.toml: `resources`: gpu is -1; a number above 0 or a size such as 4GB is expected.\n"
+        f"{mend('nbexp.toml')}",
+        files={"nbexp.toml": "[resources]\ngpu = -1\n"},
+    ),
     *[
         Case(f"{name} to {verb}", verb, text, files=files)
         for name, (files, text) in HOSTILE.items()

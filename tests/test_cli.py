@@ -371,3 +371,22 @@ def test_a_quiet_narrator_tells_notices_alone(capsys: Capture) -> None:
     narrator(events.RunStarted("one", "a" * 40))
     narrator(events.Notice("Careful."))
     assert capsys.readouterr() == ("", "Careful.\n")
+
+
+def test_of_several_stages_each_line_says_whose_it_is(capsys: Capture) -> None:
+    narrator = cli.Narrator()
+    narrator(events.Planned(("a", "b"), {"a": (), "b": ()}, jobs=2))
+    for name in "ab":
+        narrator(events.StageStarted(name, ("x",)))
+        narrator(events.CommandStarted(name, "x"))
+    narrator(events.OutputWritten("a", b"one\nhalf"))
+    narrator(events.OutputWritten("b", b"10%\r100%\rdone\nrest"))
+    narrator(events.OutputWritten("a", b" a line\n"))
+    narrator(events.StageFinished("b", 0.1))
+    narrator(events.StageStopped("a", "Stage `a` stopped.", ("c", "d"), goes_on=True))
+    said = capsys.readouterr()
+    assert said.out == (
+        "Running stage 'a':\na > x\nRunning stage 'b':\nb > x\n"
+        "a | one\nb | done\na | half a line\nb | rest\n"
+    )
+    assert said.err == ("Stage `a` stopped.\nStages 'c', 'd' will be skipped due to this failure\n")

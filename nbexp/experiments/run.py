@@ -25,7 +25,7 @@ from nbexp.experiments.workspace import InPlace, explain_rollback, uninterrupted
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
-from nbexp.pipeline import execute, outputs
+from nbexp.pipeline import execute, outputs, schedule
 from nbexp.pipeline.context import Context, Fetch
 from nbexp.pipeline.execute import Outcome
 from nbexp.pipeline.graph import Graph, is_inside
@@ -104,6 +104,7 @@ def run(
         inspector = Inspector(root, place.cache, edits, meanings)
         if not spec.how.allow_missing and place.fetch is None:
             inspector.require_inputs(stages, graph)
+        schedule.require_room(stages, spec.how)
         # dvclive decides by them (formats.md 1.9).
         variables = {"DVC_EXP_NAME": spec.name, "DVC_EXP_BASELINE_REV": spec.baseline}
         where = context(place, workspace, here=spec.here, variables=variables)

@@ -156,7 +156,7 @@ class Execution:
         self.context = context
         self.emit = emit
         self.how = how
-        self.demands = schedule.demands(stages, how.totals)
+        self.demands = schedule.require_room(stages, how)
         self.is_stopping = False
         self._inspector = inspector
         self._number = {stage: number for number, stage in enumerate(stages)}
@@ -171,8 +171,6 @@ class Execution:
     def do(self) -> Outcome:
         here = self.context.here
         is_parallel = self.how.jobs > 1 and len(self.stages) > 1 and self.context.confirm is None
-        if is_parallel:
-            schedule.require_totals(self.demands, self.how.totals)
         needs = {
             stage.address(here): tuple(other.address(here) for other in self.graph.needs[stage])
             for stage in self.stages

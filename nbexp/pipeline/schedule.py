@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from nbexp.errors import ProjectFileError
+from nbexp.pipeline.context import How
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.stage import Stage
 
@@ -139,19 +140,18 @@ def demands(stages: Sequence[Stage], totals: Mapping[str, float]) -> dict[Stage,
     return found
 
 
-def require_totals(
-    demands: Mapping[Stage, Mapping[str, float]], totals: Mapping[str, float]
-) -> None:
-    """Make sure that it is known how much there is of all that stages ask for.
+def require_room(stages: Sequence[Stage], how: How) -> dict[Stage, dict[str, float]]:
+    """`demands`, once it is sure that each stage can have what it needs.
 
     Raises
     ------
     ProjectFileError
-        A resource has no total, so that nobody can tell how many stages have room side by side.
+        As `demands`; or stages are to run at once, and nobody knows how much there is of a resource.
     """
-    for stage, asked in demands.items():
+    found = demands(stages, how.totals)
+    for stage, asked in found.items() if how.jobs > 1 else ():
         for name in asked:
-            if name not in totals:
+            if name not in how.totals:
                 raise ProjectFileError(
                     f"stage `{stage.name}` needs {name}, and no setting says how much there is of it. "
                     "Nothing was run.",
@@ -159,6 +159,7 @@ def require_totals(
                     path=stage.file,
                     line=stage.spec.line,
                 )
+    return found
 
 
 def amounts(found: object, what: str, path: str, line: int | None = None) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,46 @@ def test_what_would_run_is_said_and_nothing_changes(
     assert planned("repro", "--force-downstream") == ["prepare run", "train run"]
     assert planned("repro", "--downstream", "train") == ["train run"]
     assert files(project.root) == before
+
+
+def test_without_a_remote_pull_says_so_once_and_stages_run(project: Project) -> None:
+    told: list[events.Event] = []
+    assert actions(project.repro(pull=True, emit=told.append)) == ["prepare ran", "train ran"]
+    notices = [event for event in told if isinstance(event, events.Notice)]
+    assert [(one.message, one.hint) for one in notices] == [
+        (
+            "The project has no remote. Nothing is pulled.",
+            "`nbexp remote add -d store /path/or/url` adds one.",
+        )
+    ]
+
+
+def test_what_a_remote_holds_is_pulled_and_what_it_lacks_is_made(
+    project: Project, tmp_path: Path
+) -> None:
+    root, store = project.root, tmp_path / "store"
+    project.repro()
+    shutil.copytree(root / ".dvc" / "cache" / "files", store / "files")
+    project.remote.add("store", str(store), default=True)
+    project.close()
+    shutil.rmtree(root / ".dvc" / "cache")
+    model, right = root / "model.txt", (root / "model.txt").read_text()
+    model.unlink()
+    told: list[events.Event] = []
+    assert actions(project.repro(pull=True, emit=told.append)) == [
+        "prepare skipped",
+        "train skipped",
+    ]
+    assert model.read_text() == right
+    assert events.Notice("Pulling data for stage `train`.") in told
+    project.close()
+    shutil.rmtree(root / ".dvc" / "cache")
+    shutil.rmtree(store)
+    store.mkdir()
+    told.clear()
+    assert actions(project.repro(pull=True, emit=told.append)) == ["prepare ran", "train ran"]
+    assert events.Notice("Unable to pull data for stage `train`.") in told
+    project.close()
 
 
 SHARED = """\

@@ -118,3 +118,40 @@ def test_metrics_of_every_format_are_read_as_dvc_reads_them(repo, nbexp_cli, dvc
     assert mine == json.loads(dvc("exp", "show", "--json", cwd=repo).stdout)
     head = nbexp_cli("show", cwd=repo).stdout.splitlines()[0].split()
     assert head[2:] == ["acc", "deep.er.loss", "ok", "f1", "name", "eval.recall"]
+
+
+def test_before_each_stage_a_question_is_asked_at_the_terminal(pipeline_project, nbexp_cli):
+    project = pipeline_project()
+    said, code = _at_a_terminal(project, ["repro", "-i"], ["maybe", "y", "n"])
+    question = "Going to reproduce stage: '{}'. Are you sure you want to continue? [y/n]: "
+    assert said.count(question.format("prepare")) == 2
+    assert "Your response must be one of: y, n." in said
+    assert said.count(question.format("train")) == 1
+    assert "Stage `train` was not run, as you said." in said
+    assert code == 1
+    lock = (project / "dvc.lock").read_text()
+    assert "  prepare:\n" in lock
+    assert "  train:\n" not in lock
+
+
+def _at_a_terminal(folder: Path, words: list[str], answers: list[str]) -> tuple[str, int]:
+    """What a command shows on a terminal of its own, each answer typed when a question is asked."""
+    import os
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execv(sys.executable, [sys.executable, "-m", "nbexp.cli", *words])
+    said = b""
+    while True:
+        try:
+            read = os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            break
+        said += read
+        if said.rstrip().endswith(b"[y/n]:") and answers:
+            os.write(terminal, f"{answers.pop(0)}\n".encode())
+            said += b" "
+    os.close(terminal)
+    return said.decode().replace("\r\n", "\n"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -232,3 +232,50 @@ def test_quiet_says_nothing_of_stages(capsys: pytest.CaptureFixture[str]) -> Non
         events.StageStarted("train", ("x",))
     )
     assert capsys.readouterr().out == ""
+
+
+# --- Several stages at once -----------------------------------------------------------------------
+
+
+def test_stages_that_run_at_once_are_shown_with_their_last_lines(
+    watcher: progress.Progress, page: Page
+) -> None:
+    needs = {"data": (), "linear": ("data",), "forest": ("data",), "best": ("linear", "forest")}
+    watcher(events.Planned(tuple(needs), needs, jobs=2))
+    watcher(events.StageSkipped("data"))
+    for name in ("linear", "forest"):
+        watcher(events.StageStarted(name, ("python",)))
+        watcher(events.OutputWritten(name, f"fitting {name}\n".encode()))
+    text = page.wait_for("forest | fitting forest")
+    lines = text.splitlines()
+    assert [line.split()[:2] for line in lines[:4]] == [
+        ["data", "unchanged"], ["linear", "▶"], ["forest", "▶"], ["best", "waiting"],
+    ]  # fmt: skip
+    assert lines[4:] == ["  linear | fitting linear", "  forest | fitting forest"]
+    watcher(events.StageFinished("linear", 1.25))
+    watcher(events.StageStopped("forest", "Stage `forest` stopped.", ("best",), goes_on=True))
+    watcher(events.StageNotRun("best", "forest"))
+    text = page.wait_for("not run")
+    assert [line.split()[:3] for line in text.splitlines()[:4]] == [
+        ["data", "unchanged"], ["linear", "✓", "done"], ["forest", "✗", "failed"], ["best", "not", "run"],
+    ]  # fmt: skip
+    watcher.stopped(StageFailed("Stage `forest` stopped.", stage="forest"))
+    assert [line.split()[1] for line in page.texts[-1].splitlines()[:4]] == [
+        "unchanged",
+        "✓",
+        "✗",
+        "not",
+    ]
+
+
+def test_without_onlookers_what_fails_meanwhile_is_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    watcher = progress.Lines()
+    watcher(events.StageStopped("a", "Stage `a` stopped.", ("b",), goes_on=True))
+    watcher(events.StageNotRun("b", "a"))
+    watcher(events.StageStopped("c", "Stage `c` stopped."))
+    watcher(events.StageNotRun("d"))
+    assert capsys.readouterr().out == (
+        "a  failed: Stage `a` stopped.\nb  not run, because a failed\n"
+    )

@@ -46,6 +46,22 @@ def write(root: Path, files: Mapping[str, str]) -> None:
 # --- Order --------------------------------------------------------------------------------------
 
 
+def test_downstream_is_what_needs_the_targets_each_after_what_it_needs() -> None:
+    graph = load(
+        "d: c.txt b.txt ->", "a: -> a.txt", "b: a.txt -> b.txt", "c: b.txt -> c.txt", "x: -> x.txt"
+    )
+    chosen = graph.downstream(graph.targets(("b",), "."))
+    assert [stage.name for stage in chosen] == ["b", "c", "d"]
+    assert [s.name for s in graph.downstream(graph.targets(("x", "c"), "."))] == ["c", "d", "x"]
+
+
+def test_downstream_ends_at_a_frozen_stage() -> None:
+    text = pipeline("a: -> a.txt", "b: a.txt -> b.txt", "c: b.txt ->")
+    text = text.replace("  b:\n", "  b:\n    frozen: true\n")
+    graph = graphs.load(Path("nowhere"), {"dvc.yaml": text.encode()})
+    assert [stage.name for stage in graph.downstream(graph.targets(("a",), "."))] == ["a"]
+
+
 def test_a_stage_comes_after_what_it_needs() -> None:
     graph = load("c: b.txt ->", "b: a.txt -> b.txt", "a: -> a.txt")
     assert names(graph) == ["a", "b", "c"]
