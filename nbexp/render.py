@@ -177,8 +177,19 @@ def not_recorded_lines(report: RunReport) -> list[str]:
     stages = list(dict.fromkeys(left.stage for left in report.not_recorded))
     for stage in stages:
         paths = [left.path for left in report.not_recorded if left.stage == stage]
-        lines.append(f"not recorded: {', '.join(paths)}. Hint: add it to outs of `{stage}`")
+        lines.append(f"not recorded: {', '.join(folded(paths))}. Hint: add it to outs of `{stage}`")
     return lines
+
+
+def folded(paths: Sequence[str]) -> list[str]:
+    """The paths, those of a folder that has many of them as one: `mlruns/ (12 files)`."""
+    tops = [path.partition("/")[0] for path in paths]
+    many = {top for top in tops if tops.count(top) > 3}
+    found = {
+        f"{top}/ ({tops.count(top)} files)" if top in many else path: None
+        for path, top in zip(paths, tops, strict=True)
+    }
+    return [*found]
 
 
 def unlisted_lines(report: RunReport) -> list[str]:

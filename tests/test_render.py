@@ -527,3 +527,8 @@ def test_what_restoring_and_promoting_did() -> None:
 )  # fmt: skip
 def test_a_size(count: int | None, text: str) -> None:
     assert render.sized(count) == text
+
+
+def test_a_folder_with_many_files_is_one_thing() -> None:
+    paths = ["a.txt", *(f"mlruns/0/{n}" for n in range(5)), "few/1", "few/2"]
+    assert render.folded(paths) == ["a.txt", "mlruns/ (5 files)", "few/1", "few/2"]

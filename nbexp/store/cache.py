@@ -1318,7 +1318,10 @@ def _take_over_hidden(source: str, target: str) -> None:
         for name in os.listdir(source):
             _take_over_hidden(f"{source}/{name}", f"{target}/{name}")
         return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    folder = os.path.dirname(target)
+    if os.path.islink(source) and not os.path.exists(os.path.join(folder, os.readlink(source))):
+        return  # what it led to is gone with the old tree: a link to nothing cannot be looked into
+    os.makedirs(folder, exist_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)
     except FileExistsError:

@@ -14,9 +14,11 @@ from PIL import Image
 
 from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.locked import Owner
+from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, Row, Table
+from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
 from nbexp.project import Experiment, OpenedNotebook, RunReport, StageReport
@@ -176,6 +178,37 @@ RUNS = RunTable(
     ),
     total=5,
 )
+_KEY = Because(
+    "param",
+    "params.yaml:train.lr",
+    "modified",
+    "params.yaml:train.lr 0.1 -> 0.03",
+    "params.yaml",
+    5,
+)
+_CELLS = Because(
+    "dep",
+    "train.ipynb",
+    "modified",
+    "train.ipynb changed",
+    "train.ipynb",
+    cells=(CellChange(2, "changed", "model = fit(lr)"), CellChange(4, "new", EVIL)),
+)
+PLAN = Plan(
+    (
+        PlannedStage("prepare", "skip"),
+        PlannedStage("train", "run", reasons=(_KEY, _CELLS), seconds=12.3),
+        PlannedStage(
+            EVIL,
+            "run",
+            certain=False,
+            reasons=(Because("dep", "model", "modified", "model is made anew by `train`"),),
+            seconds=200,
+        ),
+        PlannedStage("report", "restore", reasons=(_KEY,), size_bytes=1_234_567),
+    )
+)
+WHY = Why("train", "mauve-pike", "main", changed=True, reasons=(_KEY, _CELLS))
 CURVES = Curves(
     "acc",
     (
@@ -211,8 +244,8 @@ def look(tmp_path: Path, chromium: Callable[..., Any]) -> Look:
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
     "result",
-    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1]],
-    ids=["card", "table", "diff", "notebook", "runs", "run"],
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY],
+    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why"],
 )
 def test_every_word_is_legible_and_nothing_acts(result: object, theme: str, look: Look) -> None:
     seen = look(_html(result), theme)
@@ -231,8 +264,8 @@ def test_numbers_end_on_one_line(look: Look) -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1]],
-    ids=["card", "table", "diff", "notebook", "runs", "run"],
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY],
+    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why"],
 )
 def test_a_narrow_cell_scrolls_inside(result: object, look: Look) -> None:
     assert look(_html(result), "JupyterLab light", width=500)["overflow"] == 0
