@@ -33,7 +33,8 @@ class Remote(FsspecRemote):
             return None  # an object of several parts has none
 
     def connect(self) -> Any:
-        from gcsfs import GCSFileSystem
+        # Its newer class asks another service, over gRPC, of which kind each bucket is.
+        from gcsfs.core import GCSFileSystem
 
         anonymous = self._flag("allow_anonymous_login")
         return GCSFileSystem(
