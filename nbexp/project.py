@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from nbexp.experiments import authoring, compare, detecting, guided, table
     from nbexp.experiments import run as running
     from nbexp.experiments.compare import Diff, Side
-    from nbexp.experiments.data import TrackedData
+    from nbexp.experiments.data import Site, TrackedData
+    from nbexp.experiments.data.getting import Got
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
     from nbexp.experiments.measures import Metrics, Params
@@ -302,13 +303,18 @@ class Project:
 
     @cached_property
     def data(self) -> TrackedData:
-        """Tracked data: `project.data.add("data")`, `checkout()`, `commit()`, `status()`, `diff()`."""
-        from nbexp.experiments.data import Site, TrackedData
+        """Tracked data: `project.data.add("data")`, `checkout()`, `push()`, `pull()`, `status()`, …"""
+        from nbexp.experiments.data import TrackedData
+
+        return TrackedData(self._site())
+
+    def _site(self) -> Site:
+        from nbexp.experiments.data import Site
 
         def rev_of(name: str) -> str:
             return self._resolve(name)[1]
 
-        return TrackedData(Site(self.git, self.cache, self.root, self.here, self.prefix, rev_of))
+        return Site(self.git, self.cache, self.root, self.here, self.prefix, rev_of)
 
     @cached_property
     def stage(self) -> Stages:
@@ -644,6 +650,64 @@ class Project:
             emit,
             force=force,
             keep=self._open_notebooks(),
+        )
+
+    def get(
+        self,
+        source: str | Experiment,
+        path: str,
+        *,
+        repo: str | None = None,
+        rev: str | None = None,
+        out: str | os.PathLike[str] | None = None,
+        remote: str | None = None,
+        force: bool = False,
+        jobs: int | None = None,
+        emit: Emit = ignore,
+    ) -> Got:
+        """Bring a file, directory or artifact of any revision to `out`; the workspace stays as it is otherwise.
+
+        It comes from Git, the cache or a remote, of this repository or another.
+
+        Parameters
+        ----------
+        source
+            An experiment, branch, tag or commit; or the URL or path of another repository.
+        path
+            A path in the project, or the name of an artifact of dvc.yaml.
+        repo
+            The URL or path of another repository, `source` being a revision of it.
+        rev
+            The revision, where `source` is a repository; its HEAD by default.
+        out
+            Where to put it, relative to the user's directory; by default its own name there.
+        remote
+            The remote that has the data.
+        force
+            Replace what is at `out`.
+
+        Raises
+        ------
+        NotFound
+            There is no such revision, path or artifact.
+        UsageError
+            Something is at `out` already. Nothing was written.
+        StoreError
+            Neither cache nor remote has the data. Nothing was written.
+        """
+        if isinstance(source, Experiment):
+            source = source.rev
+        return get(
+            source,
+            path,
+            repo=repo,
+            rev=rev,
+            out=None if out is None else os.fspath(out),
+            remote=remote,
+            force=force,
+            jobs=jobs,
+            path_of_project=os.fspath(self.root / self.here),
+            emit=emit,
         )
 
     def undo(self, *, force: bool = False, emit: Emit = ignore) -> Undone:
@@ -1336,6 +1400,40 @@ def user_configuration(cwd: Path) -> Configuration:
     from nbexp.store.config_files import Configuration
 
     return Configuration(None, place.home(), cwd)
+
+
+def get(
+    source: str,
+    path: str,
+    *,
+    repo: str | None = None,
+    rev: str | None = None,
+    out: str | None = None,
+    remote: str | None = None,
+    force: bool = False,
+    jobs: int | None = None,
+    show_url: bool = False,
+    config: str | None = None,
+    remote_config: Mapping[str, str] | None = None,
+    path_of_project: str = ".",
+    emit: Emit = ignore,
+) -> Got:
+    """`Project.get`, also where there is no project: then of another repository alone."""
+    from nbexp.experiments.data import getting
+
+    here = Path(path_of_project).absolute()
+    if repo is None and getting.is_repository(source, here):
+        repo, source = source, rev or "HEAD"
+    wish = getting.Wish(
+        path, source, out, remote, force, jobs, show_url, config, remote_config or {}
+    )
+    if repo is not None:
+        return getting.get(None, repo, wish, here, emit)
+    project = open(here)
+    try:
+        return getting.get(project._site(), None, wish, here, emit)
+    finally:
+        project.close()
 
 
 def warn_unfinished(project: Project, emit: Emit) -> None:

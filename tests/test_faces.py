@@ -86,6 +86,11 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "data push": ("data push", lambda p: p.data.push()),
     "data fetch": ("data fetch", lambda p: p.data.fetch()),
     "data pull": ("data pull", lambda p: p.data.pull()),
+    "get": ("get first model.txt -o got", lambda p: p.get("first", "model.txt", out="got")),
+    "data get": (
+        "data get . model.txt --rev first -o got",
+        lambda p: p.get(".", "model.txt", rev="first", out="got"),
+    ),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
 }
 # What makes a project or runs for long has journeys of its own, which go through the same functions.

@@ -267,7 +267,7 @@ def shared_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git("commit", "--quiet", "--message=main")
     for name, what in (("side", "branch"), ("v1", "tag"), (None, "commit")):
         git("checkout", "--quiet", "-b", f"tmp-{what}")
-        write("data/0.txt", f"of a {what}\n")
+        write(f"data/{what}.txt", f"of a {what}\n")
         dvc("add --quiet data")
         git("add", "--all")
         git("commit", "--quiet", f"--message={what}")
@@ -277,7 +277,7 @@ def shared_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             git("tag", str(name))
         if what == "commit":
             # Not the tip of anything, but behind a branch.
-            write("data/0.txt", "0\n")
+            (top / "data" / "commit.txt").unlink()
             dvc("add --quiet data")
             git("add", "--all")
             git("commit", "--quiet", "--message=after")
@@ -524,7 +524,7 @@ class TestPull:
             "--all-branches data",
             "--all-tags data",
             "--all-commits data",
-            "--with-deps curve.csv",
+            "--with-deps make",
             "--recursive folder",
             "--jobs 2 data",
             "--glob 'data*'",
@@ -543,8 +543,13 @@ class TestPull:
             (side / "data" / "0.txt").write_text("edited\n")
         by_dvc.run("pull data", code=1)
         by_dvc.run("pull --force data")
-        _, files = self.agree(by_dvc)
-        assert files["data/0.txt"][1] == files["data/0.txt"][1]
+        theirs, ours = by_dvc.caches()
+        assert ours >= theirs
+        assert (
+            len(ours) == len(theirs) + 2
+        )  # the edited file and its directory, which `undo` brings back
+        for side in by_dvc.both.sides:
+            assert (side / "data" / "0.txt").read_text() == "0\n"
 
     def test_what_no_side_has_is_an_error_unless_it_is_allowed(self, by_dvc: Refilled) -> None:
         """What `push: false` keeps at home is missing elsewhere."""
@@ -566,9 +571,9 @@ class TestStatus:
             ("--cloud", 10),
             ("--cloud data", 5),
             ("--remote other", 10),
-            ("--cloud --all-branches", 13),
-            ("--cloud --all-tags", 13),
-            ("--cloud --all-commits", 17),
+            ("--cloud --all-branches", 11),
+            ("--cloud --all-tags", 11),
+            ("--cloud --all-commits", 13),
             ("--cloud --jobs 2", 10),
         ],
     )
@@ -596,3 +601,71 @@ class TestStatus:
         ours = json.loads(both.look.nbexp("status", "-c", "--json", cwd=both.nbexp_side).stdout)
         assert ours == theirs
         assert set(ours.values()) == {"new", "deleted", "missing"}
+
+
+class TestGet:
+    """`get`: the same files, from a repository on this disk, its cache or its remotes."""
+
+    @pytest.fixture
+    def got(self, both: Any, dvc_many: Any, tmp_path: Path) -> Callable[..., list[Said]]:
+        """`got("data", "dvc.yaml -o other")`: what each tool brings with these words, compared; DVC's answers."""
+        for name in ("dvc", "nbexp"):
+            (tmp_path / "got" / name).mkdir(parents=True)
+            (tmp_path / "got" / name / "there").write_text("there before\n")
+
+        def run(*lines: str) -> list[Said]:
+            source = both.nbexp_side
+            theirs, ours = (tmp_path / "got" / name for name in ("dvc", "nbexp"))
+            said = dvc_many(theirs, [f"get {source} {line}" for line in lines])
+            for line, (code, out) in zip(lines, said, strict=True):
+                done = both.look.nbexp(
+                    "data", "get", source, *shlex.split(line), cwd=ours, code=None
+                )
+                assert (done.returncode == 0) == (code == 0), (line, out, done.stderr)
+                if "--show-url" in line:
+                    assert done.stdout == out
+            files = both.look.files
+            assert files(ours) == files(theirs)
+            assert len(files(ours)) > 1
+            return list(said)
+
+        return run
+
+    def test_words(self, got: Callable[..., list[Said]]) -> None:
+        """One of each kind of path, and the options that say which and where."""
+        said = got(
+            "data",
+            "data/sub/ü.txt",
+            "dvc.yaml",
+            "folder",
+            "data/0.txt -o now.txt",
+            "data/tag.txt --out tagged.txt --rev v1",
+            "data/branch.txt --out side.txt --rev side",
+            "made.txt --out there",
+            "made.txt --out there --force",
+            "nothing",
+            "data --out jobs --jobs 1",
+            "made.txt --show-url",
+        )
+        assert [code == 0 for code, _ in said] == [True] * 7 + [False, True, False, True, True]
+
+    def test_from_remotes(self, got: Callable[..., list[Said]], both: Any, tmp_path: Path) -> None:
+        """Without the cache, the options say which remote has the data."""
+        side = both.nbexp_side
+        both.look.nbexp("data", "push", cwd=side)
+        store = side.parent / "store"
+        shutil.copytree(store, tmp_path / "moved")
+        shutil.rmtree(side / ".dvc" / "cache")
+        assert [code for code, _ in got("data", "made.txt --remote store", "elsewhere.txt")] == [
+            0
+        ] * 3
+        shutil.rmtree(store)
+        more = tmp_path / "more"
+        more.write_text(f"['remote \"store\"']\n    url = {tmp_path / 'moved'}\n")
+        shutil.rmtree(side / ".dvc" / "cache", ignore_errors=True)
+        said = got(
+            "curve.csv",
+            f"curve.csv --config {more}",
+            f"made.txt --out again --remote-config url={tmp_path / 'moved'}",
+        )
+        assert [code == 0 for code, _ in said] == [False, True, True]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Notice
+from nbexp.experiments import place
 from nbexp.formats.dvc_lock import LockedPath
 from nbexp.formats.dvc_yaml import OutSpec
 from nbexp.frozen import frozen
@@ -145,7 +146,8 @@ def _graphs(
             if text is not None and posixpath.basename(path) != "dvc.lock"
         }
         try:
-            yield rev, graphs.load(site.root, texts), data
+            read = place.files_of(site.git, site.prefix, rev)
+            yield rev, graphs.load(site.root, texts, read), data
         except ProjectFileError as error:
             emit(Notice(f"Commit {rev[:7]} is left out: {error.message}"))
 
