@@ -65,6 +65,12 @@ RESULTS = (
     ("nbexp.experiments.data.restoring", "CheckedOut"),
     ("nbexp.experiments.data.changes", "DataStatus"),
     ("nbexp.experiments.data.changes", "DataDiff"),
+    ("nbexp.experiments.data.sharing", "Moved"),
+    ("nbexp.experiments.data.sharing", "Pulled"),
+    ("nbexp.experiments.data.sharing", "CloudStatus"),
+    ("nbexp.experiments.data.getting", "Got"),
+    ("nbexp.store.configured", "RemoteList"),
+    ("nbexp.store.configured", "RemoteChange"),
     ("nbexp.experiments.data.garbage", "Garbage"),
     ("nbexp.experiments.data.garbage", "Group"),
     ("nbexp.project", "Removed"),
@@ -218,6 +224,23 @@ def error_names() -> list[str]:
         and issubclass(value, BaseException)
         and value.__module__ == errors.__name__
     ]
+
+
+def remote_settings() -> str:
+    """For each kind of remote what it is, and a table of its settings; those of every kind first."""
+    from nbexp import plugins
+    from nbexp.store import remotes
+
+    def table(found: dict[str, str]) -> str:
+        return _table([["setting", "meaning"], *([f"`{k}`", v] for k, v in sorted(found.items()))])
+
+    parts = [f"## Every remote\n\n{table(remotes.SETTINGS)}"]
+    for kind in plugins.names("nbexp.store.remotes"):
+        module = plugins.load("nbexp.store.remotes", kind)
+        text = _line((module.__doc__ or "").strip().split("\n\n")[0])
+        settings = table(module.SETTINGS) if module.SETTINGS else "It has none of its own."
+        parts.append(f"## {kind}\n\n{text}\n\n{settings}")
+    return "\n\n".join(parts)
 
 
 def event_list() -> str:
@@ -510,6 +533,7 @@ SECTIONS: Mapping[str, Callable[..., str]] = {
     "setting": setting,
     "error": error,
     "event-list": event_list,
+    "remote-settings": remote_settings,
     "cells": cells,
     "python-entry": python_entry,
     "python-families": python_families,

@@ -27,9 +27,13 @@ needs_project = False
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", metavar="EXP|REV|REPOSITORY", help="whose it is; a repository is a URL or path"
+        "source",
+        metavar="SOURCE",
+        help="an experiment or revision; or the URL or path of a repository",
     )
-    parser.add_argument("path", metavar="PATH|ARTIFACT", help="a file, a directory, or a name")
+    parser.add_argument(
+        "path", metavar="PATH", help="a file, a directory, or the name of an artifact"
+    )
     parser.add_argument(
         "--repo", metavar="URL", help="the repository, the first word being its revision"
     )

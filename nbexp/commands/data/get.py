@@ -22,7 +22,9 @@ needs_project = False
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="REPOSITORY", help="its URL, or its path on this disk")
-    parser.add_argument("path", metavar="PATH|ARTIFACT", help="a file, a directory, or a name")
+    parser.add_argument(
+        "path", metavar="PATH", help="a file, a directory, or the name of an artifact"
+    )
     parser.add_argument("--rev", metavar="REV", help="the revision; default: HEAD")
     add_options(parser)
 
