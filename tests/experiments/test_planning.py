@@ -394,3 +394,54 @@ def test_a_command_that_is_filled_in_from_params(project):
     assert [one.action for one in project.run({"seed": 2}, targets=["clock"]).report.stages] == [
         "ran"
     ]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"targets": ["prepare"], "downstream": True}, {"prepare": "run", "total": "run"}),
+        ({"targets": ["total"], "single_item": True}, {"total": "skip"}),
+        ({"targets": ["total"]}, {"prepare": "run", "total": "run"}),
+        ({"targets": ["total"], "pipeline": True}, {"prepare": "run", "total": "run"}),
+        (
+            {"targets": ["prepare"], "downstream": True, "force_downstream": True},
+            {"prepare": "run", "total": "run"},
+        ),
+        ({"targets": ["total"], "run_cache": False}, {"prepare": "run", "total": "run"}),
+    ],
+    ids=lambda value: "-".join(value) if "targets" in value else "",
+)
+def test_the_options_of_a_run_mean_the_same_here(options, expected, project):
+    """Rows change what `prepare` writes; the other stages have nothing to do with it."""
+    plan = project.plan({"rows": 1}, new=True, **options)
+    assert {stage.name: stage.action for stage in plan.stages} == expected
+    report = project.run({"rows": 1}, new=True, **options).report
+    words = {"ran": "run", "restored": "restore", "skipped": "skip"}
+    assert {stage.name: words[stage.action] for stage in report.stages} == expected
+
+
+def test_what_the_run_cache_has_comes_back_unless_it_is_not_to(project):
+    project.run({"rows": 1}, name="one-row")
+    project.run({"rows": 2}, new=True)
+    asked = {"new": True, "targets": ["total"]}
+    assert [one.action for one in project.plan({"rows": 1}, **asked).stages] == [
+        "restore",
+        "restore",
+    ]
+    without = project.plan({"rows": 1}, run_cache=False, **asked)
+    assert [one.action for one in without.stages] == ["run", "run"]
+    report = project.run({"rows": 1}, run_cache=False, **asked).report
+    assert [one.action for one in report.stages] == ["ran", "ran"]
+
+
+def test_data_that_is_merely_absent_is_no_reason_where_it_may_be(project):
+    (project.root / "clean.csv").unlink()
+    for stored in (project.root / ".dvc" / "cache" / "files").rglob("*"):
+        if stored.is_file() and stored.read_bytes() == b"a\nb\n":
+            stored.unlink()
+    shutil.rmtree(project.root / ".dvc" / "cache" / "runs")
+    asked = {"new": True, "targets": ["prepare"]}
+    assert [one.action for one in project.plan(**asked).stages] == ["run"]
+    assert [one.action for one in project.plan(allow_missing=True, **asked).stages] == ["skip"]
+    report = project.run(allow_missing=True, **asked).report
+    assert [one.action for one in report.stages] == ["skipped"]
