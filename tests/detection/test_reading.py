@@ -84,6 +84,11 @@ def test_keys_of_config_files_are_found(tmp_path, code, expected):
     assert keys(found) == expected
 
 
+def test_lines_of_another_python_are_passed_over(tmp_path):
+    found = read(tmp_path, "open('a.csv')\nprint 'done'\nopen('b.csv', 'w')\n")
+    assert (files(found, "read"), files(found, "write")) == (["a.csv"], ["b.csv"])
+
+
 def test_options_have_their_defaults_and_what_the_line_says(tmp_path):
     code = (
         "import argparse\n"

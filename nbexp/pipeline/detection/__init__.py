@@ -31,6 +31,12 @@ __all__ = ["Entry", "Proposal", "ProposedStage", "propose"]
 _RUNS = "runs"
 # From so many files that one line of code writes, or reads of one folder, on: the folder is the line in dvc.yaml.
 _MANY = 3
+_UNTOLD = "it needs words behind its name; a line in Makefile, run.sh or README.md would tell them"
+_DRAFTS = re.compile(
+    r"(^|/)(research|experiments?|notebooks?|explor\w*|eda|prototyp\w*|playground|sandbox|scratch|drafts?|trials?)/"
+    r"|(explor|(^|[^a-z])eda([^a-z]|$)|prototyp|trial|draft|scratch|untitled|playground)[^/]*\.ipynb$",
+    re.IGNORECASE,
+)
 
 
 def propose(
@@ -155,6 +161,8 @@ def _needs_root(root: Path, script: str, modules: Iterable[str]) -> bool:
         return False
     one = reading.unit(root, script)
     if one is None:
+        return False
+    if reading.changes_path(one):
         return False
     found = set(modules)
     for name, level in reading.imported_names(one):
@@ -302,7 +310,7 @@ def _module(path: str) -> str:
 def _problem(work: _Work) -> str:
     run = work.run
     if run is None:
-        return "was not run: its command line has words that the project does not tell"
+        return "was not run in the copy"
     if run.is_late:
         return (
             f"was stopped after {run.seconds:.0f} s in the copy; what it opened until then counts"
@@ -395,6 +403,7 @@ def _assembled(
     is_alone = len(alone) == len(works) == 1
     works = [work for work in works if is_alone or _is_stage(work, left)]
     works = _without_doubles(works, left)
+    works = _without_drafts(works, left)
     _give_owners(works, notes)
     works = [work for work in works if work.writes or is_alone]
     for work in works:
@@ -429,7 +438,7 @@ def _assembled(
 
 def _is_stage(work: _Work, left: list[tuple[str, str]]) -> bool:
     if _lacks_words(work):
-        left.append((work.path, f"{_problem(work)}: a line in Makefile, run.sh or README.md would"))
+        left.append((work.path, _UNTOLD))
         return False
     if work.writes:
         return True
@@ -462,10 +471,25 @@ def _without_doubles(works: Sequence[_Work], left: list[tuple[str, str]]) -> lis
     return [work for work in works if id(work) not in gone]
 
 
+def _without_drafts(works: Sequence[_Work], left: list[tuple[str, str]]) -> list[_Work]:
+    """Beside a pipeline of scripts, notebooks in a folder for trying things out are no stages."""
+    scripts = [work for work in works if not work.candidate.is_notebook]
+    made = {path for work in scripts for path in work.writes}
+    kept = []
+    for work in works:
+        is_draft = bool(_DRAFTS.search(work.path)) and len(scripts) > 1
+        if work.candidate.is_notebook and (is_draft or set(work.writes) <= made) and scripts:
+            left.append((work.path, "a notebook beside scripts that make a pipeline"))
+        else:
+            kept.append(work)
+    return kept
+
+
 def _give_owners(works: Sequence[_Work], notes: list[str]) -> None:
     """A file that two stages write belongs to the first of them; the others get a word."""
     owner: dict[str, _Work] = {}
-    for work in works:
+    # Of a notebook and a script that write the same, the notebook was the draft.
+    for work in sorted(works, key=lambda one: one.candidate.is_notebook):
         for path in list(work.writes):
             if path in owner:
                 notes.append(

@@ -57,6 +57,7 @@ write_html write_image write_ipc tofile saveAsTextFile write_file export_text sa
 """.split()
 )
 _METHODS_READ = frozenset({"load_model", "load_weights", "from_pretrained", "read_csv_file"})
+_METHODS_LIST = frozenset({"flow_from_directory"})
 _READS = re.compile(r"(pandas|polars|dask\.dataframe|geopandas|modin\.pandas)\.(read|scan)_\w+")
 _NO_FILES = frozenset({"pandas.read_sql", "pandas.read_sql_query", "pandas.read_clipboard"})
 
@@ -92,6 +93,10 @@ def of(name: str) -> tuple[Does, int] | None:
         return "write", _WRITE[name]
     if name in _LIST:
         return "list", 0
+    if name.endswith(".save_model") and name.count(".") > 1:
+        return "write", 1
+    if name.endswith(".load_model") and name.count(".") > 1:
+        return "read", 0
     return None
 
 
@@ -99,6 +104,8 @@ def method(name: str) -> Does | None:
     """What a method does with the file that its first word names, whatever object it is of."""
     if name in _METHODS_WRITE:
         return "write"
+    if name in _METHODS_LIST:
+        return "list"
     return "read" if name in _METHODS_READ else None
 
 

@@ -44,6 +44,7 @@ from nbexp.pipeline.detection.symbols import (
 
 _MAX_STEPS, _MAX_DEPTH, _MAX_ROUNDS = 60_000, 14, 40
 _MAX_CONFIG_BYTES = 1 << 20
+_MAX_UNREAD = 20
 _CONFIG_NAME = re.compile(r"param|config|conf\b|setting|hyper|hparam|option|args", re.IGNORECASE)
 _CONFIG_FILES = tuple(
     f"{folder}{name}.{suffix}"
@@ -139,13 +140,35 @@ def unit(root: Path, path: str) -> Unit | None:
                 (number, tree) for number, tree in pairs if tree is not None
             )
         else:
-            tree = notebook.syntax(data.decode("utf-8-sig"))
+            tree = _tolerant(data.decode("utf-8-sig"))
             if tree is None:
                 return None
             trees = ((None, tree),)
     except (OSError, UnicodeDecodeError, NbexpError, RecursionError):
         return None
     return Unit(path, trees, _literals([tree for _, tree in trees]))
+
+
+def _tolerant(source: str) -> ast.Module | None:
+    """The code, without lines that this Python cannot read: of a later version, or of Python 2."""
+    tree = notebook.syntax(source)
+    lines = source.splitlines()
+    for _ in range(_MAX_UNREAD):
+        if tree is not None:
+            return tree
+        try:
+            return ast.parse("\n".join(lines))
+        except SyntaxError as error:
+            if error.lineno is None or error.lineno > len(lines):
+                return None
+            line = lines[error.lineno - 1]
+            space = line[: len(line) - len(line.lstrip())]
+            if line.strip() == "pass":
+                return None  # the fault lies before it, and is none of one line
+            lines[error.lineno - 1] = f"{space}pass"
+        except (ValueError, MemoryError, RecursionError):
+            return None
+    return None
 
 
 def _literals(trees: Iterable[ast.Module]) -> dict[str, object]:
@@ -1964,3 +1987,8 @@ def imported_names(one: Unit) -> list[tuple[str, int]]:
                     if alias.name != "*"
                 ]
     return found
+
+
+def changes_path(one: Unit) -> bool:
+    """Whether a file adds folders to where Python looks for modules."""
+    return any(_dotted(node) == "sys.path" for _, tree in one.trees for node in ast.walk(tree))
