@@ -39,12 +39,11 @@ def shared_locks(git: Git, root: Path, prefix: str, cache: Path) -> Path:
 
     That is the main work tree's folder, unless this one keeps a cache of its own.
     """
-    own = own_folder(root) / "locks"
-    if git.folder == git.common or git.common.name != ".git":
-        return own
-    if cache == root / ".dvc" / "cache":
-        return own
-    return own_folder(git.common.parent / prefix) / "locks"
+    main = git.common.parent / prefix
+    is_linked = git.folder != git.common and git.common.name == ".git"
+    if is_linked and cache != root / ".dvc" / "cache" and (main / ".dvc").is_dir():
+        return own_folder(main) / "locks"
+    return own_folder(root) / "locks"
 
 
 def unfinished(root: Path) -> str | None:

@@ -492,7 +492,9 @@ class Execution:
         """Put the entry into dvc.lock, at the place it has where stages run one after the other."""
 
         def joined(before: LockFile) -> LockFile:
-            lock = self._locks.setdefault(stage.lock_file, _Lock(before))
+            lock = self._locks.get(stage.lock_file)
+            if lock is None or before is not lock.after:  # or somebody else has written to it
+                lock = self._locks[stage.lock_file] = _Lock(before)
             return lock.put(self._number[stage], stage.name, entry)
 
         self._outcome.lock_files.add(stage.lock_file)
@@ -542,19 +544,20 @@ class _Lock:
     """A dvc.lock while stages end in any order: entries stand as if they had ended in file order."""
 
     def __init__(self, before: LockFile) -> None:
-        self._before = self._after = before
+        self.after = before
+        self._before = before
         self._entries: dict[int, tuple[str, LockedStage]] = {}
 
     def put(self, number: int, name: str, entry: LockedStage) -> LockFile:
         is_last = number > max(self._entries, default=-1)
         self._entries[number] = name, entry
         if is_last:
-            self._after = self._after.with_stages({name: entry})
+            self.after = self.after.with_stages({name: entry})
         else:
-            self._after = self._before.with_stages(
+            self.after = self._before.with_stages(
                 dict(self._entries[other] for other in sorted(self._entries))
             )
-        return self._after
+        return self.after
 
 
 def labels(stages: Sequence[Stage]) -> dict[Stage, str]:

@@ -6,7 +6,6 @@ its process however that ends; whoever waited looks into the run cache before it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from nbexp import filesystem
@@ -21,14 +20,14 @@ class Flight:
     def is_free(self) -> bool:
         """Take the lock if nobody has it; whether it is held now."""
         try:
-            self._acquire(blocking=False, on_wait=None)
+            self._acquire(blocking=False)
         except filesystem.Locked:
             return False
         return True
 
-    def wait(self, on_wait: Callable[[str], None] | None = None) -> None:
-        """Take the lock once whoever has it is done; `on_wait` is told "pid command" of that process."""
-        self._acquire(blocking=True, on_wait=on_wait)
+    def wait(self) -> None:
+        """Take the lock once whoever has it is done."""
+        self._acquire(blocking=True)
 
     def holder(self) -> str:
         """The process that has it, for a message: "process 4711"."""
@@ -42,9 +41,9 @@ class Flight:
             filesystem.remove(self._lock.path)
         self._lock.release()
 
-    def _acquire(self, *, blocking: bool, on_wait: Callable[[str], None] | None) -> None:
+    def _acquire(self, *, blocking: bool) -> None:
         while True:
-            self._lock.acquire(blocking, on_wait=on_wait)
+            self._lock.acquire(blocking)
             if self._lock.is_at_its_path():
                 return
             # The one before took the file away when it was done: this lock is of nothing.

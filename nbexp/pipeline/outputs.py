@@ -288,13 +288,14 @@ def write_entry(
         _write_data_file(stage, entry, inspector, context)
         return
     path = stage.lock_file
-    before = inspector.lock(path)
+    before = inspector.reread_lock(path)
     if before.stages.get(stage.name) == entry:
         return
     after = before.with_stage(stage.name, entry) if joined is None else joined(before)
     created = not (context.root / path).exists()
-    context.guard.write(path, after.dump())
-    inspector.set_lock(path, after)
+    data = after.dump()
+    context.guard.write(path, data)
+    inspector.set_lock(path, after, data)
     emit(LockUpdated(posixpath.relpath(path, context.here), created))
 
 

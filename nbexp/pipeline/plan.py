@@ -113,18 +113,27 @@ class Inspector:
         self.files = files
         self._meanings = meanings
         self._locks: dict[str, LockFile] = {}
+        self._lock_data: dict[str, bytes | None] = {}
         self._parsed: dict[tuple[str, bytes], object] = {}
         self._inside: set[str] = set()
 
     def lock(self, path: str) -> LockFile:
-        """The dvc.lock at `path`, empty where there is none; kept until `set_lock`."""
+        """The dvc.lock at `path`, empty where there is none; kept until `reread_lock` or `set_lock`."""
         if path not in self._locks:
-            data = self.files.read(path)
-            self._locks[path] = dvc_lock.parse(data, path) if data else LockFile({})
+            return self.reread_lock(path)
         return self._locks[path]
 
-    def set_lock(self, path: str, lock: LockFile) -> None:
-        self._locks[path] = lock
+    def reread_lock(self, path: str) -> LockFile:
+        """The dvc.lock as it is by now: a stage's command, or dvc beside it, may have written to it."""
+        data = self.files.read(path)
+        if path not in self._locks or data != self._lock_data[path]:
+            self._locks[path] = dvc_lock.parse(data, path) if data else LockFile({})
+            self._lock_data[path] = data
+        return self._locks[path]
+
+    def set_lock(self, path: str, lock: LockFile, data: bytes) -> None:
+        """`lock` was written as these bytes."""
+        self._locks[path], self._lock_data[path] = lock, data
 
     def locked(self, stage: Stage) -> LockedStage | None:
         """The stage's entry, in dvc.lock or in its `.dvc` file."""

@@ -294,6 +294,22 @@ def test_an_entry_that_stays_is_not_written_again(project: Bench) -> None:
     assert project.guard.told == []
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_others_write_into_dvc_lock_meanwhile_stays(bench: Bench, jobs: int) -> None:
+    """DVC may run another stage while a command runs; here the command itself is that other."""
+    foreign = "  foreign:\\n    cmd: x\\n"
+    bench.write(
+        dvc__yaml="stages:\n  a:\n    cmd: echo 1 > a.txt\n    outs: [a.txt]\n"
+        f"  b:\n    cmd: |\n      sleep 0.3; printf '{foreign}' >> dvc.lock; echo 1 > b.txt\n    outs: [b.txt]\n"
+        "  c:\n    cmd: cp b.txt c.txt\n    deps: [b.txt]\n    outs: [c.txt]\n"
+    )
+    bench.run(jobs=jobs)
+    lock = bench.read("dvc.lock")
+    entries = [line.strip() for line in lock.splitlines() if line[:2] == "  " and line[2] != " "]
+    assert entries == ["a:", "foreign:", "b:", "c:"]
+    assert {one.action for one in bench.run(jobs=jobs).stages} == {"skipped"}
+
+
 def test_a_stage_in_a_folder_has_its_lock_there(bench: Bench, words: Words) -> None:
     bench.write(sub___dvc__yaml="stages:\n  a:\n    cmd: echo 1 > o.txt\n    outs: [o.txt]\n")
     bench.run()
