@@ -204,6 +204,10 @@ HOSTILE: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     ),
 }  # fmt: skip
 
+RUNNING = ("run", "repro", "status", "plan")
+LOOKING = ("dag", "why train", "data status")
+"""What looks at dvc.yaml and `.dvc` files alone, not at params, nor all at dvc.lock."""
+
 CASES = [
     # --- stages without an experiment, several at once
     Case(
@@ -287,7 +291,10 @@ CASES = [
     *[
         Case(f"{name} to {verb}", verb, text, files=files)
         for name, (files, text) in HOSTILE.items()
-        for verb in ("run", "repro", "status", "plan")
+        for verb in (
+            *RUNNING,
+            *(LOOKING if "bomb of" not in name and "bomb for" not in name else ()),
+        )
     ],
     *[
         Case(
