@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.conformance.conftest import MakeProject, MakeTwins, Ran
+    from tests.conformance.conftest import Look, MakeProject, MakeTwins, Ran, Twins
 
 # Many constructs in one file: each call of a real dvc takes most of a second.
 PIPELINE = """\
@@ -187,3 +187,81 @@ def test_every_construct_is_run_recorded_and_shown_as_dvc_does(
             "--a 1 --flag --names x y z --s he said 'hi' --nothing None --deep.inner.rate 0.001\n"
         )
     )
+
+
+def agree_in_any_order(pair: Twins) -> None:
+    """The same files. Which of several stages that do not need each other comes first, DVC leaves to chance."""
+    theirs, ours = (
+        {path: sorted(text.splitlines()) for path, (_, text) in pair.look.files(side).items()}
+        for side in pair.sides
+    )
+    assert ours == theirs
+    pair.agree_on_cache()
+    pair.agree_on_status()
+
+
+def test_pipelines_of_several_directories_are_one(
+    twins: MakeTwins, project: MakeProject, lines: Callable[[Ran], list[str]]
+) -> None:
+    region = """\
+vars: [../shared.yaml]
+stages:
+  fit:
+    foreach: ${models}
+    do:
+      wdir: ../work
+      cmd: cat ../raw.txt > ${region}-${item}.txt && echo ${depth} >> ${region}-${item}.txt
+      deps: [../raw.txt]
+      outs: ["${region}-${item}.txt"]
+"""
+    pair = twins(
+        project(
+            {
+                "dvc.yaml": "stages:\n"
+                "  raw: {cmd: echo raw > raw.txt, outs: [raw.txt]}\n"
+                "  all:\n"
+                "    matrix: {region: [eu, us], model: [a, b]}\n"
+                "    cmd: wc -l < work/${item.region}-${item.model}.txt > ${key}.n\n"
+                '    deps: ["work/${item.region}-${item.model}.txt"]\n'
+                '    outs: ["${key}.n"]\n',
+                "shared.yaml": "depth: 3\n",
+                "work/keep": "",
+                "eu/dvc.yaml": region,
+                "eu/params.yaml": "region: eu\nmodels:\n- a\n- b\n",
+                "us/dvc.yaml": region,
+                "us/params.yaml": "region: us\nmodels:\n- a\n- b\n",
+                "other/dvc.yaml": "stages: {s: {cmd: 'echo ${x} > s.txt', outs: [s.txt]}}\nvars: [{x: 1}]\n",
+            }
+        )
+    )
+    theirs, ours = pair.run("eu/dvc.yaml:fit@a", "-n", "one")
+    assert lines(ours) == lines(theirs)
+    pair.agree()
+    theirs, ours = pair.run("-n", "two", cwd="us")
+    assert sorted(lines(ours)) == sorted(lines(theirs))
+    theirs, ours = pair.run("-P", "-n", "three", "-S", "us/params.yaml:models=[a,b,c]")
+    assert sorted(lines(ours)) == sorted(lines(theirs))
+    assert (pair.nbexp_side / "work" / "us-c.txt").read_text() == "raw\n3\n"
+    assert (pair.nbexp_side / "other" / "s.txt").exists()
+    agree_in_any_order(pair)
+    pair.agree_on_table()
+
+
+def test_a_group_a_key_and_a_pattern_are_targets(
+    twins: MakeTwins, project: MakeProject, lines: Callable[[Ran], list[str]], look: Look
+) -> None:
+    stages = "".join(
+        f"  {name}:\n    foreach: [1, 2]\n    do: {{cmd: 'echo ${{item}} > {name}${{item}}', outs: ['{name}${{item}}']}}\n"
+        for name in ("one", "two", "three")
+    )
+    text = f"stages:\n{stages}"
+    pair = twins(project({"dvc.yaml": text, "sub/dvc.yaml": text}))
+    targets = (["one"], ["two@2"], [":three@1"], ["sub/dvc.yaml:one"], ["sub/dvc.yaml:two@1"])
+    for number, words in enumerate(targets):
+        theirs, ours = pair.run(*words, "-n", f"run-{number}")
+        assert sorted(lines(ours)) == sorted(lines(theirs)), words
+    agree_in_any_order(pair)
+    for words in (["--glob", "t*@1"], ["--glob", "sub/dvc.yaml:three@*"], ["-R", "sub"]):
+        look.dvc("repro", *words, cwd=pair.dvc_side)
+        look.nbexp("repro", *words, cwd=pair.nbexp_side)
+        agree_in_any_order(pair)

@@ -132,6 +132,36 @@ def test_a_killed_undo_can_be_done_again(point, ready, nbexp_cli):
     assert contents(ready) == after_second
 
 
+@pytest.mark.parametrize(
+    "point",
+    ["journal.begun", "journal.wrote", "journal.wrote@2", "journal.finishing", "journal.finished"],
+)
+def test_a_killed_stage_add_leaves_the_old_or_the_new_files(point, ready, nbexp_cli):
+    before = contents(ready)
+    line = [
+        "stage",
+        "add",
+        "-n",
+        "more",
+        "-d",
+        "model.txt",
+        "-o",
+        "more.txt",
+        "cp model.txt more.txt",
+    ]
+    killed = nbexp_cli(*line, cwd=ready, code=None, env={"NBEXP_CRASH": point})
+    assert killed.returncode == -signal.SIGKILL, f"{point} is never passed"
+    if point != "journal.finished":
+        nbexp_cli("apply", "second", cwd=ready)
+        assert contents(ready) == before
+        nbexp_cli(*line, cwd=ready)
+    else:
+        nbexp_cli("stage", "add", "-n", "later", "true", cwd=ready)
+    assert "  more:\n" in (ready / "dvc.yaml").read_text()
+    assert "/more.txt\n" in (ready / ".gitignore").read_text()
+    assert list(leftovers(ready)) == []
+
+
 @pytest.mark.parametrize("kills", [1, 2, 4])
 def test_a_rollback_that_is_killed_goes_on_where_it_was(kills, ready, nbexp_cli):
     before = contents(ready)
