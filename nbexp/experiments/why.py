@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from nbexp.errors import NotFound
+from nbexp.errors import NotFound, UsageError
 from nbexp.experiments.restore import graph_at
 from nbexp.formats import dvc_yaml, editing, notebook
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import Git
-from nbexp.pipeline.graph import overlap
+from nbexp.pipeline.graph import Graph, overlap
 from nbexp.pipeline.plan import Reason, notebook_sources, params_reasons
 from nbexp.pipeline.stage import Stage
 from nbexp.results import Result
@@ -36,7 +36,7 @@ class CellChange:
     """A code cell that is not as it was; `number` is that of now, of one that is gone that of then."""
 
     number: int
-    change: Literal["changed", "new", "removed", "moved"]
+    change: Literal["changed", "new", "removed"]
     first_line: str
 
     def __str__(self) -> str:
@@ -183,7 +183,7 @@ class Explainer:
 
     def _dep(self, reason: Reason, plain: Because) -> Because:
         spelled = [dep.spelled for dep in self._stage.deps]
-        if reason.state == "new" and self._locked is not None:
+        if reason.state == "new" and self._locked is not None and reason.subject in spelled:
             text = f"{reason.subject} is a new dep"
             return self._in_stage(
                 _placed(plain, text, "", None), "deps", spelled.index(reason.subject)
@@ -209,9 +209,8 @@ class Explainer:
             return _placed(plain, plain.text, reason.path, None)
         if reason.path in notebook_sources(self._stage):
             cells = changed_cells(before, after, reason.path)
-            return Because(
-                plain.kind, plain.subject, plain.state, plain.text, reason.path, cells=cells
-            )
+            text = plain.text if cells else f"{plain.text}: its kernel, or the tags of its cells"
+            return Because(plain.kind, plain.subject, plain.state, text, reason.path, cells=cells)
         return _placed(plain, plain.text, reason.path, first_changed_line(before, after))
 
 
@@ -261,7 +260,7 @@ def look_back(
         `new` has no such stage, or its dvc.lock has no entry of it.
     """
     graph = graph_at(git, root, prefix, new.rev)
-    (stage,) = graph.targets([stage_name], here)[:1]
+    stage = _one(graph, stage_name, here)
     known = ((one, _entry(git, prefix, one.rev, stage)) for one in olds)
     nothing = (olds[0] if olds else None, None)
     old, before = next((one for one in known if one[1] is not None), nothing)
@@ -301,7 +300,7 @@ def look_back(
 def last_change(git: Git, root: Path, prefix: str, stage_name: str, here: str) -> list[Commit]:
     """The last commit of the present branch in which the stage's entry changed, and the one before it."""
     head = git.head() or ""
-    (stage,) = graph_at(git, root, prefix, head).targets([stage_name], here)[:1]
+    stage = _one(graph_at(git, root, prefix, head), stage_name, here)
     top = f"{prefix}/" if prefix else ""
     asked = ("log", "--first-parent", "--format=%H", "HEAD", "--", f":(top){top}{stage.lock_file}")
     for info in git.commits(git.run(*asked).decode().split()):
@@ -312,6 +311,17 @@ def last_change(git: Git, root: Path, prefix: str, stage_name: str, here: str) -
     raise NotFound(
         f"Stage `{stage_name}` has not run yet: no commit has an entry of it in dvc.lock.",
         "`nbexp plan` says what a run would do.",
+    )
+
+
+def _one(graph: Graph, name: str, here: str) -> Stage:
+    found = graph.targets([name], here)
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(stage.address(here) for stage in found)
+    raise UsageError(
+        f"`{name}` is {len(found)} stages: {names}.",
+        f"name one: `nbexp why {found[0].address(here)}`." if found else None,
     )
 
 

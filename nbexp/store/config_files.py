@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from nbexp import filesystem
-from nbexp.errors import NotFound, UsageError, nearest
+from nbexp.errors import NotFound, ProjectFileError, UsageError, nearest
 from nbexp.events import Emit, Notice, ignore
 from nbexp.formats import config, config_settings, ini
 from nbexp.formats.config import Level
@@ -64,13 +64,26 @@ class ConfigFiles:
     def _write(self, level: Level, edit: Edit, *, check: bool = True) -> None:
         data = edit(self._data(level)) or b"\n"  # as DVC leaves a file that says nothing
         if check:
-            texts = [(self._shown(one), self._data(one)) for one in self._up_to(level)[:-1]]
-            config.check([*texts, (self._shown(level), data)])
+            self._check(level, data)
         path = self._path(level)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Secrets stand in it, whoever else may log in here.
         mode = 0o600 if level == "local" and not path.exists() else None
         filesystem.atomic_write(path, data, mode=mode)
+
+    def _check(self, level: Level, data: bytes) -> None:
+        """Refuse what DVC would not read, of this file as it would be and those that it overrides."""
+        before = [(self._shown(one), self._data(one)) for one in self._up_to(level)]
+        shown = self._shown(level)
+        try:
+            config.check([*before[:-1], (shown, data)])
+        except ProjectFileError as error:
+            config.check(before)  # what was wrong before is told with its place
+            said = error.message.partition(": ")[2]
+            error.message = f"{said[:1].upper()}{said[1:]} {shown} is as it was."
+            error.args = (error.message,)
+            error.hint = error.hint or "`nbexp config --list` has what is set."
+            raise
 
     def _tell_of_secret(self, name: str, option: str, level: Level, emit: Emit) -> None:
         """Say so where a remote's secret went into the file that Git tracks."""

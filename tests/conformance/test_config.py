@@ -278,5 +278,11 @@ def test_what_dvc_refuses_is_refused(configured: Path, told_by_dvc: Any, nbexp_c
         wanted = 2 if line.startswith("no_section") else 3
         nbexp_cli("config", *line.split(), cwd=configured, code=wanted)
     assert (configured / ".dvc" / "config").read_bytes() == before
-    said = nbexp_cli("config", "core.autostag", "true", cwd=configured, code=3).stderr
-    assert "did you mean `core.autostage`?" in said
+    assert nbexp_cli("config", "core.autostag", "true", cwd=configured, code=3).stderr == (
+        "There is no setting `core.autostag`. .dvc/config is as it was.\n"
+        "Hint: did you mean `core.autostage`?\n"
+    )
+    assert nbexp_cli("config", "core.autostage", "maybe", cwd=configured, code=3).stderr == (
+        "`core.autostage` is `maybe`; true or false is expected. .dvc/config is as it was.\n"
+        "Hint: `nbexp config --list` has what is set.\n"
+    )

@@ -133,6 +133,9 @@ def git(root: Path, *words: str) -> None:
     subprocess.run(["git", *words], cwd=root, check=True, capture_output=True)
 
 
+TAGGED = '"id": "c", "metadata": {"tags": ["skip-execution"]}'
+
+
 # What is done, what of it runs or comes back, and the reasons that are to be told.
 Change = Callable[[Path], None]
 
@@ -204,6 +207,11 @@ SCENARIOS: dict[str, tuple[Change, dict[str, list[str]], str]] = {
     "code cell": (
         write("study.ipynb", notebook(code="print(half * 2)")),
         {"study": ["study.ipynb cell 2 changed: print(half * 2)"]},
+        "",
+    ),
+    "tags of a cell": (
+        write("study.ipynb", notebook().replace('"id": "c", "metadata": {}', TAGGED)),
+        {"study": ["study.ipynb changed: its kernel, or the tags of its cells"]},
         "",
     ),
     "prose": (write("study.ipynb", notebook(prose="In other words.")), NOTHING, ""),

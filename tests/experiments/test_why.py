@@ -113,6 +113,20 @@ def test_what_never_ran(project):
     )
 
 
+def test_one_of_many_stages_has_to_be_named(project):
+    pipeline = project.root / "dvc.yaml"
+    pipeline.write_text(
+        pipeline.read_text()
+        + "  each:\n    foreach: [a, b]\n    do:\n      cmd: touch ${item}\n      outs: ['${item}']\n"
+    )
+    project.run(name="all")
+    with pytest.raises(nbexp.errors.UsageError) as caught:
+        project.why("each")
+    assert caught.value.message == "`each` is 2 stages: each@a, each@b."
+    assert caught.value.hint == "name one: `nbexp why each@a`."
+    assert project.why("each@a").changed
+
+
 def cells(*sources: str) -> bytes:
     listed = [
         {"cell_type": "code", "metadata": {}, "source": source, "outputs": []} for source in sources
