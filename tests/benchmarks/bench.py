@@ -10,6 +10,7 @@ project, and the medians are divided. "Own" is what a tool adds to the bare comm
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -49,6 +50,15 @@ def measure(reps: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
         bench = Bench(Path(folder), reps)
         return [*bench.startup(), *bench.runs(1), *bench.runs(5), *bench.loading()]
+
+
+def measure_data(
+    reps: int, *, files: int = 20_000, size_bytes: int = 2 << 30, links: str = "hardlink"
+) -> list[Row]:
+    """What data costs (performance.md 6: T11, T12): one big file, and many small ones, with one `cache.type`."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        bench = Bench(Path(folder), reps)
+        return [*bench.big_file(size_bytes, links), *bench.small_files(files, links)]
 
 
 class Bench:
@@ -159,6 +169,93 @@ class Bench:
             )
             found.append(float(done.stdout.split("\n")[-2].split()[0]))
         return [Row("T15", "`%load_ext nbexp` (bar: 25 ms)", statistics.median(found), None, None)]
+
+    def big_file(self, size_bytes: int, links: str) -> list[Row]:
+        """T11: `data add` of one big file, beside dvc and beside the md5 of the same bytes in memory."""
+        mine, theirs = self._data_twins("big", links)
+        for side in (mine, theirs):
+            with open(side / "big.bin", "wb") as file:
+                file.writelines(os.urandom(1 << 20) for _ in range(0, size_bytes, 1 << 20))
+        block = memoryview(os.urandom(1 << 20))
+
+        def raw() -> float:
+            start = time.perf_counter()
+            digest = hashlib.md5(usedforsecurity=False)
+            for _ in range(0, size_bytes, len(block)):
+                digest.update(block)
+            return (time.perf_counter() - start) * 1000
+
+        times = self._turns(
+            {
+                "raw": raw,
+                "nbexp": lambda: self._added([*NBEXP, "data", "add", "big.bin"], mine),
+                "dvc": lambda: self._added([str(DVC), "add", "big.bin"], theirs),
+            }
+        )
+        what = f"`data add` of {size_bytes / (1 << 20):.0f} MiB, {links}"
+        share = Row("T11", f"{what}: md5 in memory as dvc", times["nbexp"], times["raw"], None)
+        return [Row("T11", what, times["nbexp"], times["dvc"], 1.5), share]
+
+    def small_files(self, count: int, links: str) -> list[Row]:
+        """T12: many small files added, looked at again, added again, and checked out."""
+        mine, theirs = self._data_twins("small", links)
+        for side in (mine, theirs):
+            for number in range(count):
+                place = side / "many" / f"{number % 100:02}" / f"{number}.txt"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(f"{number}\n" * 100)
+        tools = {"nbexp": ([*NBEXP, "data"], mine), "dvc": ([str(DVC)], theirs)}
+        status = {"nbexp": [*NBEXP, "status"], "dvc": [str(DVC), "status"]}
+
+        def checkout(words: Sequence[str], side: Path) -> float:
+            shutil.rmtree(side / "many")
+            return self._time([*words, "checkout"], side)
+
+        cases = {
+            "add": lambda words, side: self._added([*words, "add", "many"], side),
+            "add, unchanged": lambda words, side: self._time([*words, "add", "many"], side),
+            "checkout": checkout,
+        }
+        rows = []
+        for what, bar in (("add", 7.0), ("add, unchanged", 7.0), ("checkout", 4.0)):
+            case = cases[what]
+            times = self._turns(
+                {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
+            )
+            name = f"`data {what.split(',')[0]}` of {count:,} files, {links}"
+            rows.append(
+                Row(
+                    "T12", name + what[len(what.split(",")[0]) :], times["nbexp"], times["dvc"], bar
+                )
+            )
+        time.sleep(2.1)  # files just written may change within one tick of the clock
+        times = self._turns(
+            {n: lambda w=w, s=tools[n][1]: self._time(w, s) for n, w in status.items()}
+        )
+        rows.append(
+            Row("T12", f"`status`, {count:,} files unchanged", times["nbexp"], times["dvc"], 4.0)
+        )
+        return rows
+
+    def _data_twins(self, name: str, links: str) -> tuple[Path, Path]:
+        project = _project(self.folder / f"{name}-nbexp", 1, self.env)
+        (project / ".dvc" / "config").write_text(f"[cache]\n    type = {links}\n")
+        return project, self._copy(f"{name}-dvc", project)
+
+    def _added(self, words: Sequence[str], side: Path) -> float:
+        """Add data that neither the cache nor anybody's memory knows."""
+        path = side / words[-1]
+        for name in (f"{path}.dvc", side / ".dvc" / "cache"):
+            if os.path.isdir(name):
+                shutil.rmtree(name)
+            elif os.path.exists(name):
+                os.unlink(name)
+        past = time.time() - 60
+        for place in [path, *path.rglob("*")]:
+            if place.is_file():
+                place.chmod(0o644)
+                os.utime(place, (past, past))
+        return self._time(words, side)
 
     def _twins(self, name: str, *, stages: int) -> tuple[Path, Path]:
         project = _project(self.folder / f"{name}-nbexp", stages, self.env)
@@ -303,8 +400,12 @@ def main() -> None:
     parser.add_argument("--reps", type=int, default=9)
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--only-data", action="store_true", help="measure what data costs, and nothing else"
+    )
     args = parser.parse_args()
-    rows = measure(args.reps)
+    rows = [] if args.only_data else measure(args.reps)
+    rows += measure_data(min(args.reps, 3))
     if args.json:
         print(json.dumps([row.__dict__ for row in rows]))
         return
