@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nbexp.errors import NotFound, StoreError
@@ -51,12 +51,19 @@ class Undone(Result):
 
 
 def point(
-    journal: Journal, cache: Cache, *, root: Path, place: str, hashes: dict[str, Hash | None]
+    journal: Journal,
+    cache: Cache,
+    *,
+    root: Path,
+    place: str,
+    hashes: dict[str, Hash | None],
+    made: Mapping[str, str] = {},
 ) -> NewCommit | None:
     """The commit that keeps what the journal holds; None when the command changed nothing.
 
     Old outputs that only the workspace had are copied into the cache here. `place` names the workspace
     among all that share the repository: its other work trees and projects have undo points of their own.
+    `made` tells what paths hold now, as far as the caller has just made them.
     """
     entries: list[dict[str, object]] = []
     files: dict[str, bytes] = {}
@@ -65,7 +72,7 @@ def point(
         if saved is not None and not os.path.lexists(saved):
             continue  # a stage deleted it; the run has its results all the same
         old = _old(journal, line, cache, hashes, files)
-        new = _present(root / line.path, cache)
+        new = made.get(line.path) or _present(root / line.path, cache)
         if _same(old, new, files, root / line.path):
             continue
         entries.append({"path": line.path, "old": old, "new": new})

@@ -11,7 +11,7 @@ import posixpath
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -146,14 +146,18 @@ class InPlace:
             # However long a `dvc push` takes: what the command has made is not given up for it.
             self._dvc_lock.take(patient=True, on_wait=lambda by: self._waiting("dvc", by))
 
-    def undo_point(self) -> NewCommit | None:
-        """The commit that lets `undo` go back to how it was when this opened."""
+    def undo_point(self, made: Mapping[str, str] = {}) -> NewCommit | None:
+        """The commit that lets `undo` go back to how it was when this opened.
+
+        `made` are the hashes of paths (relative to the project's root) that have just been made so.
+        """
         return undo.point(
             self.journal,
             self.cache,
             root=self.git.root,
             place=undo_place(self.git, self.root),
             hashes=self._hashes,
+            made={self._from_top(path): md5 for path, md5 in made.items()},
         )
 
     def unflushed(self) -> set[str]:

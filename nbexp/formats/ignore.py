@@ -114,7 +114,21 @@ class DvcIgnore:
         """`matches` for paths relative to `folder`, as a walk of that directory asks."""
         folder = posixpath.normpath(folder)
         start = "" if folder == "." else f"{folder}/"
-        return lambda relpath, is_dir: self.matches(start + relpath, is_dir)
+        # Of the folder that is walked: whether a file in it can only be left alone for its name.
+        known: dict[str, bool] = {}
+
+        def matches(relpath: str, is_dir: bool) -> bool:
+            if is_dir:
+                return self.matches(start + relpath, is_dir)
+            inner, _, name = relpath.rpartition("/")
+            is_free = known.get(inner)
+            if is_free is None:
+                place = (start + inner).rstrip("/")
+                is_free = not (place and self._is_ignored(place)) and not self._rules_in(place)
+                known[inner] = is_free
+            return name == ".git" if is_free else self.matches(start + relpath)
+
+        return matches
 
     def _is_ignored(self, folder: str) -> bool:
         known = self._ignored_folders.get(folder)

@@ -1033,10 +1033,10 @@ class Cache:
         stamp = stamps[md5]
         if stamp[2] == 0 and kinds[0] == "hardlink":
             kinds = ["copy"]
-        source = self._place_of(md5)
-        if not os.path.exists(source):
-            source = self._find(md5)
-        kind = filesystem.link(source, target, kinds)
+        try:
+            kind = filesystem.link(self._place_of(md5), target, kinds)
+        except FileNotFoundError:  # an object of DVC 2.x
+            kind = filesystem.link(self._find(md5), target, kinds)
         if kind in ("hardlink", "symlink"):
             return stamp
         if stamp[2] >= _SETTLE_FROM_BYTES:

@@ -60,6 +60,7 @@ class _Step:
     wanted: Hash
     kind: Literal["added", "modified"]
     contents: Contents | None
+    is_legacy: bool = False
 
 
 def checkout(
@@ -93,7 +94,9 @@ def checkout(
                 for word, count in _counts(site, step).items():
                     counts[word] += count
                 crash_point("data.checked_out")
-            point = workspace.undo_point()
+            # Of data of DVC 2.x the file says another digest than the workspace will.
+            made = {one.path: one.wanted.md5 for one in steps if not one.is_legacy}
+            point = workspace.undo_point(made)
             if point is not None:
                 site.git.commit(point)
         _remember_placed(site, chosen, stale)
@@ -145,7 +148,7 @@ def _plan(site: Site, chosen: Sequence[Chosen], *, relink: bool) -> tuple[list[_
             continue
         contents = site.cache.contents(site.root / one.path)
         kind: Literal["added", "modified"] = "added" if present is None else "modified"
-        steps.append(_Step(one.path, wanted, kind, contents))
+        steps.append(_Step(one.path, wanted, kind, contents, made.legacy))
     return steps, missing
 
 
