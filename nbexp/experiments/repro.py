@@ -6,6 +6,7 @@ a command that was killed is rolled back, by the next one; `undo` takes back all
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Mapping, Sequence
 
@@ -13,9 +14,10 @@ from nbexp import filesystem
 from nbexp.errors import Interrupted, NbexpError
 from nbexp.events import Emit
 from nbexp.experiments import run
-from nbexp.experiments.place import GitMeanings
+from nbexp.experiments.place import GitMeanings, home
 from nbexp.experiments.run import Place
 from nbexp.experiments.workspace import InPlace, uninterrupted
+from nbexp.formats import config
 from nbexp.frozen import frozen
 from nbexp.pipeline import execute
 from nbexp.pipeline.context import How
@@ -77,8 +79,17 @@ def repro(
         workspace.roll_back()
         raise
     _keep(place, workspace, unflushed)
+    _stage_in_git(place, outcome)
     took = time.monotonic() - clock
     return Reproduced(outcome, took, took - outcome.running_s)
+
+
+def _stage_in_git(place: Place, outcome: Outcome) -> None:
+    """With `core.autostage`, what was written for Git to keep is in its index."""
+    written = sorted(outcome.lock_files | outcome.ignore_files)
+    settings = config.read(place.root / ".dvc", home=home())
+    if written and settings.is_on("core", "autostage"):
+        place.git.run("add", "--", *(posixpath.join(place.prefix, path) for path in written))
 
 
 def _keep(place: Place, workspace: InPlace, unflushed: set[str]) -> None:

@@ -329,3 +329,16 @@ def test_runs_and_repros_in_turn_by_either_tool(
     look.nbexp("repro", "-P", cwd=root)
     assert ran(root) == ["below"]
     assert look.status(root, "dvc") == look.status(root, "nbexp") == {}
+
+
+def test_with_autostage_what_git_keeps_is_staged(
+    start: Callable[[str, str], Side], look: Look, git: RunGit
+) -> None:
+    found = []
+    for tool in ("dvc", "nbexp"):
+        side = start("fresh", tool)
+        (side.root / ".dvc/config").write_text("[core]\n    autostage = true\n")
+        (look.dvc if tool == "dvc" else look.nbexp)("repro", "-P", cwd=side.root)
+        found.append(git("status", "--porcelain", cwd=side.root).splitlines())
+    assert sorted(found[1]) == sorted(found[0])
+    assert "A  dvc.lock" in found[1]

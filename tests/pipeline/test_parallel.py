@@ -217,6 +217,7 @@ def test_keep_going_runs_all_that_does_not_need_what_failed(
         "b", "Stage `b` stopped, `sleep 0.1; exit 3`: exit code 3.", ("d",), goes_on=True
     )
     assert words(events.StageNotRun) == [events.StageNotRun("d", "b")]
+    assert bench.read(".gitignore").splitlines() == ["/a.txt", "/c.txt", "/x.txt"]
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
