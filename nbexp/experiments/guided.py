@@ -41,7 +41,7 @@ QUESTIONS = (
 )
 OMIT = "n"
 GUIDE = (
-    "Seven questions make a stage of dvc.yaml out of a command. Enter takes the default in brackets, "
+    "Seven questions make a stage of dvc.yaml out of a command. Each but the first has a default; "
     f"`{OMIT}` leaves the line out.\nThis layout is assumed:"
 )
 # What is what in the tree, which is sorted as `tree` sorts it.

@@ -152,6 +152,8 @@ class _Terminal:
         sys.stdout.write(f"{text}\n")
 
     def ask(self, question: str) -> str:
+        if not self.is_person:
+            raise EOFError
         return input(question)
 
 
