@@ -252,6 +252,14 @@ class Execution:
                 f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. Nothing was run.",
                 stage=address,
             )
+        gone = outputs.lost(needed.key, context) if needed.key and stage not in self._forced else ()
+        if gone:
+            self.emit(
+                Notice(
+                    f"Stage `{stage.name}` has run on the same before, but the cache has lost "
+                    f"{', '.join(gone)}; it runs again."
+                )
+            )
         self.emit(StageStarted(address, stage.spec.commands, _words(needed.check)))
 
     def commands(self, stage: Stage, emit: Emit, stop: threading.Event | None = None) -> Done:

@@ -142,6 +142,15 @@ def from_run_cache(check: Check, context: Context) -> LockedStage | None:
     return None
 
 
+def lost(key: str, context: Context) -> tuple[str, ...]:
+    """The outputs that the cache has lost of the newest run with this key; none where there is no such run."""
+    for data in context.cache.run_cache(key):
+        saved = dvc_lock.parse_entry(data)
+        if saved is not None:
+            return tuple(out.path for out in saved.outs if not context.cache.has(hash_of(out)))
+    return ()
+
+
 def signature(check: Check, context: Context) -> str | None:
     """The key under which the run cache knows what the stage is about to do; None if it does not."""
     if not context.use_run_cache or not _may_be_cached(check.stage, check.now):

@@ -166,6 +166,10 @@ def test_a_run_whose_output_is_gone_runs_again_and_takes_its_place(
         CACHED.format("prepare"),
         "Running stage 'train':",
     ]
+    if other == "nbexp":
+        assert (
+            "Stage `train` has run on the same before, but the cache has lost model.txt; it runs again."
+        ) in ran.stderr
     assert look.files(top) == made
     assert look.run_cache(top) == runs
     assert json.loads(look.nbexp("cache", "--stale", "--json", cwd=top).stdout) == []
