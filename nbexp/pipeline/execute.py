@@ -431,6 +431,14 @@ class Execution:
     def _keep(self, check: Check) -> StageResult:
         """A frozen stage is not run: its outputs are taken as they are."""
         stage = check.stage
+        for out in stage.outs:
+            if not (self.context.root / out.path).exists():
+                raise StageFailed(
+                    f"The output `{out.path}` of stage `{stage.name}` is not there, and the stage is frozen.",
+                    f"take `frozen` out of `{stage.name}` in {stage.file}, or bring the output back: "
+                    "`nbexp data checkout`.",
+                    stage=stage.address(self.context.here),
+                )
         self.emit(Notice(f"Stage `{stage.name}` is frozen: its outputs are taken as they are."))
         entry = outputs.collect(
             check, self._inspector, self.context, self.emit, commit=self.how.commit

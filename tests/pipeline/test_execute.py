@@ -141,6 +141,16 @@ def test_a_frozen_stage_is_left_alone(project: Bench) -> None:
     assert project.read("model.txt") == "a\nlr: 1\n"
 
 
+def test_a_frozen_stage_without_its_output_is_told_as_such(project: Bench) -> None:
+    project.write(dvc__yaml=PIPELINE.replace("  train:\n", "  train:\n    frozen: true\n"))
+    with pytest.raises(StageFailed) as caught:
+        project.run("train", checks_out=False)
+    assert str(caught.value) == (
+        "The output `model.txt` of stage `train` is not there, and the stage is frozen.\n"
+        "Hint: take `frozen` out of `train` in dvc.yaml, or bring the output back: `nbexp data checkout`."
+    )
+
+
 # --- Outputs ------------------------------------------------------------------------------------
 
 
