@@ -672,6 +672,8 @@ class _Reader:
         wrong = what_is_wrong(path, base)
         if wrong:
             hint = "`dvc import-url` brings data into the project." if _is_url(path) else None
+            if path.startswith("ds://"):
+                hint = "`dvc repro` runs a pipeline that reads a dataset."
             raise where.refused(f"`{_on_a_line(path)}` in {where.around(path)} {wrong}.", hint)
         return path
 

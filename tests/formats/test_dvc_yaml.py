@@ -450,6 +450,18 @@ def test_a_template_that_names_nothing_is_shown(text, said):
     )
 
 
+def test_datasets_are_read_and_a_stage_that_reads_one_is_dvcs():
+    text = "datasets:\n- {name: imgs, type: url, url: s3://bucket/imgs}\n"
+    assert parse(text + "stages: {a: {cmd: x}}\n").datasets == (
+        {"name": "imgs", "type": "url", "url": "s3://bucket/imgs"},
+    )
+    assert refusal(text + "stages: {a: {cmd: x, deps: ['ds://imgs']}}\n") == (
+        "dvc.yaml, line 3: `ds://imgs` in `deps` of stage `a` is a URL; a path inside the project is expected.\n"
+        "Hint: `dvc repro` runs a pipeline that reads a dataset."
+    )
+    assert "item 1 of `datasets` has no `type`" in refusal("datasets: [{name: x}]\n")
+
+
 def test_an_escaped_template_is_the_shells_and_a_dollar_alone_is_none():
     assert only_stage(r"cmd: echo \${HOME} $HOME $(date) ${").cmd == "echo ${HOME} $HOME $(date) ${"
     assert only_stage(r"{cmd: x, outs: [{'\${a}': {desc: '\${b}'}}]}").outs[0] == OutSpec(
