@@ -181,8 +181,10 @@ def test_one_item_may_have_several_outs():
     assert stage.outs == (OutSpec("a", cache=False), OutSpec("b", push=False), OutSpec("c"))
 
 
-def test_checkpoint_of_dvc_2_is_read_and_dropped():
-    assert only_stage("{cmd: x, outs: [{a: {checkpoint: true}}]}").outs == (OutSpec("a"),)
+def test_checkpoint_of_dvc_2_is_read_and_kept():
+    assert only_stage("{cmd: x, outs: [{a: {checkpoint: true}}]}").outs == (
+        OutSpec("a", checkpoint=True),
+    )
 
 
 def test_names_and_paths_are_kept_as_they_are_spelled():
