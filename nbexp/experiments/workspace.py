@@ -290,7 +290,8 @@ def _copy_hidden(old: Path, new: Path, inner: str, hides: Callable[[str, bool], 
         target = new / path
         if os.path.lexists(target) or (new.exists() and not new.is_dir()):
             continue
-        if is_link and not os.path.exists(target.parent / os.readlink(entry.path)):
+        leads = is_link and os.path.exists(entry.path)
+        if leads and not os.path.exists(target.parent / os.readlink(entry.path)):
             continue  # what it led to is of the old output: here it would lead nowhere
         target.parent.mkdir(parents=True, exist_ok=True)
         if entry.is_dir() and not is_link:

@@ -58,6 +58,7 @@ _WRITE_BACK = 8 << 20  # bytes that the disk is told to write while the next one
 # A copy this big gets a modification time that has settled, or the next look would hash it again.
 _SETTLE_FROM_BYTES = 4 << 20
 _STRAY_S = 24 * 3600.0
+_TELL_S = 0.25
 
 _READ_ONLY = 0o444
 _WRITE_BITS = 0o222
@@ -128,6 +129,7 @@ class Cache:
         self._swept = False
         self._listings: dict[str, tuple[Item, ...]] = {}
         self._gathered: list[set[str] | None] = [None]  # shared with `copying`
+        self._listener: list[Callable[[int, int], None] | None] = [None]  # as well
 
     # What is on disk ------------------------------------------------------------------------------
 
@@ -540,6 +542,37 @@ class Cache:
             self._gathered[0] = None
             self.flush()
 
+    @contextmanager
+    def narrating(self, say: Callable[[int, int], None]) -> Iterator[None]:
+        """While inside, `say` is told how many files of how many are done, four times a second at most.
+
+        It may be called by any thread, by one at a time.
+        """
+        self._listener[0] = say
+        try:
+            yield
+        finally:
+            self._listener[0] = None
+
+    def _counter(self, total: int) -> Callable[[], None]:
+        """What to call for each file that is done."""
+        say = self._listener[0]
+        if say is None or total < 2:
+            return lambda: None
+        turn = threading.Lock()
+        done, last = 0, time.monotonic()
+
+        def count() -> None:
+            nonlocal done, last
+            with turn:
+                done += 1
+                now = time.monotonic()
+                if now - last >= _TELL_S:
+                    last = now
+                    say(done, total)
+
+        return count
+
     def _flush_later(self, names: set[str]) -> None:
         if self._gathered[0] is not None:
             self._gathered[0] |= names
@@ -652,8 +685,12 @@ class Cache:
         result = [_known(rows, name + end, stamp) for name, stamp in files]
         unknown = [index for index, md5 in enumerate(result) if not md5]
 
+        count = self._counter(len(unknown))
+
         def read(index: int, stop: threading.Event) -> tuple[str, Stamp]:
-            return read_steadily(files[index][0], legacy_digest if legacy else md5_digest, stop)
+            found = read_steadily(files[index][0], legacy_digest if legacy else md5_digest, stop)
+            count()
+            return found
 
         answers = big_in_threads(unknown, [files[index][1][2] for index in unknown], read)
         for index, (md5, stamp) in zip(unknown, answers, strict=True):
@@ -749,8 +786,11 @@ class Cache:
         temporary: set[str] = set()
         modes: dict[str, int] = {}
 
+        count = self._counter(len(todo))
+
         def stage(index: int, stop: threading.Event) -> _Staged:
             one = self._stage(files[index][0], kind, device, stop)
+            count()
             if one.is_copy:
                 temporary.add(one.source)
             else:
@@ -1064,8 +1104,10 @@ class Cache:
             for item, stamp in zip(old.items, old.stamps, strict=True):
                 kept[item.relpath] = (item.md5, stamp)
         placed: dict[str, Stamp] = {}
+        count = self._counter(len(items))
 
         def make(item: Item) -> None:
+            count()
             target = f"{fresh}/{item.relpath}"
             present = kept.get(item.relpath)
             if present is not None and present[0] == item.md5:
@@ -1319,8 +1361,9 @@ def _take_over_hidden(source: str, target: str) -> None:
             _take_over_hidden(f"{source}/{name}", f"{target}/{name}")
         return
     folder = os.path.dirname(target)
-    if os.path.islink(source) and not os.path.exists(os.path.join(folder, os.readlink(source))):
-        return  # what it led to is gone with the old tree: a link to nothing cannot be looked into
+    leads = os.path.islink(source) and os.path.exists(source)
+    if leads and not os.path.exists(os.path.join(folder, os.readlink(source))):
+        return  # what it led to goes with the old tree: a link to nothing cannot be looked into
     os.makedirs(folder, exist_ok=True)
     try:
         os.link(source, target, follow_symlinks=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbexp.events import Emit, ignore
+from nbexp.events import Emit, Phase, ignore
 from nbexp.experiments import place
 from nbexp.experiments.workspace import InPlace
 from nbexp.formats import config
@@ -48,6 +49,10 @@ class Site:
 
     def config(self) -> config.Config:
         return config.read(self.root / ".dvc", home=place.home())
+
+    def narrating(self, text: str, emit: Emit) -> AbstractContextManager[None]:
+        """While inside, `emit` is told how many files the cache has worked through."""
+        return self.cache.narrating(lambda done, total: emit(Phase(text, done, total)))
 
     def workspace(self) -> InPlace:
         return InPlace(self.git, self.cache, self.root)

@@ -125,17 +125,18 @@ def add(
             size, written = 0, []
             for number, job in enumerate(jobs):
                 emit(Phase(f"adding {job.path}", number, len(jobs)))
-                size += _add_one(
-                    site,
-                    workspace,
-                    job,
-                    commit=commit,
-                    relink=relink,
-                    sent=sent,
-                    notes=notes,
-                    ignores=ignores,
-                    emit=emit,
-                )
+                with site.narrating(f"adding {job.path}", emit):
+                    size += _add_one(
+                        site,
+                        workspace,
+                        job,
+                        commit=commit,
+                        relink=relink,
+                        sent=sent,
+                        notes=notes,
+                        ignores=ignores,
+                        emit=emit,
+                    )
                 written.append(job.file)
                 crash_point("data.added")
             point = workspace.undo_point()
@@ -183,7 +184,8 @@ def commit(
             before = _texts(site, [stage.lock_file for stage in stages])
             for number, stage in enumerate(stages):
                 emit(Phase(f"committing {stage.shown}", number, len(stages)))
-                outputs.commit(checks[stage], inspector, context, emit)
+                with site.narrating(f"committing {stage.shown}", emit):
+                    outputs.commit(checks[stage], inspector, context, emit)
                 crash_point("data.committed")
             point = workspace.undo_point()
             if point is not None:

@@ -90,7 +90,8 @@ def checkout(
                 counts["deleted"] += 1
             for number, step in enumerate(steps):
                 emit(Phase(f"checking out {step.path}", number, len(steps)))
-                _restore(site, workspace, step, relink=relink)
+                with site.narrating(f"checking out {step.path}", emit):
+                    _restore(site, workspace, step, relink=relink)
                 for word, count in _counts(site, step).items():
                     counts[word] += count
                 crash_point("data.checked_out")

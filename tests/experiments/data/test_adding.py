@@ -95,6 +95,18 @@ def test_twenty_experiments_with_one_output_keep_it_once(pipeline_project, opene
     assert set(sizes) == {2_000_000}
 
 
+def test_a_directory_of_many_files_tells_how_far_it_is(place, monkeypatch):
+    from nbexp.events import Phase
+    from nbexp.store import cache
+
+    monkeypatch.setattr(cache, "_TELL_S", 0.0)
+    told: list[Any] = []
+    place.data.add("data", emit=told.append)
+    counted = [(one.done, one.total) for one in told if isinstance(one, Phase) and one.done]
+    assert counted == [(1, 3), (2, 3), (3, 3)]
+    assert {one.text for one in told if isinstance(one, Phase)} == {"adding data"}
+
+
 # --- What is refused ----------------------------------------------------------------------------
 
 
