@@ -21,7 +21,7 @@ from nbexp.errors import StoreError
 from nbexp.events import Emit, Notice, Phase, ScriptTraced
 from nbexp.pipeline import detect
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.detection import candidates, parameters, reading, sorting, trace
+from nbexp.pipeline.detection import candidates, parameters, reading, sorting, trace, units
 from nbexp.pipeline.detection.candidates import Candidate
 from nbexp.pipeline.detection.proposal import Entry, Proposal, ProposedStage
 from nbexp.pipeline.detection.symbols import GAP
@@ -159,13 +159,13 @@ def _needs_root(root: Path, script: str, modules: Iterable[str]) -> bool:
     folder = posixpath.dirname(script)
     if not folder:
         return False
-    one = reading.unit(root, script)
+    one = units.unit(root, script)
     if one is None:
         return False
-    if reading.changes_path(one):
+    if units.changes_path(one):
         return False
     found = set(modules)
-    for name, level in reading.imported_names(one):
+    for name, level in units.imported_names(one):
         if level:
             return True
         tail = name.replace(".", "/")
@@ -330,7 +330,7 @@ def _gather(work: _Work, where: Path) -> None:
     for access in work.reading.accesses:
         if access.is_added_to and not sorting.is_data(access.path):
             continue
-        for path in reading.expand(where, access.path) or [access.path]:
+        for path in units.expand(where, access.path) or [access.path]:
             static[access.does].setdefault(
                 path, f"{access.where} {spoken[access.does]} {_shown(path)}"
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.frozen import frozen
 from nbexp.pipeline import detect, kinds
-from nbexp.pipeline.detection import reading
+from nbexp.pipeline.detection import units
 from nbexp.pipeline.graph import Graph
 
 # Folders that hold no steps of a pipeline.
@@ -217,13 +217,13 @@ def _in_pipeline(root: Path, graph: Graph) -> set[str]:
 def _no_stage(root: Path, path: str, *, is_named: bool) -> str | None:
     """Why a file is no stage, in words; empty where it is not worth a word; None if it may be one."""
     if path.endswith(".ipynb"):
-        one = reading.unit(root, path)
+        one = units.unit(root, path)
         return None if one is not None and one.trees else "no Python notebook, or it cannot be read"
     if path.endswith(".sh"):
         return None if is_named or _redirects(root / path) else ""
     if not path.endswith(".py"):
         return None if is_named else ""
-    one = reading.unit(root, path)
+    one = units.unit(root, path)
     if one is None:
         return "it cannot be read as Python"
     tree = one.trees[0][1]

@@ -10,7 +10,6 @@ is imported, and the work is bounded, so that any code whatever can be read.
 from __future__ import annotations
 
 import ast
-import glob
 import os
 import posixpath
 import re
@@ -19,9 +18,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp.errors import NbexpError
-from nbexp.formats import notebook, values
+from nbexp.formats import values
 from nbexp.frozen import frozen
 from nbexp.pipeline.detection import calls
+from nbexp.pipeline.detection.command_lines import Argv, ParserMethods, given_for
+from nbexp.pipeline.detection.known import KNOWN
 from nbexp.pipeline.detection.symbols import (
     GAP,
     UNKNOWN,
@@ -36,15 +37,30 @@ from nbexp.pipeline.detection.symbols import (
     Instance,
     Module,
     Option,
-    Parser,
     PathText,
     Scope,
     Unit,
 )
+from nbexp.pipeline.detection.texts import (
+    Method,
+    dotted,
+    dotted_name,
+    formatted,
+    is_plain,
+    joined,
+    keys_of,
+    name_of,
+    path_attribute,
+    percent,
+    plain,
+    text_method,
+    text_of,
+    truth,
+)
+from nbexp.pipeline.detection.units import unit
 
 _MAX_STEPS, _MAX_DEPTH, _MAX_ROUNDS = 60_000, 14, 40
 _MAX_CONFIG_BYTES = 1 << 20
-_MAX_UNREAD = 20
 _CONFIG_NAME = re.compile(r"param|config|conf\b|setting|hyper|hparam|option|args", re.IGNORECASE)
 _CONFIG_FILES = tuple(
     f"{folder}{name}.{suffix}"
@@ -120,116 +136,16 @@ def read(root: Path, script: str, words: Sequence[str] | None, cwd: str = ".") -
     words
         Of its command line, without the script; None where they are not known.
     """
-    reader = _Reader(root, script, words, cwd)
+    reader = Reader(root, script, words, cwd)
     reader.read()
     return reader.found()
-
-
-def unit(root: Path, path: str) -> Unit | None:
-    """The code of a file; None where it is none or cannot be read."""
-    try:
-        data = (root / path).read_bytes()
-        if path.endswith(".ipynb"):
-            book = notebook.read(data, path)
-            if not book.is_python:
-                return None
-            pairs: list[tuple[int | None, ast.Module | None]] = [
-                (cell.number, notebook.syntax(cell.source)) for cell in book.cells
-            ]
-            trees: tuple[tuple[int | None, ast.Module], ...] = tuple(
-                (number, tree) for number, tree in pairs if tree is not None
-            )
-        else:
-            tree = _tolerant(data.decode("utf-8-sig"))
-            if tree is None:
-                return None
-            trees = ((None, tree),)
-    except (OSError, UnicodeDecodeError, NbexpError, RecursionError):
-        return None
-    return Unit(path, trees, _literals([tree for _, tree in trees]))
-
-
-def _tolerant(source: str) -> ast.Module | None:
-    """The code, without lines that this Python cannot read: of a later version, or of Python 2."""
-    tree = notebook.syntax(source)
-    lines = source.splitlines()
-    for _ in range(_MAX_UNREAD):
-        if tree is not None:
-            return tree
-        try:
-            return ast.parse("\n".join(lines))
-        except SyntaxError as error:
-            if error.lineno is None or error.lineno > len(lines):
-                return None
-            line = lines[error.lineno - 1]
-            space = line[: len(line) - len(line.lstrip())]
-            if line.strip() == "pass":
-                return None  # the fault lies before it, and is none of one line
-            lines[error.lineno - 1] = f"{space}pass"
-        except (ValueError, MemoryError, RecursionError):
-            return None
-    return None
-
-
-def _literals(trees: Iterable[ast.Module]) -> dict[str, object]:
-    """Top-level names, and `Class.name`, that are given a literal and nothing else."""
-    found: dict[str, object] = {}
-    again: set[str] = set()
-
-    def take(target: ast.expr, value: ast.expr | None, prefix: str) -> None:
-        if isinstance(target, ast.Name) and value is not None:
-            name = prefix + target.id
-            if name in found:
-                again.add(name)
-            try:
-                found[name] = ast.literal_eval(value)
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                again.add(name)
-
-    for tree in trees:
-        for node in tree.body:
-            inner = node.body if isinstance(node, ast.ClassDef) else [node]
-            prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
-            for statement in inner:
-                if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                    take(statement.targets[0], statement.value, prefix)
-                elif isinstance(statement, ast.AnnAssign):
-                    take(statement.target, statement.value, prefix)
-        for inside in ast.walk(tree):
-            if isinstance(inside, ast.AugAssign) and isinstance(inside.target, ast.Name):
-                again.add(inside.target.id)
-            elif isinstance(inside, (ast.For, ast.comprehension)):
-                names = [n for n in ast.walk(inside.target) if isinstance(n, ast.Name)]
-                again.update(name.id for name in names)
-            elif isinstance(inside, ast.Global):
-                again.update(inside.names)
-    assigned: dict[str, int] = {}
-    for tree in trees:
-        for statement in tree.body:
-            for name in _assignments(statement):
-                assigned[name] = assigned.get(name, 0) + 1
-    again.update(name for name, count in assigned.items() if count > 1)
-    return {name: value for name, value in found.items() if name not in again}
-
-
-def _assignments(statement: ast.stmt) -> Iterable[str]:
-    """Names that a top-level statement gives a value to, but not inside of functions and classes."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
 
 
 class _TooMuch(Exception):
     """The bound on the work is reached: what was found so far is what there is."""
 
 
-class _Return(Exception):
-    """Not raised across functions; carries nothing."""
-
-
-class _Reader:
+class Reader:
     """The state of one reading."""
 
     def __init__(self, root: Path, script: str, words: Sequence[str] | None, cwd: str) -> None:
@@ -297,7 +213,7 @@ class _Reader:
             return
         outer = self._unit, self._cell, self._line
         one.scope = Scope(one)
-        one.scope.names["__name__"] = "__main__" if is_entry else _dotted_name(one.path)
+        one.scope.names["__name__"] = "__main__" if is_entry else dotted_name(one.path)
         if not one.path.endswith(".ipynb"):
             one.scope.names["__file__"] = str(self._root / one.path)
         self._unit = one
@@ -439,7 +355,7 @@ class _Reader:
 
     def _if(self, node: ast.If, scope: Scope) -> bool:
         test = self._eval(node.test, scope)
-        known = _truth(test)
+        known = truth(test)
         if known is not None:
             return self._block(node.body if known else node.orelse, scope)
         self._use(test)
@@ -507,7 +423,7 @@ class _Reader:
         is_command = False
         for decorator in node.decorator_list:
             call = decorator if isinstance(decorator, ast.Call) else None
-            name = _name_of(self._eval(call.func if call else decorator, scope))
+            name = name_of(self._eval(call.func if call else decorator, scope))
             if _CLICK.fullmatch(name) and call is not None:
                 words, named = self._words_of(call, scope)
                 options.append(self._click_option(name, words, named))
@@ -561,8 +477,8 @@ class _Reader:
                         if not key.startswith("_"):
                             scope.names[key] = _Alias(parent, key, value)
                 continue
-            dotted = f"{base}.{alias.name}" if base else alias.name
-            inner = self._module(dotted, node.level)
+            whole = f"{base}.{alias.name}" if base else alias.name
+            inner = self._module(whole, node.level)
             if inner is not None and not (
                 parent is not None and parent.scope and alias.name in parent.scope.names
             ):
@@ -571,7 +487,7 @@ class _Reader:
                 value = parent.scope.names.get(alias.name, UNKNOWN)
                 scope.names[name] = _Alias(parent, alias.name, value)
             else:
-                scope.names[name] = External(dotted)
+                scope.names[name] = External(whole)
 
     def _module(self, name: str, level: int) -> Unit | None:
         """The project's module of that name, evaluated."""
@@ -686,7 +602,7 @@ class _Reader:
 
     def _eval_ifexp(self, node: ast.IfExp, scope: Scope) -> object:
         test = self._eval(node.test, scope)
-        known = _truth(test)
+        known = truth(test)
         if known is not None:
             return self._eval(node.body if known else node.orelse, scope)
         self._use(test)
@@ -699,7 +615,7 @@ class _Reader:
         for one in node.values:
             value = self._eval(one, scope)
             last = value if is_known else last
-            known = _truth(value)
+            known = truth(value)
             if is_known and known is not None and known is isinstance(node.op, ast.Or):
                 return value
             if known is None:
@@ -711,7 +627,7 @@ class _Reader:
     def _eval_unaryop(self, node: ast.UnaryOp, scope: Scope) -> object:
         value = self._eval(node.operand, scope)
         if isinstance(node.op, ast.Not):
-            known = _truth(value)
+            known = truth(value)
             return UNKNOWN if known is None else not known
         if isinstance(value, (int, float)):
             return -value if isinstance(node.op, ast.USub) else value
@@ -722,7 +638,7 @@ class _Reader:
         left = self._eval(node.left, scope)
         rights = [self._eval(one, scope) for one in node.comparators]
         right = rights[0]
-        if len(rights) == 1 and _is_plain(left) and _is_plain(right):
+        if len(rights) == 1 and is_plain(left) and is_plain(right):
             try:
                 return _COMPARE[type(node.ops[0])](left, right)
             except (KeyError, TypeError):
@@ -737,11 +653,11 @@ class _Reader:
 
     def _operate(self, left: object, op: ast.operator, right: object) -> object:
         if isinstance(op, ast.Div) and (isinstance(left, PathText) or isinstance(right, PathText)):
-            return PathText(_join(_text(left), _text(right)))
+            return PathText(joined(text_of(left), text_of(right)))
         if isinstance(op, ast.Add) and (isinstance(left, str) or isinstance(right, str)):
-            return _text(left) + _text(right)
+            return text_of(left) + text_of(right)
         if isinstance(op, ast.Mod) and isinstance(left, str):
-            return _percent(left, right)
+            return percent(left, right)
         if isinstance(op, ast.Add) and isinstance(left, (list, tuple)):
             return [*left, *right] if isinstance(right, (list, tuple)) else [*left, UNKNOWN]
         if isinstance(op, ast.BitOr) and isinstance(left, dict) and isinstance(right, dict):
@@ -762,9 +678,9 @@ class _Reader:
             if isinstance(part, ast.FormattedValue):
                 value = self._eval(part.value, scope)
                 spec = self._eval(part.format_spec, scope) if part.format_spec else ""
-                text += _formatted(value, spec)
+                text += formatted(value, spec)
             else:
-                text += _text(self._eval(part, scope))
+                text += text_of(self._eval(part, scope))
         return text
 
     def _eval_subscript(self, node: ast.Subscript, scope: Scope) -> object:
@@ -778,7 +694,7 @@ class _Reader:
             return self._option(owner, key) if isinstance(key, str) else UNKNOWN
         if isinstance(owner, External) and owner.name == "os.environ":
             return UNKNOWN
-        if isinstance(owner, _Argv):
+        if isinstance(owner, Argv):
             return owner.word(key, self)
         try:
             if isinstance(owner, dict) and isinstance(key, (str, int)):
@@ -797,7 +713,7 @@ class _Reader:
             if value is not None and not isinstance(value, int):
                 return UNKNOWN
             bounds.append(value)
-        if isinstance(owner, _Argv):
+        if isinstance(owner, Argv):
             return owner.words[slice(*bounds)] if owner.known else UNKNOWN
         if isinstance(owner, str):
             return str(owner[slice(*bounds)])
@@ -810,7 +726,7 @@ class _Reader:
             if not isinstance(key, Chosen) or not isinstance(config.value, Mapping):
                 return UNKNOWN
             # The file's present choice is what is read now, though another may come.
-            return _plain(config.value.get(str(key), UNKNOWN))
+            return plain(config.value.get(str(key), UNKNOWN))
         if str(key) in config.groups:
             return config.groups[str(key)]
         value: object = UNKNOWN
@@ -827,19 +743,19 @@ class _Reader:
         if isinstance(value, Mapping):
             return inner
         self._take(inner)
-        return _plain(value)
+        return plain(value)
 
     def _eval_attribute(self, node: ast.Attribute, scope: Scope) -> object:
-        dotted = _dotted(node)
-        if dotted is not None and (found := scope.find(dotted)) is not None:
-            return found.names[dotted]
+        whole = dotted(node)
+        if whole is not None and (found := scope.find(whole)) is not None:
+            return found.names[whole]
         owner = self._eval(node.value, scope)
         return self._attribute(owner, node.attr)
 
     def _attribute(self, owner: object, name: str) -> object:
         if isinstance(owner, External):
             if owner.name == "sys" and name == "argv":
-                return _Argv(self._script, self._words)
+                return Argv(self._script, self._words)
             return External(f"{owner.name}.{name}")
         if isinstance(owner, Module):
             scope = owner.unit.scope
@@ -852,7 +768,7 @@ class _Reader:
             is_key = isinstance(owner.value, Mapping) and (
                 name in owner.value or name in owner.groups
             )
-            return self._part(owner, name) if is_key else _Method(owner, name)
+            return self._part(owner, name) if is_key else Method(owner, name)
         if isinstance(owner, Arguments):
             return self._option(owner, name)
         if isinstance(owner, Instance):
@@ -861,17 +777,17 @@ class _Reader:
             found = self._of_class(owner.cls, name)
             if isinstance(found, Function):
                 is_static = any(
-                    _dotted(one) == "staticmethod"
+                    dotted(one) == "staticmethod"
                     for one in getattr(found.node, "decorator_list", ())
                 )
                 bound = Function(found.node, found.scope, None if is_static else owner)
                 if any(
-                    (_dotted(one) or "").endswith("property")
+                    (dotted(one) or "").endswith("property")
                     for one in getattr(found.node, "decorator_list", ())
                 ):
                     return self._call_function(bound, [], {})
                 return bound
-            return _Method(owner, name) if found is UNKNOWN else found
+            return Method(owner, name) if found is UNKNOWN else found
         if isinstance(owner, Class):
             found = self._of_class(owner, name)
             qualified = f"{owner.node.name}.{name}"
@@ -879,18 +795,16 @@ class _Reader:
                 self._constant(owner.scope.unit, qualified)
             if isinstance(found, Function):
                 is_class = any(
-                    _dotted(one) == "classmethod"
+                    dotted(one) == "classmethod"
                     for one in getattr(found.node, "decorator_list", ())
                 )
                 return Function(found.node, found.scope, owner if is_class else None)
             return found
         if isinstance(owner, str):
             return (
-                _path_attribute(owner, name)
-                if isinstance(owner, PathText)
-                else _Method(owner, name)
+                path_attribute(owner, name) if isinstance(owner, PathText) else Method(owner, name)
             )
-        return _Method(owner, name)
+        return Method(owner, name)
 
     def _of_class(self, cls: Class, name: str) -> object:
         if name in cls.attributes:
@@ -942,7 +856,7 @@ class _Reader:
             for value in self._elements(self._eval(first.iter, inner)):
                 self._assign(first.target, value, inner)
                 tests = [self._eval(test, inner) for test in first.ifs]
-                if all(_truth(test) is not False for test in tests):
+                if all(truth(test) is not False for test in tests):
                     go(rest[1:])
 
         go(generators)
@@ -982,7 +896,7 @@ class _Reader:
             return self._make(called, words, named)
         if isinstance(called, External):
             return self._call_external(called.name, words, named)
-        if isinstance(called, _Method):
+        if isinstance(called, Method):
             return self._call_method(called.owner, called.name, words, named)
         for value in [*words, *named.values()]:
             self._use(value)
@@ -1040,7 +954,7 @@ class _Reader:
                 value = words[place]
             elif name in named:
                 value = named.pop(name)
-            elif isinstance(spread, Config) and name in _keys_of(spread):
+            elif isinstance(spread, Config) and name in keys_of(spread):
                 value = self._part(spread, name)
             elif default is not None:
                 value = self._eval(default, function.scope)
@@ -1069,7 +983,7 @@ class _Reader:
         made.attributes.update(named)
         if isinstance(spread, Config):
             made.attributes.update(
-                {name: self._part(spread, name) for name in fields if name in _keys_of(spread)}
+                {name: self._part(spread, name) for name in fields if name in keys_of(spread)}
             )
             if not fields:
                 self._use(spread)
@@ -1078,7 +992,7 @@ class _Reader:
     def _call_external(self, name: str, words: list[object], named: dict[str, object]) -> object:
         short = name.rpartition(".")[2]
         first = words[0] if words else UNKNOWN
-        special = _SPECIAL.get(name)
+        special = KNOWN.get(name)
         if special is not None:
             return special(self, words, named)
         if name in calls.OPENERS:
@@ -1091,7 +1005,7 @@ class _Reader:
             self._touch(first, "read")
             target = words[1]
             if isinstance(target, str) and isinstance(first, str) and self._is_folder(target):
-                target = _join(target, posixpath.basename(first))
+                target = joined(target, posixpath.basename(first))
             self._touch(target, "write")
             return target
         does = calls.of(name)
@@ -1235,13 +1149,13 @@ class _Reader:
                 return None
             self._take(owner)
             if isinstance(owner.value, Mapping) and name == "items":
-                return [(key, _plain(value)) for key, value in owner.value.items()]
+                return [(key, plain(value)) for key, value in owner.value.items()]
             if isinstance(owner.value, Mapping) and name == "values":
-                return [_plain(value) for value in owner.value.values()]
+                return [plain(value) for value in owner.value.values()]
             return UNKNOWN
         if isinstance(owner, (Handle, Content)):
             return Content(owner.path) if name in {"read", "readlines"} else UNKNOWN
-        if isinstance(owner, _ParserMethods):
+        if isinstance(owner, ParserMethods):
             return owner.call(self, name, words, named)
         if isinstance(owner, str):
             if isinstance(owner, PathText) or name in {
@@ -1253,7 +1167,7 @@ class _Reader:
                 found = self._path_method(owner, name, words, named)
                 if found is not NotImplemented:
                     return found
-            return _text_method(owner, name, words, named)
+            return text_method(owner, name, words, named)
         if isinstance(owner, (list, dict)):
             if (
                 isinstance(owner, list)
@@ -1309,29 +1223,29 @@ class _Reader:
             self._touch(path, "write")
             return None
         if name in {"glob", "rglob"}:
-            pattern = re.sub(r"\*\*/?|\*|\?|\[[^\]]*\]", GAP, _text(first))
+            pattern = re.sub(r"\*\*/?|\*|\?|\[[^\]]*\]", GAP, text_of(first))
             self._touch(path, "list")
-            return [PathText(_join(path, pattern))]
+            return [PathText(joined(path, pattern))]
         if name in {"iterdir", "walk"}:
             self._touch(path, "list")
-            return [PathText(_join(path, GAP))]
+            return [PathText(joined(path, GAP))]
         if name in {"rename", "replace"} and isinstance(first, PathText | str) and len(words) == 1:
             self._touch(path, "read")
             self._touch(first, "write")
             return first
         if name == "joinpath":
-            return PathText(_join(path, *[_text(word) for word in words]))
+            return PathText(joined(path, *[text_of(word) for word in words]))
         if name in {"resolve", "absolute", "expanduser"}:
             return path
         if name == "with_suffix":
-            return PathText(posixpath.splitext(path)[0] + _text(first))
+            return PathText(posixpath.splitext(path)[0] + text_of(first))
         if name in {"with_name", "with_stem"}:
             suffix = posixpath.splitext(path)[1] if name == "with_stem" else ""
-            return PathText(_join(posixpath.dirname(path), _text(first) + suffix))
+            return PathText(joined(posixpath.dirname(path), text_of(first) + suffix))
         if name in {"as_posix", "__str__", "as_uri"}:
             return str(path)
         if name == "relative_to":
-            base = _text(first).rstrip("/") + "/"
+            base = text_of(first).rstrip("/") + "/"
             return PathText(path.removeprefix(base))
         if name == "mkdir":
             self._make_folder(path)
@@ -1352,7 +1266,7 @@ class _Reader:
     def _value_of(self, option: Option, among: Sequence[Option]) -> object:
         if option not in self._options:
             self._options.append(option)
-        given = _given(option, among, self._words)
+        given = given_for(option, among, self._words)
         if given is None and option.flag is not None and option.default is None:
             given = self._guessed(option)
         if given is None:
@@ -1383,7 +1297,7 @@ class _Reader:
 
     def _click_option(self, name: str, words: list[object], named: Mapping[str, object]) -> Option:
         texts = [word for word in words if isinstance(word, str)]
-        kind = _name_of(named.get("type", UNKNOWN))
+        kind = name_of(named.get("type", UNKNOWN))
         default = named.get("default")
         flags = tuple(text.split("/")[0] for text in texts if text.startswith("-"))
         plain = [text for text in texts if not text.startswith("-")]
@@ -1420,7 +1334,7 @@ class _Reader:
             names: tuple[str, ...] = ()
             is_required = default is None
             if isinstance(default, ast.Call):
-                called = _name_of(self._eval(default.func, scope))
+                called = name_of(self._eval(default.func, scope))
                 words, _ = self._words_of(default, scope)
                 if called.startswith("typer."):
                     value = words[0] if words else None
@@ -1447,9 +1361,6 @@ class _Reader:
         return found
 
 
-# ---- special values
-
-
 class _Alias:
     """A name that was imported from a module of the project."""
 
@@ -1461,121 +1372,6 @@ class _Alias:
         self.value: object = value
 
 
-class _Method:
-    """An attribute of something, about to be called."""
-
-    def __init__(self, owner: object, name: str) -> None:
-        self.owner, self.name = owner, name
-
-
-class _Argv:
-    """`sys.argv`."""
-
-    def __init__(self, script: str, words: Sequence[str] | None) -> None:
-        self.known = words is not None
-        self.words = [script, *(words or ())]
-
-    def word(self, key: object, reader: _Reader) -> object:
-        if isinstance(key, int) and -len(self.words) <= key < len(self.words):
-            return self.words[key]
-        if not self.known and isinstance(key, int) and key > 0:
-            reader._needs_words = True
-        return UNKNOWN
-
-
-class _ParserMethods:
-    """An argparse parser; sub-parsers and groups share its options."""
-
-    def __init__(self, parser: Parser) -> None:
-        self.parser = parser
-
-    def call(
-        self, reader: _Reader, name: str, words: list[object], named: dict[str, object]
-    ) -> object:
-        if name == "add_argument":
-            option = _argparse_option(words, named, reader._line)
-            if option is not None:
-                self.parser.options.append(option)
-            return UNKNOWN
-        if name in {"parse_args", "parse_known_args", "parse_intermixed_args"}:
-            for option in self.parser.options:
-                if (
-                    (
-                        option.is_required
-                        and _given(option, self.parser.options, reader._words) is None
-                    )
-                    and reader._guessed(option) is None
-                    and reader._words is None
-                ):
-                    reader._needs_words = True
-            found = Arguments(self.parser)
-            return (found, UNKNOWN) if name == "parse_known_args" else found
-        if name == "set_defaults":
-            for option in self.parser.options:
-                if option.dest in named:
-                    option.default = named[option.dest]
-            return UNKNOWN
-        return self if name.startswith("add_") else UNKNOWN
-
-
-def _argparse_option(words: list[object], named: Mapping[str, object], line: int) -> Option | None:
-    names = tuple(word for word in words if isinstance(word, str))
-    if not names:
-        return None
-    flags = tuple(name for name in names if name.startswith("-"))
-    longest = max(flags or names, key=lambda name: (name.startswith("--"), len(name)))
-    first_long = next((name for name in flags if name.startswith("--")), longest)
-    dest = named.get("dest")
-    action = named.get("action")
-    nargs = named.get("nargs")
-    is_switch = isinstance(action, str) and action not in {"store", "append"}
-    is_switch = is_switch or "BooleanOptionalAction" in _name_of(action)
-    kind = _name_of(named.get("type", UNKNOWN))
-    default = named.get("default")
-    return Option(
-        flags,
-        dest if isinstance(dest, str) else first_long.lstrip("-").replace("-", "_"),
-        (default if default is not None else False) if is_switch else default,
-        is_switch=is_switch,
-        is_path="Path" in kind or "FileType" in kind,
-        is_required=named.get("required") is True
-        or (not flags and default is None and nargs not in {"?", "*"}),
-        line=line,
-        takes=kind.rpartition(".")[2],
-    )
-
-
-def _given(option: Option, among: Sequence[Option], words: Sequence[str] | None) -> object:
-    """What the command line says for an option; None where it says nothing."""
-    if not words:
-        return None
-    if option.flag is None:
-        takes_none = {name for one in among if one.is_switch for name in one.names}
-        plain: list[str] = []
-        skip = False
-        for word in words:
-            if skip:
-                skip = False
-            elif word.startswith("-") and len(word) > 1:
-                skip = "=" not in word and word not in takes_none
-            else:
-                plain.append(word)
-        place = [one.dest for one in among if one.flag is None].index(option.dest)
-        return plain[place] if place < len(plain) else None
-    for place, word in enumerate(words):
-        if word in option.names:
-            if option.is_switch:
-                return True
-            return words[place + 1] if place + 1 < len(words) else None
-        for name in option.names:
-            if word.startswith(f"{name}="):
-                return word[len(name) + 1 :]
-    return None
-
-
-# ---- small questions
-
-
 def _parsed(file: Path, path: str) -> object:
     try:
         if file.stat().st_size > _MAX_CONFIG_BYTES:
@@ -1583,155 +1379,6 @@ def _parsed(file: Path, path: str) -> object:
         return values.parse(file.read_bytes(), path)
     except (OSError, NbexpError):
         return None
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, str):
-        return Chosen(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _keys_of(config: Config) -> set[str]:
-    return set(map(str, config.value)) if isinstance(config.value, Mapping) else set()
-
-
-def _truth(value: object) -> bool | None:
-    """Whether a value counts as true; None where that is not known."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return bool(value)
-    if isinstance(value, Chosen):
-        return None
-    if isinstance(value, str):
-        return None if GAP in value and not value.strip(GAP) else bool(value)
-    return None
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, Chosen):
-        return False
-    if isinstance(value, str):
-        return GAP not in value
-    return value is None or isinstance(value, (bool, int, float))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return GAP
-
-
-def _formatted(value: object, spec: object) -> str:
-    if isinstance(spec, str) and spec and isinstance(value, (int, float)):
-        try:
-            return format(value, spec)
-        except ValueError:
-            return GAP
-    return _text(value)
-
-
-def _percent(text: str, right: object) -> str:
-    words = list(right) if isinstance(right, tuple) else [right]
-    try:
-        if all(isinstance(word, (str, int, float)) for word in words):
-            return text % tuple(words)
-    except (TypeError, ValueError):
-        pass
-    return re.sub(r"%[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]", GAP, text)
-
-
-def _join(*parts: str) -> str:
-    joined = posixpath.join(*parts) if parts else ""
-    return posixpath.normpath(joined) if joined else joined
-
-
-def _dotted(node: ast.AST) -> str | None:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        start = _dotted(node.value)
-        return None if start is None else f"{start}.{node.attr}"
-    return None
-
-
-def _dotted_name(path: str) -> str:
-    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
-def _name_of(value: object) -> str:
-    if isinstance(value, External):
-        return value.name
-    if isinstance(value, _Method):
-        return f"{_name_of(value.owner)}.{value.name}"
-    if isinstance(value, PathText):
-        return "Path"
-    return value if isinstance(value, str) else ""
-
-
-def _path_attribute(path: PathText, name: str) -> object:
-    if name == "parent":
-        return PathText(posixpath.dirname(path) or ".")
-    if name == "parents":
-        found = [PathText(posixpath.dirname(path) or ".")]
-        while found[-1] not in {"/", ".", ""} and len(found) < 20:
-            found.append(PathText(posixpath.dirname(found[-1]) or "."))
-        return found
-    if name == "name":
-        return posixpath.basename(path)
-    if name == "stem":
-        return posixpath.splitext(posixpath.basename(path))[0]
-    if name == "suffix":
-        return posixpath.splitext(path)[1]
-    if name == "parts":
-        return path.split("/")
-    return _Method(path, name)
-
-
-def _text_method(
-    text: str, name: str, words: Sequence[object], named: Mapping[str, object]
-) -> object:
-    known = [word for word in words if isinstance(word, (str, int))]
-    if name == "format":
-        places = iter(words)
-
-        def fill(match: re.Match[str]) -> str:
-            key, _, spec = match[1].partition(":")
-            if key.isdigit() and int(key) < len(words):
-                return _formatted(words[int(key)], spec)
-            if key in named:
-                return _formatted(named[key], spec)
-            return _formatted(next(places, UNKNOWN), spec) if not key else GAP
-
-        return re.sub(r"\{([^{}]*)\}", fill, text)
-    if name == "join" and words:
-        parts = words[0]
-        return text.join(_text(part) for part in parts) if isinstance(parts, (list, tuple)) else GAP
-    if name in {
-        "strip",
-        "rstrip",
-        "lstrip",
-        "lower",
-        "upper",
-        "title",
-        "replace",
-        "removesuffix",
-        "removeprefix",
-        "capitalize",
-        "zfill",
-    } and len(known) == len(words):
-        try:
-            return getattr(text, name)(*known)
-        except TypeError:
-            return GAP
-    if name in {"split", "rsplit", "partition", "rpartition"} and len(known) == len(words):
-        try:
-            return list(getattr(text, name)(*known))
-        except (TypeError, ValueError):
-            return UNKNOWN
-    return UNKNOWN
 
 
 _BUILTINS = frozenset(
@@ -1756,239 +1403,3 @@ _ARITHMETIC: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.FloorDiv: lambda a, b: a // b,
     ast.Mod: lambda a, b: a % b,
 }
-
-_Special = Callable[[_Reader, list[object], dict[str, object]], object]
-
-
-def _special_path(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return PathText(_join(*[_text(word) for word in words])) if words else PathText(".")
-
-
-def _special_join(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return _join(*[_text(word) for word in words])
-
-
-def _first(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return words[0] if words else UNKNOWN
-
-
-def _special_dirname(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return posixpath.dirname(words[0]) if words and isinstance(words[0], str) else UNKNOWN
-
-
-def _special_basename(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return posixpath.basename(words[0]) if words and isinstance(words[0], str) else UNKNOWN
-
-
-def _special_splitext(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return posixpath.splitext(words[0]) if words and isinstance(words[0], str) else UNKNOWN
-
-
-def _special_str(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return _text(words[0]) if words else ""
-
-
-def _special_number(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    value = words[0] if words else UNKNOWN
-    try:
-        if isinstance(value, (int, float)):
-            return value
-        if isinstance(value, str) and GAP not in value:
-            return int(value) if value.lstrip("-").isdigit() else float(value)
-    except ValueError:
-        return UNKNOWN
-    return UNKNOWN
-
-
-def _special_len(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    value = words[0] if words else UNKNOWN
-    if isinstance(value, _Argv):
-        return len(value.words)
-    return UNKNOWN
-
-
-def _special_zip(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    rows = [list(word) if isinstance(word, (list, tuple, range)) else None for word in words]
-    known = [row for row in rows if row is not None]
-    if not known:
-        return UNKNOWN
-    size = min(len(row) for row in known)
-    return [
-        tuple(row[place] if row is not None else UNKNOWN for row in rows)
-        for place in range(min(size, _MAX_ROUNDS))
-    ]
-
-
-def _special_enumerate(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    value = words[0] if words else UNKNOWN
-    if isinstance(value, Config):
-        reader._take(value)
-    if isinstance(value, (list, tuple)):
-        return list(enumerate(value))[:_MAX_ROUNDS]
-    return [(UNKNOWN, UNKNOWN)]
-
-
-def _special_range(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    numbers = [word for word in words if isinstance(word, int)]
-    for word in words:
-        reader._use(word)
-    if len(numbers) == len(words) and 1 <= len(numbers) <= 3 and (len(numbers) < 3 or numbers[2]):
-        found = range(*numbers)
-        if len(found) <= _MAX_ROUNDS:
-            return found
-    return UNKNOWN
-
-
-def _special_list(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    value = words[0] if words else []
-    if isinstance(value, Config):
-        return reader._elements(value)
-    if isinstance(value, _Argv):
-        return value
-    return list(value) if isinstance(value, (list, tuple, range)) else UNKNOWN
-
-
-def _special_getattr(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    if len(words) > 1 and isinstance(words[1], str):
-        found = reader._attribute(words[0], words[1])
-        return words[2] if isinstance(found, _Method) and len(words) > 2 else found
-    return UNKNOWN
-
-
-def _special_vars(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    value = words[0] if words else UNKNOWN
-    return value if isinstance(value, (Arguments, Config)) else UNKNOWN
-
-
-def _special_cwd(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return PathText(reader._root / reader._cwd)
-
-
-def _special_parser(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    parser = _ParserMethods(Parser())
-    parents = named.get("parents")
-    for parent in parents if isinstance(parents, list) else ():
-        if isinstance(parent, _ParserMethods):
-            parser.parser.options += parent.parser.options
-    return parser
-
-
-def _special_environment(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return words[1] if len(words) > 1 else named.get("default", UNKNOWN)
-
-
-def _special_params_show(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    path = words[0] if words and isinstance(words[0], str) else "params.yaml"
-    inside = reader._inside(path)
-    found = reader._config(inside) if inside is not None else None
-    return UNKNOWN if found is None else found
-
-
-def _special_run(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    first = words[0] if words else named.get("args", UNKNOWN)
-    if isinstance(first, str):
-        reader._runs.append(tuple(first.split()))
-    elif isinstance(first, (list, tuple)):
-        reader._runs.append(tuple(_text(word) for word in first))
-    return UNKNOWN
-
-
-def _special_mkdir(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    reader._make_folder(words[0] if words else named.get("name", UNKNOWN))
-    return None
-
-
-def _special_sqlite(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    path = words[0] if words else named.get("database", UNKNOWN)
-    if isinstance(path, str) and path != ":memory:":
-        inside = reader._inside(path)
-        is_there = inside is not None and GAP not in inside and (reader._root / inside).exists()
-        reader._touch(path, "read" if is_there else "write")
-    return UNKNOWN
-
-
-def _special_glob(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    return reader._listed(words[0] if words else UNKNOWN, "glob")
-
-
-def _special_slice(reader: _Reader, words: list[object], named: dict[str, object]) -> object:
-    value = words[0] if words else UNKNOWN
-    return (
-        sorted(value, key=str)
-        if isinstance(value, list) and all(isinstance(v, str) for v in value)
-        else value
-    )
-
-
-_SPECIAL: Mapping[str, _Special] = {
-    **dict.fromkeys(("pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "upath.UPath"), _special_path),
-    **dict.fromkeys(("os.path.join", "posixpath.join"), _special_join),
-    **dict.fromkeys(
-        ("os.path.abspath", "os.path.realpath", "os.path.normpath", "os.path.expanduser", "os.fspath", "tqdm.tqdm",
-         "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "hydra.utils.to_absolute_path", "reversed", "iter", "next",
-         "typing.cast", "set", "tuple", "click.format_filename"),
-        _first,
-    ),
-    "os.path.dirname": _special_dirname,
-    "os.path.basename": _special_basename,
-    "os.path.splitext": _special_splitext,
-    "str": _special_str,
-    "int": _special_number,
-    "float": _special_number,
-    "len": _special_len,
-    "zip": _special_zip,
-    "enumerate": _special_enumerate,
-    "range": _special_range,
-    "list": _special_list,
-    "sorted": _special_slice,
-    "getattr": _special_getattr,
-    "vars": _special_vars,
-    "os.getcwd": _special_cwd,
-    "pathlib.Path.cwd": _special_cwd,
-    "argparse.ArgumentParser": _special_parser,
-    "configargparse.ArgumentParser": _special_parser,
-    "os.environ.get": _special_environment,
-    "os.getenv": _special_environment,
-    "dvc.api.params_show": _special_params_show,
-    **dict.fromkeys(
-        ("subprocess.run", "subprocess.call", "subprocess.check_call", "subprocess.check_output", "subprocess.Popen",
-         "os.system", "os.popen", "runpy.run_path", "papermill.execute_notebook"),
-        _special_run,
-    ),
-    "sqlite3.connect": _special_sqlite,
-    "os.makedirs": _special_mkdir,
-    "os.mkdir": _special_mkdir,
-    "glob.glob": _special_glob,
-    "glob.iglob": _special_glob,
-}  # fmt: skip
-
-
-def expand(root: Path, path: str) -> list[str]:
-    """The files that a path with gaps may mean, as far as they are there."""
-    if GAP not in path:
-        return [path]
-    pattern = re.sub(f"{GAP}+", "*", "".join(GAP if c == GAP else glob.escape(c) for c in path))
-    found = sorted(root.glob(pattern)) if pattern.strip("*/") else []
-    return [one.relative_to(root).as_posix() for one in found if one.is_file()]
-
-
-def imported_names(one: Unit) -> list[tuple[str, int]]:
-    """What a file imports, by name and by how many levels above."""
-    found: list[tuple[str, int]] = []
-    for _, tree in one.trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                found += [(alias.name, 0) for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                found.append((node.module or "", node.level))
-                found += [
-                    (f"{node.module}.{alias.name}" if node.module else alias.name, node.level)
-                    for alias in node.names
-                    if alias.name != "*"
-                ]
-    return found
-
-
-def changes_path(one: Unit) -> bool:
-    """Whether a file adds folders to where Python looks for modules."""
-    return any(_dotted(node) == "sys.path" for _, tree in one.trees for node in ast.walk(tree))
