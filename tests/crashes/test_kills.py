@@ -369,3 +369,24 @@ def test_a_killed_cache_restore_leaves_the_old_or_the_new_state(point, ready, nb
     assert list(leftovers(ready)) == []
     nbexp_cli("undo", cwd=ready)
     assert contents(ready) == before
+
+
+def test_kills_at_random_times_of_several_stages_lose_nothing(wide, nbexp_cli):
+    import random
+
+    random_times = random.Random(11)
+    text = (wide / "dvc.yaml").read_text()
+    (wide / "dvc.yaml").write_text(text.replace("sleep 0.3;", "sleep 0.3; test -e go || sleep 60;"))
+    for _ in range(8):
+        running = nbexp_cli.start("repro", "-j", "3", cwd=wide)
+        time.sleep(random_times.uniform(0.1, 1.2))
+        running.kill()
+        running.wait()
+    (wide / "go").touch()
+    nbexp_cli("repro", "-j", "3", cwd=wide)
+    assert nbexp_cli("status", cwd=wide).stdout == "Data and pipelines are up to date.\n"
+    assert (wide / "o3").read_text().startswith("  s0:")
+    for _ in range(2):  # the last repro, and the first
+        nbexp_cli("undo", cwd=wide)
+    assert [name for name in ("o0", "o1", "o2", "o3", "dvc.lock") if (wide / name).exists()] == []
+    assert list(leftovers(wide)) == []
