@@ -319,7 +319,8 @@ def _check(
     params = given.get("params")
     if params and (here / params).is_dir():
         raise UsageError(f"`{params}` is a folder; the params are in a file. Nothing was written.")
-    spec = next(stage for stage in dvc_yaml.parse(data, file).stages if stage.name == name)
+    found = dvc_yaml.parse(data, file, lambda path: founding.read(root / path))
+    spec = next(stage for stage in found.stages if stage.name == name)
     folder = posixpath.dirname(file)
     new = {posixpath.normpath(posixpath.join(folder, out.path)) for out in spec.outs}
     for path in new:

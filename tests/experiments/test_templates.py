@@ -163,3 +163,20 @@ def test_the_configuration_says_how_a_mapping_is_written(project: Project) -> No
     (project.root / "params.yaml").write_text("d: {no: false, l: [1, 2]}\n")
     project.run(name="one")
     assert (project.root / "o.txt").read_text() == "--no-no --l 1 --l 2\n"
+
+
+def test_a_stage_is_made_of_a_command_or_a_notebook_beside_templates(
+    project: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    text = (project.root / "dvc.yaml").read_text()
+    (project.root / "train.py").write_text("print(1)\n")
+    nbexp_cli("init", "python train.py", "--name", "train", "--code", "train.py", cwd=project.root)
+    assert (project.root / "dvc.yaml").read_text().startswith(text)
+    assert [name for name, _ in nbexp.open(project.root).stage.list().stages][-1] == "train"
+
+
+def test_a_value_of_a_file_of_vars_is_set_for_a_run(project: Project) -> None:
+    text = (project.root / "dvc.yaml").read_text()
+    (project.root / "dvc.yaml").write_text(text.replace("lr: ${lr}", "depth: ${models.a.depth}"))
+    assert project.run(["models.json:models.a.depth=7"], name="deep").metrics == {"depth": 7}
+    assert (project.root / "models.json").read_text() == '{"models": {"a": {"depth": 7}}}\n'
