@@ -503,7 +503,7 @@ def dvc_commands() -> str:
             rows.append(
                 [
                     f"`dvc {theirs}`",
-                    f"[`nbexp {verb}`](../reference/commands.md#command-{_anchor(verb)})",
+                    f"[`nbexp {verb}`](#command-{_anchor(verb)})",
                 ]
             )
     return _table(rows)

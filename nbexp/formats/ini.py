@@ -74,7 +74,8 @@ class Document:
         old = self._find(section, name)
         if old is not None:
             changed = replace(old, value=value)
-            return replace(self, entries=[changed if one is old else one for one in self.entries])
+            changes = (changed if one is old else one for one in self.entries)
+            return replace(self, entries=tuple(changes))
         added = Entry(section, name, value)
         if self.head(section) is None:
             return replace(self, entries=(*self.entries, Entry(section, None), added))
