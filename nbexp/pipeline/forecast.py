@@ -79,7 +79,7 @@ class Foresight(Inspector):
     def maker(self, path: str) -> Stage | None:
         """The stage because of which nobody knows what will be at `path`."""
         made = [by for place, by in self._made.items() if overlap(path, place)]
-        made += [by for inner, by in self._around.items() if inner.startswith(f"{path}/")]
+        made += [by for at, by in self._around.items() if at != path and is_inside(at, path)]
         return made[0] if made else None
 
     def hash(self, path: str) -> Hash | None:
