@@ -264,3 +264,58 @@ def test_values_that_a_language_has_no_words_for_are_told(
     )
     ran = look.nbexp("run", cwd=top, code=1)
     assert "papermill cannot write parameters in cobol" in ran.stderr
+
+
+# ---- kernels that know nothing of IPython
+
+ECHO = """\
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+
+
+class Echo(Kernel):
+    implementation = language = "R"
+    implementation_version = language_version = banner = "1"
+    language_info = {"name": "R", "mimetype": "text/x-r-source", "file_extension": ".r"}
+
+    def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False):
+        self.send_response(self.iopub_socket, "stream", {"name": "stdout", "text": code})
+        return {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {}}
+
+
+IPKernelApp.launch_instance(kernel_class=Echo)
+"""
+
+
+def test_a_kernel_gets_its_parameters_in_its_own_language(
+    project: MakeProject, look: Look, home: Path
+) -> None:
+    """A kernel that says what it is given stands for R's: it comes over TCP, and is started for this run alone."""
+    spec = home / ".local" / "share" / "jupyter" / "kernels" / "ir"
+    spec.mkdir(parents=True)
+    (spec / "echo.py").write_text(ECHO)
+    argv = [sys.executable, str(spec / "echo.py"), "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "R", "language": "R"})
+    )
+    text = notebook("fit(lr)").replace('"bash"', '"ir"', 1).replace('"bash"', '"R"')
+    text = text.replace("lines=3  # how many", "lr <- 0.1  # the rate\\nverbose <- TRUE")
+    text = text.replace("words=(x y)\\nstamp=$(date +%s)", "steps <- c(1, 2)")
+    top = project(
+        {
+            "dvc.yaml": STAGE.replace("    - numbers.txt\n", "").partition("    metrics")[0],
+            "count.ipynb": text,
+            "params.yaml": "count:\n  lr: 0.25\n  verbose: false\n  steps: [3, 4]\n",
+        }
+    )
+    ran = look.nbexp("run", "-n", "first", cwd=top)
+    assert "lr 0.25 (cell: 0.1), verbose False (cell: TRUE)" in ran.stdout
+    executed = (top / "runs" / "count.ipynb").read_bytes()
+    cells = json.loads(executed)["cells"]
+    assert "".join(cells[2]["source"]) == (
+        "# Parameters\nlr = 0.25\nverbose = FALSE\nsteps = list(3, 4)\n"
+    )
+    assert "".join(cells[3]["outputs"][0]["text"]) == "fit(lr)"
+    look.nbexp("run", "--force", "-n", "again", cwd=top)
+    assert (top / "runs" / "count.ipynb").read_bytes() == executed
+    assert look.status(top, "dvc") == look.status(top, "nbexp") == {}
