@@ -148,7 +148,7 @@ class RunCache:
         """
         git, cache, root = self._git, self._cache, self._root
         with InPlace(git, cache, root).held(emit) as workspace:
-            run = run_cache.checked([self._found(key, emit)[0]], cache)[0]
+            run = self._found(key, emit)[0]
             run_cache.refuse_stale(run, "Nothing was restored.")
             graph = graphs.load(root)
             target = self._target(run, graph.stages, stage)

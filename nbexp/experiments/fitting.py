@@ -7,6 +7,7 @@ read is known, not guessed. Where several answers fit, or none, that is said.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
@@ -177,12 +178,14 @@ def find(
 ) -> tuple[Base, list[Member]]:
     """The commit to start from, HEAD where it fits, and the runs that the experiment holds."""
     why: list[str] = []
-    for rev, status, edited in _candidates(place.git, head):
+    folders: set[str] = set()
+    for rev, status, edited in _candidates(place, head, run.entry, folders):
         try:
             base = Base(place, rev, status=status, edited=edited)
         except ProjectFileError as error:
             why.append(error.message)
             continue
+        folders.update(one.cwd for one in base.graph.stages)
         puzzle = _Puzzle(base, runs, using, emit)
         members = puzzle.solve(run, stage)
         if members is not None:
@@ -201,16 +204,41 @@ def find(
     )
 
 
-def _candidates(git: Git, head: str) -> Iterator[tuple[str, Status | None, bool]]:
-    """HEAD with the workspace's edits, also of dvc.yaml; then every commit of branches and tags, newest first."""
+def _candidates(
+    place: Place, head: str, entry: LockedStage, folders: set[str]
+) -> Iterator[tuple[str, Status | None, bool]]:
+    """HEAD with the workspace's edits, also of dvc.yaml; then the commits of branches and tags, newest first.
+
+    Of commits that are equal in all that the run may have read the newest only: a history of thousands has a few.
+    `folders` are where stages of HEAD run; they are known once it has been looked at.
+    """
+    git = place.git
     status = git.status()
     yield head, status, False
     changed = [*status.untracked, *(change.path for change in status.changes)]
     if any(map(_is_pipeline, changed)):
         yield head, status, True
-    for rev in git.run("rev-list", "--branches", "--tags", "HEAD").decode("ascii").split():
-        if rev != head:
+    revs = git.run("rev-list", "--branches", "--tags", "HEAD").decode("ascii").split()
+    paths = _may_matter(git, place.top, head, entry, folders)
+    infos = iter(git.info_many([f"{rev}:{path}" for rev in revs for path in paths]))
+    seen = set()
+    for rev in revs:
+        state = tuple(info and info[0] for info in itertools.islice(infos, len(paths)))
+        if rev != head and state not in seen:
             yield rev, None, False
+        seen.add(state)
+
+
+def _may_matter(git: Git, top: str, head: str, entry: LockedStage, folders: set[str]) -> list[str]:
+    """The dvc.yaml files of HEAD, and where the deps of the run may be as seen from each, with their `.dvc` files."""
+    pipelines = [path for path in git.paths_named([head], "dvc.yaml")[head] if path.startswith(top)]
+    found = [f"{top}dvc.yaml", *pipelines]
+    for folder in {*map(posixpath.dirname, found), *(top + one for one in folders)}:
+        for dep in entry.deps:
+            path = posixpath.normpath(posixpath.join(folder, dep.path))
+            above = [one for one in map(str, Path(path).parents) if one != "."]
+            found += [path, *(f"{one}.dvc" for one in (path, *above))]
+    return [*dict.fromkeys(found)]
 
 
 # ---- the runs

@@ -431,6 +431,46 @@ def test_code_of_an_earlier_commit_makes_that_the_baseline(tried: Project, git: 
     assert tried["late"].metrics["acc"] == 0.8633
 
 
+def test_a_long_history_costs_a_look_at_what_differs_in_it(
+    tried: Project, git: Git, count_git: Any, opened: Callable[..., Project]
+) -> None:
+    """Three hundred commits after the one it ran on, of which one changed what it read."""
+    first = git("rev-parse", "HEAD", cwd=tried.root)
+    key = key_of(tried, 0.1)
+    edit(tried.root / "train.sh", "set -eu", "set -eu # better")
+    git("commit", "--quiet", "--all", "--message=better", cwd=tried.root)
+    tree = git("rev-parse", "HEAD^{tree}", cwd=tried.root)
+    head = "HEAD"
+    for number in range(300):
+        head = git("commit-tree", tree, "-p", head, "-m", str(number), cwd=tried.root)
+    git("update-ref", "refs/heads/main", head, cwd=tried.root)
+    count_git.clear()
+    made = opened(tried.root).run_cache.promote(key, name="late")
+    assert made.baseline == first
+    assert len(count_git) <= 12
+
+
+def test_a_dep_seen_from_a_wdir_tells_commits_apart(chain: Project, git: Git) -> None:
+    root = chain.root
+    (root / "dvc.yaml").write_text(
+        "stages:\n  copy:\n    cmd: cp ../code/a.txt out.txt\n    wdir: work\n    deps: [../code/a.txt]\n"
+        "    outs: [out.txt]\n"
+    )
+    for folder in ("code", "work"):
+        (root / folder).mkdir()
+    (root / "work" / "keep").write_text("")
+    revs = []
+    for text in ("one", "two", "three"):
+        (root / "code" / "a.txt").write_text(text)
+        git("add", "--all", cwd=root)
+        git("commit", "--quiet", f"--message={text}", cwd=root)
+        revs.append(git("rev-parse", "HEAD", cwd=root))
+        rerun(chain, git)
+        git("checkout", "--quiet", "--", ".", cwd=root)
+    runs = chain.run_cache.list().runs[::-1]
+    assert [chain.run_cache.promote(run.short).baseline for run in runs] == revs
+
+
 def test_code_that_is_nowhere_is_told(project: Project, git: Git) -> None:
     edit(project.root / "train.sh", "set -eu", "set -eu # better")
     repro(project, git, lr=0.2)

@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--orphans", action="store_true", help="runs that nothing records")
     parser.add_argument("--stale", action="store_true", help="runs with outputs that are lost")
     parser.add_argument("--sort", metavar="BY", help="when (the default), size, stage, or a param")
-    parser.add_argument("-n", "--num", metavar="N", type=_number, help="at most N runs")
+    parser.add_argument("-n", "--num", metavar="N", type=count, help="at most N runs")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON")
     shape.add_argument("--csv", action="store_true", help="print CSV")
@@ -56,12 +56,13 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         emit=emit,
     )
     if found.unreadable:
-        count = "1 entry" if len(found.unreadable) == 1 else f"{len(found.unreadable)} entries"
-        emit(Notice(f"{count} of the run cache cannot be read: {', '.join(found.unreadable[:3])}."))
+        many = "1 entry" if len(found.unreadable) == 1 else f"{len(found.unreadable)} entries"
+        emit(Notice(f"{many} of the run cache cannot be read: {', '.join(found.unreadable[:3])}."))
     return found
 
 
-def _number(text: str) -> int:
+def count(text: str) -> int:
+    """A number of runs; its name is what argparse calls one that is none."""
     number = int(text)
     if number < 0:
         raise ValueError(text)
