@@ -88,6 +88,7 @@ class _Work:
     modules: tuple[str, ...]
     runs_as_module: bool = False
     needs_root: bool = False
+    needs_src: bool = False  # modules in `src`, as of a package that is to be installed
     run: trace.Run | None = None
     reads: dict[str, str] = field(default_factory=dict)
     writes: dict[str, str] = field(default_factory=dict)
@@ -150,6 +151,7 @@ def _work(root: Path, candidate: Candidate) -> _Work:
     work = _Work(candidate, best[1], best[2], modules)
     if candidate.is_python:
         work.needs_root = _needs_root(root, candidate.path, modules)
+        work.needs_src = not work.needs_root and _needs_src(root, candidate.path, modules)
         work.runs_as_module = bool(line is not None and line.is_module)
     return work
 
@@ -175,6 +177,19 @@ def _needs_root(root: Path, script: str, modules: Iterable[str]) -> bool:
         if (root / folder / f"{first}.py").exists() or (root / folder / first).is_dir():
             continue
         if not found & set(beside) and found & set(above):
+            return True
+    return False
+
+
+def _needs_src(root: Path, script: str, modules: Iterable[str]) -> bool:
+    """Whether modules are imported by a name that only the folder `src` has."""
+    one = units.unit(root, script)
+    if one is None or units.changes_path(one) or posixpath.dirname(script) == "src":
+        return False
+    found = set(modules)
+    for name, level in units.imported_names(one):
+        tail = f"src/{name.replace('.', '/')}"
+        if not level and {f"{tail}.py", f"{tail}/__init__.py"} & found:
             return True
     return False
 
@@ -292,6 +307,8 @@ def _argv(work: _Work, scratch: Path) -> tuple[list[str], dict[str, str]]:
     relative = posixpath.relpath(work.path, work.cwd)
     words = _words(work)
     env = dict(one.split("=", 1) for one in line.env) if line is not None else {}
+    if work.needs_src:
+        env.setdefault("PYTHONPATH", posixpath.relpath("src", work.cwd))
     if work.candidate.is_notebook:
         papermill = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "ERROR"]
         return [*papermill, relative, str(scratch / "executed.ipynb")], env
@@ -704,7 +721,7 @@ def _stage(
     return ProposedStage(
         name=name,
         source=work.path,
-        cmd=_cmd(work, name, chosen, output),
+        cmd=_cmd(work, name, chosen, output, is_installed=_is_package(root)),
         wdir=work.cwd,
         deps=tuple(deps),
         params=chosen.entries,
@@ -728,7 +745,19 @@ def _modules(root: Path, work: _Work) -> list[str]:
     return sorted(found)
 
 
-def _cmd(work: _Work, name: str, chosen: parameters.Chosen, output: str | None) -> str:
+def _is_package(root: Path) -> bool:
+    """Whether the project is one to install, so that its modules are found wherever one is."""
+    if (root / "setup.py").exists() or (root / "setup.cfg").exists():
+        return True
+    try:
+        return b"[project]" in (root / "pyproject.toml").read_bytes()
+    except OSError:
+        return False
+
+
+def _cmd(
+    work: _Work, name: str, chosen: parameters.Chosen, output: str | None, *, is_installed: bool
+) -> str:
     line = work.candidate.line
     relative = posixpath.relpath(work.path, work.cwd)
     if work.candidate.is_notebook:
@@ -742,7 +771,11 @@ def _cmd(work: _Work, name: str, chosen: parameters.Chosen, output: str | None) 
             if chosen.is_untagged:
                 words.append("--untagged")
         return shlex.join(words)
-    env = [one for one in line.env if not one.startswith("PYTHONPATH=")] if line is not None else []
+    env = list(line.env) if line is not None else []
+    if work.runs_as_module or work.needs_root:
+        env = [one for one in env if not one.startswith("PYTHONPATH=")]
+    if work.needs_src and not is_installed and not env:
+        env = [f"PYTHONPATH={posixpath.relpath('src', work.cwd)}"]
     words = list(chosen.words)
     if work.candidate.is_python:
         start = ["python"]
