@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
     from nbexp.experiments.data.garbage import Garbage
-    from nbexp.experiments.data.restoring import CheckedOut
+    from nbexp.experiments.data.restoring import CheckedOut, Unprotected
     from nbexp.experiments.detecting import Detected
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
@@ -767,6 +767,11 @@ def _data_status(result: DataStatus) -> str:
     return "\n\n".join(parts)
 
 
+def _unprotected(result: Unprotected) -> str:
+    made = "a copy" if result.files == 1 else "copies"
+    return f"{', '.join(result.paths)}: {_count(result.files, 'link')} made {made}"
+
+
 _MOST_GROUPS = 20
 
 
@@ -848,6 +853,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "MetricsShown": _metrics_shown,
     "Applied": _applied,
     "Undone": _undone,
+    "Unprotected": _unprotected,
     "Removed": _removed,
     "Reproduced": _reproduced,
     "RunTable": _run_table,

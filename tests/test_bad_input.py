@@ -1295,7 +1295,7 @@ def test_a_damaged_object_of_the_cache_is_not_taken_for_the_output(
     assert cli.main(["apply", "one"]) == 3
     assert capsys.readouterr().err == (
         "The cache lacks model.txt of experiment `one`. Nothing was applied.\n"
-        "Hint: `dvc fetch` brings them when a remote has them; running the experiment again makes them.\n"
+        "Hint: `nbexp data fetch` brings them when a remote has them; running the experiment again makes them.\n"
     )
     assert state(two_runs) == before
     # A run of it makes the output again, and so mends the cache.

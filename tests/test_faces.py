@@ -82,6 +82,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "data commit": ("data commit", lambda p: p.data.commit()),
     "data diff": ("data diff first second", lambda p: p.data.diff("first", "second")),
     "data gc": ("data gc --workspace", lambda p: p.data.gc(workspace=True)),
+    "data unprotect": ("data unprotect train", lambda p: p.data.unprotect("train")),
     "data status": ("data status", lambda p: p.data.status()),
     "data push": ("data push", lambda p: p.data.push()),
     "data fetch": ("data fetch", lambda p: p.data.fetch()),

@@ -63,6 +63,7 @@ RESULTS = (
     ("nbexp.experiments.data.adding", "Added"),
     ("nbexp.experiments.data.adding", "Committed"),
     ("nbexp.experiments.data.restoring", "CheckedOut"),
+    ("nbexp.experiments.data.restoring", "Unprotected"),
     ("nbexp.experiments.data.changes", "DataStatus"),
     ("nbexp.experiments.data.changes", "DataDiff"),
     ("nbexp.experiments.data.sharing", "Moved"),

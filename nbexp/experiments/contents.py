@@ -33,7 +33,7 @@ def read(git: Git, cache: Cache, prefix: str, rev: str, path: str) -> bytes:
     if not cache.has_object(md5):
         raise StoreError(
             f"The cache lacks {path} of {rev[:7]}.",
-            "`dvc fetch` brings it when a remote has it.",
+            "`nbexp data fetch` brings it when a remote has it.",
         )
     return cache.read(md5)
 

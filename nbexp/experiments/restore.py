@@ -326,7 +326,7 @@ def _outs(
     if missing:
         raise StoreError(
             f"The cache lacks {', '.join(missing)} of experiment `{name}`. Nothing was applied.",
-            "`dvc fetch` brings them when a remote has them; running the experiment again makes them.",
+            "`nbexp data fetch` brings them when a remote has them; running the experiment again makes them.",
         )
     return found
 

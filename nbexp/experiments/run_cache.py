@@ -359,7 +359,7 @@ def refuse_stale(run: CachedRun, what: str) -> None:
     if run.missing:
         raise StoreError(
             f"The cache lacks {', '.join(run.missing)} of run `{run.short}`. {what}",
-            "`dvc fetch --run-cache` brings it when a remote has it; running the stage again makes it.",
+            "`nbexp data fetch --run-cache` brings it when a remote has it; running the stage again makes it.",
         )
 
 

@@ -322,6 +322,20 @@ def linked(root: Path) -> dict[str, tuple[str, int]]:
     return found
 
 
+@pytest.mark.parametrize("kind", ["hardlink", "symlink"])
+def test_unprotect(both: Both, kind: str) -> None:
+    for side in both.pair.sides:
+        (side / ".dvc" / "config").write_text(f"[cache]\n    type = {kind}\n")
+    both("add", "data", "raw.csv")
+    before = linked(both.pair.dvc_side)
+    both("unprotect", "data", "raw.csv")
+    looks = [linked(side) for side in both.pair.sides]
+    assert looks[1] == looks[0]
+    assert looks[0] != before
+    assert {how for how, _ in looks[1].values()} == {"own"}
+    both.agree()
+
+
 def test_allow_missing(tracked: Both) -> None:
     for side in tracked.pair.sides:
         shutil.rmtree(side / ".dvc" / "cache" / "files" / "md5" / "b0")  # raw.csv's

@@ -53,5 +53,5 @@ def test_an_output_that_the_cache_lost_is_told(two: Project) -> None:
         two.read("low", "model.txt")
     assert str(caught.value) == (
         f"The cache lacks model.txt of {two['low'].rev[:7]}.\n"
-        "Hint: `dvc fetch` brings it when a remote has it."
+        "Hint: `nbexp data fetch` brings it when a remote has it."
     )

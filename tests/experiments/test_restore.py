@@ -227,7 +227,7 @@ def test_outputs_that_the_cache_lacks_are_told_before_anything_changes(
         two.apply("low")
     assert str(caught.value) == (
         "The cache lacks model.txt of experiment `low`. Nothing was applied.\n"
-        "Hint: `dvc fetch` brings them when a remote has them; running the experiment again makes them."
+        "Hint: `nbexp data fetch` brings them when a remote has them; running the experiment again makes them."
     )
     assert files(two.root) == before
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
     from nbexp.experiments.data.garbage import Garbage
-    from nbexp.experiments.data.restoring import CheckedOut
+    from nbexp.experiments.data.restoring import CheckedOut, Unprotected
     from nbexp.experiments.data.sharing import CloudStatus, Moved, Pulled
 
 Paths = str | os.PathLike[str]
@@ -183,6 +183,12 @@ class TrackedData:
             relink=relink,
             allow_missing=allow_missing,
         )
+
+    def unprotect(self, *targets: Paths, emit: Emit = ignore) -> Unprotected:
+        """Make linked files of data and outputs copies of their own, so that they may be edited in place."""
+        from nbexp.experiments.data import restoring
+
+        return restoring.unprotect(self._site, [os.fspath(target) for target in targets], emit)
 
     def commit(
         self,

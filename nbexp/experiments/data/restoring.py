@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import posixpath
+import stat
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nbexp import filesystem
 from nbexp.errors import StoreError
 from nbexp.events import Emit, Phase
 from nbexp.experiments.workspace import InPlace
@@ -120,6 +123,42 @@ def remember_placed(site: Site, paths: Mapping[str, str]) -> None:
     known = _placed(site)
     known.update(paths)
     site.cache.remember(_PLACED, str(site.root), json.dumps(known))
+
+
+@frozen
+class Unprotected(Result):
+    """The outputs whose files are copies of their own now, and how many files were links."""
+
+    paths: tuple[str, ...]
+    files: int
+
+    def to_json(self) -> dict[str, object]:
+        return {"unprotected": list(self.paths), "files": self.files}
+
+
+def unprotect(site: Site, targets: Sequence[str], emit: Emit) -> Unprotected:
+    """See `TrackedData.unprotect`."""
+    with site.workspace().held(emit):
+        chosen = tracked.choose(site.graph(), targets, site.here)
+        count = 0
+        for one in chosen:
+            place = site.root / one.path
+            emit(Phase(f"unprotecting {one.path}"))
+            inner = [*place.rglob("*")] if place.is_dir() else [place]
+            count += sum(_make_own(path) for path in inner if path.is_file())
+    return Unprotected(tuple(posixpath.relpath(one.path, site.here) for one in chosen), count)
+
+
+def _make_own(path: Path) -> bool:
+    """Make a file that shares its bytes with the cache one of its own, which may be written to."""
+    status = path.lstat()
+    is_own = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+    if not is_own:
+        filesystem.place(path.resolve(), path, ["reflink", "copy"])
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & stat.S_IWUSR:
+        path.chmod(mode | (0o666 & ~filesystem.umask()))
+    return not is_own
 
 
 def _plan(site: Site, chosen: Sequence[Chosen], *, relink: bool) -> tuple[list[_Step], list[str]]:
