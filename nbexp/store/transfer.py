@@ -35,8 +35,8 @@ from nbexp.store.remotes import Entry, Remote
 T = TypeVar("T")
 R = TypeVar("R")
 
-_BATCH = 512  # objects that get their names together: one flush serves all of them
-_BATCH_BYTES = 64 << 20
+_BATCH = 4096  # objects that get their names together: one flush, of all that the disk holds back, serves them
+_BATCH_BYTES = 256 << 20
 _TELL_S = 0.25
 _LOOK_ONE_BY_ONE = 32  # up to this many a listing cannot be cheaper
 _JOIN_S = 10.0
@@ -473,21 +473,29 @@ def _bring(
 
     def bring(md5: str) -> str | None:
         fresh = landing.fresh()
-        for is_last in (False, True):
-            for legacy in (False, True):
+        try:
+            return bring_to(fresh, md5)
+        except BaseException:
+            with suppress(OSError):
                 filesystem.remove(fresh)
+            raise
+
+    def bring_to(fresh: Path, md5: str) -> str | None:
+        for _ in range(2):
+            for legacy in (False, True):
                 try:
                     remote.get(_key(md5, legacy=legacy), fresh, line.moved)
                 except FileNotFoundError:
+                    filesystem.remove(fresh)
                     continue
-                if _has_digest(fresh, md5, legacy, line.stop):
-                    landing.add(md5, fresh, legacy, keep=keep)
+                size = _size_if_sound(fresh, md5, legacy, line.stop)
+                if size is not None:
+                    landing.add(md5, fresh, legacy, size, keep=keep)
                     return None
+                filesystem.remove(fresh)
                 break
             else:
                 return ""
-            if is_last:
-                filesystem.remove(fresh)
         return "arrived twice with bytes that are not the object's"
 
     failed = _through(
@@ -502,11 +510,14 @@ def _bring(
     return _Brought(failed)
 
 
-def _has_digest(path: Path, md5: str, legacy: bool, stop: threading.Event) -> bool:
+def _size_if_sound(path: Path, md5: str, legacy: bool, stop: threading.Event) -> int | None:
+    """How many bytes a file has, if they are those of the object."""
     name = os.fspath(path)
-    if reading.read_steadily(name, reading.md5_digest, stop)[0] == md5[:32]:
-        return True
-    return legacy and reading.read_steadily(name, reading.legacy_digest, stop)[0] == md5[:32]
+    for digest in (reading.md5_digest, reading.legacy_digest)[: 1 + legacy]:
+        found, stamp = reading.read_steadily(name, digest, stop)
+        if found == md5[:32]:
+            return stamp[2]
+    return None
 
 
 class _Landing:
@@ -521,6 +532,7 @@ class _Landing:
         self._bytes = 0
         self._kept: dict[str, tuple[str, Path, bool]] = {}
         self._made: set[Path] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -530,6 +542,7 @@ class _Landing:
         with suppress(OSError, StoreError):
             self.land(everything=True)
         with self._lock:
+            self._closed = True  # a second interrupt may have left threads at work
             left, self._made = self._made, set()
         for path in left:
             with suppress(OSError):
@@ -538,12 +551,15 @@ class _Landing:
     def fresh(self) -> Path:
         path = self._cache.incoming()
         with self._lock:
+            if self._closed:
+                raise reading.Stopped
             self._made.add(path)
         return path
 
-    def add(self, md5: str, path: Path, legacy: bool, *, keep: bool) -> None:
-        size = path.stat().st_size
+    def add(self, md5: str, path: Path, legacy: bool, size: int, *, keep: bool) -> None:
         with self._lock:
+            if self._closed:
+                raise reading.Stopped
             if keep:
                 self._kept[md5] = (md5, path, legacy)
             else:

@@ -61,6 +61,12 @@ def measure_data(
         return [*bench.big_file(size_bytes, links), *bench.small_files(files, links)]
 
 
+def measure_sharing(reps: int, *, files: int = 20_000) -> list[Row]:
+    """What it takes to push many objects to a folder, to find nothing new, and to pull them elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        return Bench(Path(folder), reps).sharing(files)
+
+
 class Bench:
     """The projects and the measuring; everything below one folder."""
 
@@ -257,6 +263,69 @@ class Bench:
                 os.utime(place, (past, past))
         return self._time(words, side)
 
+    def sharing(self, count: int) -> list[Row]:
+        """T14 for data: `data push`, again, and `data pull` without a cache."""
+        sides = self._twins("sharing", stages=1)
+        tools: dict[str, tuple[Sequence[str], Path]] = {
+            "nbexp": ([*NBEXP, "data"], sides[0]),
+            "dvc": ([str(DVC)], sides[1]),
+        }
+        for _, side in tools.values():
+            for number in range(count):
+                place = side / "many" / f"{number % 100:02}" / f"{number}.bin"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(f"{number} ".encode().ljust(1024, b"-"))
+            store = side.parent / f"{side.name}-store"
+            for words in (["add", "-q", "many"], ["remote", "add", "-q", "-d", "store", store]):
+                subprocess.run([DVC, *words], cwd=side, env=self.env, check=True)
+
+        def push(words: Sequence[str], side: Path) -> float:
+            shutil.rmtree(side.parent / f"{side.name}-store", ignore_errors=True)
+            shutil.rmtree(self.folder / "site", ignore_errors=True)  # DVC's list of what it pushed
+            return self._time([*words, "push"], side)
+
+        def pull(words: Sequence[str], side: Path) -> float:
+            shutil.rmtree(side / "many")
+            shutil.rmtree(side / ".dvc" / "cache")
+            return self._time([*words, "pull", "many"], side)
+
+        rows = []
+        for what, case, bar in (
+            ("`data push`", push, 2.0),
+            (
+                "`data push`, nothing new",
+                lambda words, side: self._time([*words, "push"], side),
+                2.0,
+            ),
+            ("`data pull`", pull, 2.0),
+        ):
+            times = self._turns(
+                {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
+            )
+            rows.append(
+                Row("T14", f"{what} of {count:,} objects", times["nbexp"], times["dvc"], bar)
+            )
+        return rows
+
+    def peak_mb(self, words: Sequence[str], cwd: Path) -> float:
+        """The memory that a command needs at most, itself and what it starts."""
+        code = (
+            "import resource, subprocess, sys\n"
+            "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+            "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=cwd,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        returncode, peak = done.stdout.split()
+        assert returncode == "0", done.stderr
+        return int(peak) / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
     def _twins(self, name: str, *, stages: int) -> tuple[Path, Path]:
         project = _project(self.folder / f"{name}-nbexp", stages, self.env)
         return project, self._copy(f"{name}-dvc", project)
@@ -406,6 +475,7 @@ def main() -> None:
     args = parser.parse_args()
     rows = [] if args.only_data else measure(args.reps)
     rows += measure_data(min(args.reps, 3))
+    rows += measure_sharing(min(args.reps, 3))
     if args.json:
         print(json.dumps([row.__dict__ for row in rows]))
         return

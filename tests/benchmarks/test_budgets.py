@@ -7,6 +7,7 @@ for a change of order only. What grows is counted, not timed.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,3 +67,26 @@ def test_git_processes_do_not_grow_with_stages_or_files(pipeline_project, nbexp_
         counts.append(len(count_git))
     assert len(set(counts)) == 1
     assert counts[0] <= 6
+
+
+def test_many_objects_are_shared_faster_than_by_dvc(tmp_path):
+    rows = load_bench().measure_sharing(reps=1, files=2000)
+    ratios = {row.what: row.ratio for row in rows}
+    assert ratios["`data push` of 2,000 objects"] > 1.5
+    assert ratios["`data push`, nothing new of 2,000 objects"] > 1.5
+    assert ratios["`data pull` of 2,000 objects"] > 1.0
+
+
+def test_twenty_thousand_objects_need_little_memory(tmp_path, pipeline_project, nbexp_cli):
+    project = pipeline_project(stages=1)
+    for number in range(20_000):
+        place = project / "many" / f"{number % 100:02}" / f"{number}.bin"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(f"{number}".encode())
+    nbexp_cli("data", "add", "many", cwd=project)
+    nbexp_cli("remote", "add", "-d", "store", tmp_path / "store", cwd=project)
+    module = load_bench()
+    bench = module.Bench(tmp_path, reps=1)
+    assert bench.peak_mb([*module.NBEXP, "data", "push", "-q", "many"], project) < 200
+    shutil.rmtree(project / ".dvc" / "cache")
+    assert bench.peak_mb([*module.NBEXP, "data", "fetch", "-q", "many"], project) < 200

@@ -282,6 +282,7 @@ def shared_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             git("add", "--all")
             git("commit", "--quiet", "--message=after")
             git("branch", "later")
+        (top / "data" / f"{what}.txt").unlink(missing_ok=True)
         git("checkout", "--quiet", "main")
         git("branch", "-D", f"tmp-{what}")
     dvc("checkout --quiet")
@@ -624,9 +625,19 @@ class TestGet:
                 assert (done.returncode == 0) == (code == 0), (line, out, done.stderr)
                 if "--show-url" in line:
                     assert done.stdout == out
-            files = both.look.files
-            assert files(ours) == files(theirs)
-            assert len(files(ours)) > 1
+            mine, others = (
+                {
+                    path.relative_to(top).as_posix(): (
+                        path.stat().st_mode & 0o100,
+                        path.read_bytes(),
+                    )
+                    for path in top.rglob("*")
+                    if path.is_file()
+                }
+                for top in (ours, theirs)
+            )
+            assert mine == others
+            assert len(mine) > 1
             return list(said)
 
         return run
@@ -636,7 +647,7 @@ class TestGet:
         said = got(
             "data",
             "data/sub/ü.txt",
-            "dvc.yaml",
+            "folder/.gitignore --out ignores",
             "folder",
             "data/0.txt -o now.txt",
             "data/tag.txt --out tagged.txt --rev v1",
@@ -656,6 +667,9 @@ class TestGet:
         store = side.parent / "store"
         shutil.copytree(store, tmp_path / "moved")
         shutil.rmtree(side / ".dvc" / "cache")
+        shutil.rmtree(side / "data")
+        for name in ("made.txt", "curve.csv", "elsewhere.txt"):
+            (side / name).unlink()  # DVC would take it from there
         assert [code for code, _ in got("data", "made.txt --remote store", "elsewhere.txt")] == [
             0
         ] * 3

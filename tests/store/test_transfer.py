@@ -429,14 +429,42 @@ class TestTrouble:
         assert transfer.fetch([data.md5], store, there, jobs=jobs).moved == 201 - arrived
         assert there.has(data)
 
+    def test_an_impatient_user_leaves_nothing_behind_either(
+        self, cache: Open, store: Counting, tmp_path: Path
+    ) -> None:
+        here, there = cache("here"), cache("there")
+        data = folder(here, tmp_path, 200)
+        transfer.push([data.md5], store, here)
+        store.gets.clear()
+
+        def trouble(what: str, key: str) -> None:
+            if len(store.gets) >= 60:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.02)
+
+        store.trouble = trouble
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - another may come while the threads end
+            try:
+                transfer.fetch([data.md5], store, there, jobs=4)
+            finally:
+                store.trouble = lambda _what, _key: None
+                while threading.active_count() > 1:
+                    time.sleep(0.01)
+        assert not there.has_object(data.md5)
+        transfer.fetch([data.md5], store, there, jobs=4)
+        assert there.has(data)
+
     def test_an_interrupted_push_goes_on_where_it_was(
         self, cache: Open, store: Counting, tmp_path: Path
     ) -> None:
         here = cache("here")
         data = folder(here, tmp_path, 200)
 
+        sent: list[str] = []
+
         def trouble(what: str, key: str) -> None:
-            if len(store.puts) == 60:
+            if len(store.puts) >= 60 and not sent:
+                sent.append(key)
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.05)
 

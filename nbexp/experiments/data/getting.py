@@ -23,6 +23,7 @@ from nbexp.experiments.data.used import Used, used
 from nbexp.formats import config as configs
 from nbexp.formats import dvc_yaml
 from nbexp.formats.config import Config, Value
+from nbexp.formats.dvc_file import SUFFIX
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline.graph import DVC_YAML, is_inside
@@ -314,7 +315,9 @@ def _files(
     tree = site.git.tree(rev, prefix="" if path == "." and not top else f"{top}{path}".rstrip("./"))
     for name, entry in tree.items():
         inner = name.removeprefix(top)
-        if is_inside(inner, path) and entry.mode != "160000":
+        # Of a directory DVC brings what is in it, and not the files that say where that comes from.
+        is_record = inner.endswith(SUFFIX) or posixpath.basename(inner) == DVC_YAML
+        if is_inside(inner, path) and entry.mode != "160000" and (inner == path or not is_record):
             found[_below(inner, path)] = _Found(None, oid=entry.oid, mode=entry.mode)
     mine = [one for one in outs if is_inside(path, one.path) or is_inside(one.path, path)]
     parts = {
