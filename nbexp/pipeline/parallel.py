@@ -34,7 +34,7 @@ class _Job:
         self.stage = needed.stage
         self.flight = flight
         self.declared = contextlib.ExitStack()
-        self.has_commands = False  # they run now
+        self.commands: threading.Thread | None = None  # they run now
         self.is_waiting = False  # a thread waits for the lock
         self.is_dropped = False  # nobody wants to know any more
 
@@ -99,7 +99,7 @@ class _SideBySide:
         else:
             self._work.emit(self._work.waiting_for(job.stage, job.flight))
             job.is_waiting = True
-            self._thread(lambda: self._wait(job))
+            self._thread(lambda: self._wait(job)).start()
 
     def _go(self, job: _Job) -> None:
         """Run the stage, unless somebody else has meanwhile."""
@@ -111,8 +111,8 @@ class _SideBySide:
         self._work.start(job.needed)
         declared = self._work.context.guard.declared(*self._work.paths(job.stage))
         job.declared.enter_context(declared)
-        job.has_commands = True
-        self._thread(lambda: self._run(job))
+        job.commands = self._thread(lambda: self._run(job))
+        job.commands.start()
 
     def _take(self, job: _Job, news: Done | BaseException | None) -> None:
         with self._told(job.stage):
@@ -120,7 +120,7 @@ class _SideBySide:
                 job.is_waiting = False
                 self._go(job)
                 return
-            job.has_commands = False
+            job.commands = None
             job.declared.close()
             if isinstance(news, BaseException):
                 raise news
@@ -146,7 +146,7 @@ class _SideBySide:
         except NbexpError as error:
             self._work.failed(stage, error)
             self._leave(stage)
-            running = [job.stage.name for job in self._jobs.values() if job.has_commands]
+            running = [job.stage.name for job in self._jobs.values() if job.commands]
             if self._work.is_stopping and running:
                 names = ", ".join(f"`{name}`" for name in running)
                 self._work.emit(
@@ -155,9 +155,9 @@ class _SideBySide:
 
     # ---- the threads
 
-    def _thread(self, work: Callable[[], None]) -> None:
+    def _thread(self, work: Callable[[], None]) -> threading.Thread:
         context = contextvars.copy_context()  # which cell this is, to ipykernel
-        threading.Thread(target=context.run, args=(work,), daemon=True).start()
+        return threading.Thread(target=context.run, args=(work,), daemon=True)
 
     def _run(self, job: _Job) -> None:
         try:
@@ -189,7 +189,7 @@ class _SideBySide:
     def _drop_waiting(self) -> None:
         """Nothing starts any more: those who wait for another process need not."""
         with self._turn:
-            left = [job for job in self._jobs.values() if not job.has_commands]
+            left = [job for job in self._jobs.values() if job.commands is None]
             for job in left:
                 job.is_dropped = True
         # From here on a thread that gets its lock gives it back; one may have got it just before.
@@ -209,13 +209,15 @@ class _SideBySide:
             self._schedule.end(job.stage)
 
     def _end_all(self) -> None:
-        """End the processes of all stages, and wait until they are gone."""
+        """End the processes of all stages, and wait until they are gone, however often one is interrupted."""
         self._stop.set()
-        self._drop_waiting()
-        while any(job.has_commands for job in self._jobs.values()):
+        while True:
             with contextlib.suppress(KeyboardInterrupt):
-                job, _ = self._news.get()
-                job.has_commands = False
+                for job in self._jobs.values():
+                    if job.commands is not None and job.commands.is_alive():
+                        job.commands.join()
+                break
+        self._drop_waiting()
         for job in self._jobs.values():
             job.declared.close()
             if job.flight is not None:

@@ -334,7 +334,9 @@ def test_an_interrupt_of_several_stages_leaves_no_process(wide, nbexp_cli):
         time.sleep(0.05)
     started = _sleepers("sleep 298")
     assert len(started) == 4
-    running.send_signal(signal.SIGINT)
+    for _ in range(3):  # impatient
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.1)
     assert running.wait(timeout=20) == 130
     assert not (_sleepers("sleep 298") & started)
     assert contents(wide) == before
