@@ -27,7 +27,7 @@ TABLE: dict[str, dict[str, Any]] = tomllib.loads(
 )
 WITHOUT = TABLE.pop("without")
 # The pieces of work that are finished: no row waits for them.
-DONE: set[str] = {"readers", "data", "files", "exec"}
+DONE: set[str] = {"data", "exec", "files", "readers", "remotes"}
 PIECES = {"exec", "readers", "files", "data", "remotes"}
 
 # Every parser of the program, as `-h` shows it: what is hidden there is no option for users.
