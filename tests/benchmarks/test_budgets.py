@@ -50,6 +50,28 @@ def test_nbexp_is_faster_than_dvc_by_orders(rows, budget, what, at_least):
     assert row.ratio > at_least, f"{row.nbexp_ms:.0f} ms beside dvc's {row.dvc_ms:.0f} ms"
 
 
+@pytest.fixture(scope="module")
+def data_rows():
+    """What data costs, on a tenth of what `make bench` measures."""
+    found = load_bench().measure_data(reps=1, files=2000, size_bytes=64 << 20)
+    return {row.what: row for row in found}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "`data add` of 64 MiB, hardlink",
+        "`data add` of 2,000 files, hardlink",
+        "`data add` of 2,000 files, hardlink, unchanged",
+        "`data checkout` of 2,000 files, hardlink",
+        "`status`, 2,000 files unchanged",
+    ],
+)
+def test_data_takes_less_time_than_by_dvc(data_rows, what):
+    row = data_rows[what]
+    assert row.ratio > 1.2, f"{row.nbexp_ms:.0f} ms beside dvc's {row.dvc_ms:.0f} ms"
+
+
 def test_loading_the_extension_takes_no_time_to_speak_of(rows):
     (row,) = (row for (budget, _), row in rows.items() if budget == "T15")
     assert row.nbexp_ms < 250
