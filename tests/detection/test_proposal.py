@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -120,6 +121,29 @@ def test_modules_beside_the_root_make_it_a_module(tmp_path):
     (stage,) = propose(tmp_path, files).stages
     assert stage.cmd == "python -m steps.make"
     assert [entry.path for entry in stage.deps] == ["lib.py"]
+
+
+def test_drafts_beside_a_pipeline_are_neither_stages_nor_run(tmp_path):
+    book = {
+        "cells": [
+            {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "execution_count": None, "source": code}
+            for code in ("open('../made-by-draft', 'w')",)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }  # fmt: skip
+    files = {
+        "a.py": WRITES.format("a"),
+        "b.py": "open('a').read()\nopen('b', 'w')\n",
+        "notebooks/try.ipynb": json.dumps(book),
+    }
+    found = propose(tmp_path, files)
+    assert [stage.name for stage in found.stages] == ["a", "b"]
+    assert found.left_out == (
+        ("notebooks/try.ipynb", "a notebook beside scripts that make a pipeline"),
+    )
+    assert found.untraced == ("a.py", "b.py")
 
 
 def test_a_project_of_nothing_has_nothing(tmp_path):

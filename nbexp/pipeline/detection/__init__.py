@@ -13,7 +13,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def propose(
     found, left = candidates.find(root, graphs.load(root))
     works, orchestrators = _read(root, found)
     left += orchestrators
-    works = _ordered(works)
+    works = _ordered(_without_drafts(works, left))
     notes: list[str] = []
     copy_of: list[Path] = [root]
     if traced and works:
@@ -234,7 +234,8 @@ def _ordered(works: Sequence[_Work]) -> list[_Work]:
     return _sorted(works, before)
 
 
-def _sorted(works: Sequence[_Work], before: object) -> list[_Work]:
+def _sorted(works: Sequence[_Work], before: Callable[[_Work], list[_Work]]) -> list[_Work]:
+    """Each behind those before it; a cycle ends where it is noticed."""
     done: list[_Work] = []
     entered: list[_Work] = []
 
@@ -242,7 +243,7 @@ def _sorted(works: Sequence[_Work], before: object) -> list[_Work]:
         if any(work is one for one in entered):
             return
         entered.append(work)
-        for other in before(work):  # type: ignore[operator]  # a function of the two above
+        for other in before(work):
             enter(other)
         done.append(work)
 
@@ -416,11 +417,12 @@ def _assembled(
     *,
     traced: bool,
 ) -> Proposal:
+    runnable = tuple(work.path for work in works if not _lacks_words(work))
     alone = [work for work in works if work.candidate.is_notebook]
     is_alone = len(alone) == len(works) == 1
     works = [work for work in works if is_alone or _is_stage(work, left)]
     works = _without_doubles(works, left)
-    works = _without_drafts(works, left)
+    works = _without_copies(works, left)
     _give_owners(works, notes)
     works = [work for work in works if work.writes or is_alone]
     for work in works:
@@ -449,8 +451,7 @@ def _assembled(
         for work in works
     )
     notes += [f"{work.path} {_problem(work)}." for work in works if traced and not work.is_done]
-    untraced = () if traced else tuple(work.path for work in works if not _lacks_words(work))
-    return Proposal(root, stages, tuple(sorted(left)), tuple(notes), untraced)
+    return Proposal(root, stages, tuple(sorted(left)), tuple(notes), () if traced else runnable)
 
 
 def _is_stage(work: _Work, left: list[tuple[str, str]]) -> bool:
@@ -490,16 +491,28 @@ def _without_doubles(works: Sequence[_Work], left: list[tuple[str, str]]) -> lis
 
 def _without_drafts(works: Sequence[_Work], left: list[tuple[str, str]]) -> list[_Work]:
     """Beside a pipeline of scripts, notebooks in a folder for trying things out are no stages."""
+    if sum(not work.candidate.is_notebook for work in works) < 2:
+        return list(works)
+    drafts = [
+        work.path
+        for work in works
+        if work.candidate.is_notebook and _DRAFTS.search(work.path) and not work.candidate.line
+    ]
+    left += [(path, "a notebook beside scripts that make a pipeline") for path in drafts]
+    return [work for work in works if work.path not in drafts]
+
+
+def _without_copies(works: Sequence[_Work], left: list[tuple[str, str]]) -> list[_Work]:
+    """A notebook that writes nothing but what scripts write is what they were made of."""
     scripts = [work for work in works if not work.candidate.is_notebook]
     made = {path for work in scripts for path in work.writes}
-    kept = []
-    for work in works:
-        is_draft = bool(_DRAFTS.search(work.path)) and len(scripts) > 1
-        if work.candidate.is_notebook and (is_draft or set(work.writes) <= made) and scripts:
-            left.append((work.path, "a notebook beside scripts that make a pipeline"))
-        else:
-            kept.append(work)
-    return kept
+    copies = [
+        work.path
+        for work in works
+        if scripts and work.candidate.is_notebook and set(work.writes) <= made
+    ]
+    left += [(path, "it writes what scripts write") for path in copies]
+    return [work for work in works if work.path not in copies]
 
 
 def _give_owners(works: Sequence[_Work], notes: list[str]) -> None:
@@ -525,8 +538,8 @@ def _fold_outs(work: _Work, works: Sequence[_Work], places: Sequence[Path]) -> N
         if folder not in {"", "."}:
             folders.setdefault(folder, []).append(path)
     for folder, paths in folders.items():
-        if folder not in folders or not any(path in work.writes for path in paths):
-            continue
+        if not any(path in work.writes for path in paths):
+            continue  # a folder above took them
         inside = [path for path in work.writes if path.startswith(folder + "/")]
         lines = [_line_of(work.writes[path]) for path in paths]
         is_computed = any(GAP in path for path in paths) or _is_computed(work, folder, len(paths))
