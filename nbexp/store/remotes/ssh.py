@@ -35,10 +35,6 @@ class Remote(FsspecRemote):
     def root(self) -> str:
         return unquote(urlsplit(self._address).path).rstrip("/")
 
-    def rename(self, fs: Any, old: str, new: str) -> None:
-        # SFTP's own rename refuses a name that is taken; this one, which OpenSSH has, does not.
-        fs.mv(old, new)
-
     def connect(self) -> Any:
         from sshfs import SSHFileSystem
 
