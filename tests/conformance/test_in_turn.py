@@ -148,7 +148,7 @@ def test_new_baselines_failures_and_deleted_outputs(turns: Turns) -> None:
     turns.delete("model.txt")
     turns("dvc", "run", "-S", "train.lr=0.4", "-n", "four")
     turns.edit("train.sh", lambda text: text.replace("set -eu", "set -eu\n# edited"))
-    turns("dvc", "repro")
+    turns("nbexp", "repro")
     turns("nbexp", "run", "-n", "five")
     turns.commit("five")
     turns("nbexp", "run", "-f", "-n", "six")
@@ -206,7 +206,7 @@ def test_a_random_sequence(turns: Turns, seed: int) -> None:
             turns(by, "run", "-S", value, "-n", name)
             names.append(name)
         elif verb == "repro":
-            turns("dvc", "repro")
+            turns(by, "repro")
         elif verb == "edit":
             path = chance.choice(["data/raw.csv", "train.sh", "params.yaml", "README.md"])
             line = {"data/raw.csv": f"{number},1\n"}.get(path, f"# {chance.randrange(3)}\n")
