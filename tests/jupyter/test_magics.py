@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import builtins
 import os
 import subprocess
 import sys
@@ -52,6 +53,8 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cells]:
     monkeypatch.setattr(sys, "displayhook", sys.displayhook)
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    # A doctest before this in the same process may have left one, and the shell then sets none.
+    monkeypatch.delattr(builtins, "_", raising=False)
     found = Cells()
     yield found
     found.shell.restore_sys_module_state()
