@@ -338,7 +338,9 @@ def _out(path: str, size: int | None, is_lost: bool) -> Markup:
 @html.register
 def _(result: CachedRun) -> Markup:
     rows = [(name, code(value)) for name, value in render.run_rows(result)]
-    return joined([_title(result.stage, faint(result.short)), pairs(rows)])
+    return joined(
+        [_title(result.stage, faint(result.short)), tag("div", pairs(rows), class_="nbexp-scroll")]
+    )
 
 
 # ---- the others
