@@ -314,6 +314,8 @@ def _error(error: Exception, text: str, path: str) -> ProjectFileError:
         problem = error.problem or problem
         place = error.problem_mark or error.context_mark
         line = place.line + 1 if place else None
+        if "nesting depth" in problem:  # the libyaml in PyYAML 6.0.4 stops by itself
+            return limits.too_deep(path, line)
     elif isinstance(error, yaml.reader.ReaderError):
         char: int | str | bytes = error.character  # libyaml gives its number
         problem = (
