@@ -240,13 +240,14 @@ CASES = [
     Case(
         "no stages at once",
         "run -j 0",
-        "0 stages at once is none. Nothing was run.\nHint: `nbexp run -j 2`",
+        "Argument -j/--jobs: `0` is no number above 0. Nothing was done.\n"
+        "Hint: `nbexp run -h` has the options.",
         code=2,
     ),
     Case(
         "a number of stages that is none",
         "repro -j many",
-        "Argument -j/--jobs: invalid int value: 'many'. Nothing was done.\n"
+        "Argument -j/--jobs: `many` is no number above 0. Nothing was done.\n"
         "Hint: `nbexp repro -h` has the options.",
         code=2,
     ),

@@ -374,6 +374,13 @@ def _listed(family: str, prog: str) -> str:
     return "\n".join(["commands:", *lines, "", more])
 
 
+def at_least_1(text: str) -> int:
+    """A number above 0, for `type` of an option."""
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"`{text}` is no number above 0")
+    return int(text)
+
+
 def _how_to_mend(error: ProjectFileError) -> str:
     """What helps with any file that cannot be read, where the message has already said what is wrong."""
     if error.path.endswith(".ipynb"):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from nbexp.commands.data._asked import at_least_1
+from nbexp.commands import at_least_1
 from nbexp.events import Emit
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from nbexp.commands import at_least_1
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -147,7 +148,12 @@ def add_manner(parser: argparse.ArgumentParser) -> None:
         help="run stages even if the run cache has their results",
     )
     parser.add_argument(
-        "-j", "--jobs", type=int, default=1, metavar="N", help="run N stages at once; default: 1"
+        "-j",
+        "--jobs",
+        type=at_least_1,
+        default=1,
+        metavar="N",
+        help="run N stages at once; default: 1",
     )
     parser.add_argument(
         "-i", "--interactive", action="store_true", help="ask before each stage that would run"

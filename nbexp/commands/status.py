@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import at_least_1
 from nbexp.errors import UsageError
 from nbexp.events import Emit
 
@@ -55,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "-A", "--all-commits", action="store_true", help="with -c: what any commit needs as well"
     )
     parser.add_argument(
-        "-j", "--jobs", type=int, metavar="N", help="with -c: how many questions at once"
+        "-j", "--jobs", type=at_least_1, metavar="N", help="with -c: how many questions at once"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
 

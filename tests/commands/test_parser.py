@@ -177,6 +177,19 @@ def test_a_verb_that_is_like_none_names_the_help() -> None:
         ("plot", "The following arguments are required: NAME. Nothing was done.\nHint: `nbexp plot -h` has the options."),
         ("run -n", "Argument -n/--name: expected one argument. Nothing was done.\nHint: `nbexp run -h` has the options."),
         ("show --json --md", "Argument --md: not allowed with argument --json. Nothing was done.\nHint: `nbexp show -h` has the options."),
+        *(
+            (f"{command} 0", f"Argument {option}: `0` is no number above 0. Nothing was done.\nHint: `nbexp {verb} -h` has the options.")
+            for verb, command, option in (
+                ("run", "run -j", "-j/--jobs"),
+                ("repro", "repro --jobs", "-j/--jobs"),
+                ("status", "status -c -j", "-j/--jobs"),
+                ("get", "get main x -j", "-j/--jobs"),
+                ("data push", "data push -j", "-j/--jobs"),
+                ("data gc", "data gc -w -j", "-j/--jobs"),
+                ("data add", "data add x --to-remote --remote-jobs", "--remote-jobs"),
+            )
+        ),
+        ("run -j two", "Argument -j/--jobs: `two` is no number above 0. Nothing was done.\nHint: `nbexp run -h` has the options."),
         ("run --cd nowhere", "There is no directory nowhere. Nothing was done.\nHint: `nbexp run --cd DIR` takes one that is there."),
     ],
 )  # fmt: skip

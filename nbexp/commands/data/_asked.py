@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from nbexp.commands import at_least_1
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of DVC's that all three have."""
@@ -42,11 +44,3 @@ def keywords(args: argparse.Namespace) -> dict[str, Any]:
     """What was typed, as `project.data` takes it."""
     names = ("remote", "jobs", "all_branches", "all_tags", "all_commits", "with_deps", "recursive")
     return {name: getattr(args, name) for name in names}
-
-
-def at_least_1(text: str) -> int:
-    """A number above 0."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
-    return number

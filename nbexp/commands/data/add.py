@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import at_least_1
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     away = parser.add_argument_group("to a remote, without a copy in the cache")
     away.add_argument("--to-remote", action="store_true", help="send the data there")
     away.add_argument("-r", "--remote", metavar="NAME", help="which; default: the default one")
-    away.add_argument("--remote-jobs", type=int, metavar="N", help="how many files move at once")
+    away.add_argument(
+        "--remote-jobs", type=at_least_1, metavar="N", help="how many files move at once"
+    )
     notes = parser.add_argument_group("for new .dvc files")
     notes.add_argument("--desc", metavar="TEXT", help="what the data is")
     notes.add_argument("--type", metavar="TEXT", help="what kind of artifact it is")

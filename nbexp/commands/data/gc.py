@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import at_least_1
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument("-c", "--cloud", action="store_true", help="collect there as well")
     away.add_argument("-r", "--remote", metavar="NAME", help="which; default: the default one")
-    away.add_argument("-j", "--jobs", type=int, metavar="N", help="how many questions at once")
+    away.add_argument(
+        "-j", "--jobs", type=at_least_1, metavar="N", help="how many questions at once"
+    )
     sure = parser.add_mutually_exclusive_group()
     sure.add_argument("-f", "--force", "--yes", action="store_true", help="remove it for good")
     sure.add_argument("--dry", action="store_true", help="only show it, as without --yes")
