@@ -739,10 +739,11 @@ def _spread(
             answers.put(error)
 
     threads = [threading.Thread(target=loop, daemon=True) for _ in range(min(jobs, len(items)))]
-    for thread in threads:
-        thread.start()
     running = len(threads)
     try:
+        # An interrupt may come before the last has started: the first may have done much by then.
+        for thread in threads:
+            thread.start()
         while running:
             try:
                 answer = answers.get(timeout=_TELL_S)
@@ -761,7 +762,8 @@ def _spread(
         stop.set()
         end = time.monotonic() + _JOIN_S
         for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
+            if thread.ident is not None:
+                thread.join(max(0.0, end - time.monotonic()))
         raise
 
 
