@@ -864,7 +864,9 @@ class Project:
         else:
             asked = experiment if experiment is not None else recent[0].rev
             sides = self._with_those_before(*self._resolve(asked, failed=True))
-        return reasons.look_back(self.git, self.root, self.prefix, stage, self.here, *sides)
+        return reasons.look_back(
+            self.git, self.cache, self.root, self.prefix, stage, self.here, *sides
+        )
 
     def dag(
         self,

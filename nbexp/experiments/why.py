@@ -22,6 +22,7 @@ from nbexp.pipeline.graph import Graph, overlap
 from nbexp.pipeline.plan import Reason, notebook_sources, params_reasons
 from nbexp.pipeline.stage import Stage
 from nbexp.results import Result
+from nbexp.store.cache import Cache
 
 # The bytes of a file (relative to the root) as they are now; and as they were when their md5 was this.
 Now = Callable[[str], bytes | None]
@@ -250,9 +251,18 @@ class Commit:
 
 
 def look_back(
-    git: Git, root: Path, prefix: str, stage_name: str, here: str, new: Commit, *olds: Commit
+    git: Git,
+    cache: Cache,
+    root: Path,
+    prefix: str,
+    stage_name: str,
+    here: str,
+    new: Commit,
+    *olds: Commit,
 ) -> Why:
     """Why the stage's entry in the dvc.lock of `new` is not that of the first of `olds` that has one.
+
+    The cache is asked only which files of a tracked directory changed; without its objects, the directory is named.
 
     Raises
     ------
@@ -274,15 +284,25 @@ def look_back(
         dep.spelled: other.address(here)
         for dep in stage.deps
         for other in graph.needs[stage]
-        if any(overlap(dep.path, out.path) for out in other.outs)
+        if other.data is None  # nobody made what a .dvc file tracks
+        and any(overlap(dep.path, out.path) for out in other.outs)
     }
     top = f"{prefix}/" if prefix else ""
+    present = {
+        posixpath.normpath(posixpath.join(stage.cwd, dep.path)): dep.md5 for dep in after.deps
+    }
+
+    def changed_below(path: str, md5: str) -> Sequence[str]:
+        return _changed_between(git, old, new, f"{top}{path}/") or _changed_items(
+            cache, md5, present.get(path, "")
+        )
+
     explainer = Explainer(
         stage,
         before,
         lambda path: git.read(f"{new.rev}:{top}{path}"),
         lambda path, _md5: git.read(f"{old.rev}:{top}{path}") if old is not None else None,
-        lambda path, _md5: _changed_between(git, old, new, f"{top}{path}/"),
+        changed_below,
     )
     reasons = [*map(explainer.explain, compared(stage, before, after, makers))]
     outs = _changed_outs(before, after)
@@ -336,6 +356,14 @@ def _changed_between(git: Git, old: Commit | None, new: Commit, below: str) -> l
     then, now = ({path: entry.oid for path, entry in tree.items()} for tree in trees)
     changed = [path for path in {*then, *now} if then.get(path) != now.get(path)]
     return sorted(path[len(below) :] for path in changed if path.startswith(below))
+
+
+def _changed_items(cache: Cache, then: str, now: str) -> list[str]:
+    """The files that two directory objects do not agree on, where the cache has both."""
+    if not all(md5.endswith(".dir") and cache.has_object(md5) for md5 in (then, now)):
+        return []
+    old, new = ({item.relpath: item.md5 for item in cache.items(md5)} for md5 in (then, now))
+    return sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
 
 
 def _changed_outs(before: LockedStage | None, after: LockedStage) -> tuple[str, ...]:

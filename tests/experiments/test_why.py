@@ -196,3 +196,35 @@ def after_notebooks(repo: Path) -> Path:
     git(repo, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/second", "HEAD")
     git(repo, "reset", "--quiet", "--hard", "HEAD~1")
     return Path(shutil.copytree(repo, repo.parent / "notebooks", symlinks=True))
+
+
+def test_of_a_tracked_directory_the_files_that_changed_are_named(project, opened):
+    root = project.root
+    (root / "raw").mkdir()
+    for number in range(3):
+        (root / "raw" / f"{number}.csv").write_text(f"{number}\n")
+    project.data.add("raw")
+    pipeline = root / "dvc.yaml"
+    pipeline.write_text(
+        pipeline.read_text() + "  sum:\n    cmd: cat raw/*.csv > sum.txt\n"
+        "    deps: [raw]\n    outs: [sum.txt]\n"
+    )
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=data")
+    project.run(name="before")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message=results")
+    (root / "raw" / "1.csv").write_text("one\n")
+    (root / "raw" / "3.csv").write_text("3\n")
+    (root / "raw" / "0.csv").unlink()
+    project.data.add("raw")
+    project.run(name="after")
+    said = [render.reason_words(reason) for reason in project.why("sum", "after").reasons]
+    assert said == ["raw changed: 0.csv, 1.csv, 3.csv"]
+
+    # Where the objects are not, as in a fresh clone, the directory alone is known.
+    shutil.rmtree(root / ".dvc" / "cache")
+    other = opened(root)
+    assert [render.reason_words(reason) for reason in other.why("sum", "after").reasons] == [
+        "raw changed"
+    ]
