@@ -23,7 +23,7 @@ from nbexp.errors import (
 )
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
-from nbexp.formats import ref_names
+from nbexp.formats import dvc_lock, ref_names
 from nbexp.frozen import field, frozen, replace
 from nbexp.git import CommitInfo, Git
 from nbexp.results import Result
@@ -1513,7 +1513,9 @@ def _status_entries(reasons: Sequence[Reason], here: str) -> builtins.list[objec
     outs: dict[str, str] = {}
     entries: builtins.list[object] = []
     for reason in reasons:
-        path = posixpath.relpath(reason.path or ".", here)
+        path = reason.path
+        if not dvc_lock.is_source(path):
+            path = posixpath.relpath(path or ".", here)
         # What has no entry in dvc.lock yet is "modified" to DVC as well; only params are "new".
         state = "modified" if reason.state == "new" else reason.state
         if reason.kind == "dep":

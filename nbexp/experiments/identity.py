@@ -120,13 +120,14 @@ def _signature(
             return None
         inner = inner_deps(stage, graph)
         sources = notebook_sources(stage)
-        deps = {}
+        deps: dict[str, object] = {}
         for dep in entry.deps:
             if dep.path in inner:
                 continue
             path = stage.place(dep.path)
             meaning = inspector.notebook_identity(path, dep.md5) if path in sources else None
             deps[dep.path] = meaning or dep.md5
+        deps.update({source.path: dict(source.state) for source in entry.sources})
         found.append([stage.address(), entry.cmd, deps, entry.params])
     return found
 

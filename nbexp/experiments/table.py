@@ -411,6 +411,7 @@ class Reader:
                 locked = entry if isinstance(entry, LockedStage) else None
                 known = {item.path: item for item in locked.deps} if locked else {}
                 made = {item.path: item for item in locked.outs} if locked else {}
+                elsewhere = {one.path: one.state for one in locked.sources} if locked else {}
                 for param in stage.params:
                     place = _join(here, param.path)
                     asked = params.get(place, {})
@@ -420,7 +421,10 @@ class Reader:
                         None if whole else {**(asked or {}), **dict.fromkeys(param.keys)}
                     )
                 for dep in stage.deps:
-                    deps[_join(here, dep)] = _fields(known.get(dep))
+                    if not dvc_lock.is_source(dep):
+                        deps[_join(here, dep)] = _fields(known.get(dep))
+                    elif not dep.startswith("ds://"):  # of which DVC shows nothing either
+                        deps[dep] = _source_fields(elsewhere.get(dep))
                 for out in stage.outs:
                     place = _join(here, out.path)
                     # What Git tracks is read from Git: the lock's old md5 may be of another run.
@@ -608,6 +612,13 @@ def _fields(locked: LockedPath | None) -> dict[str, object]:
     if locked is None:
         return {"hash": None, "size": None, "nfiles": None}
     return {"hash": locked.md5, "size": locked.size, "nfiles": locked.nfiles}
+
+
+def _source_fields(state: Mapping[str, object] | None) -> dict[str, object]:
+    """The same of a URL: what its storage calls the state of the content stands for the hash."""
+    state = state or {}
+    told = state.get("checksum") or state.get("etag")
+    return {"hash": told, "size": state.get("size"), "nfiles": None}
 
 
 def _picked(tree: object, keys: Iterable[str] | None) -> object:

@@ -398,6 +398,11 @@ def compared(
             detail = f"was made anew by `{by}`" if by else ""
             reasons.append(Reason("dep", dep.path, "modified", detail, path=path))
     reasons += [Reason("dep", path, "deleted", "is no dep any more") for path in then]
+    elsewhere = {source.path: source.state for source in old.sources}
+    for source in new.sources:
+        was = elsewhere.get(source.path)
+        if was != source.state:
+            reasons.append(Reason("dep", source.path, "new" if was is None else "modified"))
     return reasons + params_reasons(stage, new, old)
 
 

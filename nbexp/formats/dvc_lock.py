@@ -9,6 +9,7 @@ the two on generated values, tests/conformance/test_bytes.py with real DVC (3.67
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,19 @@ from functools import cache, lru_cache
 from nbexp.errors import ProjectFileError
 from nbexp.formats import values
 from nbexp.frozen import field, frozen
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def is_source(path: str) -> bool:
+    """Whether a dep is a URL or a dataset, and no file of the project.
+
+    Examples
+    --------
+    >>> is_source("https://host/data.csv"), is_source("ds://pets"), is_source("data/raw.csv")
+    (True, True, False)
+    """
+    return "://" in path and _URL.match(path) is not None
 
 
 @frozen
@@ -51,23 +65,44 @@ class LockedPath:
 
 
 @frozen
+class LockedSource:
+    """A dep that is no file of the project, as it was: a URL, or a dataset (`ds://name`).
+
+    `state` is what DVC keeps of it, in the order of the file: `hash`, `checksum` or `etag`, and `size` of a
+    URL; `dataset` of a dataset, with the entry that dvc.lock had of it (formats.md 2.1; DVC 3.67.1).
+    """
+
+    path: str
+    state: Mapping[str, object] = field(hash=False)
+
+    def entry(self) -> dict[str, object]:
+        """As dvc.lock has it."""
+        return {"path": self.path, **copy.deepcopy(dict(self.state))}
+
+
+@frozen
 class LockedStage:
     """A stage's entry. The order of deps, outs and params is that of the file; DVC sorts each by path.
 
-    `params` maps a params file to its keys, dotted as dvc.yaml has them, and their values.
+    `params` maps a params file to its keys, dotted as dvc.yaml has them, and their values. `sources` are
+    those deps that are no files of the project.
     """
 
     cmd: str | tuple[str, ...]
     deps: tuple[LockedPath, ...] = ()
     params: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     outs: tuple[LockedPath, ...] = ()
+    sources: tuple[LockedSource, ...] = ()
 
     def entry(self) -> dict[str, object]:
         """The entry as plain values in the order of the file: for `run_cache` and for writing."""
         found: dict[str, object] = {
             "cmd": self.cmd if isinstance(self.cmd, str) else list(self.cmd)
         }
-        if self.deps:
+        if self.sources:
+            entries = [*(dep.entry() for dep in self.deps), *(one.entry() for one in self.sources)]
+            found["deps"] = sorted(entries, key=lambda entry: str(entry["path"]))
+        elif self.deps:
             found["deps"] = [dep.entry() for dep in self.deps]
         if self.params:
             found["params"] = {path: dict(keys) for path, keys in self.params.items()}
@@ -77,9 +112,9 @@ class LockedStage:
 
     @classmethod
     def from_entry(cls, entry: object) -> LockedStage | None:
-        """The stage of an entry; None if there is more in it than files, directories and params.
+        """The stage of an entry; None if there is more in it than files, directories, sources and params.
 
-        Entries about cloud versions, data sets and URLs are DVC's alone.
+        Entries about cloud versions are DVC's alone.
         """
         if not isinstance(entry, Mapping) or not _STAGE_KEYS.issuperset(entry):
             return None
@@ -88,7 +123,8 @@ class LockedStage:
             cmd = tuple(cmd)
         elif not isinstance(cmd, str):
             return None
-        deps, outs = _paths(entry.get("deps", [])), _paths(entry.get("outs", []))
+        listed, sources = _without_sources(entry.get("deps", []))
+        deps, outs = _paths(listed), _paths(entry.get("outs", []))
         params = entry.get("params", {})
         if deps is None or outs is None or not isinstance(params, Mapping):
             return None
@@ -97,7 +133,7 @@ class LockedStage:
                 return None
             if not all(isinstance(key, str) for key in keys):
                 return None
-        return cls(cmd, deps, params, outs)
+        return cls(cmd, deps, params, outs, sources)
 
 
 @frozen
@@ -250,6 +286,20 @@ def check_merged(data: bytes, path: str) -> None:
         )
 
 
+def _without_sources(found: object) -> tuple[object, tuple[LockedSource, ...]]:
+    """The deps that are files, and those that are not."""
+    if not isinstance(found, list):
+        return found, ()
+    files, sources = [], []
+    for entry in found:
+        path = entry.get("path") if isinstance(entry, Mapping) else None
+        if isinstance(path, str) and is_source(path):
+            sources.append(LockedSource(path, {k: entry[k] for k in entry if k != "path"}))
+        else:
+            files.append(entry)
+    return files, tuple(sources)
+
+
 def _paths(found: object) -> tuple[LockedPath, ...] | None:
     if not isinstance(found, list):
         return None
@@ -356,8 +406,6 @@ def _unshared(stage: LockedStage | Mapping[str, object]) -> Mapping[str, object]
     An object that is in two places is written as anchor and alias. DVC reads a params file once for
     each stage, so within one stage and file there may be aliases in the lock, elsewhere not.
     """
-    import copy
-
     if not isinstance(stage, LockedStage):
         return stage
     entry = stage.entry()

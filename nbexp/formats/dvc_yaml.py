@@ -312,7 +312,8 @@ _TOP_PLOT_KEYS = ("x", "y", "x_label", "y_label", "title", "template")
 _PATHS = "a list of paths"
 # ASCII punctuation that a stage's name must not have (DVC 3.67.1).
 _PUNCTUATION = frozenset("!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")
-_URL = r"[A-Za-z][A-Za-z0-9+.-]*://"
+# Where a dep may be outside of the project: storages that tell when they change, and DVC's data sets.
+SOURCES = frozenset({"http", "https", "s3", "gs", "azure", "remote", "ds"})
 _BUCKETS = ("outs", "metrics", "plots")
 _FLAGS = ("cache", "persist", "push", "checkpoint", "header")
 _NOT_FILLED = ("vars", "frozen", "always_changed")
@@ -555,7 +556,7 @@ class _Reader:
             else cmd,
             cmd,
             wdir,
-            self._paths(found.get("deps", nothing), base),
+            self._deps(found.get("deps", nothing), base),
             self._params(found.get("params", nothing), base),
             self._outs(found, base),
             "frozen" in found and found["frozen"].flag(),
@@ -577,6 +578,13 @@ class _Reader:
 
     def _paths(self, listed: _Value, base: str) -> tuple[str, ...]:
         return tuple(self._check(item.text(), base, item) for item in listed.items(_PATHS))
+
+    def _deps(self, listed: _Value, base: str) -> tuple[str, ...]:
+        paths = []
+        for item in listed.items(_PATHS):
+            path = item.text()
+            paths.append(path if _may_be_read(path) else self._check(path, base, item))
+        return tuple(paths)
 
     def _params(self, listed: _Value, base: str) -> tuple[ParamSpec, ...]:
         """Each params file once, with all keys asked of it; if all of it is asked for, that counts."""
@@ -672,8 +680,6 @@ class _Reader:
         wrong = what_is_wrong(path, base)
         if wrong:
             hint = "`dvc import-url` brings data into the project." if _is_url(path) else None
-            if path.startswith("ds://"):
-                hint = "`dvc repro` runs a pipeline that reads a dataset."
             raise where.refused(f"`{_on_a_line(path)}` in {where.around(path)} {wrong}.", hint)
         return path
 
@@ -810,7 +816,12 @@ def what_is_wrong(path: str, base: str) -> str | None:
 
 
 def _is_url(path: str) -> bool:
-    return "://" in path and re.match(_URL, path) is not None
+    return dvc_lock.is_source(path)
+
+
+def _may_be_read(path: str) -> bool:
+    """Whether a dep is a URL whose state can be asked for, or a dataset."""
+    return _is_url(path) and path.partition("://")[0] in SOURCES and path.isprintable()
 
 
 def _kind(value: object) -> str:

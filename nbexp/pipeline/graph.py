@@ -336,7 +336,14 @@ def _graph(root: Path, pipelines: Mapping[str, bytes], read: Read) -> Graph:
         for path, data in sorted(pipelines.items())
         if not path.endswith(dvc_file.SUFFIX)
     }
-    stages = [Stage(spec, path) for path, file in files.items() for spec in file.stages]
+    datasets = {
+        str(dataset["name"]): (path, dataset)
+        for path, file in files.items()
+        for dataset in file.datasets
+    }
+    stages = [
+        Stage(spec, path, datasets=datasets) for path, file in files.items() for spec in file.stages
+    ]
     for path, data in sorted(pipelines.items()):
         if path.endswith(dvc_file.SUFFIX):
             tracked = dvc_file.parse(data, path)

@@ -120,7 +120,8 @@ def _check_out(out: Out, wanted: Hash, context: Context) -> None:
 def restorable(check: Check, context: Context) -> LockedStage | None:
     """An entry under which the stage's outputs can come back without running it."""
     stage = check.stage
-    if stage.spec.always_changed or any(out.spec.persist for out in stage.outs):
+    # What a URL held then is in no cache: DVC runs such a stage whenever it changed or lost its outputs.
+    if stage.spec.always_changed or stage.sources or any(out.spec.persist for out in stage.outs):
         return None
     if check.only_outs and check.locked is not None and (check.now.deps or check.now.params):
         entry = check.refreshed or check.locked
@@ -190,6 +191,7 @@ def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
         and bool(now.deps or now.params)
         and bool(stage.outs)
         and not stage.spec.always_changed
+        and not stage.sources
         and len(now.deps) == len(stage.deps)
         and all(_may_be_kept(out) for out in stage.outs)
     )
@@ -247,8 +249,13 @@ def collect(
                 stage=stage.address(context.here),
                 returncode=0,
             )
+    inspector.look_again()
     after = inspector.now(stage)
-    moved = after.deps != check.now.deps or after.params != check.now.params
+    moved = (after.deps, after.params, after.sources) != (
+        check.now.deps,
+        check.now.params,
+        check.now.sources,
+    )
     if moved:
         emit(
             Notice(
@@ -271,7 +278,7 @@ def collect(
             assert hashed is not None
             found = hashed
         outs.append(locked_path(out.spelled, found))
-    entry = LockedStage(after.cmd, after.deps, after.params, tuple(outs))
+    entry = LockedStage(after.cmd, after.deps, after.params, tuple(outs), after.sources)
     if keep:
         plain = entry.entry()
         context.cache.save_run(

@@ -7,20 +7,22 @@ stage runs has changed only when its parameters or the source of its code cells 
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from nbexp.errors import NotFound, ProjectFileError, nearest
+from nbexp.errors import NotFound, ProjectFileError, StoreError, nearest
 from nbexp.formats import dvc_lock, values
-from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
+from nbexp.formats.dvc_lock import LockedPath, LockedSource, LockedStage, LockFile
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import kinds
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Dep, Out, Param, Stage
+from nbexp.store import remotes, sources
 from nbexp.store.cache import Cache, Hash
 
-State = Literal["new", "modified", "deleted", "not in cache"]
+State = Literal["new", "modified", "deleted", "not in cache", "not in sync"]
 
 
 @frozen
@@ -116,6 +118,7 @@ class Inspector:
         self._lock_data: dict[str, bytes | None] = {}
         self._parsed: dict[tuple[str, bytes], object] = {}
         self._inside: set[str] = set()
+        self._seen: dict[str, Mapping[str, object] | StoreError | None] = {}
 
     def lock(self, path: str) -> LockFile:
         """The dvc.lock at `path`, empty where there is none; kept until `reread_lock` or `set_lock`."""
@@ -168,7 +171,65 @@ class Inspector:
             found = self.hash(dep.path)
             if found is not None:
                 deps.append(locked_path(dep.spelled, found))
-        return LockedStage(stage.spec.cmd, tuple(deps), self._param_values(stage), ())
+        looked = ((source, self._if_told(stage, source)) for source in sorted(stage.sources))
+        outside = tuple(LockedSource(path, state) for path, state in looked if state is not None)
+        return LockedStage(stage.spec.cmd, tuple(deps), self._param_values(stage), (), outside)
+
+    def source(self, stage: Stage, source: str) -> Mapping[str, object] | None:
+        """What dvc.lock would say of a dep that is no file of the project; None where there is nothing.
+
+        Raises
+        ------
+        NotFound
+            No dvc.yaml declares the dataset.
+        StoreError
+            The storage of a URL does not answer, or tells nothing that changes with the content.
+        """
+        if source.startswith("ds://"):
+            found = self._dataset(stage, source)
+            return None if found is None else {"dataset": found}
+        if source not in self._seen:
+            try:
+                self._seen[source] = sources.look(source, self.root / ".dvc")
+            except StoreError as error:
+                self._seen[source] = error
+        seen = self._seen[source]
+        if isinstance(seen, StoreError):
+            raise seen
+        return seen
+
+    def _if_told(self, stage: Stage, source: str) -> Mapping[str, object] | None:
+        """The same; without a network nobody can tell, and what is looked at is not in order."""
+        try:
+            return self.source(stage, source)
+        except StoreError:
+            return None
+
+    def look_again(self) -> None:
+        """Whatever was seen of URLs may be another by now."""
+        self._seen.clear()
+
+    def _dataset(self, stage: Stage, source: str) -> Mapping[str, object] | None:
+        """The dataset's entry in the dvc.lock beside the file that declares it, if it is one of this dataset."""
+        name = source.removeprefix("ds://")
+        if name not in stage.datasets:
+            near = nearest(name, stage.datasets)
+            raise NotFound(
+                f"Stage `{stage.name}` reads the dataset `{name}`, which no dvc.yaml declares.",
+                f"did you mean `{near}`?"
+                if near
+                else f"`dvc ds add` declares one, or correct deps in {stage.file}.",
+            )
+        file, declared = stage.datasets[name]
+        held = self.lock(posixpath.join(posixpath.dirname(file), "dvc.lock")).others.get("datasets")
+        for entry in held if isinstance(held, list) else ():
+            if isinstance(entry, Mapping) and entry.get("name") == name:
+                same = all(entry.get(key) == declared.get(key) for key in ("url", "type"))
+                if declared.get("type") == "dvc":
+                    same = same and (entry.get("path") or "") == (declared.get("path") or "")
+                    same = same and entry.get("rev") == declared.get("rev")
+                return entry if same else None
+        return None
 
     def hash(self, path: str) -> Hash | None:
         """What is at a path relative to the root, None where nothing is."""
@@ -201,6 +262,8 @@ class Inspector:
                 place = self.root / dep.path
                 if graph.owner(dep.path) is None and not (place.is_file() or place.is_dir()):
                     raise _missing_dep(stage, dep, self.root)
+            for source in stage.sources:
+                self._require_source(stage, source)
             for param in stage.params:
                 if graph.owner(param.path) is None:
                     self._require_params(stage, param)
@@ -273,6 +336,21 @@ class Inspector:
                 )
             self._inside.add(folder)
 
+    def _require_source(self, stage: Stage, source: str) -> None:
+        if self.source(stage, source) is not None:
+            return
+        if source.startswith("ds://"):
+            name = source.removeprefix("ds://")
+            raise NotFound(
+                f"dvc.lock does not hold the dataset `{name}` as {stage.datasets[name][0]} declares it. "
+                "Nothing was run.",
+                f"`dvc ds update {name}` looks it up.",
+            )
+        raise NotFound(
+            f"Dep `{remotes.without_secrets(source)}` of stage `{stage.name}` does not exist. Nothing was run.",
+            f"correct deps in {stage.file}.",
+        )
+
     def _require_params(
         self, stage: Stage, param: Param, behind: str = " Nothing was run."
     ) -> None:
@@ -296,8 +374,8 @@ class Inspector:
     ) -> tuple[list[Reason], LockedStage | None]:
         then = {dep.path: dep for dep in entry.deps} if entry else {}
         today = {dep.path: dep for dep in now.deps}
-        sources = notebook_sources(stage)
-        reasons: list[Reason] = []
+        notebooks = notebook_sources(stage)
+        reasons = _source_reasons(stage, now, entry)
         refreshed = entry
         for dep in stage.deps:
             old, new = then.get(dep.spelled), today.get(dep.spelled)
@@ -306,7 +384,7 @@ class Inspector:
             elif old is None:
                 reasons.append(Reason("dep", dep.spelled, "new", path=dep.path))
             elif not same_content(old, new, self.root / dep.path, self.cache):
-                if dep.path in sources and self._same_notebook(dep, old, new):
+                if dep.path in notebooks and self._same_notebook(dep, old, new):
                     assert refreshed is not None
                     refreshed = _with_dep(refreshed, new)
                 else:
@@ -349,6 +427,24 @@ class Inspector:
         if not same_content(old, now, self.root / out.path, self.cache):
             return "modified"
         return None
+
+
+def _source_reasons(stage: Stage, now: LockedStage, entry: LockedStage | None) -> list[Reason]:
+    """What is other with the deps that are no files of the project."""
+    reasons = []
+    then = {source.path: source.state for source in entry.sources} if entry else {}
+    today = {source.path: source.state for source in now.sources}
+    for source in stage.sources:
+        old, new = then.get(source), today.get(source)
+        if new is None:
+            # DVC's word for a dataset whose entry in dvc.lock is not what dvc.yaml says.
+            state: State = "not in sync" if source.startswith("ds://") else "deleted"
+            reasons.append(Reason("dep", source, state, path=source))
+        elif old is None:
+            reasons.append(Reason("dep", source, "new", path=source))
+        elif old != new:
+            reasons.append(Reason("dep", source, "modified", path=source))
+    return reasons
 
 
 def without_missing(check: Check, inspector: Inspector, graph: Graph) -> Check:

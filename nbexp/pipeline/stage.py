@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from functools import cached_property
 
 from nbexp.formats import dvc_file, dvc_lock
 from nbexp.formats.dvc_file import DvcFile
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.formats.dvc_yaml import OutSpec, StageSpec
-from nbexp.frozen import frozen
+from nbexp.frozen import field, frozen
 
 
 @frozen
@@ -51,12 +52,16 @@ class Stage:
     """One stage of one dvc.yaml, or the one that a `.dvc` file is; equal only to itself.
 
     `file` is the dvc.yaml and `cwd` the directory its commands run in, both relative to the
-    project's root, in POSIX form; the root itself is ".". `data` is the `.dvc` file.
+    project's root, in POSIX form; the root itself is ".". `data` is the `.dvc` file. `datasets` are
+    those of the whole project: by name the dvc.yaml that declares it, and what it says.
     """
 
     spec: StageSpec
     file: str
     data: DvcFile | None = None
+    datasets: Mapping[str, tuple[str, Mapping[str, object]]] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def name(self) -> str:
@@ -80,7 +85,14 @@ class Stage:
 
     @cached_property
     def deps(self) -> tuple[Dep, ...]:
-        return tuple(Dep(self.place(path), path) for path in self.spec.deps)
+        """The files and directories of the project that it reads."""
+        local = (path for path in self.spec.deps if not dvc_lock.is_source(path))
+        return tuple(Dep(self.place(path), path) for path in local)
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """What it reads from elsewhere: URLs, and datasets as `ds://name`."""
+        return tuple(path for path in self.spec.deps if dvc_lock.is_source(path))
 
     @cached_property
     def outs(self) -> tuple[Out, ...]:
@@ -95,7 +107,8 @@ class Stage:
     @property
     def always_runs(self) -> bool:
         """Whether nothing that is the same can keep it from running: declared so, or it names no files."""
-        return self.spec.always_changed or not (self.deps or self.outs or self.params)
+        named = self.deps or self.sources or self.outs or self.params
+        return self.spec.always_changed or not named
 
     @property
     def is_data(self) -> bool:

@@ -11,7 +11,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from nbexp import plugins
 from nbexp.errors import StoreError
-from nbexp.store import remotes, transfer
+from nbexp.store import remotes, sources, transfer
 from nbexp.store.cache import Cache
 from nbexp.store.remotes import Remote, hdfs
 from nbexp.testing.remotes import RemoteContract, Seed
@@ -103,3 +103,43 @@ def test_a_refusal_is_one_sentence_without_secrets(
     assert "not-that-secret" not in str(refused.value)
     assert "\n" not in refused.value.message
     assert refused.value.hint is not None
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs", "azure"])
+def test_what_a_storage_says_of_an_object_changes_with_its_bytes(
+    kind: str, serve: Callable[[str], tuple[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    url, settings = serve(kind)
+    project = tmp_path / "project" / ".dvc"
+    project.mkdir(parents=True)
+    lines = "".join(f"    {key} = {value}\n" for key, value in settings.items())
+    (project / "config").write_text(f"['remote \"store\"']\n    url = {url}\n{lines}")
+    remote = remotes.at(url, settings)
+
+    def put(text: str) -> None:
+        source = tmp_path / "source"
+        source.write_text(text)
+        remote.put(source, "data/pets.csv", lambda _count: None)
+
+    address = "remote://store/data/pets.csv"
+    assert sources.look(address, project) is None
+    put("cat")
+    first = sources.look(address, project)
+    assert first is not None
+    assert list(first) == ["hash", "etag", "size"]
+    assert (first["hash"], first["size"]) == ("md5", 3)
+    assert sources.look(address, project) == first
+    put("dog")
+    second = sources.look(address, project)
+    assert second is not None
+    assert second["etag"] != first["etag"]
+    assert second["size"] == 3
+    remote.close()
+
+
+def test_a_storage_that_cannot_tell_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        sources.look("ssh://me:secret@host/data.csv", tmp_path)
+    assert caught.value.message == (
+        "`ssh://me@host/data.csv` is in a storage that does not tell when it changes."
+    )

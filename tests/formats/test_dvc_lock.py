@@ -111,6 +111,24 @@ def test_an_entry_of_dvc_2_stays_one():
     assert "hash" not in stage.entry()["deps"][0]
 
 
+def test_deps_that_are_no_files_are_kept_as_they_are():
+    deps = [
+        {"path": "a.txt", "hash": "md5", "md5": "a" * 32, "size": 1},
+        {"path": "ds://pets", "dataset": {"name": "pets", "type": "dvc", "rev_lock": "b" * 40}},
+        {"path": "http://host/x.csv", "hash": "md5", "checksum": '"1"', "size": 4},
+        {"path": "z.txt", "hash": "md5", "md5": "c" * 32, "size": 1},
+    ]
+    stage = LockedStage.from_entry({"cmd": "x", "deps": deps})
+    assert stage is not None
+    assert [dep.path for dep in stage.deps] == ["a.txt", "z.txt"]
+    assert [source.path for source in stage.sources] == ["ds://pets", "http://host/x.csv"]
+    assert stage.entry() == {"cmd": "x", "deps": deps}
+    # Two stages that read one dataset have no alias between them, as DVC writes it.
+    lock = dvc_lock.LockFile({}).with_stages({"a": stage, "b": stage})
+    assert b"&" not in lock.dump()
+    assert dvc_lock.parse(lock.dump(), "dvc.lock").stages["b"] == stage
+
+
 def test_a_path_whose_content_is_not_known_has_no_md5():
     assert LockedPath("x", "").entry() == {"path": "x", "hash": "md5"}
     assert LockedStage.from_entry(
@@ -121,8 +139,7 @@ def test_a_path_whose_content_is_not_known_has_no_md5():
 @pytest.mark.parametrize(
     "entry",
     [
-        {"cmd": "x", "deps": [{"path": "ds://a", "dataset": {"name": "a"}}]},
-        {"cmd": "x", "deps": [{"path": "s3://b", "etag": "1"}]},
+        {"cmd": "x", "outs": [{"path": "s3://b", "etag": "1"}]},
         {"cmd": "x", "outs": [{"path": "a", "files": []}]},
         {"cmd": "x", "outs": [{"path": "a", "hash": "sha1"}]},
         {"cmd": "x", "outs": [{"path": "a", "size": "big"}]},
@@ -163,14 +180,14 @@ def test_the_first_lock_file_is_not_changed_by_a_new_entry():
 def test_entries_of_others_survive():
     data = (
         b"schema: '2.0'\ndatasets:\n- name: d\n  url: s3://x\nstages:\n  theirs:\n    cmd: x\n"
-        b"    deps:\n    - path: s3://bucket/x\n      etag: '17'\n"
+        b"    outs:\n    - path: s3://bucket/x\n      etag: '17'\n"
     )
     lock = parse(data, "dvc.lock").with_stage("prep", PREP)
     assert lock.dump() == data + PREP_LOCK.partition(b"stages:\n")[2]
     assert lock.others == {"datasets": [{"name": "d", "url": "s3://x"}]}
     assert lock.stages["theirs"] == {
         "cmd": "x",
-        "deps": [{"path": "s3://bucket/x", "etag": "17"}],
+        "outs": [{"path": "s3://bucket/x", "etag": "17"}],
     }
 
 

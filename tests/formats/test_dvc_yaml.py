@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from textwrap import dedent
 
@@ -423,11 +424,23 @@ def test_a_path_is_seen_from_where_the_file_and_its_wdir_are():
     assert "leads out of the project" in refusal(text)
 
 
-def test_a_url_is_refused_with_what_brings_the_data_in():
-    assert stage_refusal("cmd: x\ndeps: [s3://bucket/data]") == (
-        "dvc.yaml, line 4: `s3://bucket/data` in `deps` of stage `train` is a URL; "
-        "a path inside the project is expected.\nHint: `dvc import-url` brings data into the project."
-    )
+@pytest.mark.parametrize(
+    "url", ["https://host/a.csv?b=1", "s3://bucket/data", "gs://b/d", "azure://c/d", "remote://r/d"]
+)
+def test_a_stage_may_read_a_url_whose_storage_tells_when_it_changes(url):
+    assert only_stage(f"cmd: x\ndeps: ['{url}', a.txt]").deps == (url, "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("section", "url"),
+    [("deps", "ssh://host/data"), ("deps", "file:///etc/passwd"), ("deps", "http://host/\x1b[2J"),
+     ("outs", "s3://bucket/data"), ("metrics", "https://host/m.json"), ("params", "https://host/p.yaml")],
+)  # fmt: skip
+def test_any_other_url_is_refused_with_what_brings_the_data_in(section, url):
+    item = f"[{{{json.dumps(url)}: [a]}}]" if section == "params" else f"[{json.dumps(url)}]"
+    said = stage_refusal(f"cmd: x\n{section}: {item}")
+    assert "of stage `train` is a URL; a path inside the project is expected.\n" in said
+    assert said.endswith("Hint: `dvc import-url` brings data into the project.")
 
 
 # --- Templates --------------------------------------------------------------------------------------
@@ -452,15 +465,13 @@ def test_a_template_that_names_nothing_is_shown(text, said):
     )
 
 
-def test_datasets_are_read_and_a_stage_that_reads_one_is_dvcs():
+def test_datasets_are_read_and_a_stage_may_read_one():
     text = "datasets:\n- {name: imgs, type: url, url: s3://bucket/imgs}\n"
     assert parse(text + "stages: {a: {cmd: x}}\n").datasets == (
         {"name": "imgs", "type": "url", "url": "s3://bucket/imgs"},
     )
-    assert refusal(text + "stages: {a: {cmd: x, deps: ['ds://imgs']}}\n") == (
-        "dvc.yaml, line 3: `ds://imgs` in `deps` of stage `a` is a URL; a path inside the project is expected.\n"
-        "Hint: `dvc repro` runs a pipeline that reads a dataset."
-    )
+    read = parse(text + "stages: {a: {cmd: x, deps: ['ds://imgs']}}\n")
+    assert read.stages[0].deps == ("ds://imgs",)
     assert "item 1 of `datasets` has no `type`" in refusal("datasets: [{name: x}]\n")
 
 

@@ -128,6 +128,20 @@ class FsspecRemote:
     def close(self) -> None:
         self._fs = None
 
+    # Beside the contract --------------------------------------------------------------------------
+
+    def look(self) -> Mapping[str, object] | None:
+        """What the storage says of the object at the address itself; None when none is there."""
+        try:
+            info: Mapping[str, object] = self._said(lambda: self._open().info(self.itself()))
+        except FileNotFoundError:
+            return None
+        return None if info.get("type") == "directory" else info
+
+    def itself(self) -> str:
+        """The address as a path of the file system."""
+        return self.root()
+
     # How it is done -------------------------------------------------------------------------------
 
     def upload(self, fs: Any, source: str, path: str, told: Any) -> None:

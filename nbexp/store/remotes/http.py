@@ -36,6 +36,10 @@ class Remote(FsspecRemote):
         host = url.netloc.rpartition("@")[2]
         return urlunsplit((url.scheme, host, url.path.rstrip("/"), "", ""))
 
+    def itself(self) -> str:
+        url = urlsplit(self._address)
+        return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, url.query, ""))
+
     def put(self, source: Path, key: str, moved: Moved) -> None:
         raise self._read_only()
 

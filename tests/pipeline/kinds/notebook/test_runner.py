@@ -331,7 +331,7 @@ def test_a_termination_of_the_verb_leaves_nothing_behind(tmp_path: Path) -> None
     # The cell swallows an interrupt, so the verb has to end it all itself, less than a second later.
     verb.send_signal(signal.SIGINT)
     assert gone(pids, 1.5)
-    verb.wait(2)
+    verb.wait(20)  # what it still writes is not waited for by anybody
     verb.stdout.close()
     assert outputs(tmp_path / "o.ipynb")[1][0].text == "ready\n"
 
