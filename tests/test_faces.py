@@ -164,6 +164,10 @@ def test_open_says_the_same_in_every_face(tmp_path, nbexp_cli, magic):
     assert json.loads(magic("open first --json", tmp_path)) == printed
     assert json.loads(commands.to_json(nbexp.open(tmp_path)["first"].open())) == printed
     assert printed["path"] == "runs/train.ipynb"
+    for path in ("metrics.json", "params.yaml", "dvclive", "."):
+        printed = json.loads(nbexp_cli("open", "first", path, "--json", cwd=tmp_path).stdout)
+        assert json.loads(magic(f"open first {path} --json", tmp_path)) == printed
+        assert json.loads(commands.to_json(nbexp.open(tmp_path)["first"].open(path))) == printed
 
 
 def test_a_notebook_is_executed_the_same_by_command_and_cell(tmp_path, nbexp_cli, magic):

@@ -18,14 +18,16 @@ refs in quadratic time and rewrites the index in Python.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, cast
 
 from nbexp.errors import GitError
 from nbexp.git.cat_file import Objects, commit_info, tree_entries
@@ -38,7 +40,7 @@ from nbexp.git.model import (
     NewCommit,
     Status,
 )
-from nbexp.git.process import Counted, file_stamp, refused, run, spawn, talk
+from nbexp.git.process import Counted, end, file_stamp, refused, run, spawn, talk
 from nbexp.git.ref_files import (
     OWN,
     UNKNOWN,
@@ -108,6 +110,13 @@ class Git(Counted):
             if _is_repository(link):
                 return cls(root, link)
         return None
+
+    @classmethod
+    def bare(cls, path: Path) -> Git | None:
+        """The repository without a work tree in the folder `path`, to be read; None if it is none."""
+        folder = path.resolve()
+        is_one = folder.is_dir() and (folder / "objects").is_dir() and _is_repository(folder)
+        return cls(folder, folder) if is_one and (folder / "refs").is_dir() else None
 
     @classmethod
     def init(cls, path: Path, branch: str = "main") -> Git:
@@ -180,6 +189,16 @@ class Git(Counted):
         """As `read`, for each of many, in their order; questions and answers overlap."""
         found = self._objects.ask("contents", specs)
         return [one.data if one and one.kind != "tree" else None for one in found]
+
+    @contextmanager
+    def streamed(self, oid: str) -> Iterator[BinaryIO]:
+        """The bytes of a big blob, to read from its beginning; one process, ended when nobody reads on."""
+        process = spawn(self.root, ["cat-file", "blob", oid], alone=True)
+        try:
+            yield io.BufferedReader(cast("io.RawIOBase", process.stdout), 1 << 16)
+        finally:
+            process.terminate()
+            end(process)
 
     def commits(self, revs: Sequence[str]) -> list[CommitInfo]:
         """Each of the commits, in their order.
