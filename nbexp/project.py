@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
+    from nbexp.experiments.verify import Verified
     from nbexp.experiments.why import Commit, Why
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
@@ -151,6 +152,10 @@ class Experiment(Result):
     def open(self, path: str | None = None, *, limit: int | None = None) -> OpenedNotebook | Opened:
         """The executed notebook of this experiment, or what is at a path of it; the workspace is untouched."""
         return open(self.root).open(self, path, limit=limit)
+
+    def verify(self, *, rtol: float | None = None, atol: float | None = None) -> Verified:
+        """Run it again from scratch and compare every output; the workspace is untouched."""
+        return open(self.root).verify(self, rtol=rtol, atol=atol)
 
     def path(self, path: str) -> Path:
         """A file or directory of the experiment, to read: under its own name, outside of the workspace."""
@@ -971,6 +976,58 @@ class Project:
         contents = self._contents(self._found(experiment)[1], emit)
         located = contents.locate(contents.resolved(path))
         return materialised.path(contents, located, self.root)
+
+    def verify(
+        self,
+        experiment: str | Experiment,
+        *,
+        rtol: float | None = None,
+        atol: float | None = None,
+        jobs: int = 1,
+        emit: Emit = ignore,
+    ) -> Verified:
+        """Run an experiment again from scratch in a fresh clone with a cold cache, and compare every output.
+
+        The verdict is kept in the experiment's note, under `verified`. Workspace, HEAD, index and cache are
+        left alone.
+
+        Parameters
+        ----------
+        rtol, atol
+            Numbers are close when they differ by no more than `atol + rtol * |the recorded one|`; None is
+            what NumPy's `allclose` has, 1e-5 and 1e-8.
+        jobs
+            How many stages run at once.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or no stage ran in it.
+        StoreError
+            Data that no stage makes is neither in the cache nor at a remote. Nothing was run.
+        Interrupted
+            It was stopped; nothing of it is left.
+        """
+        from nbexp.experiments import authors, notes
+        from nbexp.experiments import verify as proving
+        from nbexp.experiments.agreement import ATOL, RTOL, Tolerance
+        from nbexp.version import __version__
+
+        name, rev = self._resolve(experiment)
+        authors.check(self.git, self.root, rev, name, self.confirm, emit)
+        result = proving.verify(
+            self._site(),
+            rev,
+            name,
+            tolerance=Tolerance(RTOL if rtol is None else rtol, ATOL if atol is None else atol),
+            env=self.stage_env,
+            how=self._how(jobs=jobs),
+            emit=emit,
+        )
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        said = proving.certificate(result, at=at, version=__version__)
+        notes.change(self.git, {rev: {"verified": said}})
+        return result
 
     def experiment(self, name: str, *, git_remote: str | None = None) -> Experiment:
         """The experiment of that name; the one of the present commit when several have it.

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.table import Row, Table
     from nbexp.experiments.undo import Undone
+    from nbexp.experiments.verify import StageVerdict, Verified
     from nbexp.experiments.why import Because, Why
     from nbexp.pipeline.dag import Dag
     from nbexp.project import (
@@ -737,6 +738,53 @@ def _opened_bytes(result: OpenedBytes) -> str:
     return f"{first}   (write it to a file: -o FILE)"
 
 
+def _verified(result: Verified) -> str:
+    lines = [verdict_words(result)]
+    rows = []
+    for stage in result.stages:
+        rows.append([stage.name, stage_verdict_words(stage)])
+        rows += [[f"  {one.path}", one.verdict, printable(one.detail)] for one in stage.outputs]
+    return "\n".join([*lines, *aligned(rows), *map(printable, verdict_notes(result))])
+
+
+def verdict_words(result: Verified) -> str:
+    """`low-lr comes out again: all 4 outputs identical   (in 3.2 s)`."""
+    count = sum(len(stage.outputs) for stage in result.stages)
+    outputs = "the output is" if count == 1 else f"all {count} outputs are"
+    words = {
+        "identical": f"comes out again: {outputs} identical",
+        "close": f"comes out again: {outputs} identical, or close within the tolerance",
+        "different": "does not come out again",
+        "failed": "cannot be run again",
+    }[result.verdict]
+    return f"{result.experiment} {words}   (in {duration(result.elapsed_s)})"
+
+
+def stage_verdict_words(stage: StageVerdict) -> str:
+    """What became of a stage: its worst verdict, or that it did not run."""
+    if stage.state == "kept":
+        return "frozen, taken as it is"
+    return stage.state if stage.state != "ran" else (stage.verdict or "no outputs")
+
+
+def verdict_notes(result: Verified) -> list[str]:
+    """Where it began to differ or stopped, and what may be the reason."""
+    lines = []
+    if result.problem:
+        lines.append(result.problem)
+    lines += [
+        f"{path} is in your workspace and in no commit. Hint: `git add {path}`, or `nbexp data add {path}`"
+        for path in result.missing
+    ]
+    if result.first is not None:
+        stage, output = result.first
+        detail = f": {output.detail}" if output.detail else ""
+        lines.append(f"it begins in stage {stage.name}, {output.path}{detail}")
+        if stage.suspect:
+            lines.append(f"likely because {stage.suspect}")
+    return lines
+
+
 def _output_text(output: dict[str, object]) -> str:
     if output.get("output_type") == "error":
         return f"{output.get('ename')}: {output.get('evalue')}"
@@ -937,6 +985,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "MetricsShown": _metrics_shown,
     "Applied": _applied,
     "Undone": _undone,
+    "Verified": _verified,
     "Unprotected": _unprotected,
     "Removed": _removed,
     "Reproduced": _reproduced,

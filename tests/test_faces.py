@@ -38,6 +38,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "params diff": ("params diff first second", lambda p: p.params.diff("first", "second")),
     "metrics show": ("metrics show", lambda p: p.metrics.show()),
     "metrics diff": ("metrics diff first", lambda p: p.metrics.diff("first")),
+    "verify": ("verify first", lambda p: p.verify("first")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),

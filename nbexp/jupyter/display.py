@@ -34,6 +34,7 @@ from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
+from nbexp.experiments.verify import Verified
 from nbexp.experiments.why import Because, Why
 from nbexp.formats import values
 from nbexp.frozen import replace
@@ -664,6 +665,44 @@ def _(result: OpenedDirectory) -> Markup:
     ]
     heads = [head("name"), head("size", is_number=True), head("files", is_number=True)]
     return joined([_title(result.path, faint(words)), grid(heads, lines)])
+
+
+_MARKS = {"identical": "✓ ", "close": "≈ ", "different": "✗ ", "missing": "✗ ", "failed": "✗ "}
+
+
+@html.register
+def _(result: Verified) -> Markup:
+    lines = []
+    for stage in result.stages:
+        lines.append(
+            tag(
+                "tr",
+                tag("th", stage.name, scope="row", align="left"),
+                cell(_verdict_of(render.stage_verdict_words(stage))),
+                cell(""),
+                class_="nbexp-base",
+            )
+        )
+        lines += [
+            tag(
+                "tr",
+                tag("th", joined([Markup("&emsp;"), one.path]), scope="row", align="left"),
+                cell(_verdict_of(one.verdict)),
+                cell(_value(one.detail) if one.detail else ""),
+            )
+            for one in stage.outputs
+        ]
+    heads = [head("stage, output"), head("verdict"), head("first difference")]
+    title = _verdict_of(result.verdict, render.verdict_words(result))
+    notes = [tag("p", in_cell_words(note)) for note in render.verdict_notes(result)]
+    return joined([tag("p", tag("b", title)), grid(heads, lines), *notes])
+
+
+def _verdict_of(verdict: str, words: str | None = None) -> Markup:
+    good = verdict in ("identical", "close")
+    bad = verdict in ("different", "missing", "failed")
+    class_ = "nbexp-good" if good else "nbexp-bad" if bad else "nbexp-faint"
+    return tag("span", f"{_MARKS.get(verdict, '')}{words or verdict}", class_=class_)
 
 
 def _output(output: Mapping[str, object], room: int) -> tuple[list[Markup], int]:
