@@ -1,6 +1,6 @@
 """The command line: argv to a verb, its result to stdout, everything else to stderr.
 
-Exit codes: 0 done, 1 the experiment failed (or `status -q` found changes), 2 wrong usage, 3 an error
+Exit codes: 0 done, 1 the experiment failed (or `status -q` found changes, or `verify` another result), 2 wrong usage, 3 an error
 that is explained, 130 interrupted. Anything that is none of these is a bug and shows its traceback.
 """
 
@@ -113,6 +113,9 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
     if not outcome.quiet or outcome.shape != "text":
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stdout.flush()
+    code = getattr(outcome.result, "exit_code", 0)
+    if code:
+        return int(code)
     is_dirty = getattr(outcome.result, "is_clean", True) is False
     if outcome.quiet and outcome.verb == "status" and is_dirty:
         return 1

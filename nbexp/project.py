@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import posixpath
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
+    from nbexp.experiments.data.located import Contents
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
     from nbexp.experiments.measures import Metrics, Params
+    from nbexp.experiments.opened import OpenedNotebook
+    from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
+    from nbexp.experiments.verify import Verified
     from nbexp.experiments.why import Commit, Why
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
@@ -144,9 +149,17 @@ class Experiment(Result):
         """Make the workspace what this experiment left."""
         return open(self.root).apply(self, force=force)
 
-    def open(self, path: str | None = None) -> OpenedNotebook:
-        """The executed notebook of this experiment."""
-        return open(self.root).open_notebook(self, path)
+    def open(self, path: str | None = None, *, limit: int | None = None) -> OpenedNotebook | Opened:
+        """The executed notebook of this experiment, or what is at a path of it; the workspace is untouched."""
+        return open(self.root).open(self, path, limit=limit)
+
+    def verify(self, *, rtol: float | None = None, atol: float | None = None) -> Verified:
+        """Run it again from scratch and compare every output; the workspace is untouched."""
+        return open(self.root).verify(self, rtol=rtol, atol=atol)
+
+    def path(self, path: str) -> Path:
+        """A file or directory of the experiment, to read: under its own name, outside of the workspace."""
+        return open(self.root).path(self, path)
 
     def to_json(self) -> dict[str, object]:
         found: dict[str, object] = {
@@ -166,20 +179,6 @@ class Experiment(Result):
                 stage: list(paths) for stage, paths in report.unlisted.items()
             }
         return found
-
-
-@frozen
-class OpenedNotebook(Result):
-    """An executed notebook, read from Git or the cache: `data` is the file's bytes."""
-
-    experiment: str
-    path: str
-    data: bytes = field(repr=False)
-
-    def to_json(self) -> dict[str, object]:
-        import json
-
-        return {"experiment": self.experiment, "path": self.path, "notebook": json.loads(self.data)}
 
 
 @frozen
@@ -908,31 +907,142 @@ class Project:
         finder = series.Finder(self.git, self.cache, self.root, self.prefix)
         return finder.read(metric, sources)
 
-    def open_notebook(
-        self, experiment: str | Experiment, path: str | None = None
-    ) -> OpenedNotebook:
-        """The executed notebook of an experiment, a failed one too; the workspace is untouched."""
-        name, rev = self._resolve(experiment, failed=True)
-        paths = self._executed_notebooks(rev)
-        if path is not None:
-            return self._opened(name, rev, path, paths)
-        for found in paths:
-            try:
-                return self._opened(name, rev, found, paths)
-            except NotFound:
-                continue
-        raise NotFound(
-            f"Experiment `{name}` has no executed notebook.",
-            "a stage `nbexp notebook IN OUT` writes one; `nbexp init train.ipynb` makes such a stage.",
-        )
+    def open(
+        self,
+        experiment: str | Experiment,
+        path: str | None = None,
+        *,
+        limit: int | None = None,
+        out: str | os.PathLike[str] | None = None,
+        git_remote: str | None = None,
+        repo: str | None = None,
+        emit: Emit = ignore,
+    ) -> OpenedNotebook | Opened:
+        """What is at a path of an experiment, branch, tag or commit; the workspace is untouched.
+
+        A notebook with its outputs, a picture, the first rows of a table, the first lines of a text, the
+        listing of a directory, or the size and md5 of other bytes; from Git, the cache or a remote.
+
+        Parameters
+        ----------
+        path
+            As typed in the user's directory, else as the project has it; None is the executed notebook.
+        limit
+            How many rows, lines or entries.
+        out
+            Write the file or directory there as well, where nothing is yet.
+        git_remote
+            The Git remote that has the experiment, by name or URL; its commit is fetched, and nothing else.
+        repo
+            The URL or path of another repository that has it.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or no such path in it.
+        StoreError
+            Neither cache nor remote has the data, or something is at `out` already.
+        """
+        name = experiment.name if isinstance(experiment, Experiment) else experiment
+        here = self.root / self.here
+        if repo is not None:
+            return open_elsewhere(repo, name, path, limit=limit, out=out, here=here, emit=emit)
+        name, rev = self._found(experiment, git_remote)
+        return _opened(self._contents(rev, emit), name, path, limit, out, here)
 
     def read(self, experiment: str | Experiment, path: str) -> bytes:
-        """The bytes of a file of an experiment, from Git or the cache; the workspace is untouched."""
-        return self._read(self._resolve(experiment, failed=True)[1], path)
+        """The bytes of a file of an experiment, from Git, the cache or a remote; the workspace is untouched."""
+        rev = self._found(experiment)[1]
+        try:
+            return self._read(rev, path)
+        except StoreError:
+            contents = self._contents(rev)
+            located = contents.locate(path)
+            contents.bring(located)
+            return contents.read(located.files[""])
 
-    def experiment(self, name: str) -> Experiment:
-        """The experiment of that name; the one of the present commit when several have it."""
-        ref, rev = self._ref_of(name)
+    def path(self, experiment: str | Experiment, path: str, *, emit: Emit = ignore) -> Path:
+        """A file or directory of an experiment, to read: under its own name, outside of the workspace.
+
+        What the cache has is linked, what Git has is written; asked for again, it is there already.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or no such path in it.
+        StoreError
+            Neither cache nor remote has the data.
+        """
+        from nbexp.experiments import materialised
+
+        contents = self._contents(self._found(experiment)[1], emit)
+        located = contents.locate(contents.resolved(path))
+        return materialised.path(contents, located, self.root)
+
+    def verify(
+        self,
+        experiment: str | Experiment,
+        *,
+        rtol: float | None = None,
+        atol: float | None = None,
+        jobs: int = 1,
+        emit: Emit = ignore,
+    ) -> Verified:
+        """Run an experiment again from scratch in a fresh clone with a cold cache, and compare every output.
+
+        The verdict is kept in the experiment's note, under `verified`. Workspace, HEAD, index and cache are
+        left alone.
+
+        Parameters
+        ----------
+        rtol, atol
+            Numbers are close when they differ by no more than `atol + rtol * |the recorded one|`; None is
+            what NumPy's `allclose` has, 1e-5 and 1e-8.
+        jobs
+            How many stages run at once.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or no stage ran in it.
+        StoreError
+            Data that no stage makes is neither in the cache nor at a remote. Nothing was run.
+        Interrupted
+            It was stopped; nothing of it is left.
+        """
+        from nbexp.experiments import authors, notes
+        from nbexp.experiments import verify as proving
+        from nbexp.experiments.agreement import ATOL, RTOL, Tolerance
+        from nbexp.version import __version__
+
+        name, rev = self._resolve(experiment)
+        authors.check(self.git, self.root, rev, name, self.confirm, emit)
+        result = proving.verify(
+            self._site(),
+            rev,
+            name,
+            tolerance=Tolerance(RTOL if rtol is None else rtol, ATOL if atol is None else atol),
+            env=self.stage_env,
+            how=self._how(jobs=jobs),
+            emit=emit,
+        )
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        said = proving.certificate(result, at=at, version=__version__)
+        notes.change(self.git, {rev: {"verified": said}})
+        return result
+
+    def experiment(self, name: str, *, git_remote: str | None = None) -> Experiment:
+        """The experiment of that name; the one of the present commit when several have it.
+
+        With `git_remote` it is one of that remote: its commit is fetched, and it is not listed here.
+        """
+        if git_remote is None:
+            return self._experiment(*self._ref_of(name))
+        from nbexp.experiments import elsewhere
+
+        ref, rev = elsewhere.fetch(self.git, git_remote, name)
+        if ref_names.parse(ref) is None:
+            raise NotFound(f"`{name}` of {git_remote} is {ref}, and no experiment.")
         return self._experiment(ref, rev)
 
     @property
@@ -1082,6 +1192,32 @@ class Project:
             if found is None:
                 raise
             return experiment, found
+
+    def _found(
+        self, experiment: str | Experiment, git_remote: str | None = None
+    ) -> tuple[str, str]:
+        """As `_resolve`, for what only looks: failed runs as well, and the experiments of a Git remote."""
+        if git_remote is not None:
+            from nbexp.experiments import elsewhere
+
+            name = experiment.name if isinstance(experiment, Experiment) else experiment
+            return name, elsewhere.fetch(self.git, git_remote, name)[1]
+        try:
+            return self._resolve(experiment, failed=True)
+        except NotFound as error:
+            known = [
+                key[7:-4] for key in self.git.config() if re.fullmatch(r"remote\..+\.url", key)
+            ]
+            if known and "did you mean" not in (error.hint or ""):
+                remote = "origin" if "origin" in known else known[0]
+                error.hint = f"`nbexp open {experiment} --git-remote {remote}` asks that remote."
+            raise
+
+    def _contents(self, rev: str, emit: Emit = ignore) -> Contents:
+        from nbexp.experiments.data.located import Contents
+
+        site = self._site()
+        return Contents(site, rev, site.config, emit=emit)
 
     def _experiment(self, ref: str, rev: str) -> Experiment:
         from nbexp.experiments.table import Row
@@ -1279,37 +1415,14 @@ class Project:
         }
 
     def _executed_notebooks(self, rev: str) -> builtins.list[str]:
-        from nbexp.experiments import record as recording
-        from nbexp.pipeline import graph as graphs
+        from nbexp.experiments import opening
 
-        top = f"{self.prefix}/" if self.prefix else ""
-        texts = {}
-        for path in self.git.paths_named([rev], "dvc.yaml")[rev]:
-            data = self.git.read(f"{rev}:{path}")
-            if path.startswith(top) and data is not None:
-                texts[path[len(top) :]] = data
-        read = place.files_of(self.git, self.prefix, rev)
-        return recording.notebook_targets(graphs.load(self.root, texts, read).stages)
+        return opening.executed(self._site(), rev)
 
     def _read(self, rev: str, path: str) -> bytes:
         from nbexp.experiments import contents
 
         return contents.read(self.git, self.cache, self.prefix, rev, path)
-
-    def _opened(self, name: str, rev: str, path: str, known: Sequence[str]) -> OpenedNotebook:
-        from nbexp.formats import notebook
-
-        others = f"it has {', '.join(known)}." if known else None
-        try:
-            data = self._read(rev, path)
-        except NotFound:
-            raise NotFound(f"Experiment `{name}` has no {path}.", others) from None
-        try:
-            notebook.read(data, path)
-        except ProjectFileError as error:
-            error.hint = error.hint or others or f"`git show {rev[:7]}:{path}` prints a file."
-            raise
-        return OpenedNotebook(name, path, data)
 
     def _open_notebooks(self) -> tuple[str, ...]:
         if self.asking_notebook is None:
@@ -1436,6 +1549,56 @@ def get(
         return getting.get(project._site(), None, wish, here, emit)
     finally:
         project.close()
+
+
+def bare(folder: Path) -> str | None:
+    """The folder, if it is a repository without a work tree: it can be looked at, but is no project."""
+    return None if Git.bare(folder) is None else os.fspath(folder)
+
+
+def open_elsewhere(
+    repo: str,
+    experiment: str,
+    path: str | None = None,
+    *,
+    limit: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    here: Path,
+    emit: Emit = ignore,
+) -> OpenedNotebook | Opened:
+    """`Project.open` of another repository: one on this disk, a bare one too, or of a URL, without cloning it."""
+    from nbexp.experiments.data import getting
+    from nbexp.experiments.data.located import Contents
+
+    wish = getting.Wish(path or ".", experiment)
+    with getting.opened(None, repo, wish, here) as (site, rev, config):
+        return _opened(Contents(site, rev, config, emit=emit), experiment, path, limit, out, here)
+
+
+def _opened(
+    contents: Contents,
+    name: str,
+    path: str | None,
+    limit: int | None,
+    out: str | os.PathLike[str] | None,
+    here: Path,
+) -> OpenedNotebook | Opened:
+    from nbexp.experiments import opening
+
+    target = None if out is None else here / out
+    if target is not None and os.path.lexists(target):
+        raise StoreError(
+            f"{os.fspath(out or '')} exists already. Nothing was written.", "choose another name."
+        )
+    opened, located = (
+        opening.notebook_of(contents, name)
+        if path is None
+        else opening.look(contents, path, name, limit)
+    )
+    if target is not None:
+        contents.bring(located)
+        contents.write(located, target)
+    return opened
 
 
 def warn_unfinished(project: Project, emit: Emit) -> None:

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
+    from nbexp.experiments.opened import OpenedNotebook
+    from nbexp.experiments.opening import (
+        OpenedBytes,
+        OpenedDirectory,
+        OpenedPicture,
+        OpenedTable,
+        OpenedText,
+    )
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
     from nbexp.experiments.restore import Applied
@@ -33,13 +41,13 @@ if TYPE_CHECKING:
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.table import Row, Table
     from nbexp.experiments.undo import Undone
+    from nbexp.experiments.verify import StageVerdict, Verified
     from nbexp.experiments.why import Because, Why
     from nbexp.pipeline.dag import Dag
     from nbexp.project import (
         Branched,
         Experiment,
         Listing,
-        OpenedNotebook,
         Removed,
         Reproduced,
         RunReport,
@@ -653,6 +661,130 @@ def _opened_notebook(result: OpenedNotebook) -> str:
     return "\n".join(lines)
 
 
+def _opened_picture(result: OpenedPicture) -> str:
+    words = [f"{result.path} of {result.experiment}: {picture_words(result)}"]
+    return f"{words[0]}   (write it to a file: -o FILE)"
+
+
+def picture_words(result: OpenedPicture) -> str:
+    """`PNG picture, 640 x 480, 34 kB`."""
+    kind = result.mime.partition("/")[2].partition("+")[0].upper()
+    measures = "" if result.width is None else f", {result.width} x {result.height}"
+    return f"{kind} picture{measures}, {sized(result.size)}"
+
+
+def _opened_table(result: OpenedTable) -> str:
+    rows = [list(result.columns), *([shown(value) for value in row] for row in result.rows)]
+    title = f"{result.path} of {result.experiment}: {table_words(result)}"
+    return "\n".join([title, "", *aligned(rows)])
+
+
+def table_words(result: OpenedTable) -> str:
+    """`3 rows`; `the first 20 of 1,000 rows`; `the first 20 of about 2,000,000 rows`."""
+    count = len(result.rows)
+    if result.total is None:
+        return f"the first {_count(count, 'row')} of {sized(result.size)}"
+    if count == result.total:
+        return _count(count, "row")
+    about = "" if result.is_exact else "about "
+    return f"the first {count:,} of {about}{result.total:,} rows"
+
+
+def _opened_text(result: OpenedText) -> str:
+    lines = [printable(line) for line in result.lines]
+    more = text_words(result)
+    title = f"{result.path} of {result.experiment}{f': {more}' if more else ''}"
+    return "\n".join([title, "", *lines])
+
+
+def text_words(result: OpenedText) -> str:
+    """What is left out of a long text; nothing where all of it is shown."""
+    count = len(result.lines)
+    if result.total is None:
+        return f"the first {_count(count, 'line')} of {sized(result.size)}"
+    return f"the first {count:,} of {result.total:,} lines" if count < result.total else ""
+
+
+def printable(line: str) -> str:
+    """The line without what would move the cursor or change colours of a terminal."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in line)
+
+
+def _opened_directory(result: OpenedDirectory) -> str:
+    title = f"{result.path} of {result.experiment}: {directory_words(result)}"
+    rows = [
+        [
+            f"  {printable(one.name)}",
+            sized(one.size),
+            "" if one.files is None else _count(one.files, "file"),
+        ]
+        for one in result.entries
+    ]
+    return "\n".join([title, "", *aligned(rows)])
+
+
+def directory_words(result: OpenedDirectory) -> str:
+    """`12 files, 3.4 MB`, and what is left out of a long listing."""
+    words = _count(result.total, "file")
+    words += "" if result.size is None else f", {size(result.size)}"
+    here = sum(1 if one.files is None else one.files for one in result.entries)
+    return words if here == result.total else f"{words}; the first {len(result.entries)} entries"
+
+
+def _opened_bytes(result: OpenedBytes) -> str:
+    first = f"{result.path} of {result.experiment}: {sized(result.size)}, md5 {result.md5}"
+    return f"{first}   (write it to a file: -o FILE)"
+
+
+def _verified(result: Verified) -> str:
+    lines = [verdict_words(result)]
+    rows = []
+    for stage in result.stages:
+        rows.append([stage.name, stage_verdict_words(stage)])
+        rows += [[f"  {one.path}", one.verdict, printable(one.detail)] for one in stage.outputs]
+    return "\n".join([*lines, *aligned(rows), *map(printable, verdict_notes(result))])
+
+
+def verdict_words(result: Verified) -> str:
+    """`low-lr comes out again: all 4 outputs identical   (in 3.2 s)`."""
+    count = sum(len(stage.outputs) for stage in result.stages)
+    outputs = "the output is" if count == 1 else f"all {count} outputs are"
+    words = {
+        "identical": f"comes out again: {outputs} identical",
+        "close": f"comes out again: {outputs} identical, or close within the tolerance",
+        "different": "does not come out again",
+        "failed": "cannot be run again",
+    }[result.verdict]
+    return f"{result.experiment} {words}   (in {duration(result.elapsed_s)})"
+
+
+def stage_verdict_words(stage: StageVerdict) -> str:
+    """What became of a stage: its worst verdict, or that it did not run."""
+    if stage.state == "kept":
+        return "frozen, taken as it is"
+    return stage.state if stage.state != "ran" else (stage.verdict or "no outputs")
+
+
+def verdict_notes(result: Verified) -> list[str]:
+    """Where it began to differ or stopped, and what may be the reason."""
+    lines = []
+    if result.problem:
+        lines.append(result.problem)
+    lines += [
+        f"{path} is in your workspace and in no commit. Hint: `git add {path}`, or `nbexp data add {path}`"
+        for path in result.missing
+    ]
+    if result.first is not None:
+        stage, output = result.first
+        detail = f": {output.detail}" if output.detail else ""
+        lines.append(f"it begins in stage {stage.name}, {output.path}{detail}")
+        if stage.suspect:
+            lines.append(f"likely because {stage.suspect}")
+    return lines
+
+
 def _output_text(output: dict[str, object]) -> str:
     if output.get("output_type") == "error":
         return f"{output.get('ename')}: {output.get('evalue')}"
@@ -853,6 +985,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "MetricsShown": _metrics_shown,
     "Applied": _applied,
     "Undone": _undone,
+    "Verified": _verified,
     "Unprotected": _unprotected,
     "Removed": _removed,
     "Reproduced": _reproduced,
@@ -862,5 +995,10 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Promoted": _promoted,
     "Branched": _branched,
     "Curves": _curves,
+    "OpenedBytes": _opened_bytes,
+    "OpenedDirectory": _opened_directory,
     "OpenedNotebook": _opened_notebook,
+    "OpenedPicture": _opened_picture,
+    "OpenedTable": _opened_table,
+    "OpenedText": _opened_text,
 }

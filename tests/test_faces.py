@@ -38,6 +38,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "params diff": ("params diff first second", lambda p: p.params.diff("first", "second")),
     "metrics show": ("metrics show", lambda p: p.metrics.show()),
     "metrics diff": ("metrics diff first", lambda p: p.metrics.diff("first")),
+    "verify": ("verify first", lambda p: p.verify("first")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
@@ -164,6 +165,10 @@ def test_open_says_the_same_in_every_face(tmp_path, nbexp_cli, magic):
     assert json.loads(magic("open first --json", tmp_path)) == printed
     assert json.loads(commands.to_json(nbexp.open(tmp_path)["first"].open())) == printed
     assert printed["path"] == "runs/train.ipynb"
+    for path in ("metrics.json", "params.yaml", "dvclive", "."):
+        printed = json.loads(nbexp_cli("open", "first", path, "--json", cwd=tmp_path).stdout)
+        assert json.loads(magic(f"open first {path} --json", tmp_path)) == printed
+        assert json.loads(commands.to_json(nbexp.open(tmp_path)["first"].open(path))) == printed
 
 
 def test_a_notebook_is_executed_the_same_by_command_and_cell(tmp_path, nbexp_cli, magic):

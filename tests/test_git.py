@@ -1286,7 +1286,7 @@ class TestCommit:
             written = door._write([new])
             if written is None:
                 return  # a path that is a file and a folder: Git's to say
-            assert written == door._import([new], direct=False)
+            assert written == (door._import([new], direct=False), None)
             [base] = written
         assert git("fsck", "--strict", "--no-dangling", cwd=repo) == ""
 
@@ -1594,3 +1594,30 @@ def is_addable(repo: Path, path: str) -> bool:
     if any(parent.is_symlink() for parent in full.parents):
         return False
     return full.is_symlink() or full.is_file() or any(not each.is_dir() for each in full.rglob("*"))
+
+
+def test_a_big_blob_is_read_from_its_beginning_and_git_is_ended(
+    repo: Path, git: Callable[..., str], tmp_path: Path
+) -> None:
+    (repo / "big").write_bytes(b"0123456789" * 500_000)
+    door = Git.find(repo)
+    assert door is not None
+    oid = door.hash_files(["big"], write=True)[0]
+    with door.streamed(oid) as stream:
+        assert stream.read(12) == b"012345678901"
+    with door.streamed(oid) as stream:
+        assert len(stream.read()) == 5_000_000
+    door.close()
+
+
+def test_a_repository_without_a_work_tree_is_read(repo: Path, git: Callable[..., str]) -> None:
+    mirror = repo.parent / "mirror.git"
+    git("clone", "--quiet", "--mirror", repo, mirror, cwd=repo)
+    door = Git.bare(mirror)
+    assert door is not None
+    assert door.head() == git("rev-parse", "HEAD", cwd=repo)
+    assert door.read("HEAD:README.md") == b"# A project\n"
+    assert [*door.tree("main")] == ["README.md"]
+    door.close()
+    assert Git.bare(repo) is None
+    assert Git.bare(repo / "nowhere") is None

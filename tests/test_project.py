@@ -380,7 +380,7 @@ def test_a_notebook_in_a_folder_from_init_to_its_failure(
     )
     assert caught.value.cell == 3
     assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    stopped = project.open_notebook("broken")
+    stopped = project.open("broken")
     text = stopped.data.decode()
     assert "lr is 0.7" in text
     assert "ZeroDivisionError" in text

@@ -15,6 +15,7 @@ from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, NotebookChange
 from nbexp.experiments.explore import RestoredRun
 from nbexp.experiments.locked import Owner
+from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.promote import Promoted
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
@@ -29,7 +30,6 @@ from nbexp.project import (
     Branched,
     Experiment,
     Listing,
-    OpenedNotebook,
     Removed,
     RunReport,
     StageReport,

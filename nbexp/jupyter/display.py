@@ -22,17 +22,26 @@ from nbexp.experiments.compare import Change, Diff, is_number, polarity
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
+from nbexp.experiments.opened import OpenedNotebook
+from nbexp.experiments.opening import (
+    Opened,
+    OpenedDirectory,
+    OpenedPicture,
+    OpenedTable,
+    OpenedText,
+)
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
+from nbexp.experiments.verify import Verified
 from nbexp.experiments.why import Because, Why
 from nbexp.formats import values
 from nbexp.frozen import replace
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, page, pairs, tag
 from nbexp.pipeline.dag import Dag, svg
 from nbexp.plots import render as pictures
-from nbexp.project import Experiment, Listing, OpenedNotebook, RunReport, Status
+from nbexp.project import Experiment, Listing, RunReport, Status
 from nbexp.results import Bundle
 
 if TYPE_CHECKING:
@@ -42,6 +51,7 @@ MAX_ROWS, MAX_COLUMNS = 50, 20
 # What is shown of an executed notebook is saved in the notebook that shows it.
 _MAX_TEXT, _MAX_IMAGES = 10_000, 4_000_000
 _MAX_VALUE = 60
+_MAX_TABLE_COLUMNS = 100
 
 _STATES = {
     "done": "✓ done", "running": "▶ running", "failed": "✗ failed", "interrupted": "■ interrupted",
@@ -91,7 +101,7 @@ def plain(result: object) -> str:
     # Text of the user's own is left as it is; `nbexp run` may be a line of theirs.
     return (
         text
-        if isinstance(result, (commands.Text, Table, OpenedNotebook, CachedRun))
+        if isinstance(result, (commands.Text, Table, OpenedNotebook, Opened, CachedRun))
         else in_cell_words(text)
     )
 
@@ -585,6 +595,114 @@ def _(result: OpenedNotebook) -> Markup:
             left -= size
             parts += shown
     return joined(parts)
+
+
+@html.register
+def _(result: OpenedPicture) -> Markup:
+    title = _title(result.path, faint(f"of {result.experiment}: {render.picture_words(result)}"))
+    address = f"data:{result.mime};base64,{base64.b64encode(result.data).decode()}"
+    if len(address) > _MAX_IMAGES:
+        return joined([title, tag("p", "too large for a cell; ", code("-o FILE"), " writes it")])
+    # As an image, SVG runs no script and fetches nothing.
+    image = Markup(tag("img", src=address, alt=result.path).removesuffix("</img>"))
+    return joined([title, tag("p", image)])
+
+
+@html.register
+def _(result: OpenedTable) -> Markup:
+    shown = result.columns[:_MAX_TABLE_COLUMNS]
+    numeric = [
+        all(_is_numeral(row[at]) for row in result.rows if at < len(row))
+        for at in range(len(shown))
+    ]
+    heads = [head(name, is_number=number) for name, number in zip(shown, numeric, strict=True)]
+    lines = [
+        tag(
+            "tr",
+            *(
+                cell(_value(value), is_number=number)
+                for value, number in zip(row, numeric, strict=False)
+            ),
+        )
+        for row in result.rows
+    ]
+    more = len(result.columns) - len(shown)
+    words = f"of {result.experiment}: {render.table_words(result)}"
+    left_out = f", {more} more columns" if more else ""
+    return joined([_title(result.path, faint(words + left_out)), grid(heads, lines)])
+
+
+def _is_numeral(value: object) -> bool:
+    """Whether a cell is a number, or the text of one."""
+    if is_number(value) or value is values.MISSING or value is None or value == "":
+        return True
+    try:
+        float(value)  # type: ignore[arg-type]  # what is no text either says so
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+@html.register
+def _(result: OpenedText) -> Markup:
+    more = render.text_words(result)
+    words = f"of {result.experiment}{f': {more}' if more else ''}"
+    body = tag("pre", "\n".join(map(render.printable, result.lines)))
+    return joined([_title(result.path, faint(words)), tag("div", body, class_="nbexp-scroll")])
+
+
+@html.register
+def _(result: OpenedDirectory) -> Markup:
+    words = f"of {result.experiment}: {render.directory_words(result)}"
+    lines = [
+        tag(
+            "tr",
+            tag("th", one.name, scope="row", align="left"),
+            cell(render.sized(one.size), is_number=True),
+            cell("" if one.files is None else one.files, is_number=True),
+        )
+        for one in result.entries
+    ]
+    heads = [head("name"), head("size", is_number=True), head("files", is_number=True)]
+    return joined([_title(result.path, faint(words)), grid(heads, lines)])
+
+
+_MARKS = {"identical": "✓ ", "close": "≈ ", "different": "✗ ", "missing": "✗ ", "failed": "✗ "}
+
+
+@html.register
+def _(result: Verified) -> Markup:
+    lines = []
+    for stage in result.stages:
+        lines.append(
+            tag(
+                "tr",
+                tag("th", stage.name, scope="row", align="left"),
+                cell(_verdict_of(render.stage_verdict_words(stage))),
+                cell(""),
+                class_="nbexp-base",
+            )
+        )
+        lines += [
+            tag(
+                "tr",
+                tag("th", joined([Markup("&emsp;"), one.path]), scope="row", align="left"),
+                cell(_verdict_of(one.verdict)),
+                cell(_value(one.detail) if one.detail else ""),
+            )
+            for one in stage.outputs
+        ]
+    heads = [head("stage, output"), head("verdict"), head("first difference")]
+    title = _verdict_of(result.verdict, render.verdict_words(result))
+    notes = [tag("p", in_cell_words(note)) for note in render.verdict_notes(result)]
+    return joined([tag("p", tag("b", title)), grid(heads, lines), *notes])
+
+
+def _verdict_of(verdict: str, words: str | None = None) -> Markup:
+    good = verdict in ("identical", "close")
+    bad = verdict in ("different", "missing", "failed")
+    class_ = "nbexp-good" if good else "nbexp-bad" if bad else "nbexp-faint"
+    return tag("span", f"{_MARKS.get(verdict, '')}{words or verdict}", class_=class_)
 
 
 def _output(output: Mapping[str, object], room: int) -> tuple[list[Markup], int]:

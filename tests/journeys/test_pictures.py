@@ -14,6 +14,7 @@ from PIL import Image
 
 from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.locked import Owner
+from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
@@ -21,7 +22,7 @@ from nbexp.experiments.table import Data, Row, Table
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
-from nbexp.project import Experiment, OpenedNotebook, RunReport, StageReport
+from nbexp.project import Experiment, RunReport, StageReport
 
 BASE = "4f2c1e9" + "0" * 33
 EVIL = "<img src=x onerror=\"document.title='broken into'\"><script>document.title='broken into'</script>"

@@ -14,6 +14,7 @@ from nbexp.commands import Text
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, NotebookChange
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
+from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
@@ -29,7 +30,6 @@ from nbexp.project import (
     Branched,
     Experiment,
     Listing,
-    OpenedNotebook,
     RunReport,
     StageReport,
     Status,

@@ -14,21 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbexp import filesystem
-from nbexp.errors import GitError, NotFound, StoreError, UsageError, nearest
+from nbexp.errors import GitError, NotFound, UsageError
 from nbexp.events import Emit, ignore
-from nbexp.experiments import place
+from nbexp.experiments import elsewhere, place
 from nbexp.experiments.data import Site
-from nbexp.experiments.data.used import Used, used
+from nbexp.experiments.data.located import Contents
+from nbexp.experiments.data.used import Used
 from nbexp.formats import config as configs
-from nbexp.formats import dvc_yaml
 from nbexp.formats.config import Config, Value
-from nbexp.formats.dvc_file import SUFFIX
 from nbexp.frozen import frozen
 from nbexp.git import Git
-from nbexp.pipeline.graph import DVC_YAML, is_inside
 from nbexp.results import Result
-from nbexp.store import remotes, transfer
+from nbexp.store import remotes
 from nbexp.store.cache import Cache
 
 _RELATIVE_TO_SCP = r"[^/:@\s]+@[^/:\s]+:.+"  # git@host:group/project.git
@@ -80,13 +77,6 @@ class Wish:
     remote_config: Mapping[str, str] = {}
 
 
-class _Found:
-    """One file of what was asked for: a blob of Git, or an object of the cache."""
-
-    def __init__(self, size: int | None, *, oid: str = "", mode: str = "", md5: str = "") -> None:
-        self.size, self.oid, self.mode, self.md5 = size, oid, mode, md5
-
-
 def is_repository(word: str, here: Path) -> bool:
     """Whether a word is the URL or path of a repository, and no name of a revision."""
     return (
@@ -111,21 +101,24 @@ def get(site: Site | None, repo: str | None, wish: Wish, here: Path, emit: Emit 
     StoreError
         Neither cache nor remote has the data. Nothing was written.
     """
-    with _opened(site, repo, wish, here) as (source, rev, config):
-        path, outs = _resolved(source, rev, wish.path, emit)
+    with opened(site, repo, wish, here) as (source, rev, config):
+        contents = Contents(source, rev, config, remote=wish.remote, jobs=wish.jobs, emit=emit)
+        path = contents.resolved(wish.path)
         if wish.show_url:
-            return Got(path, rev, "", 0, 0, url=_url(config(), outs, path, wish))
+            return Got(path, rev, "", 0, 0, url=_url(config(), contents.outs, path, wish))
         target = _target(path, wish, here)
-        files = _files(source, rev, path, outs, config, wish, emit)
-        size = _write(source, files, target)
-        return Got(path, rev, os.path.relpath(target, here), len(files), size)
+        # Of a directory DVC brings what is in it, and not the files that say where that comes from.
+        located = contents.locate(path, records=False)
+        contents.bring(located)
+        size = contents.write(located, target)
+        return Got(path, rev, os.path.relpath(target, here), len(located.files), size)
 
 
 # Whose it is --------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _opened(
+def opened(
     site: Site | None, repo: str | None, wish: Wish, here: Path
 ) -> Iterator[tuple[Site, str, Callable[[], Config]]]:
     """The repository, the revision's commit, and what gives the configuration of its remotes."""
@@ -140,9 +133,9 @@ def _opened(
     with tempfile.TemporaryDirectory(prefix="nbexp-get-") as scratch:
         folder = Path(scratch)
         local = Path(os.path.expanduser(repo.removeprefix("file://")))
-        git = (
-            Git.find(here / local) if "://" not in str(local) and (here / local).is_dir() else None
-        )
+        git = None
+        if "://" not in str(local) and (here / local).is_dir():
+            git = Git.bare(here / local) or Git.find(here / local)
         if git is not None:
             root = _root_of(git, here / local)
             rev = _named(git, wish.rev or "HEAD", repo)
@@ -195,32 +188,16 @@ def _fetched(repo: str, rev: str | None, folder: Path, here: Path) -> tuple[Git,
     """A new repository with the one commit of another that is asked for."""
     git = Git.init(folder)
     address = repo if "://" in repo or re.fullmatch(_RELATIVE_TO_SCP, repo) else str(here / repo)
-    shown = remotes.without_secrets(repo)
-    names = [rev or "HEAD"]
     try:
+        name = rev or "HEAD"
         if rev is not None and not re.fullmatch(r"[0-9a-f]{40}", rev):
-            listed = git.run("ls-remote", "--", address).decode().splitlines()
-            refs = {ref: oid for oid, _, ref in (line.partition("\t") for line in listed)}
-            names = [
-                ref
-                for ref in refs
-                if ref in (rev, f"refs/heads/{rev}", f"refs/tags/{rev}")
-                or (ref.startswith("refs/exps/") and ref.rpartition("/")[2] == rev)
-            ] or [oid for oid in refs.values() if len(rev) >= 4 and oid.startswith(rev)]
-            if not names:
-                near = nearest(rev, [ref.rpartition("/")[2] for ref in refs])
-                raise NotFound(
-                    f"{shown} has no revision `{rev}`.", f"did you mean `{near}`?" if near else None
-                )
-        git.run("fetch", "--quiet", "--depth=1", "--no-tags", "--", address, names[0])
+            name = elsewhere.meant(elsewhere.listed(git, address), rev, repo)
+        git.run("fetch", "--quiet", "--depth=1", "--no-tags", "--", address, name)
     except GitError as error:
-        said = remotes.without_secrets(error.message)
-        raise NotFound(
-            f"{shown} cannot be fetched: {said}", "check the address, and whether you may read it."
-        ) from None
+        raise elsewhere.unreachable(repo, error) from None
     found = git.resolve("FETCH_HEAD")
     if found is None:
-        raise NotFound(f"{shown} has no revision `{names[0]}`.")
+        raise NotFound(f"{remotes.without_secrets(repo)} has no revision `{name}`.")
     return git, found
 
 
@@ -251,141 +228,6 @@ def _with(config: Config, wish: Wish, here: Path) -> Config:
     return Config(config.dvc_dir, values, known)
 
 
-# What it is ---------------------------------------------------------------------------------------
-
-
-def _resolved(site: Site, rev: str, path: str, emit: Emit) -> tuple[str, list[Used]]:
-    """The path that is meant, artifacts looked up, and the outputs of the revision."""
-    plain = path.rstrip("/") or "."
-    top = f"{site.prefix}/" if site.prefix else ""
-    outs = used(site, revs=[rev], workspace=False, emit=emit)
-    # As one would type it here, else as the project has it.
-    for wanted in dict.fromkeys(
-        (posixpath.normpath(posixpath.join(site.here, plain)), posixpath.normpath(plain))
-    ):
-        if wanted == "." or site.git.info(f"{rev}:{top}{wanted}") is not None:
-            return wanted, outs
-        if any(is_inside(wanted, one.path) or is_inside(one.path, wanted) for one in outs):
-            return wanted, outs
-    artifact = _artifact(site, rev, path)
-    if artifact is not None:
-        return artifact, outs
-    raise _unknown(rev, path, outs)
-
-
-def _artifact(site: Site, rev: str, name: str) -> str | None:
-    """The path of an artifact: `NAME`, or `sub/dvc.yaml:NAME`, or `sub:NAME`."""
-    file, colon, last = name.rpartition(":")
-    if colon and posixpath.basename(file) != DVC_YAML:
-        file = posixpath.join(file, DVC_YAML)
-    file = posixpath.normpath(posixpath.join(site.here, file or DVC_YAML))
-    for folder in dict.fromkeys((file, DVC_YAML)):
-        read = place.files_of(site.git, site.prefix, rev)
-        data = read(folder)
-        if data is None:
-            continue
-        found = dvc_yaml.parse(data, folder, read).artifacts.get(last)
-        path = found.get("path") if found is not None else None
-        if isinstance(path, str):
-            return posixpath.normpath(posixpath.join(posixpath.dirname(folder), path))
-    return None
-
-
-def _unknown(rev: str, path: str, outs: Sequence[Used]) -> NotFound:
-    known = [one.path for one in outs]
-    near = nearest(path, known)
-    hint = f"did you mean `{near}`?" if near else None
-    if hint is None and known:
-        hint = f"its data: {', '.join(sorted(known)[:5])}."
-    return NotFound(f"{rev[:7]} has no `{path}`, as a file, as data or as an artifact.", hint)
-
-
-def _files(
-    site: Site,
-    rev: str,
-    path: str,
-    outs: Sequence[Used],
-    config: Callable[[], Config],
-    wish: Wish,
-    emit: Emit,
-) -> dict[str, _Found]:
-    """Every file at the path or below it, by its path there (empty: the path itself), all of them at hand."""
-    top = f"{site.prefix}/" if site.prefix else ""
-    found: dict[str, _Found] = {}
-    tree = site.git.tree(rev, prefix="" if path == "." and not top else f"{top}{path}".rstrip("./"))
-    for name, entry in tree.items():
-        inner = name.removeprefix(top)
-        # Of a directory DVC brings what is in it, and not the files that say where that comes from.
-        is_record = inner.endswith(SUFFIX) or posixpath.basename(inner) == DVC_YAML
-        if is_inside(inner, path) and entry.mode != "160000" and (inner == path or not is_record):
-            found[_below(inner, path)] = _Found(None, oid=entry.oid, mode=entry.mode)
-    mine = [one for one in outs if is_inside(path, one.path) or is_inside(one.path, path)]
-    parts = {
-        one.md5: [posixpath.relpath(path, one.path)]
-        for one in mine
-        if one.path != path and is_inside(path, one.path)
-    }
-    _bring(site, mine, parts, config, wish, emit)
-    for one in mine:
-        if not one.md5.endswith(".dir"):
-            found[_below(one.path, path)] = _Found(one.locked.size, md5=one.md5)
-            if one.locked.isexec:
-                found[_below(one.path, path)].mode = "100755"
-            continue
-        for item in site.cache.items(one.md5):
-            inner = posixpath.join(one.path, item.relpath)
-            if is_inside(inner, path):
-                found[_below(inner, path)] = _Found(None, md5=item.md5)
-    if not found:
-        raise _unknown(rev, wish.path, outs)
-    return found
-
-
-def _bring(
-    site: Site,
-    mine: Sequence[Used],
-    parts: Mapping[str, Sequence[str]],
-    config: Callable[[], Config],
-    wish: Wish,
-    emit: Emit,
-) -> None:
-    """Have the objects in the cache."""
-    lacking = [
-        one
-        for one in mine
-        if not (site.cache.has(one.md5) if one.md5 not in parts else _has_part(site, one, parts))
-    ]
-    groups: dict[str | None, list[str]] = {}
-    for one in lacking:
-        groups.setdefault(wish.remote or one.out.remote, []).append(one.md5)
-    for name, md5s in groups.items():
-        remote = remotes.open(config(), name)
-        done = transfer.fetch(md5s, remote, site.cache, parts=parts, jobs=wish.jobs, emit=emit)
-        remote.close()
-        gone = [one.path for one in lacking if one.md5 in {*done.missing, *done.failed}]
-        if done.missing or done.failed:
-            why = next(iter(done.failed.values()), "it is not there")
-            raise StoreError(
-                f"{remote.url} cannot give {gone[0] if gone else wish.path}: {why}. "
-                "Nothing was written.",
-                "who has the data can `nbexp data push` it.",
-            )
-
-
-def _has_part(site: Site, one: Used, parts: Mapping[str, Sequence[str]]) -> bool:
-    if not site.cache.has_object(one.md5):
-        return False
-    return all(
-        site.cache.has(item.md5)
-        for item in site.cache.items(one.md5)
-        if any(is_inside(item.relpath, part) for part in parts[one.md5])
-    )
-
-
-def _below(path: str, folder: str) -> str:
-    return "" if path == folder else posixpath.relpath(path, folder)
-
-
 def _url(config: Config, outs: Sequence[Used], path: str, wish: Wish) -> str:
     for one in outs:
         if one.path == path:
@@ -408,32 +250,3 @@ def _target(path: str, wish: Wish, here: Path) -> Path:
             "`-o PATH` puts it elsewhere, `--force` replaces what is there.",
         )
     return target
-
-
-def _write(site: Site, files: Mapping[str, _Found], target: Path) -> int:
-    """Make the file or directory beside its place, then move it there; its size."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = filesystem.temporary(target.parent)
-    oids = [one.oid for one in files.values() if one.oid]
-    blobs = dict(zip(oids, site.git.read_many(oids), strict=True))
-    size = 0
-    try:
-        for inner, one in files.items():
-            place_of = fresh / inner if inner else fresh
-            place_of.parent.mkdir(parents=True, exist_ok=True)
-            if one.md5:
-                filesystem.link(site.cache.path(one.md5), place_of, ["reflink", "copy"])
-            elif one.mode == "120000":
-                os.symlink(os.fsdecode(blobs[one.oid] or b""), place_of)
-                continue
-            else:
-                place_of.write_bytes(blobs[one.oid] or b"")
-            if one.mode == "100755":
-                place_of.chmod(place_of.stat().st_mode | 0o111)
-            size += place_of.stat().st_size
-        if os.path.lexists(target):
-            filesystem.remove(target)
-        os.replace(fresh, target)
-    finally:
-        filesystem.remove(fresh)
-    return size
