@@ -59,7 +59,12 @@ RESULTS = (
     ("nbexp.experiments.promote", "Promoted"),
     ("nbexp.project", "OpenedNotebook"),
     ("nbexp.experiments.restore", "Applied"),
-    ("nbexp.experiments.undo", "Undone"),
+    ("nbexp.experiments.steps", "Undone"),
+    ("nbexp.experiments.steps", "Steps"),
+    ("nbexp.experiments.steps", "Step"),
+    ("nbexp.experiments.trash", "TrashList"),
+    ("nbexp.experiments.trash", "Discarded"),
+    ("nbexp.experiments.trash", "Untrashed"),
     ("nbexp.experiments.data.adding", "Added"),
     ("nbexp.experiments.data.adding", "Committed"),
     ("nbexp.experiments.data.restoring", "CheckedOut"),
@@ -88,6 +93,7 @@ FAMILIES = (
     ("nbexp.store.configured", "Remotes", "project.remote"),
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
     ("nbexp.experiments.data", "TrackedData", "project.data"),
+    ("nbexp.experiments.trash", "Trash", "project.trash"),
 )
 
 

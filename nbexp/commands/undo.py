@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import at_least_1
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ writes = True
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("-l", "--list", action="store_true", help="show the steps, change nothing")
+    which.add_argument("-n", "--num", type=at_least_1, metavar="N", help="N steps; default: one")
+    which.add_argument("--to", metavar="ID", help="all steps down to that one of --list")
+    parser.add_argument("--redo", action="store_true", help="do again what was undone")
     parser.add_argument(
         "-f",
         "--force",
@@ -32,4 +38,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.undo(force=args.force, emit=emit)
+    if args.list:
+        return project.steps()
+    return project.undo(args.num, to=args.to, redo=args.redo, force=args.force, emit=emit)
