@@ -32,6 +32,7 @@ from nbexp.results import Result
 if TYPE_CHECKING:
     from nbexp.experiments import authoring, compare, detecting, guided, table
     from nbexp.experiments import run as running
+    from nbexp.experiments.collect import Collected
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
@@ -778,6 +779,31 @@ class Project:
         refs = dict(self._ref_of(one) for one in experiments)
         recording.remove(self.git, refs, place=place.undo_place(self.git, self.root))
         return Removed(tuple(ref_names.name_of(ref) for ref in refs))
+
+    def gc(
+        self,
+        *kinds: str,
+        older_than: str | None = None,
+        keep_last: int = 0,
+        yes: bool = False,
+        emit: Emit = ignore,
+    ) -> Collected:
+        """What nbexp keeps besides experiments: the trash, undo steps, failed runs, logs; gone for good with `yes`.
+
+        Parameters
+        ----------
+        kinds
+            Of `trash`, `undo`, `failed`, `logs` and `temporary`; none means all.
+        older_than
+            Only what is older than a time span (`30d`) or a date.
+        keep_last
+            So many of the newest of each kind stay.
+        """
+        from nbexp.experiments import collect
+
+        return collect.collect(
+            self._site(), emit, kinds=kinds, older_than=older_than, keep_last=keep_last, yes=yes
+        )
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""

@@ -16,6 +16,7 @@ from nbexp.results import Result
 # Types alone: rendering a status must not load what draws a plot.
 if TYPE_CHECKING:
     from nbexp.experiments.authoring import InitReport
+    from nbexp.experiments.collect import Collected, Heap
     from nbexp.experiments.compare import Change, Diff
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
@@ -563,6 +564,47 @@ def _untrashed(result: Untrashed) -> str:
     return f"restored {names}   (nbexp undo takes it back)"
 
 
+_KINDS = {
+    "trash": "removed and replaced experiments",
+    "undo": "steps that undo goes",
+    "failed": "failed and interrupted runs",
+    "logs": "logs of runs",
+    "temporary": "temporary files and work trees",
+}
+
+
+def _collected(result: Collected) -> str:
+    rows = [heap_cells(heap) for heap in result.heaps if heap.items or heap.kept]
+    lines = aligned([["kind", "items", "size", "oldest", "kept", ""], *rows]) if rows else []
+    if not result.items:
+        lines.append("There is nothing to remove.")
+    elif result.removed:
+        lines.append(f"removed {_count(result.items, 'item')}: {size(result.size_bytes)}")
+    else:
+        lines.append("Nothing was removed. The same with --yes removes it for good.")
+    if result.data_bytes:
+        words = "can free now" if result.removed else "could free then"
+        lines.append(
+            f"data of the cache that `nbexp data gc -a -T` {words}: {size(result.data_bytes)}"
+        )
+    if result.in_use:
+        lines.append(f"logs and temporary files are left alone, in use: {', '.join(result.in_use)}")
+    return "\n".join(lines)
+
+
+def heap_cells(heap: Heap) -> list[str]:
+    """One kind of what can go, as cells of text."""
+    oldest = "-" if heap.oldest_s is None else clock(int(heap.oldest_s))
+    return [
+        heap.kind,
+        f"{heap.items:,}",
+        size(heap.size_bytes),
+        oldest,
+        f"{heap.kept:,}",
+        _KINDS[heap.kind],
+    ]
+
+
 def _run_table(result: RunTable) -> str:
     if not result.runs:
         return "no run meets these conditions" if result.total else "no runs yet. Next: nbexp run"
@@ -899,6 +941,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Applied": _applied,
     "Undone": _undone,
     "Steps": _steps,
+    "Collected": _collected,
     "TrashList": _trash_list,
     "Untrashed": _untrashed,
     "Unprotected": _unprotected,

@@ -62,6 +62,8 @@ RESULTS = (
     ("nbexp.experiments.steps", "Undone"),
     ("nbexp.experiments.steps", "Steps"),
     ("nbexp.experiments.steps", "Step"),
+    ("nbexp.experiments.collect", "Collected"),
+    ("nbexp.experiments.collect", "Heap"),
     ("nbexp.experiments.trash", "TrashList"),
     ("nbexp.experiments.trash", "Discarded"),
     ("nbexp.experiments.trash", "Untrashed"),

@@ -1,10 +1,15 @@
-"""Take back what the last run or apply changed in the workspace, byte for byte.
+"""Take back what the last commands changed in the workspace, byte for byte.
 
-Called again, it goes back one step further. Recorded experiments stay.
+Called again, it goes one step further back: over runs, applies, data checkouts and adds, and removals of experiments.
+Experiments that were recorded stay. What was undone can be redone until another command changes the workspace.
 
 Examples
 --------
   nbexp undo                      one step back
+  nbexp undo --list               the steps: when, what each puts back, how big
+  nbexp undo -n 3                 three steps at once
+  nbexp undo --to 3f2a91c         all steps down to that one
+  nbexp undo --redo               forward again
   nbexp undo --force              even over files that were edited since; the edits are kept
 """
 

@@ -51,6 +51,7 @@ class UndoPoint:
     refs: tuple[RefChange, ...] = ()
     step: str = ""
     above: str | None = None
+    place: str | None = None
 
     @property
     def short(self) -> str:
@@ -144,6 +145,7 @@ def parse(ref: str, rev: str, data: bytes | None, place: str | None = None) -> U
             tuple((str(name), old, new) for name, old, new in manifest.get("refs", ())),
             str(manifest.get("step", rev)),
             manifest.get("above"),
+            manifest.get("place"),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -207,6 +209,16 @@ def check_refs(git: Git, undo_point: UndoPoint, present: Mapping[str, str]) -> N
             raise StoreError(
                 f"The commit {before[:7]} of `{shown}` is gone: the trash was emptied. Nothing was undone."
             )
+
+
+def folders(git: Git, undo_points: Sequence[UndoPoint]) -> set[str]:
+    """The directories below `.dvc/tmp/nbexp/undo` that the points need."""
+    return {
+        str(entry["old"]["kept"])
+        for one in undo_points
+        for entry in _entries(git, one)
+        if isinstance(entry["old"], dict) and entry["old"]["kind"] == "tree"
+    }
 
 
 def experiments(undo_point: UndoPoint) -> tuple[str, ...]:

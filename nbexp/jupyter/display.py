@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.collect import Collected
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
@@ -528,6 +529,19 @@ def _(result: Steps) -> Markup:
         lines.append(tag("tr", name, *cells))
     names = [head(name) for name in ("step", "when", "takes back", "puts back")]
     return grid([*names, head("size", is_number=True)], lines)
+
+
+@html.register
+def _(result: Collected) -> Markup:
+    lines = []
+    for heap in result.heaps:
+        kind, *cells, what = render.heap_cells(heap)
+        name = tag("th", kind, scope="row", align="left", title="\n".join(heap.names[:MAX_ROWS]))
+        lines.append(tag("tr", name, *(cell(one, is_number=True) for one in cells), cell(what)))
+    shown = sum(1 for heap in result.heaps if heap.items or heap.kept)
+    notes = [tag("p", faint(line)) for line in plain(result).splitlines()[shown + bool(shown) :]]
+    numbers = [head(name, is_number=True) for name in ("items", "size", "oldest", "kept")]
+    return joined([grid([head("kind"), *numbers, head("")], lines), *notes])
 
 
 @html.register

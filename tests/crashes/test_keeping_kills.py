@@ -99,3 +99,25 @@ def test_experiments_are_here_or_in_the_trash_wherever_it_is_killed(verb, point,
     assert listed()[0] == ({"third"} if verb == "remove" else everything)
     nbexp_cli("undo", *(["--redo"] if verb == "undo" else []), cwd=ready)
     assert listed()[0] == (everything if verb == "remove" else {"third"})
+
+
+@pytest.mark.parametrize("point", ["gc.dropped", "journal.begun"])
+def test_a_killed_gc_leaves_rubbish_that_the_next_one_takes(point, ready, nbexp_cli, git):
+    """Every ref of a kind goes at once, its files after; experiments and files of the user stay."""
+    nbexp_cli("remove", "first", cwd=ready)
+    before = contents(ready)
+    if point == "journal.begun":  # an apply was killed before: that is put right first
+        nbexp_cli("apply", "second", cwd=ready, code=None, env={"NBEXP_CRASH": point})
+        nbexp_cli("gc", "--yes", cwd=ready)
+    else:
+        killed = nbexp_cli("gc", "--yes", cwd=ready, code=None, env={"NBEXP_CRASH": point})
+        assert killed.returncode == -signal.SIGKILL
+        assert git("for-each-ref", "refs/nbexp/", cwd=ready) == ""
+        left = json.loads(nbexp_cli("gc", "--json", cwd=ready).stdout)
+        assert left["kinds"]["logs"]["items"] == 3
+        nbexp_cli("gc", "--yes", cwd=ready)
+    assert nbexp_cli("gc", cwd=ready).stdout == "There is nothing to remove.\n"
+    assert contents(ready) == before
+    assert set(nbexp_cli("list", cwd=ready).stdout.split()) >= {"[second]", "[third]"}
+    git("fsck", "--strict", cwd=ready)
+    nbexp_cli("apply", "second", cwd=ready)
