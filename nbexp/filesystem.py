@@ -61,6 +61,11 @@ CRASH_POINTS = frozenset(
         "record.done",  # the experiment has its ref, the journal is still open
         "apply.wrote",  # some files are those of the experiment
         "apply.checked_out",  # some outputs are those of the experiment
+        "undo.back",  # the files are as before, which steps that was is written down and not yet counted
+        "undo.counted",  # the steps are counted, the note of it is still there
+        "trash.before",  # nothing is removed or brought back
+        "trash.done",  # it is
+        "gc.dropped",  # what nbexp kept has lost its refs, its files are still there
         "state.flush",  # rows are in the transaction, which is not committed
     }
 )

@@ -33,6 +33,7 @@ from nbexp.results import Result
 if TYPE_CHECKING:
     from nbexp.experiments import authoring, compare, detecting, guided, table
     from nbexp.experiments import run as running
+    from nbexp.experiments.collect import Collected
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import Stages
+    from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Data, Row, Table
-    from nbexp.experiments.undo import Undone
     from nbexp.experiments.verify import Verified
+    from nbexp.experiments.trash import Trash
     from nbexp.experiments.why import Commit, Why
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
@@ -709,11 +711,61 @@ class Project:
             emit=emit,
         )
 
-    def undo(self, *, force: bool = False, emit: Emit = ignore) -> Undone:
-        """Put back what the last run, apply or undo changed in the workspace, byte for byte."""
-        from nbexp.experiments import restore
+    def undo(
+        self,
+        num: int | None = None,
+        *,
+        to: str | None = None,
+        redo: bool = False,
+        force: bool = False,
+        emit: Emit = ignore,
+    ) -> Undone:
+        """Put back what the last commands changed in the workspace, byte for byte; all of the steps or none.
 
-        return restore.undo_last(self.git, self.cache, self.root, emit, force=force)
+        Parameters
+        ----------
+        num
+            How many steps; one by default.
+        to
+            The id of a step, from `steps()`: all steps down to that one.
+        redo
+            Forward again: what was undone last.
+        force
+            Even over files that were edited since; the edits become a step of their own.
+
+        Raises
+        ------
+        NotFound
+            There are no such steps.
+        StoreError, NameTaken
+            A file or an experiment was changed since, or what was kept is gone. Nothing was changed.
+        """
+        from nbexp.experiments import steps
+
+        return steps.undo_steps(
+            self.git,
+            self.cache,
+            self.root,
+            emit,
+            num=num,
+            to=to,
+            redo=redo,
+            force=force,
+            keep=self._open_notebooks(),
+        )
+
+    def steps(self) -> Steps:
+        """What `undo` would bring back, step by step, and what it would redo."""
+        from nbexp.experiments import steps
+
+        return steps.listed(self.git, self.root)
+
+    @property
+    def trash(self) -> Trash:
+        """Experiments that were removed or replaced: `project.trash.list()`, `restore("low-lr")`."""
+        from nbexp.experiments.trash import Trash
+
+        return Trash(self.git, self.root)
 
     def remove(self, *experiments: str | Experiment) -> Removed:
         """Take experiments out of the list; nothing of them is deleted."""
@@ -724,8 +776,33 @@ class Project:
                 "Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names."
             )
         refs = dict(self._ref_of(one) for one in experiments)
-        recording.remove(self.git, refs)
+        recording.remove(self.git, refs, place=place.undo_place(self.git, self.root))
         return Removed(tuple(ref_names.name_of(ref) for ref in refs))
+
+    def gc(
+        self,
+        *kinds: str,
+        older_than: str | None = None,
+        keep_last: int = 0,
+        yes: bool = False,
+        emit: Emit = ignore,
+    ) -> Collected:
+        """What nbexp keeps besides experiments: the trash, undo steps, failed runs, logs; gone for good with `yes`.
+
+        Parameters
+        ----------
+        kinds
+            Of `trash`, `undo`, `failed`, `logs` and `temporary`; none means all.
+        older_than
+            Only what is older than a time span (`30d`) or a date.
+        keep_last
+            So many of the newest of each kind stay.
+        """
+        from nbexp.experiments import collect
+
+        return collect.collect(
+            self._site(), emit, kinds=kinds, older_than=older_than, keep_last=keep_last, yes=yes
+        )
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""

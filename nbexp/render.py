@@ -16,6 +16,7 @@ from nbexp.results import Result
 # Types alone: rendering a status must not load what draws a plot.
 if TYPE_CHECKING:
     from nbexp.experiments.authoring import InitReport
+    from nbexp.experiments.collect import Collected, Heap
     from nbexp.experiments.compare import Change, Diff
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import AddedStage, StageList
+    from nbexp.experiments.steps import Step, Steps, Undone
     from nbexp.experiments.table import Row, Table
-    from nbexp.experiments.undo import Undone
     from nbexp.experiments.verify import StageVerdict, Verified
+    from nbexp.experiments.trash import TrashList, Untrashed
     from nbexp.experiments.why import Because, Why
     from nbexp.pipeline.dag import Dag
     from nbexp.project import (
@@ -518,12 +520,97 @@ def _applied(result: Applied) -> str:
 
 
 def _undone(result: Undone) -> str:
+    way, done, word = ("forward", "redid", "redo") if result.is_redo else ("back", "undid", "undo")
     left = (
-        f"{_count(result.left, 'step')} further back" if result.left else "nothing further to undo"
+        f"{_count(result.left, 'step')} further {way}"
+        if result.left
+        else f"nothing further to {word}"
     )
-    if not result.paths:
-        return f"undid {result.op}: the workspace was so already   ({left})"
-    return f"undid {result.op}: {', '.join(result.paths)} as before   ({left})"
+    if not result.paths and not result.experiments:
+        return f"{done} {result.op}: the workspace was so already   ({left})"
+    names = [*result.paths, *(f"experiment {name}" for name in result.experiments)]
+    return f"{done} {result.op}: {', '.join(names)} as before   ({left})"
+
+
+def _steps(result: Steps) -> str:
+    rows = [step_cells(one) for one in result.ahead]
+    if result.ahead:
+        rows.append(["", "", "you are here", "", ""])
+    rows += [step_cells(one) for one in result.back]
+    if not rows:
+        return "There is nothing to undo: no command has changed this workspace."
+    lines = aligned([["step", "when", "takes back", "puts back", "size"], *rows])
+    ids = [one.id for one in result.back[-1:]]
+    lines += [f"all down to one of them: nbexp undo --to {one}" for one in ids]
+    if result.ahead:
+        lines.append("the steps above `you are here` were undone: nbexp undo --redo")
+    return "\n".join(lines)
+
+
+def step_cells(step: Step) -> list[str]:
+    """One step as cells of text; `takes back` is the command."""
+    names = [*(f"experiment {name}" for name in step.experiments), *step.paths]
+    shown = ", ".join(names[:3]) + (f", and {len(names) - 3:,} more" if len(names) > 3 else "")
+    return [step.id, clock(int(step.time_s)), step.op, shown, size(step.size_bytes)]
+
+
+def _trash_list(result: TrashList) -> str:
+    rows = [
+        [one.name, one.rev[:7], one.baseline[:7], clock(one.removed_s)] for one in result.entries
+    ]
+    lines = aligned([["name", "rev", "baseline", "removed"], *rows]) if rows else []
+    lines.append("bring one back: nbexp trash restore NAME" if rows else "Nothing is in the trash.")
+    if result.failed:
+        lines.append(
+            f"{_count(result.failed, 'failed or interrupted run')} kept apart: nbexp show --all-states"
+        )
+    return "\n".join(lines)
+
+
+def _untrashed(result: Untrashed) -> str:
+    names = ", ".join(f"{name} ({rev[:7]})" for name, rev in result.restored)
+    return f"restored {names}   (nbexp undo takes it back)"
+
+
+_KINDS = {
+    "trash": "removed and replaced experiments",
+    "undo": "steps that undo goes",
+    "failed": "failed and interrupted runs",
+    "logs": "logs of runs",
+    "temporary": "temporary files and work trees",
+}
+
+
+def _collected(result: Collected) -> str:
+    rows = [heap_cells(heap) for heap in result.heaps if heap.items or heap.kept]
+    lines = aligned([["kind", "items", "size", "oldest", "kept", ""], *rows]) if rows else []
+    if not result.items:
+        lines.append("There is nothing to remove.")
+    elif result.removed:
+        lines.append(f"removed {_count(result.items, 'item')}: {size(result.size_bytes)}")
+    else:
+        lines.append("Nothing was removed. The same with --yes removes it for good.")
+    if result.data_bytes:
+        words = "can free now" if result.removed else "could free then"
+        lines.append(
+            f"data of the cache that `nbexp data gc -a -T` {words}: {size(result.data_bytes)}"
+        )
+    if result.in_use:
+        lines.append(f"logs and temporary files are left alone, in use: {', '.join(result.in_use)}")
+    return "\n".join(lines)
+
+
+def heap_cells(heap: Heap) -> list[str]:
+    """One kind of what can go, as cells of text."""
+    oldest = "-" if heap.oldest_s is None else clock(int(heap.oldest_s))
+    return [
+        heap.kind,
+        f"{heap.items:,}",
+        size(heap.size_bytes),
+        oldest,
+        f"{heap.kept:,}",
+        _KINDS[heap.kind],
+    ]
 
 
 def _run_table(result: RunTable) -> str:
@@ -986,6 +1073,10 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Applied": _applied,
     "Undone": _undone,
     "Verified": _verified,
+    "Steps": _steps,
+    "Collected": _collected,
+    "TrashList": _trash_list,
+    "Untrashed": _untrashed,
     "Unprotected": _unprotected,
     "Removed": _removed,
     "Reproduced": _reproduced,

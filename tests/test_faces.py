@@ -41,6 +41,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "verify": ("verify first", lambda p: p.verify("first")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
+    "gc": ("gc --undo --failed", lambda p: p.gc("undo", "failed")),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
@@ -171,6 +172,19 @@ def test_open_says_the_same_in_every_face(tmp_path, nbexp_cli, magic):
         assert json.loads(commands.to_json(nbexp.open(tmp_path)["first"].open(path))) == printed
 
 
+def test_the_trash_says_the_same_in_every_face(recorded, nbexp_cli, magic):
+    nbexp_cli("remove", "first", cwd=recorded)
+    printed = json.loads(nbexp_cli("trash", "list", "--json", cwd=recorded).stdout)
+    assert [one["name"] for one in printed["trash"]] == ["first"]
+    assert json.loads(magic("trash list --json", recorded)) == printed
+    assert json.loads(commands.to_json(nbexp.open(recorded).trash.list())) == printed
+    back = json.loads(nbexp_cli("trash", "restore", "first", "--json", cwd=recorded).stdout)
+    nbexp_cli("undo", cwd=recorded)
+    assert json.loads(magic("trash restore first --json", recorded)) == back
+    nbexp_cli("undo", cwd=recorded)
+    assert json.loads(commands.to_json(nbexp.open(recorded).trash.restore("first"))) == back
+
+
 def test_a_notebook_is_executed_the_same_by_command_and_cell(tmp_path, nbexp_cli, magic):
     shutil.copy(NOTEBOOK, tmp_path)
     nbexp_cli("notebook", "train.ipynb", "one.ipynb", cwd=tmp_path)
@@ -179,5 +193,5 @@ def test_a_notebook_is_executed_the_same_by_command_and_cell(tmp_path, nbexp_cli
 
 
 def test_every_verb_is_tried_in_every_face():
-    tried = {*CALLS, *ELSEWHERE, "open", "notebook"}
+    tried = {*CALLS, *ELSEWHERE, "open", "notebook", "trash list", "trash restore"}
     assert tried == set(commands.all_names())

@@ -21,8 +21,8 @@ from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
+from nbexp.experiments.steps import Undone
 from nbexp.experiments.table import Data, FileError, Row, Table
-from nbexp.experiments.undo import Undone
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.formats.values import MISSING
 from nbexp.pipeline.plan import Reason

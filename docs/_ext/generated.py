@@ -69,7 +69,14 @@ RESULTS = (
     ("nbexp.experiments.verify", "OutputVerdict"),
     ("nbexp.experiments.agreement", "Tolerance"),
     ("nbexp.experiments.restore", "Applied"),
-    ("nbexp.experiments.undo", "Undone"),
+    ("nbexp.experiments.steps", "Undone"),
+    ("nbexp.experiments.steps", "Steps"),
+    ("nbexp.experiments.steps", "Step"),
+    ("nbexp.experiments.collect", "Collected"),
+    ("nbexp.experiments.collect", "Heap"),
+    ("nbexp.experiments.trash", "TrashList"),
+    ("nbexp.experiments.trash", "Discarded"),
+    ("nbexp.experiments.trash", "Untrashed"),
     ("nbexp.experiments.data.adding", "Added"),
     ("nbexp.experiments.data.adding", "Committed"),
     ("nbexp.experiments.data.restoring", "CheckedOut"),
@@ -98,6 +105,7 @@ FAMILIES = (
     ("nbexp.store.configured", "Remotes", "project.remote"),
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
     ("nbexp.experiments.data", "TrackedData", "project.data"),
+    ("nbexp.experiments.trash", "Trash", "project.trash"),
 )
 
 

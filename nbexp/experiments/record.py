@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
+from nbexp.experiments import trash
 from nbexp.experiments.spec import Spec
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen
@@ -26,7 +27,7 @@ from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
 
 FAILED = "refs/nbexp/failed/"
-TRASH = "refs/nbexp/trash/"
+TRASH = trash.PREFIX
 
 
 @frozen
@@ -104,7 +105,7 @@ def record(
     )
     resets = []
     if spec.replaces is not None:
-        resets.append((_trash_ref(spec.ref, spec.replaces), spec.replaces))
+        resets.append((trash.ref_of(spec.ref, spec.replaces), spec.replaces))
     flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
@@ -217,20 +218,12 @@ def recorded_paths(
     )
 
 
-def remove(git: Git, refs: Mapping[str, str]) -> None:
-    """Take experiments out of the list; their commits go to the trash, so nothing is lost."""
-    changes: list[tuple[str, str | None, str | None]] = []
-    for ref, rev in refs.items():
-        trash = _trash_ref(ref, rev)
-        if git.resolve(trash) is None:
-            changes.append((trash, rev, None))
-        changes.append((ref, None, rev))
-    git.update_refs(changes)
+def remove(git: Git, refs: Mapping[str, str], *, place: str | None = None) -> None:
+    """Take experiments out of the list; their commits go to the trash, so nothing is lost.
 
-
-def _trash_ref(ref: str, rev: str) -> str:
-    # The rev tells apart what had the same name on the same baseline at different times.
-    return f"{TRASH}{ref.removeprefix('refs/exps/')}/{rev[:12]}"
+    `place` is the workspace whose `undo` brings them back; None: that of any.
+    """
+    trash.throw_away(git, refs, place=place)
 
 
 def _files(root: Path, prefix: str, path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bringing an experiment back into the workspace, and taking that back.
+"""Bringing an experiment back into the workspace.
 
 `apply` makes the workspace what the experiment's commit says: every file of its tree, every output
 from the cache, and no file that the present commit tracks and the experiment does not. It stops,
@@ -17,9 +17,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit, Notice, Phase
-from nbexp.experiments import undo
-from nbexp.experiments.place import files_of, own_folder, undo_place
-from nbexp.experiments.undo import Undone
+from nbexp.experiments.place import files_of, own_folder
 from nbexp.experiments.workspace import InPlace
 from nbexp.frozen import frozen
 from nbexp.git import Entry, Git
@@ -113,38 +111,6 @@ def apply(
         kept=kept,
         saved=changes.in_the_way,
     )
-
-
-def undo_last(git: Git, cache: Cache, root: Path, emit: Emit, *, force: bool = False) -> Undone:
-    """Put back what the last command changed.
-
-    Raises
-    ------
-    NotFound
-        There is nothing to undo.
-    StoreError
-        A path was edited after that command and `force` is off; nothing was changed.
-    """
-    with InPlace(git, cache, root).held(emit) as workspace:
-        place = undo_place(git, root)
-        point = undo.newest(git, place)
-        edited = undo.edited_since(git, cache, git.root, point)
-        if edited and not force:
-            raise StoreError(
-                f"{_files_have(edited)} been edited since `{point.op}`: {', '.join(edited)}. Nothing was undone.",
-                "keep the edits as an undo point and go on: `nbexp undo --force`.",
-            )
-        with workspace.changing("undo"):
-            changed = undo.restore(
-                git, cache, workspace.journal, point, workspace.carry_over_below_top
-            )
-            if edited:
-                kept = workspace.undo_point()
-                if kept is not None:
-                    git.commit(kept)
-        # Counted only now: killed before this, the next undo finds all as it was and counts it.
-        undo.forget(git, point)
-        return Undone(point.op, tuple(changed), len(undo.points(git, place)))
 
 
 def _changes(

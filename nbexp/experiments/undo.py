@@ -1,9 +1,14 @@
 """Undo points: how the workspace was before a command changed it, kept in Git and the cache.
 
 An undo point is a commit without parent under `refs/nbexp/undo/<time>-<command>`. Its tree holds
-`manifest.json` and the old bytes of files as `files/N`; old outputs are objects of the cache, named
-by the manifest. Directories that no object can stand for (a repository or a link inside) are kept as
-they are below `.dvc/tmp/nbexp/undo`. Points stay until `gc --yes`.
+`manifest.json` and the old bytes of files as `files/N`, those of notebooks at their own path, so that `open` shows
+them; old outputs are objects of the cache, named by the manifest. Directories that no object can stand for (a
+repository or a link inside) are kept as they are below `.dvc/tmp/nbexp/undo`. What a command did to refs
+of experiments stands in the manifest alone. Points stay until `gc --yes`.
+
+A step that was undone becomes a point under `refs/nbexp/redo`, which leads forward again. Both kinds of one step have
+the same `step`, and a point that leads forward says which step was the newest when it was made (`above`): once
+another command has run, it leads nowhere any more.
 """
 
 from __future__ import annotations
@@ -11,43 +16,50 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from nbexp.errors import NotFound, StoreError
+from nbexp.errors import NameTaken, StoreError
 from nbexp.experiments.journal import Journal, Line
-from nbexp.frozen import frozen
+from nbexp.frozen import frozen, replace
 from nbexp.git import Git, NewCommit
-from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
 
 PREFIX = "refs/nbexp/undo/"
+REDO = "refs/nbexp/redo/"
+
+RefChange = tuple[str, str | None, str | None]
+"""A ref, what it becomes, what it must be; None: not there."""
+
+# What a file may have to be kept in Git instead of in the cache, where both could hold it.
+_SMALL_BYTES = 1 << 20
 
 
 @frozen
 class UndoPoint:
-    """A state one can go back to: `op` is the command that was about to change the workspace."""
+    """A state one can go back to: `op` is the command that was about to change the workspace.
+
+    `refs` are the experiments it changed: (ref, before, after) each. `step` is the same in a point that leads
+    back and in the one that leads forward again, `above` the step that was the newest then.
+    """
 
     ref: str
     rev: str
     op: str
     time_s: float
     paths: tuple[str, ...]
+    refs: tuple[RefChange, ...] = ()
+    step: str = ""
+    above: str | None = None
+    place: str | None = None
+
+    @property
+    def short(self) -> str:
+        """What people call it by."""
+        return self.rev[:7]
 
     def to_json(self) -> dict[str, object]:
         return {"rev": self.rev, "before": self.op, "time": self.time_s, "paths": list(self.paths)}
-
-
-@frozen
-class Undone(Result):
-    """What `undo` did: the command undone, and the paths that are as before."""
-
-    op: str
-    paths: tuple[str, ...]
-    left: int
-
-    def to_json(self) -> dict[str, object]:
-        return {"undone": self.op, "paths": list(self.paths), "left": self.left}
 
 
 def point(
@@ -78,82 +90,242 @@ def point(
         entries.append({"path": line.path, "old": old, "new": new})
     if not entries:
         return None
-    now = time.time()
-    manifest = {"op": journal.op, "time": now, "place": place, "entries": entries}
-    tree: dict[str, bytes] = {"manifest.json": json.dumps(manifest, indent=1).encode() + b"\n"}
-    tree.update(files)
-    return NewCommit(
-        ref=f"{PREFIX}{int(now * 1e6):017d}-{journal.op.split()[0]}-{journal.uid[:8]}",
-        parent=None,
-        message=f"nbexp: undo point before {journal.op}\n".encode(),
-        base=None,
-        files=tree,
+    return _commit(
+        {"op": journal.op, "time": time.time(), "place": place, "step": journal.uid},
+        entries,
+        files,
+        PREFIX,
     )
 
 
-def points(git: Git, place: str) -> list[UndoPoint]:
-    """Every undo point of the workspace `place`, newest first."""
-    refs = git.refs(PREFIX)
+def _commit(
+    manifest: Mapping[str, object],
+    entries: Sequence[dict[str, object]],
+    files: Mapping[str, bytes],
+    prefix: str,
+    number: int = 0,
+) -> NewCommit:
+    """The commit of a point; `number` orders those that are made in the same microsecond."""
+    text = json.dumps({**manifest, "entries": entries}, indent=1)
+    op, step = str(manifest["op"]), str(manifest["step"])
+    return NewCommit(
+        ref=f"{prefix}{int(time.time() * 1e6) + number:017d}-{op.split()[0]}-{step[:8]}",
+        parent=None,
+        message=f"nbexp: undo point before {op}\n".encode(),
+        base=None,
+        files={"manifest.json": text.encode() + b"\n", **files},
+    )
+
+
+def points(git: Git, place: str | None, prefix: str = PREFIX) -> list[UndoPoint]:
+    """Every undo point of the workspace `place` (None: of all), newest first; a damaged one is left out."""
+    refs = git.refs(prefix)
     ordered = sorted(refs.items(), reverse=True)
     manifests = git.read_many([f"{rev}:manifest.json" for _, rev in ordered])
     found = []
     for (ref, rev), data in zip(ordered, manifests, strict=True):
-        if data is not None:
-            manifest = json.loads(data)
-            if manifest.get("place", place) != place:
-                continue
-            paths = tuple(entry["path"] for entry in manifest["entries"])
-            found.append(UndoPoint(ref, rev, manifest["op"], manifest["time"], paths))
+        one = parse(ref, rev, data, place)
+        if one is not None:
+            found.append(one)
     return found
 
 
-def newest(git: Git, place: str) -> UndoPoint:
-    """The point that `undo` goes back to.
+def parse(ref: str, rev: str, data: bytes | None, place: str | None = None) -> UndoPoint | None:
+    """The point of a manifest's bytes; None where it is damaged, or of another workspace than `place`."""
+    try:
+        manifest = json.loads(data or b"")
+        if place is not None and manifest.get("place", place) != place:
+            return None
+        return UndoPoint(
+            ref,
+            rev,
+            str(manifest["op"]),
+            float(manifest["time"]),
+            tuple(str(entry["path"]) for entry in manifest["entries"]),
+            tuple((str(name), old, new) for name, old, new in manifest.get("refs", ())),
+            str(manifest.get("step", rev)),
+            manifest.get("above"),
+            manifest.get("place"),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def ahead(git: Git, place: str, back: Sequence[UndoPoint]) -> list[UndoPoint]:
+    """The points that lead forward from here, the next one first; `back` are those that lead back."""
+    newest = back[0].step if back else ""
+    found = []
+    for one in points(git, place, REDO):
+        if one.above != newest:
+            break
+        found.append(one)
+        newest = one.step
+    return found
+
+
+def change_refs(git: Git, changes: Sequence[RefChange], *, op: str, place: str | None) -> None:
+    """Change refs of experiments, all or none, as one step that `undo` takes back.
 
     Raises
     ------
-    NotFound
-        There is nothing to undo.
+    GitError
+        One of them is not what it must be. Nothing was changed.
     """
-    found = points(git, place)
-    if not found:
-        raise NotFound(
-            "There is nothing to undo: no command has changed this workspace.",
-            "`nbexp run` and `nbexp apply` make undo points.",
-        )
-    return found[0]
+    where = {} if place is None else {"place": place}
+    refs = [[ref, old, new] for ref, new, old in changes]
+    manifest = {"op": op, "time": time.time(), **where, "step": os.urandom(8).hex(), "refs": refs}
+    made = _commit(manifest, [], {}, PREFIX)
+    assert made.ref is not None
+    (rev,) = git.commit(replace(made, ref=None))
+    git.update_refs([*changes, (made.ref, rev, None)])
 
 
-def edited_since(git: Git, cache: Cache, root: Path, undo_point: UndoPoint) -> list[str]:
-    """The paths that were changed after the command which the point belongs to."""
+def check_refs(git: Git, undo_point: UndoPoint, present: Mapping[str, str]) -> None:
+    """Refuse to go back over experiments that were changed since; `present` are the refs as they are.
+
+    Raises
+    ------
+    NameTaken
+        An experiment that would come back has a namesake now.
+    StoreError
+        An experiment is not what the command left, or its commit is gone.
+    """
+    for ref, before, after in undo_point.refs:
+        if present.get(ref) == before or not ref.startswith("refs/exps/"):
+            continue
+        shown = ref.rpartition("/")[2]
+        if present.get(ref) != after and after is None:
+            raise NameTaken(
+                f"Experiment `{shown}` exists again, so that of `{undo_point.op}` cannot come back. "
+                "Nothing was undone.",
+                f"`nbexp trash restore {shown} --name {shown}-1` brings it back under another name.",
+            )
+        if present.get(ref) != after:
+            raise StoreError(
+                f"Experiment `{shown}` was changed since `{undo_point.op}`. Nothing was undone.",
+                "`nbexp undo --list` shows the steps.",
+            )
+        if before is not None and git.resolve(before) is None:
+            raise StoreError(
+                f"The commit {before[:7]} of `{shown}` is gone: the trash was emptied. Nothing was undone."
+            )
+
+
+def folders(git: Git, undo_points: Sequence[UndoPoint]) -> set[str]:
+    """The directories below `.dvc/tmp/nbexp/undo` that the points need."""
+    return {
+        str(entry["old"]["kept"])
+        for one in undo_points
+        for entry in _entries(git, one)
+        if isinstance(entry["old"], dict) and entry["old"]["kind"] == "tree"
+    }
+
+
+def experiments(undo_point: UndoPoint) -> tuple[str, ...]:
+    """The names of experiments that going back brings back."""
+    return tuple(
+        ref.rpartition("/")[2]
+        for ref, before, _ in undo_point.refs
+        if before is not None and ref.startswith("refs/exps/")
+    )
+
+
+def size_bytes(git: Git, undo_points: Sequence[UndoPoint]) -> dict[str, int]:
+    """How much each point keeps, by its rev: old files and outputs."""
+    found: dict[str, int] = {}
+    blobs: list[tuple[str, str]] = []
+    for one in undo_points:
+        total = 0
+        for entry in _entries(git, one):
+            old = entry["old"]
+            if isinstance(old, dict) and "blob" in old:
+                blobs.append((one.rev, f"{one.rev}:{old['blob']}"))
+            elif isinstance(old, dict):
+                total += int(str(old.get("size") or 0))
+        found[one.rev] = total
+    infos = git.info_many([spec for _, spec in blobs])
+    for (rev, _), info in zip(blobs, infos, strict=True):
+        found[rev] += info[2] if info is not None else 0
+    return found
+
+
+def edited_since(
+    git: Git, cache: Cache, root: Path, undo_point: UndoPoint, keep: Collection[str] = ()
+) -> list[str]:
+    """The paths that were changed after the command which the point belongs to, but for those of `keep`."""
     changed = []
     for entry in _entries(git, undo_point):
+        if entry["path"] in keep:
+            continue
         present = _present(root / str(entry["path"]), cache)
         if present != entry["new"] and not _is_old(git, undo_point, entry, root, cache):
             changed.append(str(entry["path"]))
     return changed
 
 
-def restore(
+@frozen
+class Way:
+    """Which way a point leads: below which refs it is, and which step is the newest beneath it.
+
+    With `is_step`, going back counts as a command of its own. `number` is its place among those made at once.
+    """
+
+    place: str
+    prefix: str
+    above: str
+    number: int
+    is_step: bool
+
+
+@frozen
+class Flipped:
+    """What going back along a point changed: the paths, those left alone, and how all of it was before.
+
+    `kept` is (path, where the bytes that it did not get are in the opposite point) each; None where it is no file.
+    """
+
+    paths: tuple[str, ...]
+    kept: tuple[tuple[str, str | None], ...]
+    entries: tuple[dict[str, object], ...]
+    files: dict[str, bytes]
+
+
+def go_back(
     git: Git,
     cache: Cache,
     journal: Journal,
     undo_point: UndoPoint,
     carry_over: Callable[[str], None],
-) -> list[str]:
-    """Put every path of the point back, through the journal; the paths that changed.
+    *,
+    keep: Collection[str],
+) -> Flipped:
+    """Put every path of the point back, through the journal, but for those of `keep`.
 
-    `carry_over` gives a directory that came back what ignore rules hide in the one set aside.
+    Parameters
+    ----------
+    carry_over
+        Gives a directory that came back what ignore rules hide in the one set aside.
+
+    Raises
+    ------
+    StoreError
+        Something that was kept is gone. Nothing was changed.
     """
-    changed = []
     entries = _entries(git, undo_point)
     for entry in entries:
         _require(cache, journal, entry)
+    files: dict[str, bytes] = {}
+    changed: list[str] = []
+    kept: list[tuple[str, str | None]] = []
+    opposite: list[dict[str, object]] = []
     for entry in entries:
-        path = str(entry["path"])
+        path, old = str(entry["path"]), entry["old"]
         if _is_old(git, undo_point, entry, journal.root, cache):
             continue
-        old = entry["old"]
+        if path in keep:
+            kept.append((path, _keep_other(git, undo_point, path, old, files)))
+            continue
+        now = _as_now(journal, path, old, cache, files, f"{undo_point.step[:8]}-{len(opposite)}")
         if old is None:
             journal.set_aside(path)
         else:
@@ -161,12 +333,77 @@ def restore(
             _put(git, cache, journal, undo_point, path, old)
         carry_over(path)
         changed.append(path)
-    return changed
+        opposite.append({"path": path, "old": now, "new": _present(journal.root / path, cache)})
+    return Flipped(tuple(changed), tuple(kept), tuple(opposite), files)
 
 
-def forget(git: Git, undo_point: UndoPoint) -> None:
-    """The point was gone back to: it is not the newest any more."""
-    git.update_refs([(undo_point.ref, None, undo_point.rev)])
+def opposite(undo_point: UndoPoint, flipped: Flipped, way: Way) -> NewCommit:
+    """The point that leads back along the one that was gone along."""
+    manifest = {
+        "op": "undo" if way.is_step else undo_point.op,
+        "time": time.time() if way.is_step else undo_point.time_s,
+        "place": way.place,
+        "step": os.urandom(8).hex() if way.is_step else undo_point.step,
+        "above": way.above,
+        "refs": [[ref, after, before] for ref, before, after in undo_point.refs],
+    }
+    return _commit(manifest, flipped.entries, flipped.files, way.prefix, way.number)
+
+
+def _keep_other(
+    git: Git, undo_point: UndoPoint, path: str, old: object, files: dict[str, bytes]
+) -> str | None:
+    """Keep the version that a file left alone would have got; where it is in the point that is made."""
+    if not isinstance(old, dict) or "blob" not in old:
+        return None
+    data = git.read(f"{undo_point.rev}:{old['blob']}")
+    if data is None:
+        return None
+    name = _place_in_tree(path, files)
+    files[name] = data
+    return name
+
+
+def _as_now(
+    journal: Journal,
+    path: str,
+    other: object,
+    cache: Cache,
+    files: dict[str, bytes],
+    name: str,
+) -> dict[str, object] | None:
+    """What is at a path, kept so that it can come back; None where nothing is.
+
+    `other` is what takes its place: a file that Git keeps stays one, whatever the cache has.
+    """
+    target = journal.root / path
+    if not os.path.lexists(target):
+        return None
+    found = cache.hash(target)
+    if target.is_symlink() and (found is None or not _leads_to_object(target, cache)):
+        return {"kind": "link", "target": os.readlink(target)}
+    assert found is not None
+    is_out = isinstance(other, dict) and other["kind"] == "out"
+    is_git = isinstance(other, dict) and other["kind"] == "file"
+    has = cache.has(found) and not _holds_more(target, found, cache)
+    if not found.is_dir and (
+        is_git or (not has and not is_out and target.stat().st_size <= _SMALL_BYTES)
+    ):
+        blob = _place_in_tree(path, files)
+        files[blob] = target.read_bytes()
+        return {"kind": "file", "mode": target.stat().st_mode & 0o777, "blob": blob}
+    seen = found.md5
+    if not has:
+        if found.is_dir and _is_beyond_objects(target):
+            return {"kind": "tree", "kept": _keep_tree(journal, target, name), "seen": seen}
+        found = cache.copying.add(target)
+    return _out(found, seen, target)
+
+
+def _place_in_tree(path: str, files: Mapping[str, bytes]) -> str:
+    """Where a point keeps the bytes of a file: a notebook at its own path, for `open`."""
+    is_own = path.endswith(".ipynb") and not path.startswith("files/") and path not in files
+    return path if is_own else f"files/{len(files)}"
 
 
 def _put(
@@ -189,6 +426,8 @@ def _put(
     elif old["kind"] == "file":
         data = git.read(f"{undo_point.rev}:{old['blob']}")
         assert data is not None, f"{undo_point.rev} lacks {old['blob']}"
+        if target.is_dir() or target.is_symlink():
+            journal.set_aside(path)
         journal.write(path, data, mode=int(str(old["mode"])))
     else:
         journal.set_aside(path)
@@ -225,22 +464,26 @@ def _old(
     if saved.is_symlink() and (found is None or not _leads_to_object(saved, cache)):
         return {"kind": "link", "target": os.readlink(saved)}
     if line.kind == "file":
-        blob = f"files/{len(files)}"
+        blob = _place_in_tree(line.path, files)
         files[blob] = saved.read_bytes()
         return {"kind": "file", "mode": line.mode or 0o644, "blob": blob}
     seen = None if found is None else found.md5
     if found is None or not cache.has(found) or _holds_more(saved, found, cache):
         if _is_beyond_objects(saved):
-            return {"kind": "tree", "kept": _keep_tree(journal, saved), "seen": seen}
+            return {"kind": "tree", "kept": _keep_tree(journal, saved, saved.name), "seen": seen}
         found = cache.copying.add(saved)
+    return _out(found, seen or found.md5, saved)
+
+
+def _out(found: Hash, seen: str, path: Path) -> dict[str, object]:
     return {
         "kind": "out",
         "md5": found.md5,
-        "seen": seen or found.md5,
+        "seen": seen,
         "size": found.size,
         "nfiles": found.nfiles,
         "isexec": found.isexec,
-        "copied": not saved.is_symlink() and saved.is_file() and os.access(saved, os.W_OK),
+        "copied": not path.is_symlink() and path.is_file() and os.access(path, os.W_OK),
     }
 
 
@@ -276,11 +519,11 @@ def _is_beyond_objects(saved: Path) -> bool:
     return False
 
 
-def _keep_tree(journal: Journal, saved: Path) -> str:
+def _keep_tree(journal: Journal, saved: Path, label: str) -> str:
     """Keep a directory as it is, without copying a byte; its name for `_kept`."""
     import shutil
 
-    name = f"{journal.uid}-{saved.name}"
+    name = f"{journal.uid}-{label}"
     place = _kept(journal, name)
     place.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(saved, place, symlinks=True, copy_function=os.link)

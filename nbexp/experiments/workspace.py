@@ -18,7 +18,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import NbexpError, UsageError
 from nbexp.events import Emit, Notice, ignore
-from nbexp.experiments import undo
+from nbexp.experiments import pending, undo
 from nbexp.experiments.journal import Journal
 from nbexp.experiments.place import (
     DvcIgnores,
@@ -80,7 +80,10 @@ class InPlace:
         self._lock.acquire(on_wait=lambda holder: self._waiting("another nbexp command", holder))
         try:
             self._take_dvc_lock()
+            if self.journal.is_open:
+                pending.drop(self.root)  # first: what it belongs to is rolled back
             recover(self.journal, emit)
+            pending.complete(self.git, self.root)
             yield self
         finally:
             self._dvc_lock.release()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.collect import Collected
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
@@ -33,8 +34,10 @@ from nbexp.experiments.opening import (
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
+from nbexp.experiments.steps import Steps
 from nbexp.experiments.table import Column, FileError, Table
 from nbexp.experiments.verify import Verified
+from nbexp.experiments.trash import TrashList
 from nbexp.experiments.why import Because, Why
 from nbexp.formats import values
 from nbexp.frozen import replace
@@ -494,6 +497,61 @@ def _(result: Listing) -> Markup:
             for name, rev in members
         ]
     return grid([head("experiment"), head("commit")], lines)
+
+
+@html.register
+def _(result: TrashList) -> Markup:
+    lines = [
+        tag(
+            "tr",
+            tag("th", one.name, scope="row", align="left"),
+            cell(code(one.rev[:7])),
+            cell(code(one.baseline[:7])),
+            cell(render.clock(one.removed_s), title=_moment(one.removed_s)),
+        )
+        for one in result.entries
+    ]
+    notes = [
+        tag("p", faint(line)) for line in plain(result).splitlines()[-1 - bool(result.failed) :]
+    ]
+    if not lines:
+        return joined(notes)
+    names = ("experiment", "commit", "baseline", "removed")
+    return joined([grid([head(name) for name in names], lines), *notes])
+
+
+@html.register
+def _(result: Steps) -> Markup:
+    if not result.ahead and not result.back:
+        return tag("p", plain(result))
+    lines = []
+    for number, one in enumerate([*result.ahead, *result.back]):
+        if result.ahead and number == len(result.ahead):
+            lines.append(tag("tr", head("you are here", span=5), class_="nbexp-base"))
+        step, when, op, brings, size = render.step_cells(one)
+        name = tag("th", code(step), scope="row", align="left")
+        cells = [
+            cell(when, title=_moment(int(one.time_s))),
+            cell(op),
+            cell(brings, title="\n".join(one.paths)),
+            cell(size, is_number=True),
+        ]
+        lines.append(tag("tr", name, *cells))
+    names = [head(name) for name in ("step", "when", "takes back", "puts back")]
+    return grid([*names, head("size", is_number=True)], lines)
+
+
+@html.register
+def _(result: Collected) -> Markup:
+    lines = []
+    for heap in result.heaps:
+        kind, *cells, what = render.heap_cells(heap)
+        name = tag("th", kind, scope="row", align="left", title="\n".join(heap.names[:MAX_ROWS]))
+        lines.append(tag("tr", name, *(cell(one, is_number=True) for one in cells), cell(what)))
+    shown = sum(1 for heap in result.heaps if heap.items or heap.kept)
+    notes = [tag("p", faint(line)) for line in plain(result).splitlines()[shown + bool(shown) :]]
+    numbers = [head(name, is_number=True) for name in ("items", "size", "oldest", "kept")]
+    return joined([grid([head("kind"), *numbers, head("")], lines), *notes])
 
 
 @html.register

@@ -136,6 +136,9 @@ def test_what_is_left_open_is_said(project: Project) -> None:
         project.run({"seed": number}, name=f"s{number}")
     assert project.undo().to_json() == {
         "undone": "run s2",
+        "steps": ["run s2"],
         "paths": ["params.yaml", "model.txt", "metrics.json", "plots/acc.csv", "dvc.lock"],
+        "experiments": [],
+        "kept": [],
         "left": 1,
     }

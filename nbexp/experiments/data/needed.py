@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from nbexp.errors import NbexpError, NotFound, ProjectFileError, StoreError, Usa
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import place
 from nbexp.experiments.undo import PREFIX as UNDO
+from nbexp.experiments.undo import REDO
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_file import SUFFIX
 from nbexp.frozen import frozen
@@ -87,9 +88,21 @@ def check(selection: Selection) -> None:
 
 
 class Keeper:
-    """Gathers the hashes that are needed: `kept` all of them, `always` those that no option lets go of."""
+    """Gathers the hashes that are needed: `kept` all of them, `always` those that no option lets go of.
 
-    def __init__(self, git: Git, skip_failed: bool, emit: Emit, site: Site) -> None:
+    `without` are refs that are looked at as if they were gone.
+    """
+
+    def __init__(
+        self,
+        git: Git,
+        skip_failed: bool,
+        emit: Emit,
+        site: Site,
+        *,
+        without: Collection[str] = (),
+    ) -> None:
+        self._without = without
         self.kept: set[str] = set()
         self.always: set[str] = set()
         self._git = git
@@ -168,9 +181,10 @@ class Keeper:
                     self.always.add("".join(inner[-2:]))
 
     def _keep_undo_points(self) -> None:
-        revs = list(self._git.refs(UNDO).values())
+        refs = self._git.refs(UNDO, REDO)
+        revs = [rev for ref, rev in refs.items() if ref not in self._without]
         for data in self._git.read_many([f"{rev}:manifest.json" for rev in revs]):
-            for entry in json.loads(data)["entries"] if data is not None else ():
+            for entry in _entries_of(data):
                 old = entry.get("old")
                 if isinstance(old, dict) and isinstance(old.get("md5"), str):
                     self.always.add(old["md5"])
@@ -187,7 +201,9 @@ class Keeper:
         """The commits whose data is kept whatever is asked for."""
         git = self._git
         always = git.refs("refs/exps/", "refs/nbexp/")
-        revs = {rev: None for ref, rev in always.items() if not ref.startswith(UNDO)}
+        for ref in self._without:
+            always.pop(ref, None)
+        revs = {rev: None for ref, rev in always.items() if not ref.startswith((UNDO, REDO))}
         for name in ("refs/stash", "refs/exps/celery/stash", "refs/exps/celery/failed"):
             if git.resolve(name) is not None:
                 revs.update(lines(git.run("log", "-g", "--format=%H", name, "--")))
@@ -239,6 +255,15 @@ class Keeper:
                 "`--skip-failed` goes on without it, and so does not keep its data.",
             ) from error
         self._emit(Notice(f"Data of {where} is not kept: {error.message}"))
+
+
+def _entries_of(manifest: bytes | None) -> list[dict[str, object]]:
+    """What an undo point keeps; nothing of one that is damaged, which can bring nothing back."""
+    try:
+        found = json.loads(manifest or b"")["entries"]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def hashes_of(
