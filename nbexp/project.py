@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
+    from nbexp.experiments.save import Saved
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
@@ -474,6 +475,53 @@ class Project:
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
         return _with_report(experiment, report)
+
+    def save(
+        self,
+        targets: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        include_untracked: Sequence[str] = (),
+        recursive: bool = False,
+        emit: Emit = ignore,
+    ) -> Saved:
+        """Record the workspace as it is as an experiment on the present commit; nothing runs.
+
+        Outputs and data are hashed and stored, dvc.lock and `.dvc` files are brought up to date.
+
+        Parameters
+        ----------
+        targets
+            Stages and `.dvc` files whose data is looked at; none means all of the project.
+        force
+            Replace an experiment of that name; the old one goes to the trash.
+        include_untracked
+            Untracked files and folders, relative to the user's directory, that are to be part of it.
+        recursive
+            A target may be a folder: all stages in and below it.
+
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, StoreError
+            The request cannot be met; nothing was recorded and nothing changed.
+        """
+        from nbexp.experiments import save as saving
+
+        self._head()
+        if name is not None:
+            self._refuse_git_names(name, "Nothing was saved.", "save")
+        return saving.save(
+            self._site(),
+            targets,
+            emit,
+            name=name,
+            message=message,
+            force=force,
+            include_untracked=include_untracked,
+            recursive=recursive,
+        )
 
     def repro(
         self,
@@ -992,14 +1040,16 @@ class Project:
             found += members[revs.index(rev) + 1 :] if rev in revs else members
         return found
 
-    def _refuse_git_names(self, name: str) -> None:
+    def _refuse_git_names(
+        self, name: str, untouched: str = "Nothing was run.", verb: str = "run"
+    ) -> None:
         """A branch or tag comes before an experiment of its name, for DVC as well: it could not be meant."""
         for kind, prefix in (("branch", "refs/heads/"), ("tag", "refs/tags/")):
             if self.git.resolve(prefix + name) is not None:
                 raise NameTaken(
                     f"`{name}` is a {kind} of this repository, so an experiment of that name could "
-                    "not be told from it. Nothing was run.",
-                    f"for example `nbexp run -n {name}-1`.",
+                    f"not be told from it. {untouched}",
+                    f"for example `nbexp {verb} -n {name}-1`.",
                 )
 
     def _infos(self, revs: Sequence[str]) -> dict[str, CommitInfo]:

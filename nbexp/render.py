@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.promote import Promoted
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
+    from nbexp.experiments.save import Saved
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.table import Row, Table
@@ -611,6 +612,18 @@ def _promoted(result: Promoted) -> str:
     return "\n".join(lines)
 
 
+def _saved(result: Saved) -> str:
+    if result.identical:
+        lines = [f"{result.name}   {result.rev[:7]}   is recorded already, with these files"]
+    else:
+        lines = [f"{result.name}   {result.rev[:7]}   saved on baseline {result.baseline[:7]}"]
+    if result.written:
+        lines.append(
+            f"brought up to date: {', '.join(result.written)}   (nbexp undo takes it back)"
+        )
+    return "\n".join(lines)
+
+
 def _removed(result: Removed) -> str:
     return f"removed {', '.join(result.names)}"
 
@@ -855,6 +868,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Undone": _undone,
     "Unprotected": _unprotected,
     "Removed": _removed,
+    "Saved": _saved,
     "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,

@@ -58,6 +58,7 @@ RESULTS = (
     ("nbexp.experiments.explore", "RestoredRun"),
     ("nbexp.experiments.promote", "Promoted"),
     ("nbexp.project", "OpenedNotebook"),
+    ("nbexp.experiments.save", "Saved"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.undo", "Undone"),
     ("nbexp.experiments.data.adding", "Added"),
