@@ -131,11 +131,21 @@ def card(experiment: Experiment, report: RunReport) -> str:
     if not report.params and report.versus is None:
         rows.append(["changes vs baseline", "none"])
     lines += ["  " + line for line in aligned(rows)]
+    lines += repeated_lines(report)
     lines += unlisted_lines(report)
     lines += not_recorded_lines(report)
     if report.hints:
         lines.append(f"keep it as a branch: nbexp branch {experiment.name} my-branch")
     return "\n".join(lines)
+
+
+def repeated_lines(report: RunReport) -> list[str]:
+    """What came out of running an experiment again."""
+    if report.differs is None:
+        return []
+    if not report.differs:
+        return [f"every file and output is as in {report.versus}"]
+    return [f"not as in {report.versus}: {', '.join(report.differs)}"]
 
 
 def _reproduced(result: Reproduced) -> str:

@@ -91,7 +91,7 @@ def record(
     files.
     """
     status = git.status()
-    extra = recorded_paths(prefix, spec, graph, stages, status.untracked)
+    extra = [*recorded_paths(prefix, spec, graph, stages, status.untracked), *spec.carries]
     files = git.snapshot(status, extra)
     commit = NewCommit(
         ref=spec.ref,
@@ -134,7 +134,10 @@ def record_failed(
     notebook that stopped is in `run_dir` instead of at its place.
     """
     status: Status = git.status()
-    extra = set(recorded_paths(prefix, spec, graph, stages, status.untracked))
+    extra = {
+        *recorded_paths(prefix, spec, graph, stages, status.untracked),
+        *spec.carries,
+    }
     for member in stages:
         for out in member.outs:
             extra.update(_small_files(root, prefix, out.path))

@@ -78,11 +78,15 @@ def run(
     refs: Mapping[str, str],
     workspace: InPlace,
     emit: Emit,
+    *,
+    has_begun: bool = False,
 ) -> Ran:
     """Run the spec in the user's own workspace, which is held, and record it.
 
     Parameters
     ----------
+    has_begun
+        The caller has begun to change the workspace; what it did is part of this run, and is put back with it.
     stages
         What to bring up to date, in order.
     refs
@@ -97,7 +101,9 @@ def run(
     """
     clock = time.monotonic()
     git, root = place.git, place.root
-    workspace.begin(f"run {spec.name}")
+    if not has_begun:
+        workspace.begin(f"run {spec.name}")
+    began_at = git.head()
     try:
         edits = Disk(root, spec.edits)
         meanings = GitMeanings(git, place.prefix, refs)
@@ -154,7 +160,7 @@ def run(
             )
             workspace.finish()
         head = git.head()
-        if head != spec.baseline:
+        if head != began_at:
             emit(
                 Notice(
                     f"HEAD moved to {(head or 'no commit')[:7]} while this ran; the experiment is on "

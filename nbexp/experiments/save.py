@@ -14,7 +14,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nbexp.errors import NameTaken, NotFound, UsageError
+from nbexp.errors import NotFound, UsageError
 from nbexp.events import Emit, Event, LockUpdated, Notice, Phase
 from nbexp.experiments import record as recording
 from nbexp.experiments import spec as specs
@@ -125,15 +125,17 @@ def _spec(
 ) -> Spec:
     baseline = site.git.head()
     assert baseline is not None
-    try:
-        return specs.make(
-            site.root, baseline, refs, here=site.here, name=name, message=message, force=force
-        )
-    except NameTaken as taken:
-        raise NameTaken(
-            taken.message.replace("Nothing was run", "Nothing was saved"),
-            (taken.hint or "").replace("`nbexp run", "`nbexp save"),
-        ) from None
+    return specs.make(
+        site.root,
+        baseline,
+        refs,
+        here=site.here,
+        name=name,
+        message=message,
+        force=force,
+        verb="save",
+        untouched="Nothing was saved.",
+    )
 
 
 def _refuse_missing(

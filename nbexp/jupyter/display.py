@@ -125,6 +125,7 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
         tag("p", "⚠ ", in_cell_words(line))
         for line in (*render.unlisted_lines(report), *render.not_recorded_lines(report))
     ]
+    notes = [*(tag("p", line) for line in render.repeated_lines(report)), *notes]
     if report.identical:
         name = tag("b", experiment.name)
         again = joined([f"{report.elapsed_s:.1f} s  ", code("--new"), " runs it again"])
