@@ -18,6 +18,7 @@ from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreEr
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
+from nbexp.experiments.environment import CommandLine, Recorder
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_locks
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
@@ -78,6 +79,7 @@ def run(
     refs: Mapping[str, str],
     workspace: InPlace,
     emit: Emit,
+    command: CommandLine,
 ) -> Ran:
     """Run the spec in the user's own workspace, which is held, and record it.
 
@@ -87,6 +89,8 @@ def run(
         What to bring up to date, in order.
     refs
         Every experiment ref and its rev, as `spec` was checked against.
+    command
+        What would be typed for it, to be told in its note.
 
     Raises
     ------
@@ -97,6 +101,7 @@ def run(
     """
     clock = time.monotonic()
     git, root = place.git, place.root
+    recorder: Recorder | None = None
     workspace.begin(f"run {spec.name}")
     try:
         edits = Disk(root, spec.edits)
@@ -125,6 +130,7 @@ def run(
             workspace.write(path, data)
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
         started_s = _now(workspace)
+        recorder = Recorder(git, place.cache, command, stages, where.env, spec.here)
         inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
         if spec.single or spec.downstream:
             above = [stage for stage in graph.order(stages) if stage not in stages]
@@ -139,6 +145,7 @@ def run(
             undo_point = workspace.undo_point()
         # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.
         flushed = filesystem.sync_soon(unflushed | workspace.unflushed())
+        note = recorder.beside(outcome)
         with uninterrupted() as came:
             recorded = recording.record(
                 git,
@@ -151,6 +158,7 @@ def run(
                 started_s=started_s,
                 undo_point=undo_point,
                 flushed=flushed,
+                note=note,
             )
             workspace.finish()
         head = git.head()
@@ -162,6 +170,13 @@ def run(
                 )
             )
         emit(RunFinished(spec.name, recorded.rev))
+        if note.error is not None:
+            emit(
+                Notice(
+                    f"The experiment is recorded, its command line and environment are not: {note.error}",
+                    note.error.hint,
+                )
+            )
         for path in recorded.ignored:
             emit(
                 Notice(
@@ -171,7 +186,7 @@ def run(
             )
     except (NbexpError, KeyboardInterrupt) as error:
         with uninterrupted():
-            raised = _undone(error, spec, place, graph, stages, workspace, emit)
+            raised = _undone(error, spec, place, graph, stages, workspace, emit, recorder)
         raise raised from None
     except BaseException:
         workspace.roll_back()
@@ -287,6 +302,7 @@ def _undone(
     stages: Sequence[Stage],
     workspace: InPlace,
     emit: Emit,
+    recorder: Recorder | None,
 ) -> BaseException:
     """Keep what the run left, put the workspace back, and return what to raise."""
     interrupted = isinstance(error, KeyboardInterrupt)
@@ -305,6 +321,7 @@ def _undone(
                 stage=error.stage if isinstance(error, StageFailed) else "",
                 error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
                 run_dir=run_dir(place, workspace),
+                note=recorder.beside(None) if recorder is not None else None,
             )
             kept = True
         except (GitError, OSError) as failure:
