@@ -434,6 +434,7 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
+        from nbexp.experiments import environment
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
@@ -476,7 +477,15 @@ class Project:
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
-            ran = running.run(spec, where, graph, stages, refs, workspace, emit)
+            asked = environment.command_line(
+                spec,
+                pipeline=pipeline,
+                all_pipelines=all_pipelines,
+                recursive=recursive,
+                pull=pull,
+                run_cache=run_cache,
+            )
+            ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
         return _with_report(experiment, report)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbexp.errors import UsageError
-from nbexp.experiments import restore
+from nbexp.experiments import environment, restore
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
 from nbexp.experiments.workspace import InPlace
@@ -96,7 +96,8 @@ def run(
         except BaseException:
             workspace.roll_back()
             raise
-        ran = running.run(spec, place, graph, stages, refs, workspace, emit, has_begun=True)
+        asked = environment.again_line(verb, source.name, spec, run_cache=place.use_run_cache)
+        ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
         return ran, stages
 
 

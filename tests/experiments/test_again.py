@@ -11,6 +11,7 @@ import pytest
 
 from nbexp.errors import NameTaken, NotFound, StageFailed, StoreError, UsageError
 from nbexp.events import Notice
+from nbexp.experiments import notes
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -52,7 +53,12 @@ def test_one_undo_takes_a_clone_back(
 ) -> None:
     before, git_before = files(two.root), git_state(two.root)
     two.clone("low", {"train.lr": 0.04}, name="lower")
-    assert git_state(two.root) == git_before
+    # What is told of the run is in a note.
+    notes_ref = {"refs/notes/nbexp"}
+    git_after = git_state(two.root)
+    assert {k: v for k, v in git_after.items() if k not in notes_ref} == {
+        k: v for k, v in git_before.items() if k not in notes_ref
+    }
     assert files(two.root) != before
     assert two.undo().op == "clone low"
     assert files(two.root) == before
@@ -229,3 +235,14 @@ def test_killed_anywhere_the_next_command_puts_all_of_it_back(
     assert two.names == names
     nbexp_cli(*words, cwd=two.root)
     assert two["lower"].params["train.lr"] == 0.04
+
+
+def test_the_note_says_what_was_typed(two: Project) -> None:
+    made = two.clone("low", {"train.lr": 0.04}, name="lower")
+    again = two.rerun("low", message="once more")
+    found = notes.read(two.git, [made.rev, again.rev])
+    lines = {rev: note["run"]["command"] for rev, note in found.items()}
+    assert lines == {
+        made.rev: "nbexp clone low -S train.lr=0.04 -n lower",
+        again.rev: "nbexp rerun low -m 'once more'",
+    }
