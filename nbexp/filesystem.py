@@ -57,6 +57,7 @@ CRASH_POINTS = frozenset(
         "journal.put_back",  # the rollback has put back one path
         "journal.finishing",  # everything is done, the journal says otherwise
         "journal.finished",  # the journal is out of the way, its rubbish is not removed
+        "save.hashed",  # `save` has hashed one stage and written its records
         "record.before",  # stages are done, nothing is recorded
         "record.done",  # the experiment has its ref, the journal is still open
         "apply.wrote",  # some files are those of the experiment

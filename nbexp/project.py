@@ -46,12 +46,13 @@ if TYPE_CHECKING:
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
+    from nbexp.experiments.save import Saved
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Data, Row, Table
-    from nbexp.experiments.verify import Verified
     from nbexp.experiments.trash import Trash
+    from nbexp.experiments.verify import Verified
     from nbexp.experiments.why import Commit, Why
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
@@ -87,6 +88,8 @@ class RunReport:
         Seconds of `elapsed_s` that nbexp itself took.
     unlisted
         Project modules that a stage imports without listing them as deps.
+    differs
+        Of `rerun`: files and outputs that are not as in `versus`. None: nothing was compared.
     """
 
     identical: bool
@@ -101,6 +104,7 @@ class RunReport:
     own_s: float
     hints: bool = True
     foreign_author: str | None = None
+    differs: tuple[str, ...] | None = None
 
 
 @frozen
@@ -180,6 +184,8 @@ class Experiment(Result):
             found["unlisted_modules"] = {
                 stage: list(paths) for stage, paths in report.unlisted.items()
             }
+            if report.differs is not None:
+                found["differs"] = list(report.differs)
         return found
 
 
@@ -429,6 +435,7 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
+        from nbexp.experiments import environment
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
@@ -471,10 +478,121 @@ class Project:
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
-            ran = running.run(spec, where, graph, stages, refs, workspace, emit)
+            asked = environment.command_line(
+                spec,
+                pipeline=pipeline,
+                all_pipelines=all_pipelines,
+                recursive=recursive,
+                pull=pull,
+                run_cache=run_cache,
+            )
+            ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
         return _with_report(experiment, report)
+
+    def clone(
+        self,
+        experiment: str | Experiment,
+        set_params: Mapping[str, object] | Iterable[str] | None = None,
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        jobs: int = 1,
+        run_cache: bool = True,
+        emit: Emit = ignore,
+    ) -> Experiment:
+        """Run an experiment's code, params and data with other values, as an experiment on its baseline.
+
+        The workspace becomes what the experiment left, the values are set, and what they concern runs. One
+        `undo` puts all of it back; a run that fails puts it back by itself.
+
+        Parameters
+        ----------
+        set_params
+            `{"train.lr": 0.01}`, or override texts as after `-S`; without any, the experiment is brought back.
+        name
+            The new experiment's name; two words are drawn when None.
+        force
+            Go on over edits that nothing holds, which `undo` brings back, and replace an experiment of the name.
+
+        Raises
+        ------
+        StoreError
+            Edits that no commit or experiment holds are in the way. Nothing was run.
+        """
+        return self._again(
+            "clone", experiment, set_params, name, message, force, jobs, run_cache, emit
+        )
+
+    def rerun(
+        self,
+        experiment: str | Experiment,
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        jobs: int = 1,
+        emit: Emit = ignore,
+    ) -> Experiment:
+        """Run every stage of an experiment again, from exactly its files, and record that beside it.
+
+        `report.differs` names the files and outputs that came out otherwise. The workspace is as after `clone`.
+
+        Raises
+        ------
+        StoreError
+            Edits that no commit or experiment holds are in the way. Nothing was run.
+        """
+        return self._again("rerun", experiment, None, name, message, force, jobs, False, emit)
+
+    def save(
+        self,
+        targets: Sequence[str] = (),
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        include_untracked: Sequence[str] = (),
+        recursive: bool = False,
+        emit: Emit = ignore,
+    ) -> Saved:
+        """Record the workspace as it is as an experiment on the present commit; nothing runs.
+
+        Outputs and data are hashed and stored, dvc.lock and `.dvc` files are brought up to date.
+
+        Parameters
+        ----------
+        targets
+            Stages and `.dvc` files whose data is looked at; none means all of the project.
+        force
+            Replace an experiment of that name; the old one goes to the trash.
+        include_untracked
+            Untracked files and folders, relative to the user's directory, that are to be part of it.
+        recursive
+            A target may be a folder: all stages in and below it.
+
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, StoreError
+            The request cannot be met; nothing was recorded and nothing changed.
+        """
+        from nbexp.experiments import save as saving
+
+        self._head()
+        if name is not None:
+            self._refuse_git_names(name, "Nothing was saved.", "save")
+        return saving.save(
+            self._site(),
+            targets,
+            emit,
+            name=name,
+            message=message,
+            force=force,
+            include_untracked=include_untracked,
+            recursive=recursive,
+        )
 
     def repro(
         self,
@@ -1181,14 +1299,16 @@ class Project:
             found += members[revs.index(rev) + 1 :] if rev in revs else members
         return found
 
-    def _refuse_git_names(self, name: str) -> None:
+    def _refuse_git_names(
+        self, name: str, untouched: str = "Nothing was run.", verb: str = "run"
+    ) -> None:
         """A branch or tag comes before an experiment of its name, for DVC as well: it could not be meant."""
         for kind, prefix in (("branch", "refs/heads/"), ("tag", "refs/tags/")):
             if self.git.resolve(prefix + name) is not None:
                 raise NameTaken(
                     f"`{name}` is a {kind} of this repository, so an experiment of that name could "
-                    "not be told from it. Nothing was run.",
-                    f"for example `nbexp run -n {name}-1`.",
+                    f"not be told from it. {untouched}",
+                    f"for example `nbexp {verb} -n {name}-1`.",
                 )
 
     def _infos(self, revs: Sequence[str]) -> dict[str, CommitInfo]:
@@ -1314,6 +1434,54 @@ class Project:
             root=self.root,
         )
 
+    def _again(
+        self,
+        verb: Literal["clone", "rerun"],
+        experiment: str | Experiment,
+        set_params: Mapping[str, object] | Iterable[str] | None,
+        name: str | None,
+        message: str | None,
+        force: bool,
+        jobs: int,
+        run_cache: bool,
+        emit: Emit,
+    ) -> Experiment:
+        from nbexp import overrides as grammar
+        from nbexp.experiments import again
+        from nbexp.experiments import spec as specs
+
+        started = time.monotonic()
+        ref, rev = self._ref_of(experiment)
+        parsed = ref_names.parse(ref)
+        assert parsed is not None, ref
+        source = again.Source(parsed, rev)
+        point = specs.one_point(grammar.parse(set_params or []))
+        if name is not None:
+            self._refuse_git_names(name, verb=verb)
+        refs = self._refs()
+        ran, stages = again.run(
+            self._place(emit, run_cache=run_cache, pull=False, interactive=False),
+            source,
+            refs,
+            emit,
+            verb=verb,
+            here=self.here,
+            keep=self._open_notebooks(),
+            overrides=point,
+            name=name,
+            message=message,
+            force=force,
+            how=self._how(jobs=jobs),
+        )
+        made = self._experiment(ran.ref, ran.rev)
+        elapsed_s = time.monotonic() - started
+        report = self._report(ran, made, refs, stages, elapsed_s, (source.name, source.rev))
+        if verb == "rerun":
+            report = replace(
+                report, differs=again.differences(self.git, self._reader, rev, ran.rev)
+            )
+        return _with_report(made, report)
+
     def _report(
         self,
         ran: running.Ran,
@@ -1321,15 +1489,18 @@ class Project:
         refs: Mapping[str, str],
         stages: Sequence[Stage],
         elapsed_s: float,
+        beside: tuple[str, str] | None = None,
     ) -> RunReport:
+        """The card's content; the changes are measured against `beside`, else the experiment before."""
         from nbexp.experiments import compare, table
         from nbexp.experiments import record as recording
         from nbexp.formats import values
 
         # `refs` is from before the run: its newest experiment is the previous one.
         before = [row for row in self._of_baseline(experiment.baseline, refs) if row.rev != ran.rev]
-        previous = before[0] if before else None
-        versus = previous.rev if previous is not None else experiment.baseline
+        if beside is None and before:
+            beside = (before[0].name or "", before[0].rev)
+        versus = experiment.baseline if beside is None else beside[1]
         # A baseline whose dvc.yaml is broken says nothing; the run has mended it.
         data = self._reader.commits([versus, ran.rev], broken={})
         old = data.get(versus, table.Data())
@@ -1340,7 +1511,7 @@ class Project:
             stages=self._stage_reports(ran.outcome),
             params=params,
             metrics=tuple(c for c in metrics if c.new is not values.MISSING),
-            versus=previous.name if previous is not None else None,
+            versus=None if beside is None else beside[0],
             not_recorded=ran.not_recorded,
             unlisted={stage: tuple(paths) for stage, paths in ran.unlisted.items()},
             notebooks=tuple(recording.notebook_targets(stages)),

@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from nbexp.experiments.promote import Promoted
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
+    from nbexp.experiments.save import Saved
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.steps import Step, Steps, Undone
     from nbexp.experiments.table import Row, Table
-    from nbexp.experiments.verify import StageVerdict, Verified
     from nbexp.experiments.trash import TrashList, Untrashed
+    from nbexp.experiments.verify import StageVerdict, Verified
     from nbexp.experiments.why import Because, Why
     from nbexp.pipeline.dag import Dag
     from nbexp.project import (
@@ -140,11 +141,21 @@ def card(experiment: Experiment, report: RunReport) -> str:
     if not report.params and report.versus is None:
         rows.append(["changes vs baseline", "none"])
     lines += ["  " + line for line in aligned(rows)]
+    lines += repeated_lines(report)
     lines += unlisted_lines(report)
     lines += not_recorded_lines(report)
     if report.hints:
         lines.append(f"keep it as a branch: nbexp branch {experiment.name} my-branch")
     return "\n".join(lines)
+
+
+def repeated_lines(report: RunReport) -> list[str]:
+    """What came out of running an experiment again."""
+    if report.differs is None:
+        return []
+    if not report.differs:
+        return [f"every file and output is as in {report.versus}"]
+    return [f"not as in {report.versus}: {', '.join(report.differs)}"]
 
 
 def _reproduced(result: Reproduced) -> str:
@@ -706,6 +717,18 @@ def _promoted(result: Promoted) -> str:
     return "\n".join(lines)
 
 
+def _saved(result: Saved) -> str:
+    if result.identical:
+        lines = [f"{result.name}   {result.rev[:7]}   is recorded already, with these files"]
+    else:
+        lines = [f"{result.name}   {result.rev[:7]}   saved on baseline {result.baseline[:7]}"]
+    if result.written:
+        lines.append(
+            f"brought up to date: {', '.join(result.written)}   (nbexp undo takes it back)"
+        )
+    return "\n".join(lines)
+
+
 def _removed(result: Removed) -> str:
     return f"removed {', '.join(result.names)}"
 
@@ -1079,6 +1102,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Untrashed": _untrashed,
     "Unprotected": _unprotected,
     "Removed": _removed,
+    "Saved": _saved,
     "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,

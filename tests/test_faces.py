@@ -27,6 +27,12 @@ KEY = "03c147f"
 # Each verb: the words of the command, and the same in Python.
 CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "run": ("run -S train.lr=0.05 -n third", lambda p: p.run({"train.lr": 0.05}, name="third")),
+    "save": ("save -n third", lambda p: p.save(name="third")),
+    "clone": (
+        "clone first -S train.lr=0.05 -n third",
+        lambda p: p.clone("first", {"train.lr": 0.05}, name="third"),
+    ),
+    "rerun": ("rerun first -n third", lambda p: p.rerun("first", name="third")),
     "repro": ("repro", lambda p: p.repro()),
     "show": ("show", lambda p: p.show()),
     "diff": ("diff first second", lambda p: p.diff("first", "second")),

@@ -68,6 +68,7 @@ RESULTS = (
     ("nbexp.experiments.verify", "StageVerdict"),
     ("nbexp.experiments.verify", "OutputVerdict"),
     ("nbexp.experiments.agreement", "Tolerance"),
+    ("nbexp.experiments.save", "Saved"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.steps", "Undone"),
     ("nbexp.experiments.steps", "Steps"),

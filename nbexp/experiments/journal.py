@@ -146,6 +146,7 @@ class Journal:
         """Move a file or directory away; afterwards nothing is there."""
         target = self._allowed(path)
         if path in self._known:
+            self._hand_over(path)
             filesystem.remove(target)
             return
         if not os.path.lexists(target):
@@ -169,6 +170,7 @@ class Journal:
 
         target = self._allowed(path)
         if path in self._known:
+            self._hand_over(path)
             return
         if not os.path.lexists(target):
             self._note_absent(path)
@@ -237,6 +239,8 @@ class Journal:
             if number == 0:
                 self.op, self.uid = str(entry.get("op", "")), str(entry.get("uid", ""))
                 self._has_rebooted = bool(_boot()) and entry.get("boot") != _boot()
+            elif "handed" in entry:
+                self.written.pop(str(entry["handed"]), None)
             elif "wrote" in entry:
                 self.written.setdefault(str(entry["wrote"]), set()).add(str(entry["md5"]))
             else:
@@ -322,6 +326,13 @@ class Journal:
         digest = _md5(data)
         self.written.setdefault(path, set()).add(digest)
         self._append({"wrote": path, "md5": digest})
+
+    def _hand_over(self, path: str) -> None:
+        """From here on a stage writes the path: other bytes than this command's own are no edit of the user's."""
+        if self.written.pop(path, None) is not None:
+            self._append({"handed": path})
+            self._is_behind = True
+            self._flush()
 
     def _note_absent(self, path: str) -> None:
         above = [*(self.root / path).parents]

@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nbexp.errors import GitError
 from nbexp.frozen import field, frozen
@@ -40,6 +40,9 @@ _CHANGED = "changed"
 _ORDER = ("note", "tags", "star", "verified", "run")
 
 _TRIES = 10
+
+Places = Mapping[str, Sequence[tuple[str, str]]]
+"""Path and blob of a commit's notes; nearly always there is one."""
 
 
 @frozen
@@ -117,12 +120,13 @@ def send(git: Git, remote: str, revs: Iterable[str]) -> tuple[str, ...]:
     for left in reversed(range(_TRIES)):
         seen = _fetch(git, remote)
         mine = _read(git, _root(git), revs)
-        theirs = _read(git, seen, mine)
+        places = _places(git, seen, mine)
+        theirs = _read_at(git, places)
         merged = {rev: _merge(theirs.get(rev), note) for rev, note in mine.items()}
         merged = {rev: note for rev, note in merged.items() if note != theirs.get(rev)}
         if not merged:
             return ()
-        files = _files(git, seen, merged) | _packages_of(git, _root(git), seen, merged.values())
+        files = _files(places, merged) | _packages_of(git, _root(git), seen, merged.values())
         made = git.commit(NewCommit(None, seen, _MESSAGE, base=seen, files=files))[0]
         try:
             git.run(
@@ -152,13 +156,14 @@ def receive(git: Git, remote: str, revs: Iterable[str]) -> tuple[str, ...]:
 
     def make() -> NewCommit | None:
         root = _root(git)
-        mine = _read(git, root, theirs)
+        places = _places(git, root, theirs)
+        mine = _read_at(git, places)
         changed.clear()
         for rev, note in theirs.items():
             merged = _merge(mine.get(rev), note)
             if merged != mine.get(rev):
                 changed[rev] = merged
-        files = _files(git, root, changed) | _packages_of(git, seen, root, changed.values())
+        files = _files(places, changed) | _packages_of(git, seen, root, changed.values())
         return (
             NewCommit(REF, root, _MESSAGE, base=root, files=files, expect=root) if files else None
         )
@@ -179,10 +184,11 @@ def _changed(
 ) -> NewCommit | None:
     """The commit that has these changes, None where nothing changes."""
     root = _root(git)
-    found = _read(git, root, changes)
+    places = _places(git, root, changes)
+    found = _read_at(git, places)
     new = {rev: _with(found.get(rev, Note()), keys) for rev, keys in changes.items()}
     new = {rev: note for rev, note in new.items() if note != found.get(rev, Note())}
-    files = _files(git, root, new)
+    files = _files(places, new)
     if stored:
         names = [_PACKAGES + name for name in stored]
         known = git.info_many([f"{root}:{name}" for name in names]) if root else [None] * len(names)
@@ -286,7 +292,10 @@ def _parse(data: bytes) -> Note:
 
 
 def _read(git: Git, root: str | None, revs: Iterable[str]) -> dict[str, Note]:
-    places = dict(_places(git, root, revs))
+    return _read_at(git, _places(git, root, revs))
+
+
+def _read_at(git: Git, places: Places) -> dict[str, Note]:
     ordered = [(rev, oid) for rev, found in places.items() for _, oid in found]
     notes: dict[str, Note] = {}
     for (rev, _), data in zip(ordered, git.read_many([oid for _, oid in ordered]), strict=True):
@@ -294,9 +303,7 @@ def _read(git: Git, root: str | None, revs: Iterable[str]) -> dict[str, Note]:
     return notes
 
 
-def _places(
-    git: Git, root: str | None, revs: Iterable[str]
-) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _places(git: Git, root: str | None, revs: Iterable[str]) -> Places:
     """Path and blob of each of these commits' notes, at whatever depth Git has put them."""
     tree = git.info(f"{root}^{{tree}}") if root is not None else None
     wanted = set(revs)
@@ -316,14 +323,12 @@ def _places(
                 elif mode == "40000" and name in groups:
                     inner.append((oid, f"{top}{name}/", groups[name]))
         todo = inner
-    yield from found.items()
+    return found
 
 
-def _files(git: Git, root: str | None, notes: Mapping[str, Note]) -> dict[str, FileContent]:
+def _files(places: Places, notes: Mapping[str, Note]) -> dict[str, FileContent]:
     """The files of a tree that make it hold these notes, each in one place."""
-    files: dict[str, FileContent] = {}
-    for _, found in _places(git, root, notes):
-        files.update((path, None) for path, _ in found)
+    files: dict[str, FileContent] = {path: None for rev in notes for path, _ in places.get(rev, ())}
     files.update((f"{rev[:2]}/{rev[2:]}", _text(note)) for rev, note in notes.items())
     return files
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
-from nbexp.experiments import trash
+from nbexp.experiments import notes, trash
 from nbexp.experiments.spec import Spec
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen
@@ -63,6 +63,7 @@ def record(
     started_s: float,
     undo_point: NewCommit | None,
     flushed: Callable[[], None],
+    note: notes.Beside | None = None,
 ) -> Recorded:
     """Commit what a finished run left in the workspace, and name the commit.
 
@@ -80,6 +81,8 @@ def record(
         Kept by the same call to Git.
     flushed
         Waits until what the experiment refers to is on disk; called before it gets its ref.
+    note
+        What is told of the run; there before the experiment has its name, so never missing.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def record(
     files.
     """
     status = git.status()
-    extra = recorded_paths(prefix, spec, graph, stages, status.untracked)
+    extra = [*recorded_paths(prefix, spec, graph, stages, status.untracked), *spec.carries]
     files = git.snapshot(status, extra)
     commit = NewCommit(
         ref=spec.ref,
@@ -110,7 +113,7 @@ def record(
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
     # The undo point may be there without the experiment: undoing what never was changes nothing.
-    rev = git.commit(*commits, resets=resets, one_by_one=True)[0]
+    rev = git.commit(*commits, resets=resets, one_by_one=True, beside=note)[0]
     filesystem.crash_point("record.done")
     left_out = _not_recorded(git.root, prefix, status, extra, outcome.stages, started_s)
     return Recorded(spec.ref, rev, left_out, _ignored_outs(git, root, prefix, rev, stages, status))
@@ -128,6 +131,7 @@ def record_failed(
     stage: str,
     error: str,
     run_dir: Path,
+    note: notes.Beside | None = None,
 ) -> str:
     """Keep what a failed or interrupted run left, under `refs/nbexp/failed/`; the commit's rev.
 
@@ -135,7 +139,10 @@ def record_failed(
     notebook that stopped is in `run_dir` instead of at its place.
     """
     status: Status = git.status()
-    extra = set(recorded_paths(prefix, spec, graph, stages, status.untracked))
+    extra = {
+        *recorded_paths(prefix, spec, graph, stages, status.untracked),
+        *spec.carries,
+    }
     for member in stages:
         for out in member.outs:
             extra.update(_small_files(root, prefix, out.path))
@@ -159,7 +166,7 @@ def record_failed(
         files=files,
         expect="any",
     )
-    return git.commit(commit)[0]
+    return git.commit(commit, beside=note)[0]
 
 
 def notebook_targets(stages: Iterable[Stage]) -> list[str]:

@@ -113,6 +113,47 @@ def apply(
     )
 
 
+def bring(
+    workspace: InPlace,
+    rev: str,
+    name: str,
+    emit: Emit,
+    *,
+    op: str,
+    force: bool,
+    keep: Sequence[str],
+) -> None:
+    """Begin `op` in the workspace, which is held, with what the commit `rev` says; the caller ends it.
+
+    Outputs that the cache has lost stay as they are, for the stages that make them to run.
+
+    Parameters
+    ----------
+    op
+        The command and what it is about, as a user knows it: `clone low-lr`.
+
+    Raises
+    ------
+    StoreError
+        As of `apply`. Nothing was changed, nothing has begun.
+    """
+    git, cache, root, prefix = workspace.git, workspace.cache, workspace.root, workspace.prefix
+    changes = _changes(git, cache, root, prefix, rev, name, keep, lost_is_well=True)
+    if changes.in_the_way and not force:
+        paths = changes.in_the_way
+        raise StoreError(
+            f"{_files_have(paths)} edits that no commit or experiment holds: {', '.join(paths)}. Nothing was run.",
+            f"keep them as an undo point and go on: `nbexp {op} --force` "
+            "(then `nbexp undo` brings them back).",
+        )
+    workspace.begin(op)
+    try:
+        _write(git, cache, root, rev, changes, workspace, keep, emit)
+    except BaseException:
+        workspace.roll_back()
+        raise
+
+
 def _changes(
     git: Git,
     cache: Cache,
@@ -121,6 +162,8 @@ def _changes(
     rev: str,
     name: str,
     keep: Sequence[str],
+    *,
+    lost_is_well: bool = False,
 ) -> _Changes:
     wanted = {
         path: entry
@@ -137,7 +180,7 @@ def _changes(
         if path not in wanted and path in present and head[path].mode != "160000"
     )
     graph = graph_at(git, root, prefix, rev)
-    outs = _outs(git, cache, root, prefix, rev, name, graph)
+    outs = _outs(git, cache, root, prefix, rev, name, graph, lost_is_well=lost_is_well)
     left_over = _left_over(cache, root, prefix, graph, wanted)
     touched = [path for path in (*files, *removals) if path in present and path not in keep]
     edited = [path for path in touched if head.get(path) != present[path]]
@@ -266,9 +309,20 @@ def _left_over(
 
 
 def _outs(
-    git: Git, cache: Cache, root: Path, prefix: str, rev: str, name: str, graph: Graph
+    git: Git,
+    cache: Cache,
+    root: Path,
+    prefix: str,
+    rev: str,
+    name: str,
+    graph: Graph,
+    *,
+    lost_is_well: bool = False,
 ) -> dict[str, Hash]:
-    """The outputs whose content has to change, by path relative to the project's root."""
+    """The outputs whose content has to change, by path relative to the project's root.
+
+    With `lost_is_well`, not those that the cache has lost and a stage would make again.
+    """
     top = f"{prefix}/" if prefix else ""
     found: dict[str, Hash] = {}
     missing = []
@@ -287,6 +341,8 @@ def _outs(
             if there is not None and there.md5 == wanted.md5:
                 continue
             if not cache.has(wanted):
+                if lost_is_well and not stage.is_data:
+                    continue
                 missing.append(out.path)
             found[out.path] = wanted
     if missing:

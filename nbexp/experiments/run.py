@@ -18,6 +18,7 @@ from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreEr
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
 from nbexp.experiments import identity
 from nbexp.experiments import record as recording
+from nbexp.experiments.environment import CommandLine, Recorder
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_locks
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
@@ -78,6 +79,9 @@ def run(
     refs: Mapping[str, str],
     workspace: InPlace,
     emit: Emit,
+    command: CommandLine,
+    *,
+    has_begun: bool = False,
 ) -> Ran:
     """Run the spec in the user's own workspace, which is held, and record it.
 
@@ -87,6 +91,10 @@ def run(
         What to bring up to date, in order.
     refs
         Every experiment ref and its rev, as `spec` was checked against.
+    command
+        What would be typed for it, to be told in its note.
+    has_begun
+        The caller has begun to change the workspace; what it did is part of this run, and is put back with it.
 
     Raises
     ------
@@ -97,7 +105,10 @@ def run(
     """
     clock = time.monotonic()
     git, root = place.git, place.root
-    workspace.begin(f"run {spec.name}")
+    recorder: Recorder | None = None
+    if not has_begun:
+        workspace.begin(f"run {spec.name}")
+    began_at = git.head()
     try:
         edits = Disk(root, spec.edits)
         meanings = GitMeanings(git, place.prefix, refs)
@@ -125,6 +136,7 @@ def run(
             workspace.write(path, data)
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
         started_s = _now(workspace)
+        recorder = Recorder(git, place.cache, command, stages, where.env, spec.here)
         inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
         if spec.single or spec.downstream:
             above = [stage for stage in graph.order(stages) if stage not in stages]
@@ -139,6 +151,7 @@ def run(
             undo_point = workspace.undo_point()
         # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.
         flushed = filesystem.sync_soon(unflushed | workspace.unflushed())
+        note = recorder.beside(outcome)
         with uninterrupted() as came:
             recorded = recording.record(
                 git,
@@ -151,10 +164,11 @@ def run(
                 started_s=started_s,
                 undo_point=undo_point,
                 flushed=flushed,
+                note=note,
             )
             workspace.finish()
         head = git.head()
-        if head != spec.baseline:
+        if head != began_at:
             emit(
                 Notice(
                     f"HEAD moved to {(head or 'no commit')[:7]} while this ran; the experiment is on "
@@ -162,6 +176,13 @@ def run(
                 )
             )
         emit(RunFinished(spec.name, recorded.rev))
+        if note.error is not None:
+            emit(
+                Notice(
+                    f"The experiment is recorded, its command line and environment are not: {note.error}",
+                    note.error.hint,
+                )
+            )
         for path in recorded.ignored:
             emit(
                 Notice(
@@ -171,7 +192,7 @@ def run(
             )
     except (NbexpError, KeyboardInterrupt) as error:
         with uninterrupted():
-            raised = _undone(error, spec, place, graph, stages, workspace, emit)
+            raised = _undone(error, spec, place, graph, stages, workspace, emit, recorder)
         raise raised from None
     except BaseException:
         workspace.roll_back()
@@ -287,6 +308,7 @@ def _undone(
     stages: Sequence[Stage],
     workspace: InPlace,
     emit: Emit,
+    recorder: Recorder | None,
 ) -> BaseException:
     """Keep what the run left, put the workspace back, and return what to raise."""
     interrupted = isinstance(error, KeyboardInterrupt)
@@ -305,6 +327,7 @@ def _undone(
                 stage=error.stage if isinstance(error, StageFailed) else "",
                 error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
                 run_dir=run_dir(place, workspace),
+                note=recorder.beside(None) if recorder is not None else None,
             )
             kept = True
         except (GitError, OSError) as failure:

@@ -33,6 +33,8 @@ class Spec:
     force
         Run every stage. `single` runs the targets alone, `downstream` all behind them. `new` runs even
         what is recorded already.
+    carries
+        Files, from the top of the work tree, that the experiment holds whatever its pipeline names.
     how
         The other options of `repro`; its `force` and `checks_out` are not looked at.
     """
@@ -50,6 +52,7 @@ class Spec:
     replaces: str | None = None
     named: bool = False
     downstream: bool = False
+    carries: tuple[str, ...] = ()
     how: How = field(default_factory=How)
 
     @property
@@ -77,6 +80,8 @@ def make(
     new: bool = False,
     downstream: bool = False,
     how: How | None = None,
+    verb: str = "run",
+    untouched: str = "Nothing was run.",
 ) -> Spec:
     """The spec of a request.
 
@@ -86,6 +91,8 @@ def make(
         Every experiment ref and its rev.
     overrides
         As they were typed; a `${key}` in one is replaced by what the file says at the key.
+    verb, untouched
+        For messages: the command, and what it has left alone.
 
     Raises
     ------
@@ -109,8 +116,8 @@ def make(
         replaces = holder and holder[1]
         if holder is not None and (holder[0] != name or not force):
             raise NameTaken(
-                f"Experiment `{holder[0]}` already exists on baseline {baseline[:7]}. Nothing was run.",
-                f"`nbexp run -n {holder[0]} --force` replaces it; without `-n` a fresh name is drawn.",
+                f"Experiment `{holder[0]}` already exists on baseline {baseline[:7]}. {untouched}",
+                f"`nbexp {verb} -n {holder[0]} --force` replaces it; without `-n` a fresh name is drawn.",
             )
     return Spec(
         baseline=baseline,

@@ -36,8 +36,8 @@ from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.steps import Steps
 from nbexp.experiments.table import Column, FileError, Table
-from nbexp.experiments.verify import Verified
 from nbexp.experiments.trash import TrashList
+from nbexp.experiments.verify import Verified
 from nbexp.experiments.why import Because, Why
 from nbexp.formats import values
 from nbexp.frozen import replace
@@ -138,6 +138,7 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
         tag("p", "⚠ ", in_cell_words(line))
         for line in (*render.unlisted_lines(report), *render.not_recorded_lines(report))
     ]
+    notes = [*(tag("p", line) for line in render.repeated_lines(report)), *notes]
     if report.identical:
         name = tag("b", experiment.name)
         again = joined([f"{report.elapsed_s:.1f} s  ", code("--new"), " runs it again"])

@@ -50,6 +50,9 @@ COMMIT_POINTS = [
 ]
 
 
+SAVE_POINTS = [*COMMON, "add.hashed", "add.stored", "journal.wrote", "save.hashed", "record.before"]
+
+
 def seen(project: Path) -> dict[str, str]:
     """Every file of the user's, by path; the cache and nbexp's own folder left out."""
     return {
@@ -166,3 +169,22 @@ def test_a_killed_gc_leaves_no_listing_without_its_files(point, tracked, git, nb
     nbexp_cli("data", "gc", "-w", "--yes", cwd=tracked)
     assert json.loads(nbexp_cli("status", "--json", cwd=tracked).stdout) == {}
     assert "is needed (5 objects)" in nbexp_cli("data", "gc", "-w", cwd=tracked).stdout
+
+
+@pytest.mark.parametrize("point", SAVE_POINTS)
+def test_a_killed_save_leaves_nothing_half_done(point, tracked, git, nbexp_cli, dvc):
+    for name in git("for-each-ref", "--format=%(refname)", "refs/nbexp", cwd=tracked).split():
+        git("update-ref", "-d", name, cwd=tracked)
+    (tracked / "raw.csv").write_text("3\n")
+    before = seen(tracked)
+    killed(nbexp_cli, point, "save", "-n", "mine", cwd=tracked)
+    sound(tracked)
+    nbexp_cli("undo", cwd=tracked, code=None)  # the next command that writes puts the files right
+    assert seen(tracked) == before
+    is_done = point.startswith("journal.finish")
+    named = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps", cwd=tracked).split()
+    assert named == (["mine"] if is_done else [])
+    nbexp_cli("save", "-n", "mine", "-f", cwd=tracked)
+    sound(tracked)
+    assert dvc("exp", "list", "--name-only", cwd=tracked).stdout.split()[-1:] == ["mine"]
+    assert json.loads(nbexp_cli("status", "--json", cwd=tracked).stdout) == {}

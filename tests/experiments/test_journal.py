@@ -43,6 +43,13 @@ def reread(journal: Journal) -> Journal:
     return found
 
 
+def written_by_a_stage(journal: Journal, path: str) -> None:
+    """A command writes the path, and then a stage that has it as an output."""
+    journal.write(path, b"of the command\n")
+    journal.set_aside(path)
+    (journal.root / path).write_bytes(b"of the stage\n")
+
+
 CHANGES: dict[str, Callable[[Journal], None]] = {
     "a file is written": lambda j: j.write("a.txt", b"b\n"),
     "a file is written twice": lambda j: (j.write("a.txt", b"b\n"), j.write("a.txt", b"c\n"))[0],
@@ -58,6 +65,8 @@ CHANGES: dict[str, Callable[[Journal], None]] = {
     "nothing is set aside": lambda j: j.set_aside("never"),
     "a file is written over a directory": lambda j: j.write("out", b"flat\n"),
     "removed, then written": lambda j: (j.remove("a.txt"), j.write("a.txt", b"z"))[0],
+    "written, then made by a stage": lambda j: written_by_a_stage(j, "a.txt"),
+    "new, then made by a stage": lambda j: written_by_a_stage(j, "new/made"),
     "set aside, then written": lambda j: (j.set_aside("a.txt"), j.write("a.txt", b"z"))[0],
 }
 

@@ -1,0 +1,147 @@
+"""An experiment's own state run again: with other values, or as it was.
+
+The workspace becomes what the experiment left and the run goes on from there, in one journal: what stops it puts
+everything back, and one `undo` takes everything back. What comes of it is an experiment on the same baseline,
+wherever HEAD is.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbexp.errors import UsageError
+from nbexp.experiments import environment, restore
+from nbexp.experiments import run as running
+from nbexp.experiments import spec as specs
+from nbexp.experiments.workspace import InPlace
+from nbexp.frozen import frozen, replace
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.plan import Disk
+
+if TYPE_CHECKING:
+    from nbexp.events import Emit
+    from nbexp.experiments.run import Place, Ran
+    from nbexp.experiments.table import Reader
+    from nbexp.formats.ref_names import ExpRef
+    from nbexp.git import Git
+    from nbexp.overrides import Override
+    from nbexp.pipeline.context import How
+    from nbexp.pipeline.graph import Graph
+    from nbexp.pipeline.stage import Stage
+
+
+@frozen
+class Source:
+    """The experiment that is run again."""
+
+    ref: ExpRef
+    rev: str
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+
+def run(
+    place: Place,
+    source: Source,
+    refs: Mapping[str, str],
+    emit: Emit,
+    *,
+    verb: str,
+    here: str,
+    keep: Sequence[str],
+    overrides: Sequence[Override],
+    name: str | None,
+    message: str | None,
+    force: bool,
+    how: How,
+) -> tuple[Ran, Sequence[Stage]]:
+    """Bring the experiment back and run it with `overrides`; as `rerun`, every stage of it.
+
+    Parameters
+    ----------
+    keep
+        Files, from the top of the work tree, that must stay as they are: the notebook that asks.
+    force
+        Go on over edits, and replace an experiment of the name.
+    """
+    git, root = place.git, place.root
+    with InPlace(git, place.cache, root).held(emit) as workspace:
+        _refuse_own_notebook(place, source, keep)
+        op = f"{verb} {source.name}"
+        restore.bring(workspace, source.rev, source.name, emit, op=op, force=force, keep=keep)
+        try:
+            spec = specs.make(
+                root,
+                source.ref.baseline,
+                refs,
+                here=here if (root / here).is_dir() else ".",
+                overrides=overrides,
+                name=name,
+                message=message,
+                force=force,
+                new=verb == "rerun",
+                how=how,
+                verb=op,
+            )
+            # `force` was about the name; whether all stages run is the verb's to say.
+            spec = replace(spec, force=verb == "rerun", carries=_carried(git, source.rev))
+            graph = graphs.load(root, read=Disk(root, spec.edits).read)
+            stages = graph.order(_recorded(graph, root))
+        except BaseException:
+            workspace.roll_back()
+            raise
+        asked = environment.again_line(verb, source.name, spec, run_cache=place.use_run_cache)
+        ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
+        return ran, stages
+
+
+def differences(git: Git, reader: Reader, old: str, new: str) -> tuple[str, ...]:
+    """Files and outputs that two commits do not have alike, by path from the top of the work tree or the root."""
+    listed = git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+    files = [path for path in os.fsdecode(listed).split("\0")[:-1] if not path.endswith("dvc.lock")]
+    data = reader.commits([old, new])
+    outs = [data[rev].outs for rev in (old, new)]
+    paths = {path for one in outs for path in one}
+    changed = [path for path in paths if _digest(outs[0].get(path)) != _digest(outs[1].get(path))]
+    return tuple(sorted({*files, *changed}))
+
+
+def _digest(out: Mapping[str, object] | None) -> object:
+    return None if out is None else out.get("hash")
+
+
+def _recorded(graph: Graph, root: Path) -> tuple[Stage, ...]:
+    """The stages that the experiment has results of, as its dvc.lock files, which are in place, say."""
+    texts = {
+        path: (root / path).read_bytes() if (root / path).is_file() else None
+        for path in {stage.lock_file for stage in graph.stages}
+    }
+    found = [stage for stage in graph.stages if stage.entry_in(texts[stage.lock_file]) is not None]
+    return tuple(found) or graph.stages
+
+
+def _carried(git: Git, rev: str) -> tuple[str, ...]:
+    """The files of the experiment, all of which are of the new one as far as they are still there."""
+    # `dvc exp save` commits a pickle of its own there, by mistake.
+    return tuple(path for path in git.tree(rev) if "/.dvc/tmp/" not in f"/{path}")
+
+
+def _refuse_own_notebook(place: Place, source: Source, keep: Sequence[str]) -> None:
+    """A notebook that is open stays as it is, so a stage that runs it would not run the experiment's."""
+    graph: Graph = restore.graph_at(place.git, place.root, place.prefix, source.rev)
+    top = f"{place.prefix}/" if place.prefix else ""
+    read = {top + dep.path for stage in graph.stages for dep in stage.deps}
+    for path in keep:
+        entry = place.git.read(f"{source.rev}:{path}")
+        file = place.git.root / path
+        if path in read and entry is not None and file.is_file() and file.read_bytes() != entry:
+            raise UsageError(
+                f"{path} is the notebook you are in, and `{source.name}` has another one. Nothing was run.",
+                f"in a terminal: `nbexp apply {source.name}`; {posixpath.basename(path)} then is that one.",
+            )

@@ -1,0 +1,99 @@
+"""Which words of a command line are secrets, and the line without them.
+
+A secret is what is given to a name that says so (`--token x`, `db.password=x`, `AWS_SECRET_ACCESS_KEY=x`),
+the user and password of a URL, and what has the form in which well-known services hand out their keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+HIDDEN = "***"
+
+# Parts of names: `tokenizer` and `max_tokens`, `keyboard` and `key` of a dict are settings as any other.
+_SECRET_PARTS = frozenset(
+    {
+        "apikey", "auth", "authorization", "cookie", "credential", "credentials", "passphrase",
+        "passwd", "password", "pat", "pw", "pwd", "secret", "secrets", "token",
+    }
+)  # fmt: skip
+# `key` alone is too common a word; in these pairs, and in capitals as of an environment variable, it is one.
+_SECRET_PAIRS = frozenset(
+    {"access", "account", "api", "encryption", "private", "sas", "ssh", "signing"}
+)
+_ENDS = ("password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey")
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# Where the name ends: KEY=VALUE, KEY: VALUE, also inside of a mapping or a quoted JSON text.
+_PAIR = re.compile(
+    r"""(?P<name>[A-Za-z_][\w.\-\[\]]*)(?P<mark>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,;&}\]"']+)"""
+)
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^/\s@]+)@")
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/_.=\-]{8,}", re.IGNORECASE)
+_FORMS = re.compile(
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w\-]{20,}"
+    r"|\bxox[abprs]-[A-Za-z0-9\-]{10,}|\bhf_[A-Za-z0-9]{20,}|\bsk-[\w\-]{20,}|\bAIza[\w\-]{30,}"
+    r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what is given to this name is a secret.
+
+    Examples
+    --------
+    >>> [is_secret_name(name) for name in ("--api-key", "db.password", "HF_TOKEN", "max_tokens")]
+    [True, True, True, False]
+    """
+    last = re.split(r"[.:\[\]]", name.strip("-]"))[-1] or name
+    words = [word.lower() for word in re.split(r"[_\-]+", _CAMEL.sub("_", last)) if word]
+    if not _SECRET_PARTS.isdisjoint(words) or "".join(words).endswith(_ENDS):
+        return True
+    if "key" in words or "keys" in words:
+        return last.isupper() or not _SECRET_PAIRS.isdisjoint(words)
+    return False
+
+
+def without_secrets(text: str) -> str:
+    """The text with each secret that stands in it hidden.
+
+    Examples
+    --------
+    >>> without_secrets("-S api.token=abc lr=0.1 https://me:pw@host/x")
+    '-S api.token=*** lr=0.1 https://***@host/x'
+    """
+    text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
+    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    return _PAIR.sub(_hidden, _FORMS.sub(HIDDEN, text))
+
+
+def words_without_secrets(words: Sequence[str]) -> list[str]:
+    """The words of a command line with each secret hidden, also that of an option's next word.
+
+    Examples
+    --------
+    >>> words_without_secrets(["run", "--token", "abc", "-n", "x"])
+    ['run', '--token', '***', '-n', 'x']
+    """
+    found: list[str] = []
+    for at, word in enumerate(words):
+        before = words[at - 1] if at else ""
+        is_value = before.startswith("-") and "=" not in before and is_secret_name(before)
+        found.append(HIDDEN if is_value and not word.startswith("-") else _word(word))
+    return found
+
+
+def _word(word: str) -> str:
+    name, mark, value = word.partition("=")
+    # All of the value: behind `=`, a word of a command line goes on to its end.
+    if mark and value and re.fullmatch(r"[\w.\-:/+~\[\]]+", name) and is_secret_name(name):
+        return f"{name}={HIDDEN}"
+    return without_secrets(word)
+
+
+def _hidden(match: re.Match[str]) -> str:
+    if not is_secret_name(match["name"]):
+        # What looks like one pair may hold others: `a={token:x}`.
+        return match["name"] + match["mark"] + match["value"]
+    return f"{match['name']}{match['mark']}{HIDDEN}"
