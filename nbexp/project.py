@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
+    from nbexp.experiments.selection import Revisions
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
@@ -743,6 +745,99 @@ class Project:
             )
         self.git.update_refs([(f"refs/heads/{wanted}", rev, None)])
         return Branched(name, wanted, rev)
+
+    def push(
+        self,
+        *experiments: str | Experiment,
+        git_remote: str | None = None,
+        revisions: Revisions | None = None,
+        everything: bool = False,
+        force: bool = False,
+        cache: bool = True,
+        remote: str | None = None,
+        jobs: int | None = None,
+        run_cache: bool = False,
+        emit: Emit = ignore,
+    ) -> Pushed:
+        """Share experiments through a Git remote: their data first, then their refs; only what is missing moves.
+
+        Stopped or killed, what has arrived stays, and the next call moves the rest.
+
+        Parameters
+        ----------
+        experiments
+            Names, patterns or commits; the first may be the Git remote. Without any: the starred ones and the
+            one that the workspace equals.
+        git_remote
+            A name, URL or path; None is `exp.git_remote` of the configuration, else `origin`.
+        revisions
+            The experiments of these commits; those of HEAD where only the remote is named.
+        everything
+            All experiments.
+        force
+            Replace experiments of the same name on the remote; the old ones go to the trash here.
+        cache
+            Off: no data.
+        remote
+            The data remote; None is the default one.
+        jobs
+            How many objects move at once.
+        run_cache
+            The entries of finished stages as well, with their outputs.
+
+        Raises
+        ------
+        UsageError
+            Nothing was named, and nothing is starred or in the workspace.
+        NotFound
+            There is no such remote or experiment. Nothing was pushed.
+        GitError, StoreError
+            Something did not arrive; all else did.
+        """
+        from nbexp.experiments import selection, share, shared_data
+
+        which = revisions or selection.Revisions()
+        data = shared_data.Wanted(cache, remote, jobs, run_cache)
+        asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
+        return share.push(self._site(), asked, emit)
+
+    def pull(
+        self,
+        *experiments: str | Experiment,
+        git_remote: str | None = None,
+        revisions: Revisions | None = None,
+        everything: bool = False,
+        force: bool = False,
+        cache: bool = True,
+        remote: str | None = None,
+        jobs: int | None = None,
+        run_cache: bool = False,
+        emit: Emit = ignore,
+    ) -> PulledExperiments:
+        """Bring experiments of a Git remote here, with their data in the cache; the workspace is not touched.
+
+        Parameters as of `push`. Without experiments: those of the present commit.
+
+        Raises
+        ------
+        NotFound
+            There is no such remote or experiment. Nothing was pulled.
+        GitError, StoreError
+            Something did not arrive, or another experiment of the name is here; all else was pulled.
+        """
+        from nbexp.experiments import selection, share, shared_data
+
+        which = revisions or selection.Revisions()
+        data = shared_data.Wanted(cache, remote, jobs, run_cache)
+        asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
+        return share.pull(self._site(), asked, emit)
+
+    def _words(self, experiments: Sequence[str | Experiment]) -> tuple[str, ...]:
+        """Experiments as words that name them."""
+        return tuple(
+            one if isinstance(one, str) else ref_names.ExpRef(one.baseline, one.name).ref
+            for one in experiments
+        )
 
     def list(self, *, everywhere: bool = False) -> Listing:
         """The experiments of the present commit, or of every one, newest first."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.table import Row, Table
     from nbexp.experiments.undo import Undone
@@ -615,6 +616,43 @@ def _removed(result: Removed) -> str:
     return f"removed {', '.join(result.names)}"
 
 
+def _pushed(result: Pushed) -> str:
+    lines = []
+    if result.names:
+        moved = f"{_count(len(result.names), 'ref')}, {_count(result.files, 'file')}"
+        moved += f", {size(result.size_bytes)}" if result.files else ""
+        lines.append(f"pushed {', '.join(result.names)} to {result.remote} ({moved})")
+    elif result.up_to_date:
+        sent = f" ({_count(result.files, 'file')} sent)" if result.files else ""
+        lines.append(f"{', '.join(result.up_to_date)} up to date on {result.remote}{sent}")
+    else:
+        lines.append("no experiments to push")
+    if result.left:
+        lines[0] += f"   not pushed: {_count(result.left, 'local experiment')}"
+    if result.colleague:
+        lines.append(f"your colleague runs:   {'      or   '.join(result.colleague)}")
+    return "\n".join(lines)
+
+
+def _pulled(result: PulledExperiments) -> str:
+    if result.names:
+        moved = f"{_count(len(result.names), 'ref')}, {_count(result.files, 'file')}"
+        moved += f", {size(result.size_bytes)}" if result.files else ""
+        lines = [f"pulled {', '.join(result.names)} from {result.remote} ({moved})"]
+        lines.append(f"bring it into the workspace: nbexp apply {result.names[0]}")
+    elif result.up_to_date:
+        brought = f" ({_count(result.files, 'file')} fetched)" if result.files else ""
+        lines = [f"{', '.join(result.up_to_date)} up to date with {result.remote}{brought}"]
+    else:
+        lines = ["no experiments to pull"]
+        if result.others:
+            lines[0] += f"   of other commits: {result.others:,}"
+            lines.append(
+                f"see them: nbexp list {result.remote} -A   or bring all: nbexp pull --all"
+            )
+    return "\n".join(lines)
+
+
 def _branched(result: Branched) -> str:
     return (
         f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); "
@@ -861,6 +899,8 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "RestoredRun": _restored_run,
     "Promoted": _promoted,
     "Branched": _branched,
+    "Pushed": _pushed,
+    "PulledExperiments": _pulled,
     "Curves": _curves,
     "OpenedNotebook": _opened_notebook,
 }

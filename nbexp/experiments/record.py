@@ -104,7 +104,7 @@ def record(
     )
     resets = []
     if spec.replaces is not None:
-        resets.append((_trash_ref(spec.ref, spec.replaces), spec.replaces))
+        resets.append((trash_ref(spec.ref, spec.replaces), spec.replaces))
     flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
@@ -221,14 +221,15 @@ def remove(git: Git, refs: Mapping[str, str]) -> None:
     """Take experiments out of the list; their commits go to the trash, so nothing is lost."""
     changes: list[tuple[str, str | None, str | None]] = []
     for ref, rev in refs.items():
-        trash = _trash_ref(ref, rev)
+        trash = trash_ref(ref, rev)
         if git.resolve(trash) is None:
             changes.append((trash, rev, None))
         changes.append((ref, None, rev))
     git.update_refs(changes)
 
 
-def _trash_ref(ref: str, rev: str) -> str:
+def trash_ref(ref: str, rev: str) -> str:
+    """Where an experiment is kept that was taken out of the list."""
     # The rev tells apart what had the same name on the same baseline at different times.
     return f"{TRASH}{ref.removeprefix('refs/exps/')}/{rev[:12]}"
 
