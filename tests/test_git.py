@@ -1286,7 +1286,7 @@ class TestCommit:
             written = door._write([new])
             if written is None:
                 return  # a path that is a file and a folder: Git's to say
-            assert written == door._import([new], direct=False)
+            assert written == (door._import([new], direct=False), None)
             [base] = written
         assert git("fsck", "--strict", "--no-dangling", cwd=repo) == ""
 

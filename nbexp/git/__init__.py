@@ -22,7 +22,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from nbexp.errors import GitError
 from nbexp.git.cat_file import Objects, commit_info, tree_entries
 from nbexp.git.model import (
+    Beside,
     Change,
     CommitInfo,
     Entry,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Change", "CommitInfo", "Entry", "FileContent", "Git", "Identity", "NewCommit", "Status",
+    "Beside", "Change", "CommitInfo", "Entry", "FileContent", "Git", "Identity", "NewCommit", "Status",
 ]  # fmt: skip
 
 
@@ -223,6 +224,14 @@ class Git(Counted):
             rev: sorted(self._named(root.oid, name, "")) if root else []
             for rev, root in zip(revs, roots, strict=True)
         }
+
+    def entries(self, trees: Sequence[str]) -> list[list[tuple[str, str, str]]]:
+        """Name, mode and object id of what lies directly in each of these trees, given by id."""
+        found = self._objects.ask("contents", trees)
+        return [
+            tree_entries(tree.data if tree else b"", len(oid) // 2)
+            for oid, tree in zip(trees, found, strict=True)
+        ]
 
     def hash_bytes(self, data: bytes) -> str:
         """The id a blob of these bytes has in this repository."""
@@ -429,6 +438,7 @@ class Git(Counted):
         *commits: NewCommit,
         resets: Sequence[tuple[str, str]] = (),
         one_by_one: bool = False,
+        beside: Beside | None = None,
     ) -> list[str]:
         """Make commits, then set all their refs and the `resets` (ref, rev) or none of them.
 
@@ -441,6 +451,8 @@ class Git(Counted):
         one_by_one
             New refs need not appear together: one process fewer, and when it is killed, or one of
             them was taken meanwhile, the others may be there.
+        beside
+            One more commit, made of the revs of these, whose ref is set before theirs: see `Beside`.
 
         Returns
         -------
@@ -455,7 +467,8 @@ class Git(Counted):
 
         Notes
         -----
-        A few small files are written as loose objects, and new refs as files, without a process.
+        A few small files are written as loose objects, and new refs or a single ref as files, without
+        a process.
         Else one `git fast-import` writes whatever there is. It also sets the ref if it is a single
         new one: it refuses to where the ref has come to hold a commit that the new one does not
         contain, so of two racing writers one loses. All else is a transaction of a second process,
@@ -482,12 +495,24 @@ class Git(Counted):
             and set(seen.values()) == {None}
             and all(new.expect is None for new in commits)
         )
-        revs = self._write(commits)
-        if revs is None:
-            revs = self._import(commits, direct=direct)
+        written = self._write(commits, beside)
+        extra: NewCommit | None = None
+        if written is None:
+            revs = self._import(commits, direct=direct and beside is None)
+        else:
+            revs, extra = written
+        if beside is not None:
+            self._set_beside(beside, revs, extra)
+        if written is None and beside is None:
             made = {*moves} if direct else set()
         else:
             made = self._create_refs(commits, revs) if direct else set()
+        if len(moves) == 1 and not made:
+            made = {
+                ref
+                for ref, (rev, old) in moves.items()
+                if rev == ":1" and old is not None and self._replace_ref(ref, revs[0], old)
+            }
         moves = {ref: move for ref, move in moves.items() if ref not in made}
         if moves:
             marks = {f":{number}": rev for number, rev in enumerate(revs, 1)}
@@ -495,6 +520,34 @@ class Git(Counted):
                 [(ref, marks.get(rev) or self._oid(rev), old) for ref, (rev, old) in moves.items()]
             )
         return revs
+
+    def advance(self, make: Callable[[], NewCommit | None]) -> str | None:
+        """Set a ref to a commit made of what it holds, however many do so at once; its rev.
+
+        Parameters
+        ----------
+        make
+            The commit, its `expect` being what the ref was found at; None: there is nothing to change.
+            Called again when another process was faster.
+
+        Raises
+        ------
+        GitError
+            The ref stayed locked for ten seconds, or it cannot be written. It has not moved.
+        """
+        last_s = time.monotonic() + _PATIENCE_S
+        while True:
+            new = make()
+            if new is None or new.ref is None:
+                return None
+            try:
+                return self.commit(new)[0]
+            except GitError:
+                busy = (self.common / f"{new.ref}.lock").exists()
+                if time.monotonic() > last_s or (not busy and self.resolve(new.ref) == new.expect):
+                    raise
+            # Not all at the same moment again; `random` takes 3 ms to load.
+            time.sleep(os.urandom(1)[0] / 12_800)
 
     def update_refs(self, changes: Sequence[tuple[str, str | None, str | None]]) -> None:
         """Set or delete refs, all or none: (ref, new, old) each.
@@ -662,8 +715,43 @@ class Git(Counted):
         end = packed.find(b" " + os.fsencode(ref) + b"\n")
         return packed[packed.rfind(b"\n", 0, end) + 1 : end].decode() if end >= 0 else None
 
-    def _write(self, commits: Sequence[NewCommit]) -> list[str] | None:
-        """The revs of these commits, written as loose objects; None where that is Git's to do."""
+    def _set_beside(self, beside: Beside, revs: list[str], written: NewCommit | None) -> None:
+        """Set the ref of the commit beside; where that is `written`, its rev is the last of `revs`."""
+        try:
+            if written is not None and written.ref is not None:
+                rev = revs.pop()
+                if written.expect is None:
+                    if written.ref in self._create_refs([written], [rev]):
+                        return
+                elif self._replace_ref(written.ref, rev, written.expect):
+                    return
+            self.advance(lambda: beside.make(revs))
+        except GitError as error:
+            beside.failed(error)
+
+    def _replace_ref(self, ref: str, new: str, old: str) -> bool:
+        """Whether the ref could be set from `old` to `new` without Git."""
+        from nbexp.git import loose
+
+        # Of these Git keeps a log, which it begins itself; of others where there is one already.
+        if ref.startswith(("refs/heads/", "refs/remotes/", *OWN)) or not is_oid(old):
+            return False
+        if not all(map(is_simple, ref.split("/"))) or (self.common / "reftable").is_dir():
+            return False
+        if self.config().get("core.logallrefupdates", "").lower() == "always":
+            return False
+        who = self.identity("committer")
+        log = self.common / "logs" / ref
+        line = f"{old} {new} {_signed(who, int(time.time()))}\n" if log.is_file() else None
+        return loose.replace_ref(self.common, ref, new, lambda: self._seen(ref) == old, line)
+
+    def _write(
+        self, commits: Sequence[NewCommit], beside: Beside | None = None
+    ) -> tuple[list[str], NewCommit | None] | None:
+        """The revs of these commits, written as loose objects; None where that is Git's to do.
+
+        The commit beside them comes as well, and its rev as the last.
+        """
         from nbexp.git import loose  # hashlib and zlib take 4 ms, which who only reads can save
 
         files = [value for new in commits for value in new.files.values()]
@@ -680,24 +768,39 @@ class Git(Counted):
             return None
         identities = (self.identity("author"), self.identity("committer"))
         revs: list[str] = []
+        extra = None
         try:
             for new in commits:
-                time_s = int(time.time()) if new.time_s is None else new.time_s
                 # Of a commit that is only now being made there is no object to read a tree from.
                 if new.base is not None and not _is_rev(new.base):
                     return None
-                base = self._oid(f"{new.base}^{{tree}}") if new.base else None
-                tree = loose.tree(base, _entries_of(new.files, writer), self._entries, writer)
-                signed = [
-                    loose.Signature(who.name, who.email, time_s, _zone(time_s))
-                    for who in identities
-                ]
-                parent = self._parent(new.parent, revs)
-                revs.append(loose.commit(tree, parent, (signed[0], signed[1]), new.message, writer))
+                revs.append(self._write_one(new, revs, identities, writer))
+            try:
+                extra = beside.make(revs) if beside is not None else None
+            except GitError:
+                extra = None  # found again, and told, when the others are safe
+            if extra is not None:
+                revs.append(self._write_one(extra, revs, identities, writer))
             writer.flush()
         except (loose.NotSimple, OSError):
             return None
-        return revs
+        return revs, extra
+
+    def _write_one(
+        self,
+        new: NewCommit,
+        made: Sequence[str],
+        identities: tuple[Identity, Identity],
+        writer: loose.Writer,
+    ) -> str:
+        from nbexp.git import loose
+
+        time_s = int(time.time()) if new.time_s is None else new.time_s
+        base = self._oid(f"{new.base}^{{tree}}") if new.base else None
+        tree = loose.tree(base, _entries_of(new.files, writer), self._entries, writer)
+        signed = [loose.Signature(who.name, who.email, time_s, _zone(time_s)) for who in identities]
+        parent = self._parent(new.parent, made)
+        return loose.commit(tree, parent, (signed[0], signed[1]), new.message, writer)
 
     def _parent(self, parent: str | None, made: Sequence[str]) -> str | None:
         if parent is None:
@@ -710,6 +813,8 @@ class Git(Counted):
     def _entries(self, oid: str) -> list[tuple[str, str, str]]:
         """The entries of a tree, which is read once; not kept with those whose folders are read as well."""
         if oid not in self._entries_by_tree:
+            if len(self._entries_by_tree) > _MANY_TREES:
+                self._entries_by_tree.clear()
             found = self._objects.ask("contents", [oid])[0]
             self._entries_by_tree[oid] = tree_entries(found.data if found else b"", len(oid) // 2)
         return self._entries_by_tree[oid]
@@ -961,6 +1066,12 @@ class Git(Counted):
             os.environ.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
         }
         return {place: file_stamp(place) for place in places}
+
+
+_PATIENCE_S = 10.0
+
+
+_MANY_TREES = 500  # kept in memory by a session that goes on for days
 
 
 _FEW = 100  # files; from there on a pack is better than as many loose objects

@@ -217,6 +217,40 @@ def create_refs(common: Path, refs: Mapping[str, str]) -> set[str]:
     return made
 
 
+def replace_ref(
+    common: Path, ref: str, oid: str, is_as_expected: Callable[[], bool], line: str | None
+) -> bool:
+    """Set a ref that is there, on disk; False where it is left to Git, and then it has not moved.
+
+    `is_as_expected` is asked once nobody else can change the ref any more; `line` goes into its log.
+    """
+    lock = os.path.join(common, f"{ref}.lock")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        os.makedirs(os.path.dirname(lock), exist_ok=True)  # of packed refs Git removes the folders
+        descriptor = os.open(lock, flags, 0o666)
+    except OSError:
+        return False
+    is_set = False
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(f"{oid}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+        if is_as_expected():
+            if line is not None:
+                with open(os.path.join(common, "logs", ref), "ab") as log:
+                    log.write(line.encode())
+            os.rename(lock, os.path.join(common, ref))
+            is_set = True
+    except OSError:
+        pass  # Git finds the same in its way, and says it
+    finally:
+        if not is_set:
+            os.unlink(lock)
+    return is_set
+
+
 def _is_packed(common: Path, ref: str) -> bool:
     """Whether packed-refs has the ref, one inside of it, or one that it would be inside of."""
     try:

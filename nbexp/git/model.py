@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from nbexp.frozen import field, frozen
+
+if TYPE_CHECKING:
+    from nbexp.errors import GitError
 
 
 @frozen
@@ -109,3 +112,17 @@ class NewCommit:
     files: Mapping[str, FileContent] = field(default_factory=dict)
     expect: str | None = None
     time_s: int | None = None
+
+
+class Beside(Protocol):
+    """A commit that tells of others which are made by the same call, as a note does.
+
+    It is written together with them, and its ref is set before theirs: killed in between, it tells of
+    commits that nothing names. That it cannot be made does not keep the others from being made.
+    """
+
+    def make(self, revs: Sequence[str]) -> NewCommit | None:
+        """The commit, of what its ref holds now and the revs of the others; None for none."""
+
+    def failed(self, error: GitError) -> None:
+        """Called where its ref could not be set."""
