@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
+    from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.selection import Revisions
     from nbexp.experiments.series import Curves
@@ -186,9 +187,13 @@ class OpenedNotebook(Result):
 
 @frozen
 class Listing(Result):
-    """Experiments below their baselines; `groups` are (baseline's name or short rev, members)."""
+    """Experiments below their baselines; `groups` are (baseline's name or short rev, members).
+
+    `remote` is the Git remote whose experiments they are, None: they are here.
+    """
 
     groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    remote: str | None = None
 
     def __repr__(self) -> str:
         return f"<Listing: {sum(len(members) for _, members in self.groups)} experiments>"
@@ -202,24 +207,48 @@ class Listing(Result):
 
 @frozen
 class Removed(Result):
-    """The experiments that were taken out of the list."""
+    """The experiments that were taken out of the list; `remote` is the Git remote whose list it is."""
 
     names: tuple[str, ...]
+    remote: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        return {"removed": list(self.names)}
+        return {"removed": list(self.names), "remote": self.remote}
 
 
 @frozen
 class Branched(Result):
-    """A branch that was made of an experiment."""
+    """A branch that was made of an experiment; `publish` are the commands that share it."""
 
     experiment: str
     branch: str
     rev: str
+    publish: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        return {"experiment": self.experiment, "branch": self.branch, "rev": self.rev}
+        return {
+            "experiment": self.experiment,
+            "branch": self.branch,
+            "rev": self.rev,
+            "publish": list(self.publish),
+        }
+
+
+@frozen
+class Branches(Result):
+    """Branches that were made of several experiments; `publish` are the commands that share them."""
+
+    branches: tuple[Branched, ...]
+    publish: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Branches: {len(self.branches)}>"
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "branches": [one.to_json() for one in self.branches],
+            "publish": list(self.publish),
+        }
 
 
 @frozen
@@ -475,7 +504,16 @@ class Project:
             ran = running.run(spec, where, graph, stages, refs, workspace, emit)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
+        self._auto_push(ran.ref, emit)
         return _with_report(experiment, report)
+
+    def _auto_push(self, ref: str, emit: Emit) -> None:
+        """Push an experiment that was recorded just now, where `exp.auto_push` is on; no push is no failure of it."""
+        settings = self._site().config()
+        if settings.exp_auto_push:
+            from nbexp.experiments import share
+
+            share.automatically(self._site(), ref, settings.exp_git_remote, emit)
 
     def repro(
         self,
@@ -718,33 +756,108 @@ class Project:
 
         return restore.undo_last(self.git, self.cache, self.root, emit, force=force)
 
-    def remove(self, *experiments: str | Experiment) -> Removed:
-        """Take experiments out of the list; nothing of them is deleted."""
-        from nbexp.experiments import record as recording
+    def remove(
+        self,
+        *experiments: str | Experiment,
+        git_remote: str | None = None,
+        revisions: Revisions | None = None,
+        keep: bool = False,
+    ) -> Removed:
+        """Take experiments out of the list; nothing of them is deleted.
 
-        if not experiments:
-            raise UsageError(
-                "Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names."
-            )
-        refs = dict(self._ref_of(one) for one in experiments)
-        recording.remove(self.git, refs)
-        return Removed(tuple(ref_names.name_of(ref) for ref in refs))
+        Parameters
+        ----------
+        experiments
+            Names, patterns or commits.
+        git_remote
+            Take them out of the list of this Git remote, and leave those here.
+        revisions
+            The experiments of these commits as well.
+        keep
+            All others instead.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment or remote. Nothing was removed.
+        """
+        from nbexp.experiments import ref_changes
+        from nbexp.experiments.selection import Revisions
+
+        words, which = self._words(experiments), revisions or Revisions()
+        return Removed(
+            *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
+        )
+
+    def rename(
+        self,
+        experiment: str | Experiment,
+        name: str,
+        *,
+        force: bool = False,
+        git_remote: str | None = None,
+    ) -> Renamed:
+        """Give an experiment another name; what is recorded about it stays.
+
+        Parameters
+        ----------
+        force
+            Replace an experiment that has the name; it goes to the trash.
+        git_remote
+            Rename it on this Git remote, and here if it is the same here.
+
+        Raises
+        ------
+        NameTaken
+            An experiment, branch or tag has the name. Nothing was renamed.
+        NotFound
+            There is no such experiment or remote.
+        """
+        from nbexp.experiments import ref_changes
+
+        old = self._words([experiment])[0]
+        return ref_changes.rename(self._site(), old, name, force=force, git_remote=git_remote)
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
+        from nbexp.experiments import ref_changes
+
         name, rev = self._resolve(experiment)
         wanted = branch or f"{name}-branch"
-        if not self.git.is_branch_name(wanted):
-            raise UsageError(
-                f"`{wanted}` is not a name that Git gives a branch.",
-                f"`nbexp branch {name} better-lr`",
-            )
-        if self.git.resolve(f"refs/heads/{wanted}") is not None:
-            raise NameTaken(
-                f"Branch `{wanted}` already exists.", f"`nbexp branch {name} another-name`"
-            )
-        self.git.update_refs([(f"refs/heads/{wanted}", rev, None)])
-        return Branched(name, wanted, rev)
+        self._create_branches({wanted: (name, rev)})
+        return Branched(name, wanted, rev, ref_changes.publishing(self._site(), wanted))
+
+    def branches(self, *experiments: str | Experiment) -> Branches:
+        """Make a Git branch of each of several experiments, all or none, named as by `branch`.
+
+        Experiments may be named by patterns.
+        """
+        from nbexp.experiments import naming, ref_changes
+
+        found = naming.chosen(self._words(experiments), self._refs(), self.git.head())
+        wanted = {
+            f"{ref_names.name_of(ref)}-branch": (ref_names.name_of(ref), rev)
+            for ref, rev in found.items()
+        }
+        self._create_branches(wanted)
+        made = tuple(Branched(name, branch, rev) for branch, (name, rev) in wanted.items())
+        return Branches(made, ref_changes.publishing(self._site(), *wanted))
+
+    def _create_branches(self, wanted: Mapping[str, tuple[str, str]]) -> None:
+        """Make branches of (experiment, rev), all or none."""
+        for branch, (name, _) in wanted.items():
+            if not self.git.is_branch_name(branch):
+                raise UsageError(
+                    f"`{branch}` is not a name that Git gives a branch.",
+                    f"`nbexp branch {name} better-lr`",
+                )
+            if self.git.resolve(f"refs/heads/{branch}") is not None:
+                raise NameTaken(
+                    f"Branch `{branch}` already exists.", f"`nbexp branch {name} another-name`"
+                )
+        self.git.update_refs(
+            [(f"refs/heads/{branch}", rev, None) for branch, (_, rev) in wanted.items()]
+        )
 
     def push(
         self,
@@ -838,6 +951,17 @@ class Project:
             one if isinstance(one, str) else ref_names.ExpRef(one.baseline, one.name).ref
             for one in experiments
         )
+
+    def list_remote(self, git_remote: str, *, revisions: Revisions | None = None) -> Listing:
+        """The experiments of the present commit, or of others, that a Git remote has."""
+        from nbexp.experiments import ref_changes
+        from nbexp.experiments.selection import Revisions
+
+        asked = revisions or Revisions()
+        remote, found = ref_changes.on_remote(self._site(), git_remote, asked)
+        names = self._baseline_names()
+        groups = ((names.get(b, b[:7]), tuple(members.items())) for b, members in found.items())
+        return Listing(tuple(groups), remote)
 
     def list(self, *, everywhere: bool = False) -> Listing:
         """The experiments of the present commit, or of every one, newest first."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
+    from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.series import Curves
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from nbexp.pipeline.dag import Dag
     from nbexp.project import (
         Branched,
+        Branches,
         Experiment,
         Listing,
         OpenedNotebook,
@@ -387,6 +389,8 @@ def _stage_list(result: StageList) -> str:
 
 
 def _listing(result: Listing) -> str:
+    if not result.groups and result.remote is not None:
+        return f"{result.remote} has no such experiments. All it has: nbexp list {result.remote} -A"
     if not result.groups:
         return "no experiments yet. Next: nbexp run"
     lines = []
@@ -613,7 +617,20 @@ def _promoted(result: Promoted) -> str:
 
 
 def _removed(result: Removed) -> str:
-    return f"removed {', '.join(result.names)}"
+    where = f" from {result.remote}" if result.remote is not None else ""
+    return f"removed {', '.join(result.names)}{where}" if result.names else "nothing to remove"
+
+
+def _renamed(result: Renamed) -> str:
+    places = ["here"] * (result.here and result.remote is not None)
+    places += [f"on {result.remote}"] if result.remote is not None else []
+    where = f" {' and '.join(places)}" if places else ""
+    replaced = (
+        f"; the old {result.name} ({result.replaced[:7]}) is in the trash"
+        if result.replaced
+        else ""
+    )
+    return f"{result.old} is now {result.name}{where}{replaced}"
 
 
 def _pushed(result: Pushed) -> str:
@@ -656,8 +673,22 @@ def _pulled(result: PulledExperiments) -> str:
 def _branched(result: Branched) -> str:
     return (
         f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); "
-        f"switch to it with: git switch {result.branch}"
+        f"switch to it with: git switch {result.branch}" + _publishing(result.publish)
     )
+
+
+def _branches(result: Branches) -> str:
+    rows = [[one.experiment, one.branch, one.rev[:7]] for one in result.branches]
+    return "\n".join(aligned([["experiment", "branch", "commit"], *rows])) + _publishing(
+        result.publish
+    )
+
+
+def _publishing(commands: Sequence[str]) -> str:
+    """How branches are shared, a command a line."""
+    words = {"git": "share:", "gh": "pull request:", "glab": "merge request:"}
+    rows = [[words[command.split()[0]], command] for command in commands]
+    return "".join(f"\n{line}" for line in aligned(rows))
 
 
 def _curves(result: Curves) -> str:
@@ -893,6 +924,8 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Undone": _undone,
     "Unprotected": _unprotected,
     "Removed": _removed,
+    "Renamed": _renamed,
+    "Branches": _branches,
     "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,

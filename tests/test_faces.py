@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "push": ("push second", lambda p: p.push("second")),
     "pull": ("pull origin first", lambda p: p.pull("origin", "first")),
+    "rename": ("rename first other", lambda p: p.rename("first", "other")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
     "dag": ("dag train", lambda p: p.dag("train")),

@@ -49,6 +49,8 @@ RESULTS = (
     ("nbexp.experiments.measures", "MeasureDiff"),
     ("nbexp.experiments.measures", "MetricsShown"),
     ("nbexp.project", "Listing"),
+    ("nbexp.project", "Branches"),
+    ("nbexp.experiments.ref_changes", "Renamed"),
     ("nbexp.experiments.share", "Pushed"),
     ("nbexp.experiments.share", "PulledExperiments"),
     ("nbexp.experiments.stages", "StageList"),

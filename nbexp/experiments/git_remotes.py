@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound, nearest
-from nbexp.experiments import naming, record
+from nbexp.experiments import naming, notes, record
 from nbexp.formats import ref_names
 from nbexp.git.remote import GitRemote, names, without_secrets
 
 if TYPE_CHECKING:
     from nbexp.experiments.data import Site
     from nbexp.git import Git
+
+# Where fetched experiments wait for their data: nothing lists them there, and Git keeps them.
+INCOMING = "refs/nbexp/incoming/"
 
 
 def find(
@@ -75,7 +78,13 @@ def _named_remote(site: Site, place: str, known: Sequence[str]) -> GitRemote:
 
 def experiments(remote: GitRemote) -> dict[str, str]:
     """Every experiment of a remote, ref to rev; what DVC may have left beside them is left out."""
-    return {ref: rev for ref, rev in remote.refs(ref_names.PREFIX).items() if ref_names.parse(ref)}
+    return look(remote)[0]
+
+
+def look(remote: GitRemote) -> tuple[dict[str, str], bool]:
+    """Every experiment of a remote, ref to rev, and whether anything is recorded there about any."""
+    refs = remote.refs(ref_names.PREFIX, notes.REF)
+    return {ref: rev for ref, rev in refs.items() if ref_names.parse(ref)}, notes.REF in refs
 
 
 def local(git: Git) -> dict[str, str]:
@@ -84,13 +93,15 @@ def local(git: Git) -> dict[str, str]:
 
 
 def keep(git: Git, remote: GitRemote, refs: Mapping[str, str]) -> None:
-    """Put experiments that are about to go from a remote into the trash here, so that nothing is lost."""
+    """Put experiments that are about to go from a remote into the trash here, but for those that are here."""
+    ours = git.refs(ref_names.PREFIX) if refs else {}
+    refs = {ref: rev for ref, rev in refs.items() if ours.get(ref) != rev}
     trash = {ref: record.trash_ref(ref, rev) for ref, rev in refs.items()}
     missing = {
         ref: trash[ref] for ref, rev in refs.items() if git.info(f"{rev}^{{commit}}") is None
     }
     remote.fetch(missing)
-    known = git.refs(record.TRASH)
+    known = git.refs(record.TRASH) if refs else {}
     git.update_refs(
         [
             (trash[ref], rev, None)

@@ -9,7 +9,7 @@ Git processes there are does not depend on how many experiments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nbexp.errors import (
@@ -20,7 +20,7 @@ from nbexp.errors import (
     nearest,
 )
 from nbexp.events import Emit, Notice, Phase
-from nbexp.experiments import alike, git_remotes, naming, record, shared_data
+from nbexp.experiments import alike, git_remotes, naming, notes, record, shared_data
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.shared_data import Missing, Wanted
 from nbexp.filesystem import crash_point
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from nbexp.experiments.data import Site
     from nbexp.git import Git
     from nbexp.store.transfer import Transfer
-
-# Where fetched experiments wait for their data: nothing lists them there, and Git keeps them.
-INCOMING = "refs/nbexp/incoming/"
 
 _LISTED = 5  # paths that a message names
 
@@ -158,6 +155,7 @@ def push(site: Site, asked: Asked, emit: Emit) -> Pushed:
     refused = remote.push(moves) if moves else {}
     crash_point("share.pushed")
     done = [move.ref for move in moves if move.ref not in refused]
+    unsent = _send_notes(git, remote, [ready[ref] for ref in ready if ref not in refused])
     there = {**theirs, **{ref: ready[ref] for ref in done}}
     same = [ref for ref in ready if theirs.get(ref) == ready[ref]]
     result = Pushed(
@@ -170,7 +168,31 @@ def push(site: Site, asked: Asked, emit: Emit) -> Pushed:
         _for_colleagues(site, remote, _names([*done, *same])),
     )
     _raise_if_left(result, remote, diverged, refused, lacking, total)
+    if unsent is not None:
+        raise unsent
     return result
+
+
+def automatically(site: Site, ref: str, git_remote: str, emit: Emit) -> None:
+    """Push an experiment as soon as it is recorded, with the run cache as DVC does; what is in the way is told.
+
+    Stopped by Ctrl-C, it stays recorded and is told as well.
+    """
+    name = ref_names.name_of(ref)
+    asked = Asked((ref,), git_remote, data=Wanted(run_cache=True))
+    try:
+        done = push(site, asked, emit)
+    except NbexpError as error:
+        emit(
+            Notice(
+                f"{name} is recorded, and was not pushed by itself: {error.message}",
+                f"`nbexp push {name}` tries again.",
+            )
+        )
+    except KeyboardInterrupt:
+        emit(Notice(f"{name} is recorded, and not pushed.", f"`nbexp push {name}` goes on."))
+    else:
+        emit(Notice(f"pushed {name} to {done.remote}, as `exp.auto_push` says."))
 
 
 def pull(site: Site, asked: Asked, emit: Emit) -> PulledExperiments:
@@ -178,7 +200,7 @@ def pull(site: Site, asked: Asked, emit: Emit) -> PulledExperiments:
     git = site.git
     remote, words = git_remotes.find(site, asked.words, asked.git_remote)
     emit(Phase(f"asking {remote.shown}"))
-    theirs = git_remotes.experiments(remote)
+    theirs, has_notes = git_remotes.look(remote)
     wanted = _to_pull(site, remote, asked, words, theirs)
     ours = git_remotes.local(git)
     new = {ref: rev for ref, rev in wanted.items() if ours.get(ref) != rev}
@@ -204,6 +226,8 @@ def pull(site: Site, asked: Asked, emit: Emit) -> PulledExperiments:
         total.size_bytes if total else 0,
         len(theirs) - len(wanted),
     )
+    if has_notes and ready:
+        _told("pulled", lambda: notes.receive(git, remote.place, ready.values()))
     if diverged:
         raise GitError(
             f"{_plural(len(diverged), 'experiment')} of {remote.shown} {_are(diverged)} not pulled: another of "
@@ -233,6 +257,8 @@ def _to_push(
     if not asked.revisions.is_default or (not words and _names_a_remote(asked, words)):
         found |= asked.revisions.experiments(site.git, ours)
     elif not words:
+        recorded = notes.read(site.git, ours.values())
+        found |= {ref: rev for ref, rev in ours.items() if recorded.get(rev, {}).get("star")}
         found |= alike.newest(site, ours)
         if not found:
             raise _which(site, remote, ours)
@@ -299,9 +325,9 @@ _DEEPEST = 10_000
 
 def _fetch_refs(git: Git, remote: GitRemote, wanted: Mapping[str, str]) -> dict[str, str]:
     """Fetch refs to where they wait, and what they turned out to hold."""
-    waiting = {ref: INCOMING + ref.removeprefix(ref_names.PREFIX) for ref in wanted}
+    waiting = {ref: git_remotes.INCOMING + ref.removeprefix(ref_names.PREFIX) for ref in wanted}
     remote.fetch(waiting)
-    found = git.refs(INCOMING) if wanted else {}
+    found = git.refs(git_remotes.INCOMING) if wanted else {}
     return {ref: found.get(waiting[ref], rev) for ref, rev in wanted.items()}
 
 
@@ -321,8 +347,32 @@ def _name(
             changes += [(kept, old, None)] if kept not in trash else []
         changes.append((ref, rev, old))
     # What a killed pull left waiting goes as well.
-    changes += [(ref, None, None) for ref in git.refs(INCOMING)]
+    changes += [(ref, None, None) for ref in git.refs(git_remotes.INCOMING)]
     git.update_refs(changes)
+
+
+def _send_notes(git: Git, remote: GitRemote, revs: Sequence[str]) -> GitError | None:
+    """Bring what is recorded about experiments to the remote; why that was not possible."""
+    recorded = [*notes.read(git, revs)]
+    if not recorded:
+        return None
+    try:
+        _told("pushed", lambda: notes.send(git, remote.place, recorded))
+    except GitError as error:
+        return error
+    return None
+
+
+def _told(word: str, move: Callable[[], object]) -> None:
+    """Move notes; an error says that the experiments themselves have arrived."""
+    try:
+        move()
+    except GitError as error:
+        raise GitError(
+            f"The experiments are {word}, what is recorded about them (tags, notes, command lines) is not: "
+            f"{without_secrets(error.message)}",
+            "the same command again brings it.",
+        ) from error
 
 
 # What it came to ------------------------------------------------------------------------------------
@@ -420,8 +470,3 @@ def _paths(lacking: Missing) -> str:
     paths = list(dict.fromkeys(path for paths in lacking.values() for path in paths))
     more = f" and {len(paths) - _LISTED:,} more" if len(paths) > _LISTED else ""
     return ", ".join(paths[:_LISTED]) + more
-
-
-def warn(error: NbexpError, name: str, emit: Emit) -> None:
-    """Say that an experiment was recorded and could not be pushed by itself."""
-    emit(Notice(f"{error.message} {name} is recorded here.", f"`nbexp push {name}` tries again."))

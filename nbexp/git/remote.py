@@ -60,17 +60,19 @@ class GitRemote:
         name = f"remote.{self.place}"
         return config.get(f"{name}.pushurl") or config.get(f"{name}.url") or self.place
 
-    def refs(self, prefix: str) -> dict[str, str]:
-        """Object id by full name of every ref below a prefix, which ends at a slash.
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """Object id by full name; a prefix is a whole name or ends at a slash.
 
         Raises
         ------
         GitError
             It cannot be reached, or is no repository.
         """
-        out = self._ask("ls-remote", "--refs", "--", self.place, f"{prefix}*")
+        patterns = [f"{prefix}*" if prefix.endswith("/") else prefix for prefix in prefixes]
+        out = self._ask("ls-remote", "--refs", "--", self.place, *patterns)
         pairs = (line.split("\t", 1) for line in os.fsdecode(out).splitlines())
-        return {ref: oid for oid, ref in pairs if ref.startswith(prefix)}
+        # A pattern may match from the middle of a name.
+        return {ref: oid for oid, ref in pairs if ref.startswith(prefixes)}
 
     def fetch(self, refs: Mapping[str, str]) -> None:
         """Bring refs of the remote with all that they need; each becomes the local ref it is mapped to.
