@@ -35,6 +35,10 @@ CRASH_POINTS = frozenset(
         "add.stored",  # one object has its final name
         "add.listed",  # every file of a directory is stored, its `.dir` object not
         "add.linked",  # one workspace file was replaced by a link to its object
+        "share.stored",  # a push has moved its data, no ref
+        "share.pushed",  # every ref of a push is set, its notes are not sent
+        "share.fetched",  # the commits of a pull are here, its data is not
+        "share.brought",  # and its data, but nothing has a name yet
         "checkout.checked",  # every object was found good, the path is untouched
         "checkout.built",  # the new tree is complete beside the path
         "checkout.moved",  # the old tree is out of the way, the new one not in place

@@ -45,9 +45,12 @@ if TYPE_CHECKING:
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
+    from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.save import Saved
+    from nbexp.experiments.selection import Revisions
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Data, Row, Table
@@ -191,9 +194,13 @@ class Experiment(Result):
 
 @frozen
 class Listing(Result):
-    """Experiments below their baselines; `groups` are (baseline's name or short rev, members)."""
+    """Experiments below their baselines; `groups` are (baseline's name or short rev, members).
+
+    `remote` is the Git remote whose experiments they are, None: they are here.
+    """
 
     groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    remote: str | None = None
 
     def __repr__(self) -> str:
         return f"<Listing: {sum(len(members) for _, members in self.groups)} experiments>"
@@ -207,24 +214,48 @@ class Listing(Result):
 
 @frozen
 class Removed(Result):
-    """The experiments that were taken out of the list."""
+    """The experiments that were taken out of the list; `remote` is the Git remote whose list it is."""
 
     names: tuple[str, ...]
+    remote: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        return {"removed": list(self.names)}
+        return {"removed": list(self.names), "remote": self.remote}
 
 
 @frozen
 class Branched(Result):
-    """A branch that was made of an experiment."""
+    """A branch that was made of an experiment; `publish` are the commands that share it."""
 
     experiment: str
     branch: str
     rev: str
+    publish: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        return {"experiment": self.experiment, "branch": self.branch, "rev": self.rev}
+        return {
+            "experiment": self.experiment,
+            "branch": self.branch,
+            "rev": self.rev,
+            "publish": list(self.publish),
+        }
+
+
+@frozen
+class Branches(Result):
+    """Branches that were made of several experiments; `publish` are the commands that share them."""
+
+    branches: tuple[Branched, ...]
+    publish: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Branches: {len(self.branches)}>"
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "branches": [one.to_json() for one in self.branches],
+            "publish": list(self.publish),
+        }
 
 
 @frozen
@@ -489,6 +520,7 @@ class Project:
             ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
+        self._auto_push(ran.ref, emit)
         return _with_report(experiment, report)
 
     def clone(
@@ -593,6 +625,14 @@ class Project:
             include_untracked=include_untracked,
             recursive=recursive,
         )
+
+    def _auto_push(self, ref: str, emit: Emit) -> None:
+        """Push an experiment that was recorded just now, where `exp.auto_push` is on; no push is no failure of it."""
+        settings = self._site().config()
+        if settings.exp_auto_push:
+            from nbexp.experiments import share
+
+            share.automatically(self._site(), ref, settings.exp_git_remote, emit)
 
     def repro(
         self,
@@ -885,17 +925,67 @@ class Project:
 
         return Trash(self.git, self.root)
 
-    def remove(self, *experiments: str | Experiment) -> Removed:
-        """Take experiments out of the list; nothing of them is deleted."""
-        from nbexp.experiments import record as recording
+    def remove(
+        self,
+        *experiments: str | Experiment,
+        git_remote: str | None = None,
+        revisions: Revisions | None = None,
+        keep: bool = False,
+    ) -> Removed:
+        """Take experiments out of the list; nothing of them is deleted.
 
-        if not experiments:
-            raise UsageError(
-                "Which experiment?", "`nbexp remove NAME`; `nbexp list` has the names."
-            )
-        refs = dict(self._ref_of(one) for one in experiments)
-        recording.remove(self.git, refs, place=place.undo_place(self.git, self.root))
-        return Removed(tuple(ref_names.name_of(ref) for ref in refs))
+        Parameters
+        ----------
+        experiments
+            Names, patterns or commits.
+        git_remote
+            Take them out of the list of this Git remote, and leave those here.
+        revisions
+            The experiments of these commits as well.
+        keep
+            All others instead.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment or remote. Nothing was removed.
+        """
+        from nbexp.experiments import ref_changes
+        from nbexp.experiments.selection import Revisions
+
+        words, which = self._words(experiments), revisions or Revisions()
+        return Removed(
+            *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
+        )
+
+    def rename(
+        self,
+        experiment: str | Experiment,
+        name: str,
+        *,
+        force: bool = False,
+        git_remote: str | None = None,
+    ) -> Renamed:
+        """Give an experiment another name; what is recorded about it stays.
+
+        Parameters
+        ----------
+        force
+            Replace an experiment that has the name; it goes to the trash.
+        git_remote
+            Rename it on this Git remote, and here if it is the same here.
+
+        Raises
+        ------
+        NameTaken
+            An experiment, branch or tag has the name. Nothing was renamed.
+        NotFound
+            There is no such experiment or remote.
+        """
+        from nbexp.experiments import ref_changes
+
+        old = self._words([experiment])[0]
+        return ref_changes.rename(self._site(), old, name, force=force, git_remote=git_remote)
 
     def gc(
         self,
@@ -924,19 +1014,148 @@ class Project:
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
+        from nbexp.experiments import ref_changes
+
         name, rev = self._resolve(experiment)
         wanted = branch or f"{name}-branch"
-        if not self.git.is_branch_name(wanted):
-            raise UsageError(
-                f"`{wanted}` is not a name that Git gives a branch.",
-                f"`nbexp branch {name} better-lr`",
-            )
-        if self.git.resolve(f"refs/heads/{wanted}") is not None:
-            raise NameTaken(
-                f"Branch `{wanted}` already exists.", f"`nbexp branch {name} another-name`"
-            )
-        self.git.update_refs([(f"refs/heads/{wanted}", rev, None)])
-        return Branched(name, wanted, rev)
+        self._create_branches({wanted: (name, rev)})
+        return Branched(name, wanted, rev, ref_changes.publishing(self._site(), wanted))
+
+    def branches(self, *experiments: str | Experiment) -> Branches:
+        """Make a Git branch of each of several experiments, all or none, named as by `branch`.
+
+        Experiments may be named by patterns.
+        """
+        from nbexp.experiments import naming, ref_changes
+
+        found = naming.chosen(self._words(experiments), self._refs(), self.git.head())
+        wanted = {
+            f"{ref_names.name_of(ref)}-branch": (ref_names.name_of(ref), rev)
+            for ref, rev in found.items()
+        }
+        self._create_branches(wanted)
+        made = tuple(Branched(name, branch, rev) for branch, (name, rev) in wanted.items())
+        return Branches(made, ref_changes.publishing(self._site(), *wanted))
+
+    def _create_branches(self, wanted: Mapping[str, tuple[str, str]]) -> None:
+        """Make branches of (experiment, rev), all or none."""
+        for branch, (name, _) in wanted.items():
+            if not self.git.is_branch_name(branch):
+                raise UsageError(
+                    f"`{branch}` is not a name that Git gives a branch.",
+                    f"`nbexp branch {name} better-lr`",
+                )
+            if self.git.resolve(f"refs/heads/{branch}") is not None:
+                raise NameTaken(
+                    f"Branch `{branch}` already exists.", f"`nbexp branch {name} another-name`"
+                )
+        self.git.update_refs(
+            [(f"refs/heads/{branch}", rev, None) for branch, (_, rev) in wanted.items()]
+        )
+
+    def push(
+        self,
+        *experiments: str | Experiment,
+        git_remote: str | None = None,
+        revisions: Revisions | None = None,
+        everything: bool = False,
+        force: bool = False,
+        cache: bool = True,
+        remote: str | None = None,
+        jobs: int | None = None,
+        run_cache: bool = False,
+        emit: Emit = ignore,
+    ) -> Pushed:
+        """Share experiments through a Git remote: their data first, then their refs; only what is missing moves.
+
+        Stopped or killed, what has arrived stays, and the next call moves the rest.
+
+        Parameters
+        ----------
+        experiments
+            Names, patterns or commits; the first may be the Git remote. Without any: the starred ones and the
+            one that the workspace equals.
+        git_remote
+            A name, URL or path; None is `exp.git_remote` of the configuration, else `origin`.
+        revisions
+            The experiments of these commits; those of HEAD where only the remote is named.
+        everything
+            All experiments.
+        force
+            Replace experiments of the same name on the remote; the old ones go to the trash here.
+        cache
+            Off: no data.
+        remote
+            The data remote; None is the default one.
+        jobs
+            How many objects move at once.
+        run_cache
+            The entries of finished stages as well, with their outputs.
+
+        Raises
+        ------
+        UsageError
+            Nothing was named, and nothing is starred or in the workspace.
+        NotFound
+            There is no such remote or experiment. Nothing was pushed.
+        GitError, StoreError
+            Something did not arrive; all else did.
+        """
+        from nbexp.experiments import selection, share, shared_data
+
+        which = revisions or selection.Revisions()
+        data = shared_data.Wanted(cache, remote, jobs, run_cache)
+        asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
+        return share.push(self._site(), asked, emit)
+
+    def pull(
+        self,
+        *experiments: str | Experiment,
+        git_remote: str | None = None,
+        revisions: Revisions | None = None,
+        everything: bool = False,
+        force: bool = False,
+        cache: bool = True,
+        remote: str | None = None,
+        jobs: int | None = None,
+        run_cache: bool = False,
+        emit: Emit = ignore,
+    ) -> PulledExperiments:
+        """Bring experiments of a Git remote here, with their data in the cache; the workspace is not touched.
+
+        Parameters as of `push`. Without experiments: those of the present commit.
+
+        Raises
+        ------
+        NotFound
+            There is no such remote or experiment. Nothing was pulled.
+        GitError, StoreError
+            Something did not arrive, or another experiment of the name is here; all else was pulled.
+        """
+        from nbexp.experiments import selection, share, shared_data
+
+        which = revisions or selection.Revisions()
+        data = shared_data.Wanted(cache, remote, jobs, run_cache)
+        asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
+        return share.pull(self._site(), asked, emit)
+
+    def _words(self, experiments: Sequence[str | Experiment]) -> tuple[str, ...]:
+        """Experiments as words that name them."""
+        return tuple(
+            one if isinstance(one, str) else ref_names.ExpRef(one.baseline, one.name).ref
+            for one in experiments
+        )
+
+    def list_remote(self, git_remote: str, *, revisions: Revisions | None = None) -> Listing:
+        """The experiments of the present commit, or of others, that a Git remote has."""
+        from nbexp.experiments import ref_changes
+        from nbexp.experiments.selection import Revisions
+
+        asked = revisions or Revisions()
+        remote, found = ref_changes.on_remote(self._site(), git_remote, asked)
+        names = self._baseline_names()
+        groups = ((names.get(b, b[:7]), tuple(members.items())) for b, members in found.items())
+        return Listing(tuple(groups), remote)
 
     def list(self, *, everywhere: bool = False) -> Listing:
         """The experiments of the present commit, or of every one, newest first."""

@@ -36,10 +36,12 @@ if TYPE_CHECKING:
     )
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
+    from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.save import Saved
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.steps import Step, Steps, Undone
     from nbexp.experiments.table import Row, Table
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from nbexp.pipeline.dag import Dag
     from nbexp.project import (
         Branched,
+        Branches,
         Experiment,
         Listing,
         Removed,
@@ -407,6 +410,8 @@ def _stage_list(result: StageList) -> str:
 
 
 def _listing(result: Listing) -> str:
+    if not result.groups and result.remote is not None:
+        return f"{result.remote} has no such experiments. All it has: nbexp list {result.remote} -A"
     if not result.groups:
         return "no experiments yet. Next: nbexp run"
     lines = []
@@ -730,14 +735,78 @@ def _saved(result: Saved) -> str:
 
 
 def _removed(result: Removed) -> str:
-    return f"removed {', '.join(result.names)}"
+    where = f" from {result.remote}" if result.remote is not None else ""
+    return f"removed {', '.join(result.names)}{where}" if result.names else "nothing to remove"
+
+
+def _renamed(result: Renamed) -> str:
+    places = ["here"] * (result.here and result.remote is not None)
+    places += [f"on {result.remote}"] if result.remote is not None else []
+    where = f" {' and '.join(places)}" if places else ""
+    replaced = (
+        f"; the old {result.name} ({result.replaced[:7]}) is in the trash"
+        if result.replaced
+        else ""
+    )
+    return f"{result.old} is now {result.name}{where}{replaced}"
+
+
+def _pushed(result: Pushed) -> str:
+    lines = []
+    if result.names:
+        moved = f"{_count(len(result.names), 'ref')}, {_count(result.files, 'file')}"
+        moved += f", {size(result.size_bytes)}" if result.files else ""
+        lines.append(f"pushed {', '.join(result.names)} to {result.remote} ({moved})")
+    elif result.up_to_date:
+        sent = f" ({_count(result.files, 'file')} sent)" if result.files else ""
+        lines.append(f"{', '.join(result.up_to_date)} up to date on {result.remote}{sent}")
+    else:
+        lines.append("no experiments to push")
+    if result.left:
+        lines[0] += f"   not pushed: {_count(result.left, 'local experiment')}"
+    if result.colleague:
+        lines.append(f"your colleague runs:   {'      or   '.join(result.colleague)}")
+    return "\n".join(lines)
+
+
+def _pulled(result: PulledExperiments) -> str:
+    if result.names:
+        moved = f"{_count(len(result.names), 'ref')}, {_count(result.files, 'file')}"
+        moved += f", {size(result.size_bytes)}" if result.files else ""
+        lines = [f"pulled {', '.join(result.names)} from {result.remote} ({moved})"]
+        lines.append(f"bring it into the workspace: nbexp apply {result.names[0]}")
+    elif result.up_to_date:
+        brought = f" ({_count(result.files, 'file')} fetched)" if result.files else ""
+        lines = [f"{', '.join(result.up_to_date)} up to date with {result.remote}{brought}"]
+    else:
+        lines = ["no experiments to pull"]
+        if result.others:
+            lines[0] += f"   of other commits: {result.others:,}"
+            lines.append(
+                f"see them: nbexp list {result.remote} -A   or bring all: nbexp pull --all"
+            )
+    return "\n".join(lines)
 
 
 def _branched(result: Branched) -> str:
     return (
         f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); "
-        f"switch to it with: git switch {result.branch}"
+        f"switch to it with: git switch {result.branch}" + _publishing(result.publish)
     )
+
+
+def _branches(result: Branches) -> str:
+    rows = [[one.experiment, one.branch, one.rev[:7]] for one in result.branches]
+    return "\n".join(aligned([["experiment", "branch", "commit"], *rows])) + _publishing(
+        result.publish
+    )
+
+
+def _publishing(commands: Sequence[str]) -> str:
+    """How branches are shared, a command a line."""
+    words = {"git": "share:", "gh": "pull request:", "glab": "merge request:"}
+    rows = [[words[command.split()[0]], command] for command in commands]
+    return "".join(f"\n{line}" for line in aligned(rows))
 
 
 def _curves(result: Curves) -> str:
@@ -1103,12 +1172,16 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Unprotected": _unprotected,
     "Removed": _removed,
     "Saved": _saved,
+    "Renamed": _renamed,
+    "Branches": _branches,
     "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,
     "RestoredRun": _restored_run,
     "Promoted": _promoted,
     "Branched": _branched,
+    "Pushed": _pushed,
+    "PulledExperiments": _pulled,
     "Curves": _curves,
     "OpenedBytes": _opened_bytes,
     "OpenedDirectory": _opened_directory,

@@ -49,6 +49,9 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "undo": ("undo", lambda p: p.undo()),
     "gc": ("gc --undo --failed", lambda p: p.gc("undo", "failed")),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
+    "push": ("push second", lambda p: p.push("second")),
+    "pull": ("pull origin first", lambda p: p.pull("origin", "first")),
+    "rename": ("rename first other", lambda p: p.rename("first", "other")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
     "dag": ("dag train", lambda p: p.dag("train")),
@@ -107,12 +110,18 @@ ELSEWHERE = {"demo": "tests/test_examples.py", "lab": "tests/test_examples.py"}
 
 
 @pytest.fixture
-def recorded(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any]) -> Path:
+def recorded(
+    pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any], git: Callable[..., str]
+) -> Path:
     """A project with two experiments, the workspace as after the second."""
     project = pipeline_project()
     nbexp_cli("run", "-n", "first", cwd=project)
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
     nbexp_cli("remote", "add", "--local", "-d", "kept", ".dvc/tmp/kept", cwd=project)
+    # Inside, and named as seen from the top, so that each copy of the project has its own.
+    git("init", "--quiet", "--bare", ".dvc/tmp/origin.git", cwd=project)
+    git("remote", "add", "origin", ".dvc/tmp/origin.git", cwd=project)
+    nbexp_cli("push", "first", cwd=project)
     (project / "extra.txt").write_text("data\n")
     return project
 

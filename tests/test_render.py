@@ -355,6 +355,8 @@ def test_what_undo_did() -> None:
 
 def test_what_remove_and_branch_did() -> None:
     assert render.text(Removed(("low", "high"))) == "removed low, high"
+    assert render.text(Removed(("low",), "origin")) == "removed low from origin"
+    assert render.text(Removed(())) == "nothing to remove"
     assert render.text(Branched("low", "better-lr", LOW)) == (
         "branch better-lr is at low (bbbbbbb); switch to it with: git switch better-lr"
     )

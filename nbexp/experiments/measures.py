@@ -14,6 +14,7 @@ from typing import Literal
 from nbexp.errors import ProjectFileError
 from nbexp.experiments import compare
 from nbexp.experiments.compare import Change
+from nbexp.experiments.selection import Revisions, commits_at
 from nbexp.experiments.table import Data, FileError, Reader, markdown, plain, wrapped
 from nbexp.formats import values
 from nbexp.frozen import frozen
@@ -293,14 +294,11 @@ class Metrics(_Measures):
     def _revisions(self, *, branches: bool, tags: bool, commits: bool) -> dict[str, list[str]]:
         """The commits asked for, each with its names."""
         found: dict[str, list[str]] = {}
-        if commits and self._git.head() is not None:
-            listed = self._git.run("rev-list", "HEAD", "--branches", "--tags", "--remotes")
-            return {rev: [rev] for rev in listed.decode().split()}
+        if commits:
+            return {rev: [rev] for rev in Revisions(all_commits=True).baselines(self._git)}
         for wanted, prefix in ((branches, "refs/heads/"), (tags, "refs/tags/")):
-            for ref in sorted(self._git.refs(prefix)) if wanted else ():
-                rev = self._git.resolve(f"{ref}^{{commit}}")
-                if rev is not None:
-                    found.setdefault(rev, []).append(ref.removeprefix(prefix))
+            for ref, rev in commits_at(self._git, prefix).items() if wanted else ():
+                found.setdefault(rev, []).append(ref.removeprefix(prefix))
         return found
 
 

@@ -34,6 +34,7 @@ from nbexp.experiments.opening import (
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
+from nbexp.experiments.share import PulledExperiments, Pushed
 from nbexp.experiments.steps import Steps
 from nbexp.experiments.table import Column, FileError, Table
 from nbexp.experiments.trash import TrashList
@@ -44,7 +45,7 @@ from nbexp.frozen import replace
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, page, pairs, tag
 from nbexp.pipeline.dag import Dag, svg
 from nbexp.plots import render as pictures
-from nbexp.project import Experiment, Listing, RunReport, Status
+from nbexp.project import Branches, Experiment, Listing, RunReport, Status
 from nbexp.results import Bundle
 
 if TYPE_CHECKING:
@@ -498,6 +499,35 @@ def _(result: Listing) -> Markup:
             for name, rev in members
         ]
     return grid([head("experiment"), head("commit")], lines)
+
+
+@html.register(Pushed)
+@html.register(PulledExperiments)
+def _(result: Pushed | PulledExperiments) -> Markup:
+    lines = plain(result).splitlines()
+    rows: list[tuple[object, ...]] = [(name, "new there") for name in result.names]
+    if isinstance(result, PulledExperiments):
+        rows = [(name, code(f"%exp apply {name}")) for name in result.names]
+    rows += [(name, "up to date") for name in result.up_to_date]
+    said = [tag("p", line) for line in lines[:1]]
+    shown = [tag("tr", cell(name), cell(state)) for name, state in rows[:MAX_ROWS]]
+    if len(rows) > MAX_ROWS:
+        shown.append(tag("tr", cell(faint(f"and {len(rows) - MAX_ROWS:,} more")), cell("")))
+    if shown:
+        said.append(grid([head("experiment"), head(result.remote)], shown))
+    if isinstance(result, Pushed) and result.colleague:
+        said.append(pairs([("your colleague runs", code(line)) for line in result.colleague]))
+    return joined(said)
+
+
+@html.register
+def _(result: Branches) -> Markup:
+    rows = [
+        tag("tr", cell(one.experiment), cell(code(one.branch)), cell(code(one.rev[:7])))
+        for one in result.branches
+    ]
+    table = grid([head("experiment"), head("branch"), head("commit")], rows)
+    return joined([table, pairs([("share", code(line)) for line in result.publish])])
 
 
 @html.register

@@ -17,9 +17,11 @@ from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.record import NotRecorded
+from nbexp.experiments.ref_changes import Renamed
 from nbexp.experiments.restore import Applied
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
+from nbexp.experiments.share import PulledExperiments, Pushed
 from nbexp.experiments.table import Data, FileError, Row, Table
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
@@ -28,6 +30,7 @@ from nbexp.jupyter import display
 from nbexp.pipeline.dag import Dag
 from nbexp.project import (
     Branched,
+    Branches,
     Experiment,
     Listing,
     RunReport,
@@ -381,6 +384,32 @@ def test_a_listing_groups_names_below_their_baseline() -> None:
     ]
 
 
+def test_what_was_pushed_is_a_table_with_the_line_for_a_colleague() -> None:
+    told = ("%exp pull low mid", "dvc exp pull origin low mid")
+    shown = look(Pushed("origin", ("low",), ("mid",), 14, 48_000, 24, told))
+    assert shown.tables == [
+        [["experiment", "origin"], ["low", "new there"], ["mid", "up to date"]],
+        [["your colleague runs", told[0]], ["your colleague runs", told[1]]],
+    ]
+    first = "pushed low to origin (1 ref, 14 files, 48 kB)   not pushed: 24 local experiments"
+    assert shown.text.startswith(first)
+
+
+def test_what_was_pulled_is_a_table_with_how_to_apply_it() -> None:
+    shown = look(PulledExperiments("origin", ("low",), (), 4, 380, 0))
+    assert shown.tables == [[["experiment", "origin"], ["low", "%exp apply low"]]]
+    many = look(PulledExperiments("origin", tuple(f"e{n}" for n in range(70)), (), 4, 380, 0))
+    assert many.tables[0][-1] == ["and 20 more", ""]
+
+
+def test_branches_of_several_experiments_are_a_table() -> None:
+    made = Branches((Branched("low", "low-branch", "a" * 40),), ("git push -u origin low-branch",))
+    assert look(made).tables == [
+        [["experiment", "branch", "commit"], ["low", "low-branch", "aaaaaaa"]],
+        [["share", "git push -u origin low-branch"]],
+    ]
+
+
 def test_a_clean_status_is_one_line() -> None:
     assert look(Status({}, 2)).text == "✓ Data and pipelines are up to date."
 
@@ -559,6 +588,10 @@ def test_a_plot_is_an_altair_chart_for_those_who_go_on_with_it() -> None:
         Experiment(EVIL, "a" * 40, BASE, {EVIL: EVIL}, {EVIL: EVIL}),
         InitReport(Path(), EVIL, ((EVIL, EVIL, EVIL),), EVIL, ((EVIL, 1),), wrote=(EVIL,)),
         Branched(EVIL, EVIL, "a" * 40),
+        Branches((Branched(EVIL, EVIL, "a" * 40),), (f"git {EVIL}",)),
+        Pushed(EVIL, (EVIL,), (EVIL,), 1, 1, 1, (EVIL,)),
+        PulledExperiments(EVIL, (EVIL,), (EVIL,), 1, 1, 1),
+        Renamed(EVIL, EVIL, "a" * 40, remote=EVIL),
         OpenedNotebook(
             EVIL, EVIL, json.dumps({"cells": [{"cell_type": "markdown", "source": EVIL}]}).encode()
         ),

@@ -125,30 +125,49 @@ class CloudStatus(Result):
 
 def push(site: Site, asked: Asked, emit: Emit, *, run_cache: bool = False) -> Moved:
     """See `TrackedData.push`."""
-    config = site.config()
     every = _needed(site, asked, emit)
-    needed = [one for one in every if one.out.push and not one.is_import]
+    needed = to_push(every)
+    total = store(
+        site, site.config(), every, asked.remote, emit, jobs=asked.jobs, run_cache=run_cache
+    )
+    return _moved(site, "pushed", total, needed, emit)
+
+
+def to_push(every: Sequence[Used]) -> list[Used]:
+    """Those that are for remotes: neither `push: false` nor another repository's."""
+    return [one for one in every if one.out.push and not one.is_import]
+
+
+def store(
+    site: Site,
+    config: Config,
+    every: Sequence[Used],
+    name: str | None,
+    emit: Emit,
+    *,
+    jobs: int | None = None,
+    run_cache: bool = False,
+) -> Transfer:
+    """Store what the outputs need in their own remotes, else in that of `name`, None being the default one."""
     at_home = {one.locked.path for one in every if not one.out.push}
     total = Transfer()
-    groups = _by_remote(needed, asked.remote)
+    groups = by_remote(to_push(every), name)
     if run_cache:
-        groups.setdefault(asked.remote, [])
-    for name, group in groups.items():
-        remote = remotes.open(config, name)
+        groups.setdefault(name, [])
+    for each, group in groups.items():
+        remote = remotes.open(config, each)
         parts = _parts(group)
         done = transfer.push(
-            [one.md5 for one in group], remote, site.cache, parts=parts, jobs=asked.jobs, emit=emit
+            [one.md5 for one in group], remote, site.cache, parts=parts, jobs=jobs, emit=emit
         )
-        total = _sum(total, done)
-        if run_cache and name == asked.remote:
-            total = _sum(
+        total = added(total, done)
+        if run_cache and each == name:
+            total = added(
                 total,
-                transfer.push_runs(
-                    remote, site.cache, leave_out=at_home, jobs=asked.jobs, emit=emit
-                ),
+                transfer.push_runs(remote, site.cache, leave_out=at_home, jobs=jobs, emit=emit),
             )
         remote.close()
-    return _moved(site, "pushed", total, needed, emit)
+    return total
 
 
 def fetch(
@@ -168,27 +187,42 @@ def fetch(
         if (not types or one.out.bucket in types)
         and (max_size is None or one.locked.size is None or one.locked.size < max_size)
     ]
+    total = bring(site, config, needed, asked.remote, emit, jobs=asked.jobs, run_cache=run_cache)
+    return _moved(site, "fetched", total, needed, emit)
+
+
+def bring(
+    site: Site,
+    config: Config,
+    needed: Sequence[Used],
+    name: str | None,
+    emit: Emit,
+    *,
+    jobs: int | None = None,
+    run_cache: bool = False,
+) -> Transfer:
+    """Fetch what the outputs need from their own remotes, else from that of `name`, None being the default one."""
     total = Transfer()
-    groups = _by_remote(needed, asked.remote)
+    groups = by_remote(needed, name)
     if run_cache:
-        groups.setdefault(asked.remote, [])
-    for name, group in groups.items():
-        remote = _open_to_fetch(site, config, name, group, emit)
+        groups.setdefault(name, [])
+    for each, group in groups.items():
+        remote = _open_to_fetch(site, config, each, group, emit)
         if remote is None:
             continue
-        if run_cache and name == asked.remote:
-            total = _sum(total, transfer.fetch_runs(remote, site.cache, jobs=asked.jobs, emit=emit))
+        if run_cache and each == name:
+            total = added(total, transfer.fetch_runs(remote, site.cache, jobs=jobs, emit=emit))
         done = transfer.fetch(
             [one.md5 for one in group],
             remote,
             site.cache,
             parts=_parts(group),
-            jobs=asked.jobs,
+            jobs=jobs,
             emit=emit,
         )
-        total = _sum(total, done)
+        total = added(total, done)
         remote.close()
-    return _moved(site, "fetched", total, needed, emit)
+    return total
 
 
 def pull(
@@ -230,7 +264,7 @@ def compare(site: Site, asked: Asked, emit: Emit) -> CloudStatus:
         if one.out.push and one.out.remote is None and not one.is_import
     ]
     remote = remotes.open(config, asked.remote)
-    labels = _labels(site, needed)
+    labels = labelled(site, needed)
     sides = transfer.compare(labels, remote, site.cache, jobs=asked.jobs)
     remote.close()
     found: dict[str, str] = {}
@@ -261,7 +295,7 @@ def _needed(site: Site, asked: Asked, emit: Emit) -> list[Used]:
     )
 
 
-def _by_remote(needed: Sequence[Used], asked: str | None) -> dict[str | None, list[Used]]:
+def by_remote(needed: Sequence[Used], asked: str | None) -> dict[str | None, list[Used]]:
     """The outputs by the remote that they go to: their own, or the one asked for, None being the default.
 
     With one asked for, outputs that have another of their own are left out, as by DVC.
@@ -297,7 +331,7 @@ def _parts(group: Sequence[Used]) -> dict[str, list[str]]:
     return parts
 
 
-def _labels(site: Site, needed: Sequence[Used]) -> dict[str, str]:
+def labelled(site: Site, needed: Sequence[Used]) -> dict[str, str]:
     """Digest -> the first path that has it, relative to the user's directory; files of directories too."""
     labels: dict[str, str] = {}
     for one in needed:
@@ -310,7 +344,8 @@ def _labels(site: Site, needed: Sequence[Used]) -> dict[str, str]:
     return labels
 
 
-def _sum(one: Transfer, other: Transfer) -> Transfer:
+def added(one: Transfer, other: Transfer) -> Transfer:
+    """Both transfers as one."""
     return Transfer(
         one.moved + other.moved,
         one.size_bytes + other.size_bytes,
@@ -322,7 +357,7 @@ def _sum(one: Transfer, other: Transfer) -> Transfer:
 
 def _moved(site: Site, word: str, done: Transfer, needed: Sequence[Used], emit: Emit) -> Moved:
     """The result for people; raises where something could not be moved."""
-    labels = _labels(site, needed) if done.missing or done.failed else {}
+    labels = labelled(site, needed) if done.missing or done.failed else {}
     if done.failed:
         first, why = next(iter(done.failed.items()))
         count = len(done.failed)
