@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import builtins
 import errno
-import math
 import os
 from collections.abc import Sequence
 from types import ModuleType
@@ -31,7 +30,7 @@ from nbexp import plugins
 from nbexp.errors import ProjectFileError, StoreError, UsageError, nearest
 from nbexp.events import Emit
 from nbexp.frozen import frozen
-from nbexp.results import Result
+from nbexp.results import Result, strict
 from nbexp.version import __version__
 
 if TYPE_CHECKING:
@@ -312,8 +311,10 @@ def to_json(result: object) -> str:
     """Strict JSON of a result: what is not a number there (NaN, infinity) becomes null."""
     import json
 
+    if hasattr(result, "json_text"):
+        return str(result.json_text())
     found = result.to_json() if hasattr(result, "to_json") else result
-    return json.dumps(_strict(found), ensure_ascii=False, default=str)
+    return json.dumps(strict(found), ensure_ascii=False, default=str)
 
 
 def _execute(
@@ -400,14 +401,3 @@ def _shape(args: argparse.Namespace) -> Shape:
 def _sentence(message: str) -> str:
     text = message[0].upper() + message[1:]
     return text if text.endswith(".") else text + "."
-
-
-def _strict(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _strict(inner) for key, inner in value.items()}
-    # Loading the verb `list` makes that name mean its module here.
-    if isinstance(value, (builtins.list, tuple)):
-        return [_strict(inner) for inner in value]
-    return value

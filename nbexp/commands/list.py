@@ -1,9 +1,12 @@
 """List the experiments by name.
 
+Without options: those of the present commit. `-A` also has those that no branch leads to any more.
+
 Examples
 --------
   nbexp list                      those of the present commit
   nbexp list -A                   those of every commit
+  nbexp list --rev v1 -n 3        those of v1 and of the two commits before it
   nbexp list --name-only          names alone, for scripts
 """
 
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import _selected
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -19,17 +23,17 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-A", "--all-commits", action="store_true", help="of every commit")
+    _selected.add_arguments(parser, branches=False)
     only = parser.add_mutually_exclusive_group()
-    only.add_argument("--name-only", action="store_true", help="names alone")
-    only.add_argument("--sha-only", action="store_true", help="commits alone")
+    only.add_argument("--name-only", "--names-only", action="store_true", help="names alone")
+    only.add_argument("--sha-only", "--shas-only", action="store_true", help="commits alone")
     only.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     from nbexp.commands import Text
 
-    found = project.list(everywhere=args.all_commits)
+    found = project.list(revisions=_selected.revisions(args))
     members = [member for _, group in found.groups for member in group]
     if args.name_only:
         return Text("".join(f"{name}\n" for name, _ in members))
