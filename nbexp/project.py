@@ -1041,9 +1041,8 @@ class Project:
 
     def _refs(self) -> dict[str, str]:
         """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
-        return {
-            ref: rev for ref, rev in self.git.refs("refs/exps/").items() if ref_names.parse(ref)
-        }
+        refs = self.git.refs(ref_names.PREFIX)
+        return {ref: refs[ref] for ref, _, _ in ref_names.experiments(refs)}
 
     def _of_baseline(
         self, baseline: str, refs: Mapping[str, str] | None = None
@@ -1051,10 +1050,9 @@ class Project:
         """The experiments of a commit, newest first, without what they say."""
         from nbexp.experiments.table import Row
 
+        listed = self.git.refs(ref_names.prefix(baseline)) if refs is None else refs
         found = [
-            (parsed.name, rev)
-            for ref, rev in (self._refs() if refs is None else refs).items()
-            if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
+            (name, listed[ref]) for ref, of, name in ref_names.experiments(listed) if of == baseline
         ]
         infos = self._infos([rev for _, rev in found])
         rows = [

@@ -10,7 +10,7 @@ import json
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nbexp import filesystem
 from nbexp.errors import GitError, NbexpError, ProjectFileError
@@ -30,8 +30,7 @@ _DEFAULT = "params.yaml"
 _CORRUPTED = {".json": "JSON", ".toml": "TOML", ".py": "Python"}
 
 
-@frozen
-class Commit:
+class Commit(NamedTuple):
     """One commit: when, from what, in which state, and what it says; `error` tells why it says nothing."""
 
     time_s: int
@@ -389,7 +388,9 @@ class Stored(Data):
     """What the index has of a commit: its JSON is there, its trees are parsed when one is asked for."""
 
     def __init__(self, text: str, *, is_strict: bool) -> None:
-        vars(self).update(_text=text, _is_strict=is_strict)
+        known = vars(self)
+        known["_text"] = text
+        known["_is_strict"] = is_strict
 
     def __getattr__(self, name: str) -> Any:
         if name not in ("params", "metrics", "deps", "outs"):

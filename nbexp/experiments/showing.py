@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
 from nbexp.experiments import dvc_queue, record
-from nbexp.experiments.reading import Reader
+from nbexp.experiments.reading import Commit, Reader
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
 from nbexp.formats import ref_names
-from nbexp.formats.ref_names import ExpRef
-from nbexp.frozen import field, frozen, replace
+from nbexp.frozen import frozen, replace
 from nbexp.git import Git
 from nbexp.store.cache import Cache
 
@@ -37,14 +37,14 @@ class Asked:
     force: bool = False
 
 
-@frozen
-class _Member:
-    """An experiment before it is read."""
+class _Member(NamedTuple):
+    """An experiment before it is read; there may be ten thousand."""
 
-    ref: ExpRef
+    baseline: str
+    name: str | None
     rev: str
     state: str = "done"
-    executor: Mapping[str, object] | None = field(default=None, hash=False)
+    executor: Mapping[str, object] | None = None
     error: str | None = None
 
 
@@ -82,7 +82,7 @@ def rows(
     members = _members(git, root, asked)
     of_baseline: dict[str, list[_Member]] = {}
     for member in members:
-        of_baseline.setdefault(member.ref.baseline, []).append(member)
+        of_baseline.setdefault(member.baseline, []).append(member)
     baselines = _baselines(git, asked.revisions, head, of_baseline)
     shown = {rev: of_baseline.get(rev, []) for rev in baselines}
     revs = [*baselines, *(member.rev for listed in shown.values() for member in listed)]
@@ -111,7 +111,7 @@ def rows(
                 is_detached=rev in detached,
             )
         )
-        listed.sort(key=lambda member: member.ref.name)
+        listed.sort(key=lambda member: member.name or "")
         listed.sort(key=lambda member: commits[member.rev].time_s, reverse=True)
         # As DVC has them: what runs, what is done, what waits, what failed.
         listed.sort(key=lambda member: _ORDER.get(member.state, 1))
@@ -132,22 +132,22 @@ def _workspace(reader: Reader, *, deps_only: bool) -> Row:
 def _members(git: Git, root: Path, asked: Asked) -> list[_Member]:
     """Every experiment, failed run and task of DVC's queue that is asked for, whatever its baseline."""
     queue = dvc_queue.read(git, root)
+    refs = git.refs(ref_names.PREFIX)
     found = [
-        _Member(parsed, rev, executor=queue.executors.get(ref))
-        for ref, rev in git.refs(ref_names.PREFIX).items()
-        if (parsed := ref_names.parse(ref)) is not None
+        _Member(baseline, name, refs[ref], "done", queue.executors.get(ref))
+        for ref, baseline, name in ref_names.experiments(refs)
     ]
     for task in queue.open:
         hidden = {"queued": asked.hide_queued, "failed": asked.hide_failed}
         if not hidden.get(task.state, False):
-            ref = ExpRef(task.baseline, task.name or "")
             error = "Experiment run failed" if task.state == "failed" else None
-            found.append(_Member(ref, task.rev, task.state, task.executor, error))
+            found.append(
+                _Member(task.baseline, task.name, task.rev, task.state, task.executor, error)
+            )
     if asked.all_states and not asked.hide_failed:
-        found += (
-            _Member(record.parse_failed(ref), rev, "failed")
-            for ref, rev in git.refs(record.FAILED).items()
-        )
+        for ref, rev in git.refs(record.FAILED).items():
+            parsed = record.parse_failed(ref)
+            found.append(_Member(parsed.baseline, parsed.name, rev, "failed"))
     return found
 
 
@@ -178,15 +178,12 @@ def _detached(
 
 def _row(
     member: _Member,
-    commits: Mapping[str, object],
+    commits: Mapping[str, Commit],
     reader: Reader,
     asked: Asked,
     labels: Mapping[str, Mapping[str, object]],
 ) -> Row:
-    from nbexp.experiments.reading import Commit
-
     commit = commits[member.rev]
-    assert isinstance(commit, Commit)
     data, state = commit.data, member.state
     if data is not None and member.executor is not None and state in ("queued", "failed"):
         # It starts from the baseline's results, which are not its own.
@@ -195,22 +192,23 @@ def _row(
         state = commit.state
     row = Row(
         member.rev,
-        member.ref.name or None,
+        member.name,
         "experiment",
         data,
-        baseline=member.ref.baseline,
-        created_s=commit.time_s,
-        state=state,
-        error=member.error or commit.error,
-        error_type="" if member.error else "ProjectFileError",
-        executor=member.executor,
-        labels=labels.get(member.rev, {}),
+        member.baseline,
+        commit.time_s,
+        state,
+        member.error or commit.error,
+        "" if member.error else "ProjectFileError",
+        member.executor,
+        (),
+        labels.get(member.rev, {}),
     )
-    if commit.parent in (member.ref.baseline, None) or (
+    if commit.parent in (member.baseline, None) or (
         member.executor is not None and state != "done"
     ):
         return row
-    return replace(row, earlier=_earlier(reader, asked, commit.parent, member.ref.baseline))
+    return replace(row, earlier=_earlier(reader, asked, commit.parent, member.baseline))
 
 
 def _earlier(reader: Reader, asked: Asked, rev: str | None, baseline: str) -> tuple[Row, ...]:
@@ -255,10 +253,10 @@ def listed(
         cache.remember_many(_WHEN, times)
         known = {**known, **times}
     members: dict[str, list[tuple[int, str, str]]] = {}
-    for ref, rev in refs.items():
-        first, rest, name = ref[len(ref_names.PREFIX) :].split("/", 2)
+    for ref, baseline, name in ref_names.experiments(refs):
+        rev = refs[ref]
         if rev in known:
-            members.setdefault(first + rest, []).append((-int(known[rev]), name, rev))
+            members.setdefault(baseline, []).append((-int(known[rev]), name, rev))
     newest = sorted(members.items(), key=lambda item: min(item[1]))
     return {
         baseline: tuple((name, rev) for _, name, rev in sorted(group)) for baseline, group in newest

@@ -257,12 +257,17 @@ class _Reader(Generic[R]):
 
     def _listed(self, end: str) -> Value[R]:
         items: list[Value[R]] = []
+        commas = 0
         while not self._took(end):
-            if items and not self._took(","):
-                self._wrong(self._place(), f"lacks a `{end}`")
+            if items:
+                if not self._took(","):
+                    self._wrong(self._place(), f"lacks a `{end}`")
+                commas += 1
             if self._took(end):
                 break
             items.append(self._operand())
+        if end == ")" and len(items) == 1 and not commas:
+            return items[0]
         return lambda row: [item(row) for item in items]
 
     def _literal(self, token: _Token) -> object:
