@@ -199,17 +199,14 @@ def _table(result: Table) -> str:
     columns = result.shown_columns()
     states = any(row.state != "done" for row in result.rows)
     is_flat = result.view.is_flat
-    names = {row.rev: row_name(row) for row in result.rows if row.kind == "baseline"}
     head = ["experiment", *(["baseline"] if is_flat else []), "created"]
     rows = [[*head, *(["state"] if states else []), *(column.title for column in columns)]]
     for row in result.rows:
-        if is_flat and row.kind == "baseline":
-            continue
         line = [f"  {row_name(row)}" if row.kind == "experiment" and not is_flat else row_name(row)]
         if result.view.reference is not None and row.rev == result.view.reference.rev:
             line[0] += " (reference)"
         if is_flat:
-            line.append(names.get(row.baseline or "", (row.baseline or "-")[:7]))
+            line.append(result.view.names.get(row.baseline or "", (row.baseline or "-")[:7]))
         line.append(clock(row.created_s))
         if states:
             line.append(row.state if row.kind == "experiment" else "-")

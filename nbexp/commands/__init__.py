@@ -105,6 +105,7 @@ class Outcome:
     result: object
     shape: Shape = "text"
     quiet: bool = False
+    is_paged: bool = False
 
 
 class _Unsized(argparse.RawDescriptionHelpFormatter):
@@ -360,7 +361,9 @@ def _execute(
     finally:
         if project is not None:
             project.close()  # what it learnt of commits and files is known to the next command
-    return Outcome(_spelled(verb), result, _shape(args), args.quiet)
+    shape = _shape(args)
+    is_paged = shape == "text" and not getattr(args, "no_pager", True)
+    return Outcome(_spelled(verb), result, shape, args.quiet, is_paged)
 
 
 def _spelled(verb: str) -> str:

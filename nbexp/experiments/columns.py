@@ -46,7 +46,10 @@ class Named:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._columns = table.columns(deps=True)
-        self._names = {row.rev: row.name for row in table if row.kind == "baseline"}
+        self._names = {
+            **table.view.names,
+            **{row.rev: row.name for row in table if row.kind == "baseline"},
+        }
 
     def value(self, name: str) -> Callable[[Row], object]:
         """What a row has in the column of that name.
@@ -458,6 +461,9 @@ def arranged(
     view.chosen((), ())  # patterns are looked at before anything is shown
     if expression is not None:
         table = matching(table, expression)
+    if view.is_flat and not group_by:
+        names = {row.rev: row.name for row in rows if row.kind == "baseline" and row.name}
+        table = Table(table.experiments, replace(view, names=names))
     if group_by:
         return grouped(table, group_by, sort, descending=descending)
     if sort:

@@ -10,14 +10,14 @@ import json
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from nbexp import filesystem
 from nbexp.errors import GitError, NbexpError, ProjectFileError
 from nbexp.experiments.table import Data, FileError, wrapped
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
-from nbexp.frozen import frozen
+from nbexp.frozen import field, frozen
 from nbexp.git import CommitInfo, Git
 from nbexp.pipeline.graph import STAGE_FILES, stage_files
 from nbexp.store.cache import Cache
@@ -96,20 +96,36 @@ class Reader:
         unknown = self._infos([rev for rev in wanted if rev not in found])
         if unknown:
             listed = [self._git.paths_named(list(unknown), name) for name in STAGE_FILES]
-            kept: dict[str, str] = {}
-            for rev, info in unknown.items():
-                paths = [path for found_named in listed for path in found_named[rev]]
-                data, error = None, None
-                try:
-                    data = self._data(self._of_commit(rev, paths), deps_only=deps_only)
-                except ProjectFileError as broken:
-                    error = broken.message
-                parent = info.parents[0] if info.parents else None
-                found[rev] = Commit(info.time_s, parent, _state_of(info.message), data, error)
-                if data is not None and _complete(data):
-                    kept[rev] = _to_memo(found[rev])
-            self._cache.remember_many(form, kept)
+            blobs = _Blobs(self._git, self._top)
+            new = list(unknown)
+            # The first one alone, to learn which files there are to ask for.
+            for start in [0, *range(1, len(new), _AT_ONCE)]:
+                kept: dict[str, str] = {}
+                part = new[start : start + (_AT_ONCE if start else 1)]
+                blobs.fetch(part)
+                for rev in part:
+                    paths = [path for found_named in listed for path in found_named[rev]]
+                    found[rev] = self._read(
+                        unknown[rev], self._of_commit(rev, paths, blobs), kept, deps_only=deps_only
+                    )
+                self._cache.remember_many(form, kept)
         return found
+
+    def _read(
+        self, info: CommitInfo, files: _Files, kept: dict[str, str], *, deps_only: bool
+    ) -> Commit:
+        """What a commit says; what is worth remembering goes into `kept`."""
+        parent = info.parents[0] if info.parents else None
+        found = Commit(info.time_s, parent, _state_of(info.message), None, None)
+        try:
+            data = self._data(files, deps_only=deps_only)
+        except ProjectFileError as broken:
+            return found._replace(error=broken.message)
+        found = found._replace(data=data)
+        if files.lacking:
+            return found  # what only a remote has may be here next time
+        kept[info.rev] = _to_memo(found)
+        return _from_memo(kept[info.rev])
 
     def data(self, rev: str, *, deps_only: bool = False) -> Data:
         """What one commit says, from the index where it is there.
@@ -135,16 +151,18 @@ class Reader:
             usable = [rev for rev, info in zip(revs, found, strict=True) if info is not None]
             return dict(zip(usable, self._git.commits(usable), strict=True))
 
-    def _of_commit(self, rev: str, paths: Sequence[str]) -> _Files:
+    def _of_commit(self, rev: str, paths: Sequence[str], blobs: _Blobs | None = None) -> _Files:
         inside = [path[len(self._top) :] for path in paths if path.startswith(self._top)]
-        commit = _Commit(self._git, rev, self._top)
+        commit = _Commit(self._git, rev, self._top, blobs or _Blobs(self._git, self._top))
         return _Files(inside, commit.read_many, commit.below)
 
     def _on_disk(self, paths: Sequence[str]) -> list[bytes | None]:
         found: list[bytes | None] = []
         for path in paths:
             try:
-                found.append((self._root / path).read_bytes())
+                size = (self._root / path).stat().st_size
+                is_big = size > values.MAX_BYTES
+                found.append(_TooBig(size) if is_big else (self._root / path).read_bytes())
             except OSError:
                 found.append(None)
         return found
@@ -249,6 +267,8 @@ class Reader:
             elif data is None and md5 is not None and self._cache.has(md5):
                 trees.update(self._cached(path, md5))
             else:
+                if data is None and md5 is not None:
+                    files.lacking.append(path)
                 trees[path] = _tree(path, data)
         return trees
 
@@ -276,19 +296,87 @@ class _Files:
     pipelines: Sequence[str]
     read: _Read
     below: Callable[[str], list[str]]
+    # Paths whose content the lock names and no cache here has.
+    lacking: list[str] = field(default_factory=list, hash=False)
+
+
+# Commits whose files are asked for together: their contents are in memory at the same time.
+_AT_ONCE = 500
+
+
+class _TooBig(bytes):
+    """In place of the bytes of a file that is too big to be parsed: there are none, but a size."""
+
+    size_bytes: int
+
+    def __new__(cls, size_bytes: int) -> Self:
+        new = super().__new__(cls)
+        new.size_bytes = size_bytes
+        return new
+
+
+class _Blobs:
+    """The files of many commits, asked of Git at once: those that the commits before turned out to need.
+
+    Experiments of one project differ little, so the second commit needs the paths of the first, and a blob
+    that several have is read once.
+    """
+
+    def __init__(self, git: Git, top: str) -> None:
+        self._git = git
+        self._top = top
+        self._needed: dict[str, None] = {}
+        self._infos: dict[tuple[str, str], tuple[str, str, int] | None] = {}
+        self._contents: dict[str, bytes | None] = {}
+
+    def fetch(self, revs: Sequence[str]) -> None:
+        """Ask for what these commits most likely need; what was asked for before is let go."""
+        self._infos.clear()
+        self._contents.clear()
+        if self._needed:
+            self._ask([(rev, path) for rev in revs for path in self._needed])
+
+    def info(self, rev: str, path: str) -> tuple[str, str, int] | None:
+        """As `Git.info`."""
+        if (rev, path) not in self._infos:
+            self._needed[path] = None
+            self._infos[rev, path] = self._git.info(f"{rev}:{self._top}{path}")
+        return self._infos[rev, path]
+
+    def read(self, rev: str, paths: Sequence[str]) -> list[bytes | None]:
+        """The bytes of each file; None for what is none."""
+        unknown = [(rev, path) for path in paths if (rev, path) not in self._infos]
+        if unknown:
+            self._needed.update(dict.fromkeys(path for _, path in unknown))
+            self._ask(unknown)
+        infos = [self._infos[rev, path] for path in paths]
+        return [self._contents.get(info[0]) if info else None for info in infos]
+
+    def _ask(self, wanted: Sequence[tuple[str, str]]) -> None:
+        infos = self._git.info_many([f"{rev}:{self._top}{path}" for rev, path in wanted])
+        self._infos.update(zip(wanted, infos, strict=True))
+        new: dict[str, None] = {}
+        for info in infos:
+            if info is None or info[1] != "blob" or info[0] in self._contents:
+                continue
+            if info[2] > values.MAX_BYTES:
+                self._contents[info[0]] = _TooBig(info[2])
+            else:
+                new[info[0]] = None
+        self._contents.update(zip(new, self._git.read_many(list(new)), strict=True))
 
 
 class _Commit:
-    def __init__(self, git: Git, rev: str, top: str) -> None:
+    def __init__(self, git: Git, rev: str, top: str, blobs: _Blobs) -> None:
         self._git = git
         self._rev, self._top = rev, top
-        self._at = f"{rev}:{top}"
+        self._blobs = blobs
 
     def read_many(self, paths: Sequence[str]) -> list[bytes | None]:
-        return self._git.read_many([self._at + path for path in paths])
+        return self._blobs.read(self._rev, paths)
 
     def below(self, folder: str) -> list[str]:
-        found = self._git.info(self._at + folder)
+        found = self._blobs.info(self._rev, folder)
         if found is None or found[1] != "tree":
             return []
         inner = self._git.tree(self._rev, prefix=self._top + folder)
@@ -306,13 +394,16 @@ def _metric(tree: object) -> object:
 def _tree(path: str, data: bytes | None) -> object:
     if data is None:
         return FileError("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'")
+    corrupted = _CORRUPTED.get(posixpath.splitext(path)[1], "YAML") + "FileCorruptedError"
+    if isinstance(data, _TooBig):
+        size_mb, most_mb = data.size_bytes / 2**20, values.MAX_BYTES // 2**20
+        return FileError(
+            corrupted, f"{path}: the file has {size_mb:.1f} MB; up to {most_mb} MB are read."
+        )
     try:
         return values.parse(data, path)
     except NbexpError as error:
-        return FileError(
-            _CORRUPTED.get(posixpath.splitext(path)[1], "YAML") + "FileCorruptedError",
-            error.message,
-        )
+        return FileError(corrupted, error.message)
 
 
 def _fields(locked: LockedPath | None) -> dict[str, object]:
@@ -347,11 +438,6 @@ def _place(found: dict[str, object], tree: object, parts: Sequence[str], value: 
 
 def _join(folder: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(folder, path))
-
-
-def _complete(data: Data) -> bool:
-    """Whether nothing could be read better later (a metric that is only in a remote's cache)."""
-    return not any(isinstance(tree, FileError) for tree in data.metrics.values())
 
 
 def _state_of(message: str) -> str:

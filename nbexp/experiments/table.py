@@ -172,6 +172,8 @@ class View:
         Which way is better, by metric, where the metric's name does not say so.
     is_flat
         One list of experiments instead of groups below baselines.
+    names
+        Of baselines, where these are no rows themselves.
     """
 
     drop: tuple[str, ...] = ()
@@ -181,6 +183,7 @@ class View:
     reference: Row | None = None
     better: Mapping[str, Polarity] = field(default_factory=dict, hash=False)
     is_flat: bool = False
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def chosen(self, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> list[int]:
         """The places of the columns that are shown, given each one's title and cells.
@@ -522,7 +525,11 @@ def is_number(value: object) -> bool:
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first line its head, padded as DVC pads it."""
+    """A Markdown table, the first line its head, padded as DVC pads it.
+
+    What would end a cell or be markup to who shows it is escaped, which DVC does not do.
+    """
+    lines = [[_escaped(cell) for cell in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     # tabulate, which DVC uses, keeps two spaces of air in the head of every column.
     widths = [max(width, len(head) + 2) for width, head in zip(widths, lines[0], strict=True)]
@@ -533,6 +540,13 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([written(lines[0]), rule, *map(written, lines[1:])]) + "\n"
+
+
+def _escaped(cell: str) -> str:
+    if cell.isalnum():
+        return cell
+    cell = cell.replace("<", "&lt;").replace("|", "\\|")
+    return cell if cell.isprintable() else " ".join(cell.split())
 
 
 def plain(value: object) -> str:

@@ -197,8 +197,7 @@ def _(result: Table) -> Markup:
     ]
     bases = {row.rev: row for row in result.rows if row.kind == "baseline"}
     lines = []
-    rows = [row for row in result.rows if not (is_flat and row.kind == "baseline")]
-    for row in rows[:MAX_ROWS]:
+    for row in result.rows[:MAX_ROWS]:
         is_member = row.kind == "experiment"
         base = bases.get(row.baseline or "")
         cells = [
@@ -211,7 +210,7 @@ def _(result: Table) -> Markup:
             )
         ]
         if is_flat:
-            cells.append(cell(render.row_name(base) if base else (row.baseline or "")[:7]))
+            cells.append(cell(result.view.names.get(row.baseline or "", (row.baseline or "")[:7])))
         cells.append(cell(render.clock(row.created_s), title=_moment(row.created_s)))
         if states:
             cells.append(cell(_STATES.get(row.state, row.state) if is_member else ""))
