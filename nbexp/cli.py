@@ -111,8 +111,10 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
             result = result.converse(Terminal(), narrator)
         text = render.text(result)
     if not outcome.quiet or outcome.shape != "text":
-        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
-        sys.stdout.flush()
+        whole = text if text.endswith("\n") or not text else text + "\n"
+        if not (outcome.is_paged and sys.stdout.isatty() and _page(whole)):
+            sys.stdout.write(whole)
+            sys.stdout.flush()
     code = getattr(outcome.result, "exit_code", 0)
     if code:
         return int(code)
@@ -120,6 +122,33 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
     if outcome.quiet and outcome.verb == "status" and is_dirty:
         return 1
     return 0
+
+
+def _page(text: str) -> bool:
+    """Show a text that is longer or wider than the terminal page by page; False where it fits, or nothing can.
+
+    `DVC_PAGER` is asked first, as by dvc, then `PAGER`; else it is `less`, which keeps lines whole.
+    """
+    import shlex
+    import shutil
+    import subprocess
+
+    width, height = shutil.get_terminal_size()
+    lines = text.splitlines()
+    if len(lines) < height and all(len(line) <= width for line in lines):
+        return False
+    command = os.environ.get("DVC_PAGER") or os.environ.get("PAGER") or "less"
+    env = {**os.environ, "LESS": os.environ.get("LESS", "FRSX"), "LESSCHARSET": "utf-8"}
+    try:
+        words = shlex.split(command)
+        with subprocess.Popen(words, stdin=subprocess.PIPE, env=env) as pager:
+            try:
+                pager.communicate(text.encode("utf-8", "backslashreplace"))
+            except KeyboardInterrupt:
+                pass  # it is the pager's to answer: in `less` it stops a search
+        return pager.returncode != 127
+    except (OSError, ValueError, IndexError):
+        return False  # there is no such program
 
 
 class Terminal:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 from nbexp import settings
 from nbexp.errors import (
@@ -31,9 +31,10 @@ from nbexp.results import Result
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
 if TYPE_CHECKING:
-    from nbexp.experiments import authoring, compare, detecting, guided, table
+    from nbexp.experiments import authoring, compare, detecting, guided
     from nbexp.experiments import run as running
     from nbexp.experiments.collect import Collected
+    from nbexp.experiments.columns import Groups
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
+    from nbexp.experiments.reading import Reader
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.restore import Applied
@@ -210,6 +212,27 @@ class Listing(Result):
             baseline: [{"name": name, "rev": rev} for name, rev in members]
             for baseline, members in self.groups
         }
+
+
+class ShowOptions(TypedDict, total=False):
+    """What `Project.show` takes besides its filter and groups, for type checkers."""
+
+    sort: str | Sequence[str]
+    descending: bool
+    revisions: Revisions | None
+    all_states: bool
+    only_changed: bool
+    drop: Sequence[str]
+    keep: Sequence[str]
+    reference: str | Experiment | None
+    precision: int | None
+    flat: bool
+    param_deps: bool
+    sha: bool
+    hide_workspace: bool
+    hide_queued: bool
+    hide_failed: bool
+    force: bool
 
 
 @frozen
@@ -701,73 +724,110 @@ class Project:
             )
         return Reproduced(self._stage_reports(done.outcome), done.elapsed_s, done.own_s)
 
-    def show(self, *, all_states: bool = False) -> Table:
+    @overload
+    def show(self, where: str | None = None, **options: Unpack[ShowOptions]) -> Table: ...
+
+    @overload
+    def show(
+        self,
+        where: str | None = None,
+        *,
+        group_by: str | Sequence[str],
+        **options: Unpack[ShowOptions],
+    ) -> Groups: ...
+
+    def show(
+        self,
+        where: str | None = None,
+        *,
+        sort: str | Sequence[str] = (),
+        descending: bool = False,
+        group_by: str | Sequence[str] = (),
+        revisions: Revisions | None = None,
+        all_states: bool = False,
+        only_changed: bool = False,
+        drop: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        reference: str | Experiment | None = None,
+        precision: int | None = None,
+        flat: bool = False,
+        param_deps: bool = False,
+        sha: bool = False,
+        hide_workspace: bool = False,
+        hide_queued: bool = False,
+        hide_failed: bool = False,
+        force: bool = False,
+    ) -> Table | Groups:
         """Every experiment below its baseline, newest first, with the workspace on top.
 
         Parameters
         ----------
+        where
+            Show the rows for which this holds: `"acc > 0.9 and train.lr < 0.05"`.
+        sort, descending
+            The columns by which the experiments of each baseline are sorted; one with a minus before it is
+            sorted the other way round.
+        group_by
+            Columns whose equal values make a group, with mean and deviation of each metric: `Groups`.
+        revisions
+            The baselines; None means every commit that has experiments.
         all_states
-            Failed and interrupted runs as well.
+            Failed, interrupted and pruned runs as well.
+        only_changed, drop, keep
+            Leave out the columns that are equal in all rows, or those whose title matches a pattern; `keep` has
+            patterns of columns that stay.
+        reference
+            The experiment, or any revision, from which the differences of metrics are shown.
+        precision
+            Significant digits of floats.
+        flat
+            Not below their baselines: one list, sorted as a whole.
+        param_deps
+            Of params, only those that stages read.
+        sha
+            Commits instead of the names of branches and tags.
+        force
+            Read all commits again, whatever is remembered of them.
         """
-        from nbexp.experiments import record as recording
-        from nbexp.experiments.table import Row, Table
+        from nbexp.experiments import columns, showing
+        from nbexp.experiments.table import View
 
-        head = self.git.head()
-        reader = self._reader
-        try:
-            workspace_row = Row("workspace", None, "workspace", reader.workspace())
-        except ProjectFileError as error:
-            workspace_row = Row("workspace", None, "workspace", None, error=error.message)
-        if head is None:
-            return Table((workspace_row,))
-        found = [
-            (parsed, rev, "done")
-            for ref, rev in self._refs().items()
-            if (parsed := ref_names.parse(ref)) is not None
-        ]
-        if all_states:
-            found += [
-                (recording.parse_failed(ref), rev, "failed")
-                for ref, rev in self.git.refs(recording.FAILED).items()
-            ]
-        baselines = list(dict.fromkeys([head, *sorted({ref.baseline for ref, _, _ in found})]))
-        infos = self._infos([*baselines, *(rev for _, rev, _ in found)])
-        present = [rev for rev in baselines if rev in infos]
-        found = [one for one in found if one[1] in infos]
-        broken: dict[str, str] = {}
-        data = reader.commits(list(infos), broken)
-        names = self._baseline_names()
-        rows = [workspace_row]
-        for baseline in sorted(present, key=lambda rev: (rev != head, -infos[rev].time_s, rev)):
-            rows.append(
-                Row(
-                    baseline,
-                    names.get(baseline),
-                    "baseline",
-                    data.get(baseline),
-                    created_s=infos[baseline].time_s,
-                    error=broken.get(baseline),
-                )
-            )
-            members = [one for one in found if one[0].baseline == baseline]
-            members.sort(key=lambda one: one[0].name)
-            members.sort(key=lambda one: infos[one[1]].time_s, reverse=True)
-            for ref, rev, state in members:
-                if state != "done":
-                    state = _state_of(infos[rev].message)
-                rows.append(
-                    Row(
-                        rev,
-                        ref.name,
-                        "experiment",
-                        data.get(rev),
-                        baseline=baseline,
-                        created_s=infos[rev].time_s,
-                        state=state,
-                        error=broken.get(rev),
-                    )
-                )
-        return Table(tuple(rows))
+        asked = showing.Asked(
+            revisions,
+            all_states=all_states,
+            hide_workspace=hide_workspace,
+            hide_queued=hide_queued,
+            hide_failed=hide_failed,
+            sha=sha,
+            param_deps=param_deps,
+            force=force,
+        )
+        view = View(
+            tuple(drop),
+            tuple(keep),
+            only_changed,
+            precision,
+            None if reference is None else self._reference(reference),
+            self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
+            flat,
+        )
+        return columns.arranged(
+            showing.rows(self.git, self._reader, self.root, asked, self._baseline_names()),
+            view,
+            where,
+            sort=columns.listed(sort),
+            descending=descending,
+            group_by=columns.listed(group_by),
+        )
+
+    def _reference(self, what: str | Experiment) -> Row:
+        """The row that the others of a table are compared with."""
+        from nbexp.experiments.table import Row
+
+        if what == "workspace":
+            return Row("workspace", None, "workspace", self._reader.workspace())
+        name, rev = self._resolve(what)
+        return Row(rev, name, "experiment", self._reader.data(rev))
 
     def diff(
         self,
@@ -775,15 +835,30 @@ class Project:
         new: str | Experiment | None = None,
         *,
         all_values: bool = False,
+        param_deps: bool = False,
+        no_path: bool = False,
+        precision: int | None = None,
     ) -> Diff:
-        """What changed from `old` (HEAD when None) to `new` (the workspace when None)."""
+        """What changed from `old` (HEAD when None) to `new` (the workspace when None).
+
+        Parameters
+        ----------
+        all_values
+            Equal params and metrics as well.
+        param_deps
+            Of params, only those that stages read.
+        no_path, precision
+            How it is written for people: without the column of files, with that many significant digits.
+        """
         from nbexp.experiments import compare
 
-        return compare.compare(
-            self._side(old if old is not None else "HEAD"),
-            self._side(new if new is not None else "workspace"),
+        found = compare.compare(
+            self._side(old if old is not None else "HEAD", param_deps=param_deps),
+            self._side(new if new is not None else "workspace", param_deps=param_deps),
             all_values=all_values,
+            better=self.settings.better,
         )
+        return replace(found, no_path=no_path, precision=precision)
 
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
@@ -1157,16 +1232,26 @@ class Project:
         groups = ((names.get(b, b[:7]), tuple(members.items())) for b, members in found.items())
         return Listing(tuple(groups), remote)
 
-    def list(self, *, everywhere: bool = False) -> Listing:
-        """The experiments of the present commit, or of every one, newest first."""
-        head = self._head()
-        found = self.show().experiments if everywhere else self._of_baseline(head)
+    def list(self, *, everywhere: bool = False, revisions: Revisions | None = None) -> Listing:
+        """The experiments of the present commit, newest first; of others as `revisions` says.
+
+        Parameters
+        ----------
+        everywhere
+            Those of every commit, also of one that no branch leads to any more.
+        """
+        from nbexp.experiments import showing
+        from nbexp.experiments.selection import Revisions
+
+        self._head()
+        asked = Revisions(all_commits=True) if everywhere else revisions or Revisions()
+        refs = asked.experiments(self.git, self._refs())
         names = self._baseline_names()
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for row in found:
-            groups.setdefault(row.baseline or "", []).append((row.name or "", row.rev))
         return Listing(
-            tuple((names.get(rev, rev[:7]), tuple(members)) for rev, members in groups.items())
+            tuple(
+                (names.get(baseline, baseline[:7]), members)
+                for baseline, members in showing.listed(self.git, self.cache, refs).items()
+            )
         )
 
     def status(
@@ -1465,10 +1550,10 @@ class Project:
         return sorted(ref_names.name_of(ref) for ref in self._refs())
 
     @property
-    def _reader(self) -> table.Reader:
-        from nbexp.experiments import table
+    def _reader(self) -> Reader:
+        from nbexp.experiments.reading import Reader
 
-        return table.Reader(self.git, self.cache, self.root, self.prefix)
+        return Reader(self.git, self.cache, self.root, self.prefix)
 
     def _head(self) -> str:
         head = self.git.head()
@@ -1481,9 +1566,8 @@ class Project:
 
     def _refs(self) -> dict[str, str]:
         """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
-        return {
-            ref: rev for ref, rev in self.git.refs("refs/exps/").items() if ref_names.parse(ref)
-        }
+        refs = self.git.refs(ref_names.PREFIX)
+        return {ref: refs[ref] for ref, _, _ in ref_names.experiments(refs)}
 
     def _of_baseline(
         self, baseline: str, refs: Mapping[str, str] | None = None
@@ -1491,10 +1575,9 @@ class Project:
         """The experiments of a commit, newest first, without what they say."""
         from nbexp.experiments.table import Row
 
+        listed = self.git.refs(ref_names.prefix(baseline)) if refs is None else refs
         found = [
-            (parsed.name, rev)
-            for ref, rev in (self._refs() if refs is None else refs).items()
-            if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
+            (name, listed[ref]) for ref, of, name in ref_names.experiments(listed) if of == baseline
         ]
         infos = self._infos([rev for _, rev in found])
         rows = [
@@ -1640,7 +1723,7 @@ class Project:
 
         parsed = ref_names.parse(ref)
         assert parsed is not None, ref
-        data = self._reader.commits([rev])[rev]
+        data = self._reader.data(rev)
         info = self.git.commits([rev])[0]
         row = Row(rev, parsed.name, "experiment", data)
         return Experiment(
@@ -1711,8 +1794,9 @@ class Project:
         beside: tuple[str, str] | None = None,
     ) -> RunReport:
         """The card's content; the changes are measured against `beside`, else the experiment before."""
-        from nbexp.experiments import compare, table
+        from nbexp.experiments import compare
         from nbexp.experiments import record as recording
+        from nbexp.experiments.table import Data
         from nbexp.formats import values
 
         # `refs` is from before the run: its newest experiment is the previous one.
@@ -1721,10 +1805,10 @@ class Project:
             beside = (before[0].name or "", before[0].rev)
         versus = experiment.baseline if beside is None else beside[1]
         # A baseline whose dvc.yaml is broken says nothing; the run has mended it.
-        data = self._reader.commits([versus, ran.rev], broken={})
-        old = data.get(versus, table.Data())
-        params = compare.changes(old, data[ran.rev], "params")
-        metrics = compare.changes(old, data[ran.rev], "metrics", all_values=True)
+        data = {rev: one.data for rev, one in self._reader.commits([versus, ran.rev]).items()}
+        old, new = data.get(versus) or Data(), data.get(ran.rev) or Data()
+        params = compare.changes(old, new, "params")
+        metrics = compare.changes(old, new, "metrics", all_values=True, better=self.settings.better)
         return RunReport(
             identical=ran.identical,
             stages=self._stage_reports(ran.outcome),
@@ -1810,17 +1894,17 @@ class Project:
             fetch,
         )
 
-    def _side(self, what: str | Experiment) -> Side:
+    def _side(self, what: str | Experiment, *, param_deps: bool = False) -> Side:
         """One side of a diff: what it says, its other files, its executed notebooks."""
         from nbexp.experiments.compare import Side
 
         if what == "workspace":
-            return self._workspace_side()
+            return self._workspace_side(param_deps=param_deps)
         if what == "HEAD":
             self._head()  # a repository without a commit is told as such
         name, rev = self._resolve(what)
         try:
-            data = self._reader.commits([rev])[rev]
+            data = self._reader.data(rev, deps_only=param_deps)
             executed = self._executed_notebooks(rev)
         except ProjectFileError as error:
             error.message = f"{name}: {error.message}"
@@ -1834,12 +1918,12 @@ class Project:
                 continue
         return Side(name, data, self._code(files, data), notebooks)
 
-    def _workspace_side(self) -> Side:
+    def _workspace_side(self, *, param_deps: bool) -> Side:
         from nbexp.experiments import record as recording
         from nbexp.experiments.compare import Side
         from nbexp.pipeline import graph as graphs
 
-        data = self._reader.workspace()
+        data = self._reader.read(None, deps_only=param_deps)
         files = {path: entry.oid for path, entry in self.git.tree("HEAD").items()}
         status = self.git.status()
         changed = [
@@ -2129,13 +2213,6 @@ def _stage_json(stage: StageReport) -> dict[str, object]:
 
 def _with_report(experiment: Experiment, report: RunReport) -> Experiment:
     return replace(experiment, report=report)
-
-
-def _state_of(message: str) -> str:
-    for line in message.splitlines():
-        if line.startswith("Nbexp-State: "):
-            return line.removeprefix("Nbexp-State: ")
-    return "failed"
 
 
 def _status_entries(reasons: Sequence[Reason], here: str) -> builtins.list[object]:

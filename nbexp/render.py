@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.formats import values
 from nbexp.results import Result
 
 # Types alone: rendering a status must not load what draws a plot.
 if TYPE_CHECKING:
     from nbexp.experiments.authoring import InitReport
     from nbexp.experiments.collect import Collected, Heap
+    from nbexp.experiments.columns import Groups
     from nbexp.experiments.compare import Change, Diff
     from nbexp.experiments.data.adding import Added, Committed
     from nbexp.experiments.data.changes import DataDiff, DataStatus
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.steps import Step, Steps, Undone
-    from nbexp.experiments.table import Row, Table
+    from nbexp.experiments.table import Column, Row, Table
     from nbexp.experiments.trash import TrashList, Untrashed
     from nbexp.experiments.verify import StageVerdict, Verified
     from nbexp.experiments.why import Because, Why
@@ -86,16 +86,9 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
 
 def shown(value: object) -> str:
     """A value as people read it: floats short, `-` for nothing."""
-    if value is values.MISSING or value is None or type(value).__name__ == "FileError":
-        return "-"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        # Line ends would break the table, and escape sequences the terminal.
-        return value if value.isprintable() else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float):
-        return f"{value:.{DIGITS}g}"
-    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+    from nbexp.experiments.table import cell_text
+
+    return cell_text(value, DIGITS)
 
 
 def clock(seconds: int | None) -> str:
@@ -116,6 +109,8 @@ def row_name(row: Row) -> str:
     """What the first column of the table says of a row."""
     if row.kind == "workspace":
         return "workspace"
+    if row.is_detached:
+        return f"detached baseline {row.rev[:7]}"
     return row.name or row.rev[:7]
 
 
@@ -225,21 +220,35 @@ def unlisted_lines(report: RunReport) -> list[str]:
 
 
 def _table(result: Table) -> str:
-    columns = result.columns()
+    columns = result.shown_columns()
     states = any(row.state != "done" for row in result.rows)
-    head = ["experiment", "created", *(["state"] if states else []), *(c.title for c in columns)]
-    rows = [head]
+    is_flat = result.view.is_flat
+    head = ["experiment", *(["baseline"] if is_flat else []), "created"]
+    rows = [[*head, *(["state"] if states else []), *(column.title for column in columns)]]
     for row in result.rows:
-        name = row_name(row)
-        rows.append(
-            [
-                f"  {name}" if row.kind == "experiment" else name,
-                clock(row.created_s),
-                *([row.state if row.kind == "experiment" else "-"] if states else []),
-                *(shown(result.value(row, column)) for column in columns),
-            ]
-        )
+        line = [f"  {row_name(row)}" if row.kind == "experiment" and not is_flat else row_name(row)]
+        if result.view.reference is not None and row.rev == result.view.reference.rev:
+            line[0] += " (reference)"
+        if is_flat:
+            line.append(result.view.names.get(row.baseline or "", (row.baseline or "-")[:7]))
+        line.append(clock(row.created_s))
+        if states:
+            line.append(row.state if row.kind == "experiment" else "-")
+        rows.append(line + [result.text(row, c) + delta_words(result, row, c) for c in columns])
     return "\n".join(aligned(rows))
+
+
+def delta_words(table: Table, row: Row, column: Column) -> str:
+    """` (+0.05, better)`: how far a metric is from the reference's; empty where there is nothing to say."""
+    delta = table.delta(row, column)
+    if not delta:
+        return ""
+    verdict = table.verdict(row, column)
+    return f" ({signed(delta)}, {verdict})" if verdict else f" ({signed(delta)})"
+
+
+def _groups(result: Groups) -> str:
+    return "\n".join(aligned(result.lines()))
 
 
 def _diff(result: Diff) -> str:
@@ -1148,6 +1157,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Experiment": _experiment,
     "Garbage": _garbage,
     "Table": _table,
+    "Groups": _groups,
     "Diff": _diff,
     "Detected": _detected,
     "InitReport": _init_report,

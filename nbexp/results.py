@@ -6,6 +6,7 @@ plug-ins are, when a notebook asks; where none asks, nothing of it is loaded.
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 from nbexp import plugins
@@ -41,3 +42,14 @@ class Result:
         """What IPython asks of the last value of a cell; it picks from it what was asked for itself."""
         found: Bundle = plugins.load("nbexp.jupyter", "display").bundle(self)
         return found
+
+
+def strict(value: object) -> object:
+    """The value as strict JSON can hold it: what is not a number there (NaN, infinity) becomes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): strict(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(inner) for inner in value]
+    return value

@@ -5,7 +5,7 @@ They are not in `.dvc/config` because DVC refuses a config with a section it doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nbexp.errors import ProjectFileError, nearest
@@ -28,12 +28,15 @@ class Settings:
     resources
         What there is for stages that run at once: `gpu = 2`, `mem = "64GB"`. A stage says what it
         needs under `meta: {nbexp: {resources: {gpu: 1}}}`.
+    better
+        Which way is better for a metric whose name does not say it: `better = {ratio = "lower"}`.
     """
 
     hints: bool = True
     canonical: bool = True
     run_cache: bool = True
     resources: Mapping[str, object] = field(default_factory=dict)
+    better: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(root: Path) -> Settings:
@@ -79,4 +82,21 @@ def _settings(table: dict[str, object], path: str) -> Settings:
         if type(value) is not type(known[name]):
             wanted = "true or false" if isinstance(known[name], bool) else "a table"
             raise ProjectFileError(f"`{name}` is {value!r}; {wanted} is expected.", path=path)
+    for metric, way in _flat(table.get("better", {})):
+        if way not in ("higher", "lower"):
+            raise ProjectFileError(
+                f'`better.{metric}` is {way!r}; "higher" or "lower" is expected.', path=path
+            )
+    if "better" in table:
+        table = {**table, "better": dict(_flat(table["better"]))}
     return Settings(**table)  # type: ignore[arg-type]  # each value was checked against its field
+
+
+def _flat(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted keys of a table: `better.val.loss` may be written with quotes or without."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                yield from _flat(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value

@@ -196,7 +196,7 @@ def test_what_was_made_today_has_its_time() -> None:
     ("value", "text"),
     [
         (0.123456789, "0.12346"), (1e-5, "1e-05"), (1.0, "1"), (123456.0, "1.2346e+05"), (100000, "100000"),
-        (math.nan, "nan"), (True, "true"), (False, "false"), (None, "-"), (MISSING, "-"), (FileError("E", "m"), "-"),
+        (math.nan, "nan"), (True, "true"), (False, "false"), (None, "-"), (MISSING, "-"), (FileError("E", "m"), "!"), (FileError("FileNotFoundError", "m"), "-"),
         ("text", "text"), ("", ""), ("é", "é"), ("two\nlines", '"two\\nlines"'), ("\x1b[31mred", '"\\u001b[31mred"'),
         ([1, "a"], '[1, "a"]'), ({"a": 1}, '{"a": 1}'),
     ],

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import builtins
 import errno
-import math
 import os
 from collections.abc import Sequence
 from types import ModuleType
@@ -31,7 +30,7 @@ from nbexp import plugins
 from nbexp.errors import ProjectFileError, StoreError, UsageError, nearest
 from nbexp.events import Emit
 from nbexp.frozen import frozen
-from nbexp.results import Result
+from nbexp.results import Result, strict
 from nbexp.version import __version__
 
 if TYPE_CHECKING:
@@ -106,6 +105,7 @@ class Outcome:
     result: object
     shape: Shape = "text"
     quiet: bool = False
+    is_paged: bool = False
 
 
 class _Unsized(argparse.RawDescriptionHelpFormatter):
@@ -312,8 +312,10 @@ def to_json(result: object) -> str:
     """Strict JSON of a result: what is not a number there (NaN, infinity) becomes null."""
     import json
 
+    if hasattr(result, "json_text"):
+        return str(result.json_text())
     found = result.to_json() if hasattr(result, "to_json") else result
-    return json.dumps(_strict(found), ensure_ascii=False, default=str)
+    return json.dumps(strict(found), ensure_ascii=False, default=str)
 
 
 def _execute(
@@ -359,7 +361,9 @@ def _execute(
     finally:
         if project is not None:
             project.close()  # what it learnt of commits and files is known to the next command
-    return Outcome(_spelled(verb), result, _shape(args), args.quiet)
+    shape = _shape(args)
+    is_paged = shape == "text" and not getattr(args, "no_pager", True)
+    return Outcome(_spelled(verb), result, shape, args.quiet, is_paged)
 
 
 def _spelled(verb: str) -> str:
@@ -407,14 +411,3 @@ def _shape(args: argparse.Namespace) -> Shape:
 def _sentence(message: str) -> str:
     text = message[0].upper() + message[1:]
     return text if text.endswith(".") else text + "."
-
-
-def _strict(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _strict(inner) for key, inner in value.items()}
-    # Loading the verb `list` makes that name mean its module here.
-    if isinstance(value, (builtins.list, tuple)):
-        return [_strict(inner) for inner in value]
-    return value

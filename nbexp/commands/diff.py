@@ -27,6 +27,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "new", nargs="?", default="workspace", metavar="B", help="default: the workspace"
     )
     parser.add_argument("--all", action="store_true", help="values that are equal as well")
+    parser.add_argument(
+        "--param-deps", action="store_true", help="of params, only those that stages read"
+    )
+    parser.add_argument("--no-path", action="store_true", help="with --md: no column of files")
+    parser.add_argument(
+        "--precision", type=int, metavar="N", help="significant digits of metrics; default: 5"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
     shape.add_argument("--csv", action="store_true", help="print CSV")
@@ -34,4 +41,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.diff(args.old, args.new, all_values=args.all)
+    return project.diff(
+        args.old,
+        args.new,
+        all_values=args.all,
+        param_deps=args.param_deps,
+        no_path=args.no_path,
+        precision=args.precision,
+    )

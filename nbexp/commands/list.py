@@ -1,10 +1,13 @@
 """List the experiments by name.
 
+Without options: those of the present commit. `-A` also has those that no branch leads to any more.
+
 Examples
 --------
   nbexp list                      those of the present commit
   nbexp list -A                   those of every commit
   nbexp list origin               those that a Git remote has
+  nbexp list --rev v1 -n 3        those of v1 and of the two commits before it
   nbexp list --name-only          names alone, for scripts
 """
 
@@ -38,7 +41,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if args.git_remote is not None:
         found = project.list_remote(args.git_remote, revisions=asked)
     else:
-        found = project.list(everywhere=args.all_commits)
+        found = project.list(revisions=asked)
     members = [member for _, group in found.groups for member in group]
     if args.name_only:
         return Text("".join(f"{name}\n" for name, _ in members))

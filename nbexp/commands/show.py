@@ -1,14 +1,18 @@
 """Compare the experiments: metrics and params by row.
 
-The workspace comes first, then each baseline with its experiments, newest first. `--json` is DVC's
-`exp show --json`.
+The workspace comes first, then each baseline with its experiments, newest first. Every commit that has
+experiments is shown; `--json`, `--csv` and `--md` have the present commit, as DVC, unless told otherwise.
+`--json` is DVC's `exp show --json`.
 
 Examples
 --------
-  nbexp show                      the table
-  nbexp show --all-states         failed and interrupted runs as well
-  nbexp show --md                 Markdown, for a pull request
-  nbexp show --csv > runs.csv     full precision
+  nbexp show                                        the table
+  nbexp show --where "acc > 0.9 and lr < 0.05"      some of it
+  nbexp show --sort-by acc --sort-order desc        the best first
+  nbexp show --group-by train.lr                    mean and deviation of each metric
+  nbexp show --reference low-lr --only-changed      how much better or worse than that one
+  nbexp show --all-states                           failed and interrupted runs as well
+  nbexp show -A --csv > runs.csv                    all there is, in full precision
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import _selected
 from nbexp.events import Emit, Notice
 
 if TYPE_CHECKING:
@@ -23,8 +28,71 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    _selected.add_arguments(parser, branches=True)
+    parser.add_argument(
+        "--where", metavar="FILTER", help="rows for which this holds: 'acc > 0.9 and lr < 0.05'"
+    )
+    parser.add_argument(
+        "--sort-by",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="sort the experiments of each baseline; several with commas, -COLUMN turns one round",
+    )
+    parser.add_argument("--sort-order", choices=("asc", "desc"), default="asc", help="default: asc")
+    parser.add_argument(
+        "--group-by",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="mean and sample deviation of metrics over equal values; several with commas",
+    )
+    parser.add_argument(
+        "--reference", metavar="NAME", help="show how far metrics are from those of this one"
+    )
+    parser.add_argument(
+        "--flat", action="store_true", help="one list of all, not below their baselines"
+    )
+    parser.add_argument(
+        "--only-changed", action="store_true", help="only columns that differ between rows"
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="leave out columns whose title begins with this; may be repeated",
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="never leave out columns whose title begins with this; may be repeated",
+    )
+    parser.add_argument(
+        "--param-deps", action="store_true", help="of params, only those that stages read"
+    )
+    parser.add_argument(
+        "--sha", action="store_true", help="commits instead of names of branches and tags"
+    )
     parser.add_argument(
         "--all-states", action="store_true", help="failed and interrupted runs as well"
+    )
+    parser.add_argument("--hide-failed", action="store_true", help="no failed ones")
+    parser.add_argument("--hide-queued", action="store_true", help="no queued ones")
+    parser.add_argument("--hide-workspace", action="store_true", help="no row of the workspace")
+    parser.add_argument(
+        "--precision",
+        type=int,
+        metavar="N",
+        help="significant digits of floats; default: 5, and all of them in CSV",
+    )
+    parser.add_argument(
+        "-f", "--force", action="store_true", help="read all commits again, not from the index"
+    )
+    parser.add_argument(
+        "--no-pager", action="store_true", help="print a long table at once, not page by page"
     )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
@@ -33,9 +101,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    table = project.show(all_states=args.all_states)
-    for row in table:
-        if row.error is not None:
+    revisions = _selected.revisions(args)
+    is_for_programs = args.json or args.csv or args.md
+    found: object = project.show(
+        args.where,
+        sort=args.sort_by,
+        descending=args.sort_order == "desc",
+        group_by=args.group_by,
+        revisions=None if revisions.is_default and not is_for_programs else revisions,
+        all_states=args.all_states,
+        only_changed=args.only_changed,
+        drop=args.drop,
+        keep=args.keep,
+        reference=args.reference,
+        precision=args.precision,
+        flat=args.flat,
+        param_deps=args.param_deps,
+        sha=args.sha,
+        hide_workspace=args.hide_workspace,
+        hide_queued=args.hide_queued,
+        hide_failed=args.hide_failed,
+        force=args.force,
+    )
+    for row in getattr(found, "rows", ()):
+        if row.error is not None and row.executor is None:
             where = "" if row.kind == "workspace" else f"{row.name or row.rev[:7]}: "
             emit(Notice(f"{where}{row.error}"))
-    return table
+    return found

@@ -24,8 +24,8 @@ from nbexp.pipeline.plan import Disk
 
 if TYPE_CHECKING:
     from nbexp.events import Emit
+    from nbexp.experiments.reading import Reader
     from nbexp.experiments.run import Place, Ran
-    from nbexp.experiments.table import Reader
     from nbexp.formats.ref_names import ExpRef
     from nbexp.git import Git
     from nbexp.overrides import Override

@@ -4,47 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
-from nbexp.experiments.table import Data, markdown, plain, rounded
+from nbexp.experiments.polarity import Polarity, polarity, said
+from nbexp.experiments.table import Data, is_number, markdown, plain, rounded
 from nbexp.formats import values
 from nbexp.frozen import field, frozen
 from nbexp.results import Result
-
-# What a metric's name says of which way is better; the longest match wins.
-_LOWER = (
-    "loss",
-    "error",
-    "err",
-    "rmse",
-    "mse",
-    "mae",
-    "mape",
-    "perplexity",
-    "latency",
-    "time",
-    "wer",
-    "fpr",
-    "fnr",
-)
-_HIGHER = (
-    "acc",
-    "accuracy",
-    "auc",
-    "f1",
-    "precision",
-    "recall",
-    "score",
-    "r2",
-    "iou",
-    "map",
-    "bleu",
-    "dice",
-    "tpr",
-    "reward",
-)
-
-Polarity = Literal["higher", "lower"]
 
 
 @frozen
@@ -55,6 +22,8 @@ class Change:
     key: str
     old: object
     new: object
+    way: Polarity | None = field(default=None, compare=False)
+    """Which way is better, where the settings say it; None leaves it to the metric's name."""
 
     @property
     def delta(self) -> float | int | None:
@@ -66,7 +35,7 @@ class Change:
     @property
     def verdict(self) -> Literal["better", "worse"] | None:
         """Whether the new value is better, when the metric's name says which way is."""
-        way, delta = polarity(self.key), self.delta
+        way, delta = self.way or polarity(self.key), self.delta
         if way is None or not delta:
             return None
         return "better" if (delta > 0) == (way == "higher") else "worse"
@@ -94,6 +63,8 @@ class Diff(Result):
     code: tuple[tuple[str, str], ...] = ()
     notebooks: tuple[NotebookChange, ...] = ()
     outs: tuple[tuple[str, str], ...] = ()
+    no_path: bool = False
+    precision: int | None = None
 
     def __repr__(self) -> str:
         return f"<Diff {self.old} -> {self.new}: {len(self.params)} params, {len(self.metrics)} metrics>"
@@ -122,17 +93,11 @@ class Diff(Result):
             for change in changes:
                 delta = change.delta
                 # DVC rounds metrics and writes params as they are.
-                shown = plain(delta) if title == "Param" else rounded(delta, 5)
-                lines.append(
-                    [
-                        change.file,
-                        change.key,
-                        _md(change.old),
-                        _md(change.new),
-                        shown if delta is not None else _no_delta(change),
-                    ]
-                )
-            parts.append(markdown(lines))
+                digits = None if title == "Param" else self.precision or 5
+                shown = _md(delta, digits) if delta is not None else _no_delta(change)
+                sides = [_md(value, digits) for value in (change.old, change.new)]
+                lines.append([change.file, change.key, *sides, shown])
+            parts.append(markdown([line[int(self.no_path) :] for line in lines]))
         return "\n\n".join(parts)
 
     def to_csv(self) -> str:
@@ -163,13 +128,27 @@ class Side:
     notebooks: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def compare(old: Side, new: Side, *, all_values: bool = False) -> Diff:
-    """What changed from one side to the other; with `all_values` equal params and metrics as well."""
+def compare(
+    old: Side,
+    new: Side,
+    *,
+    all_values: bool = False,
+    better: Mapping[str, str] = MappingProxyType({}),
+) -> Diff:
+    """What changed from one side to the other.
+
+    Parameters
+    ----------
+    all_values
+        Equal params and metrics as well.
+    better
+        By metric, which way is better: "higher" or "lower"; of others the name says it.
+    """
     return Diff(
         old.name,
         new.name,
         params=changes(old.data, new.data, "params", all_values=all_values),
-        metrics=changes(old.data, new.data, "metrics", all_values=all_values),
+        metrics=changes(old.data, new.data, "metrics", all_values=all_values, better=better),
         code=_files(old.files, new.files),
         notebooks=_notebooks(old.notebooks, new.notebooks),
         outs=_outs(old, new),
@@ -177,7 +156,12 @@ def compare(old: Side, new: Side, *, all_values: bool = False) -> Diff:
 
 
 def changes(
-    old: Data, new: Data, what: Literal["params", "metrics"], *, all_values: bool = False
+    old: Data,
+    new: Data,
+    what: Literal["params", "metrics"],
+    *,
+    all_values: bool = False,
+    better: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Change, ...]:
     """The leaves that differ, in the order of the new side."""
     before, after = old.flat(what), new.flat(what)
@@ -188,6 +172,7 @@ def changes(
             key,
             before.get((file, key), values.MISSING),
             after.get((file, key), values.MISSING),
+            said(key, better),
         )
         for file, key in keys
     )
@@ -197,28 +182,6 @@ def changes(
 def same(old: object, new: object) -> bool:
     """Equal, and NaN equal to NaN: a metric that stays undefined has not changed."""
     return old == new or (old != old and new != new)
-
-
-def is_number(value: object) -> bool:
-    """Whether a difference of it means something: an int or float that is no boolean."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def polarity(name: str) -> Polarity | None:
-    """Which way is better for a metric of that name, as far as the name tells."""
-    words = name.lower().replace("/", ".").replace("-", "_").replace(".", "_").split("_")
-    if any(_says(word, known) for word in words for known in _LOWER):
-        return "lower"
-    if any(_says(word, known) for word in words for known in _HIGHER):
-        return "higher"
-    return None
-
-
-def _says(word: str, known: str) -> bool:
-    """`acc5` says acc, `logloss` says loss; `account` says nothing: a wrong verdict is worse than none."""
-    rest = word.removeprefix(known)
-    is_known = word.startswith(known) and (not rest or rest.isdigit())
-    return is_known or (len(known) > 3 and word.endswith(known))
 
 
 def by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]:
@@ -240,8 +203,10 @@ def _json(value: object) -> object:
     return str(list(value)) if isinstance(value, (list, tuple)) else value
 
 
-def _md(value: object) -> str:
-    return "-" if value is values.MISSING else rounded(value, 5)
+def _md(value: object, digits: int | None) -> str:
+    if value is values.MISSING or value is None:
+        return "-"
+    return plain(value) if digits is None else rounded(value, digits)
 
 
 def _no_delta(change: Change) -> str:

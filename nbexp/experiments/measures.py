@@ -14,8 +14,9 @@ from typing import Literal
 from nbexp.errors import ProjectFileError
 from nbexp.experiments import compare
 from nbexp.experiments.compare import Change
+from nbexp.experiments.reading import Reader
 from nbexp.experiments.selection import Revisions, commits_at
-from nbexp.experiments.table import Data, FileError, Reader, markdown, plain, wrapped
+from nbexp.experiments.table import Data, FileError, markdown, plain, wrapped
 from nbexp.formats import values
 from nbexp.frozen import frozen
 from nbexp.git import Git

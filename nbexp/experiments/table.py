@@ -1,38 +1,35 @@
-"""Many commits to params, metrics, deps and outs by row; DVC's JSON, CSV and Markdown of them.
-
-Everything about a commit follows from its files, so it is read once and remembered by its rev. All
-blobs of all new commits come through one `cat-file`.
-"""
+"""Experiments by row: their params, metrics, deps and outs; DVC's JSON, CSV and Markdown of them."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import posixpath
+import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
 
-from nbexp import filesystem
-from nbexp.errors import NbexpError, NotFound, ProjectFileError
-from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
-from nbexp.formats.dvc_lock import LockedPath, LockedStage
+from nbexp.errors import NotFound, UsageError
+from nbexp.experiments.polarity import Polarity, polarity
+from nbexp.formats import values
 from nbexp.frozen import field, frozen
-from nbexp.git import Git
-from nbexp.pipeline.graph import STAGE_FILES, stage_files
-from nbexp.results import Result
-from nbexp.store.cache import Cache
-
-# The form of what is remembered about a commit; a new form gets a new number.
-_FORM = "row-4"
-
-_DEFAULT = "params.yaml"
-# How DVC calls the errors of files that cannot be parsed; all others are YAML to it.
-_CORRUPTED = {".json": "JSON", ".toml": "TOML", ".py": "Python"}
+from nbexp.results import Result, strict
 
 Kind = Literal["workspace", "baseline", "experiment"]
+What = Literal["params", "metrics"]
+
+DIGITS = 5
+"""Significant digits of floats for people, as DVC has them."""
+
+# The titles of DVC's own columns: a metric of that name is titled with its file.
+_HEADS = ("Experiment", "rev", "typ", "Created", "parent", "State", "Executor")
+_LABELS = ("star", "tags", "note")
+_KINDS: tuple[tuple[Literal["metric", "param"], What], ...] = (
+    ("metric", "metrics"),
+    ("param", "params"),
+)
 
 
 @frozen
@@ -41,6 +38,11 @@ class FileError:
 
     type: str
     msg: str
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no such file, as of a commit on which nothing ran yet."""
+        return self.type == "FileNotFoundError"
 
 
 @frozen
@@ -56,25 +58,66 @@ class Data:
     deps: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     outs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same, wherever it was read from."""
+        if not isinstance(other, Data):
+            return NotImplemented
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("params", "metrics", "deps", "outs")
+        )
+
     def __hash__(self) -> int:
         return hash((tuple(self.params), tuple(self.metrics), tuple(self.deps), tuple(self.outs)))
 
-    def flat(self, what: Literal["params", "metrics"]) -> dict[tuple[str, str], object]:
+    def flat(self, what: What) -> dict[tuple[str, str], object]:
         """Leaves by file and dotted key; files that could not be read are left out."""
-        found: dict[tuple[str, str], object] = {}
-        for path, tree in getattr(self, what).items():
-            if not isinstance(tree, FileError):
-                for key, value in values.flatten(tree).items():
-                    found[path, key] = value
+        known: dict[str, dict[tuple[str, str], object]] = vars(self).setdefault("_flat", {})
+        found = known.get(what)
+        if found is None:
+            # A table asks for every cell of it: once is enough.
+            found = known[what] = {
+                (path, key): value
+                for path, tree in getattr(self, what).items()
+                if not isinstance(tree, FileError)
+                for key, value in values.flatten(tree).items()
+            }
         return found
+
+    def json_text(self) -> str:
+        """The fields of DVC's JSON, without the braces around them."""
+        trees = {
+            what: {path: wrapped(tree) for path, tree in getattr(self, what).items()}
+            for what in ("params", "metrics")
+        }
+        whole = {**trees, "deps": dict(self.deps), "outs": dict(self.outs), "meta": {}}
+        return json.dumps(strict(whole), ensure_ascii=False, default=str)[1:-1]
 
 
 @frozen
 class Row:
     """One line of the table.
 
-    `rev` is 40 hex digits, or "workspace"; `name` the experiment's, branch's or tag's; `state` is
-    "done", or why there is no result: "failed", "interrupted". `error` says why there is no `data`.
+    Attributes
+    ----------
+    rev
+        40 hex digits, or "workspace".
+    name
+        The experiment's, branch's or tag's.
+    data
+        What it says; None where `error` says why not.
+    state
+        "done", or why there is no result: "failed", "interrupted", "pruned", "queued", "running".
+    executor
+        What DVC's JSON says of who ran it; None for a run in the workspace.
+    earlier
+        The commits of a chain of checkpoints below the tip, newest first.
+    labels
+        `tags`, `star` and `note`, as far as there are any.
+    is_detached
+        Of a baseline: no branch, tag or remote branch leads to it any more.
+    is_head
+        Of a baseline that a filter would leave out: it stands only for the experiments below it.
     """
 
     rev: str
@@ -85,6 +128,12 @@ class Row:
     created_s: int | None = None
     state: str = "done"
     error: str | None = None
+    error_type: str = "ProjectFileError"
+    executor: Mapping[str, object] | None = field(default=None, hash=False)
+    earlier: tuple[Row, ...] = ()
+    labels: Mapping[str, object] = field(default_factory=dict, hash=False)
+    is_detached: bool = False
+    is_head: bool = False
 
     @property
     def params(self) -> dict[str, object]:
@@ -97,12 +146,60 @@ class Row:
 
 @frozen
 class Column:
-    """A column: `file` and `key` of a param or metric, the path of a dep."""
+    """A column: `file` and `key` of a param or metric, the path of a dep, the word of a label."""
 
-    kind: Literal["metric", "param", "dep"]
+    kind: Literal["metric", "param", "dep", "label"]
     file: str
     key: str
     title: str
+
+
+@frozen
+class View:
+    """How a table is shown.
+
+    Attributes
+    ----------
+    drop, keep
+        Patterns at the start of a column's title: those to leave out, and those never to.
+    only_changed
+        Leave out columns that say the same in every row.
+    precision
+        Significant digits of floats: None means 5 for people, and all in CSV.
+    reference
+        The row that the others are compared with.
+    better
+        Which way is better, by metric, where the metric's name does not say so.
+    is_flat
+        One list of experiments instead of groups below baselines.
+    names
+        Of baselines, where these are no rows themselves.
+    """
+
+    drop: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    only_changed: bool = False
+    precision: int | None = None
+    reference: Row | None = None
+    better: Mapping[str, Polarity] = field(default_factory=dict, hash=False)
+    is_flat: bool = False
+    names: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def chosen(self, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> list[int]:
+        """The places of the columns that are shown, given each one's title and cells.
+
+        Raises
+        ------
+        UsageError
+            A pattern is no regular expression.
+        """
+        keep, drop = (_patterns(words) for words in (self.keep, self.drop))
+        return [
+            at
+            for at, (title, cells) in enumerate(zip(titles, columns, strict=True))
+            if (keep and keep.match(title))
+            or not ((drop and drop.match(title)) or (self.only_changed and len(set(cells)) == 1))
+        ]
 
 
 @frozen
@@ -114,6 +211,7 @@ class Table(Result):
     """
 
     rows: tuple[Row, ...]
+    view: View = View()
 
     def __repr__(self) -> str:
         return f"<Table: {len(self.experiments)} experiments>"
@@ -135,124 +233,255 @@ class Table(Result):
         return tuple(row for row in self.rows if row.kind == "experiment")
 
     def columns(self, *, deps: bool = False) -> list[Column]:
-        """The columns in order: metrics, params and, when asked for, deps.
+        """All columns in order: metrics, params and, when asked for, deps.
 
         A title is the dotted key; `file:key` only where two files have the same key, as in DVC.
         """
-        found: list[Column] = []
-        for kind, what in (("metric", "metrics"), ("param", "params")):
-            keys: dict[tuple[str, str], None] = {}
-            for row in self.rows:
-                if row.data is not None:
-                    keys.update(dict.fromkeys(row.data.flat(what)))  # type: ignore[arg-type]
-            names = [key for _, key in keys]
-            for file, key in keys:
-                title = key if names.count(key) == 1 else f"{file}:{key}"
-                found.append(Column(kind, file, key, title))  # type: ignore[arg-type]
+        keys: dict[What, dict[tuple[str, str], None]] = {"metrics": {}, "params": {}}
+        for row in self.rows:
+            if row.data is not None:
+                for what, known in keys.items():
+                    known.update(dict.fromkeys(row.data.flat(what)))
+        # DVC counts a file that is among both once, as params.
+        files = {file for file, _ in keys["params"]}
+        counted = Counter(key for file, key in keys["metrics"] if file not in files)
+        counted.update(key for _, key in keys["params"])
+        counted.update(_HEADS)
+        found = [
+            Column(kind, file, key, key if counted[key] == 1 else f"{file}:{key}")
+            for kind, what in _KINDS
+            for file, key in keys[what]
+        ]
         if deps:
             paths = {path for row in self.rows if row.data for path in row.data.deps}
             found += [Column("dep", path, "", path) for path in sorted(paths)]
         return found
 
+    def labels(self) -> list[Column]:
+        """The columns of labels that any row has."""
+        used = {word for row in self.rows for word in row.labels}
+        return [Column("label", "", word, word) for word in _LABELS if word in used]
+
+    def shown_columns(self) -> list[Column]:
+        """The columns that the view shows, labels first."""
+        found = [*self.labels(), *self.columns()]
+        if not (self.view.drop or self.view.only_changed):
+            return found
+        cells = [[self.text(row, column) for row in self.rows] for column in found]
+        return [found[at] for at in self.view.chosen([column.title for column in found], cells)]
+
     def value(self, row: Row, column: Column) -> object:
         """What the row has in the column; `values.MISSING` where it has nothing."""
+        if column.kind == "label":
+            return row.labels.get(column.key, values.MISSING)
         if row.data is None:
             return values.MISSING
         if column.kind == "dep":
             return (row.data.deps.get(column.file) or {}).get("hash") or values.MISSING
-        tree = (row.data.metrics if column.kind == "metric" else row.data.params).get(
-            column.file, values.MISSING
-        )
-        if tree is values.MISSING or isinstance(tree, FileError):
-            return tree
-        return values.flatten(tree).get(column.key, values.MISSING)
-
-    def to_json(self) -> list[dict[str, object]]:
-        """DVC's `exp show --json` (formats.md 6.2)."""
-        found: list[dict[str, object]] = []
-        groups: dict[str, dict[str, object]] = {}
-        for row in self.rows:
-            if row.kind == "experiment":
-                continue
-            state = _state(row)
-            state["experiments"] = None if row.kind == "workspace" else []
-            groups[row.rev] = state
-            found.append(state)
-        for row in self.experiments:
-            group = groups.get(row.baseline or "")
-            if group is None:
-                group = {
-                    "rev": row.baseline,
-                    "name": None,
-                    "data": None,
-                    "error": None,
-                    "experiments": [],
-                }
-                groups[row.baseline or ""] = group
-                found.append(group)
-            members = group["experiments"]
-            assert isinstance(members, list)
-            executor = None
-            if row.state != "done":
-                executor = {"state": "failed", "name": "nbexp", "local": None}
-            members.append({"revs": [_state(row)], "executor": executor, "name": row.name})
-        for state in found:
-            # DVC has null, not an empty list, where a baseline has no experiments.
-            state["experiments"] = state["experiments"] or None
+        what: What = "metrics" if column.kind == "metric" else "params"
+        found = row.data.flat(what).get((column.file, column.key), values.MISSING)
+        if found is values.MISSING:
+            tree = getattr(row.data, what).get(column.file)
+            return tree if isinstance(tree, FileError) else values.MISSING
         return found
 
+    def text(self, row: Row, column: Column) -> str:
+        """The cell for people: `-` for nothing, `!` for a file that cannot be read."""
+        return cell_text(self.value(row, column), self.view.precision or DIGITS)
+
+    def delta(self, row: Row, column: Column) -> float | int | None:
+        """How far a metric is from that of the reference; None where it is it, or there is nothing to say."""
+        reference = self.view.reference
+        if reference is None or column.kind != "metric" or row.rev == reference.rev:
+            return None
+        old, new = self.value(reference, column), self.value(row, column)
+        if not (is_number(old) and is_number(new)):
+            return None
+        delta = new - old  # type: ignore[operator]  # numbers, as just asked
+        return cast("float", delta) if delta == delta else None  # not of two infinities
+
+    def verdict(self, row: Row, column: Column) -> Literal["better", "worse"] | None:
+        """Whether a metric is better than that of the reference, when its name or the settings say which way is."""
+        way, delta = polarity(column.key, self.view.better), self.delta(row, column)
+        if way is None or not delta:
+            return None
+        return "better" if (delta > 0) == (way == "higher") else "worse"
+
+    def to_json(self) -> list[dict[str, object]]:
+        """DVC's `exp show --json` (formats.md 6.2), with labels and differences where there are any."""
+        found: list[dict[str, object]] = json.loads(self.json_text())
+        return found
+
+    def json_text(self) -> str:
+        """`to_json` as text; what was read from the index is passed on as it is."""
+        members: dict[str, list[str]] = {}
+        for row in self.experiments:
+            members.setdefault(row.baseline or "", []).append(self._range(row))
+        parts = []
+        seen = set()
+        for row in self.rows:
+            if row.kind != "experiment":
+                below = None if row.kind == "workspace" else members.get(row.rev)
+                parts.append(self._state(row, below))
+                seen.add(row.rev)
+        for baseline, below in members.items():
+            if baseline not in seen:
+                parts.append(self._state(Row(baseline, None, "baseline", None), below))
+        return f"[{', '.join(parts)}]"
+
+    def _range(self, row: Row) -> str:
+        executor = row.executor
+        if executor is None and row.state != "done":
+            executor = {"state": "failed", "name": "nbexp", "local": None}
+        revs = self._state(row, None)
+        if row.earlier:
+            revs = ", ".join([revs, *(self._state(one, None) for one in row.earlier)])
+        return f'{{"revs": [{revs}], "executor": {_json(executor)}, "name": {_json(row.name)}}}'
+
+    def _state(self, row: Row, below: Sequence[str] | None) -> str:
+        data = "null"
+        if row.data is not None:
+            created = None if row.created_s is None else local_time(row.created_s)
+            start = f'"rev": {_json(row.rev)}, "timestamp": {_json(created)}'
+            data = f"{{{start}, {row.data.json_text()}}}"
+        error = None if row.error is None else {"msg": row.error, "type": row.error_type}
+        more = ""
+        if self.view.reference is not None:
+            deltas = self._deltas(row)
+            more += f', "delta": {_json(deltas)}' if deltas else ""
+        if row.labels:
+            more += f', "labels": {_json(strict(dict(row.labels)))}'
+        if row.is_detached:
+            more += ', "detached": true'
+        # DVC has null, not an empty list, where a baseline has no experiments.
+        inner = f"[{', '.join(below)}]" if below else "null"
+        return (
+            f'{{"rev": {_json(row.rev)}, "name": {_json(row.name)}, "data": {data}, '
+            f'"error": {_json(error)}, "experiments": {inner}{more}}}'
+        )
+
+    def _deltas(self, row: Row) -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = {}
+        for column in self._metrics():
+            delta = self.delta(row, column)
+            if delta is not None:
+                found.setdefault(column.file, {})[column.key] = strict(delta)
+        return found
+
+    def _metrics(self) -> list[Column]:
+        known: list[Column] | None = vars(self).get("_metrics_known")
+        if known is None:
+            known = [column for column in self.columns() if column.kind == "metric"]
+            vars(self)["_metrics_known"] = known
+        return known
+
     def to_csv(self) -> str:
-        """DVC's `exp show --csv`, whose precision is full."""
-        columns = self.columns(deps=True)
-        states = any(row.state != "done" for row in self.rows)
-        last = self._last()
+        """DVC's `exp show --csv`, whose precision is full unless another is asked for."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        head = ["Experiment", "rev", "typ", "Created", "parent"]
-        writer.writerow([*head, *(["State"] if states else []), *(c.title for c in columns)])
-        for row in self.rows:
-            cells = [self._cell(row, column) for column in columns]
-            created = "" if row.created_s is None else local_time(row.created_s)
-            state = ([row.state if row.state != "done" else ""]) if states else []
-            writer.writerow([*self._csv_head(row, last), created, "", *state, *cells])
+        precision = self.view.precision
+
+        def written(value: object) -> str:
+            if value is values.MISSING:
+                return ""
+            if isinstance(value, FileError):
+                return "!"
+            return rounded(value, precision) if precision and value is not None else plain(value)
+
+        def created(row: Row) -> str:
+            return "" if row.created_s is None else local_time(row.created_s)
+
+        last = self._last()
+        heads = [self._csv_head(row, last) for row in self.rows]
+        grid = [(title, [line[at] for line in heads]) for at, title in enumerate(_HEADS[:3])]
+        grid.append(("Created", [created(row) for row in self.rows]))
+        grid.append(("parent", [""] * len(self.rows)))
+        writer.writerows(self._lines([*grid, *self._states(""), *self._cells(written)]))
         return out.getvalue()
 
     def to_markdown(self) -> str:
         """DVC's `exp show --md`."""
-        columns = self.columns(deps=True)
+
+        def written(value: object) -> str:
+            if value is values.MISSING:
+                return "-"
+            if isinstance(value, FileError):
+                return "!"
+            return rounded(value, self.view.precision or DIGITS)
+
         last = self._last()
-        lines = [["Experiment", "Created", *(column.title for column in columns)]]
+        grid = [
+            ("Experiment", [self._md_name(row, last) for row in self.rows]),
+            (
+                "Created",
+                ["-" if row.created_s is None else _dvc_time(row.created_s) for row in self.rows],
+            ),
+        ]
+        lines = self._lines([*grid, *self._states("-"), *self._cells(written)])
+        return markdown(lines) if lines[0] else ""
+
+    def _lines(self, grid: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
+        """The chosen columns as lines, their titles first."""
+        places = self.view.chosen([title for title, _ in grid], [cells for _, cells in grid])
+        chosen = [grid[at] for at in places]
+        return [
+            [title for title, _ in chosen],
+            *([cells[at] for _, cells in chosen] for at in range(len(self.rows))),
+        ]
+
+    def _states(self, nothing: str) -> list[tuple[str, list[str]]]:
+        """State and executor, each where any row has one."""
+        states, executors = [], []
         for row in self.rows:
-            created = "-" if row.created_s is None else _dvc_time(row.created_s)
-            cells = [self._md_cell(row, column) for column in columns]
-            lines.append([self._md_name(row, last), created, *cells])
-        return markdown(lines)
+            said = row.executor or {}
+            state = str(said["state"]).capitalize() if said else row.state
+            states.append(nothing if state == "done" else state)
+            name = said.get("name")
+            executors.append(str(name).capitalize() if name else nothing)
+        grid = [("State", states), ("Executor", executors)]
+        return [(title, cells) for title, cells in grid if set(cells) - {nothing}]
+
+    def _cells(self, written: Callable[[object], str]) -> Iterator[tuple[str, list[str]]]:
+        """Metrics, params and deps; what DVC does not have comes last."""
+        columns = self.columns(deps=True)
+        for column in (*columns, *self.labels()):
+            yield column.title, [written(self.value(row, column)) for row in self.rows]
+        for column in columns if self.view.reference else ():
+            if column.kind == "metric":
+                deltas = [self.delta(row, column) for row in self.rows]
+                cells = [written(values.MISSING if delta is None else delta) for delta in deltas]
+                yield f"{column.title} change", cells
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame: one line a row, typed columns, missing values as NaN."""
+        """A pandas DataFrame: one line a row, typed columns, missing values as NaN.
+
+        A file that cannot be read is a missing value. What stands in the table only as the head of its
+        experiments is left out.
+        """
         import pandas as pd
 
-        columns = self.columns()
-        records = []
-        for row in self.rows:
-            record: dict[str, object] = {
-                "experiment": row.name if row.kind != "workspace" else "workspace",
-                "rev": row.rev,
-                "kind": row.kind,
-                "baseline": row.baseline,
-                "state": row.state,
-                "created": None
-                if row.created_s is None
-                else pd.Timestamp(row.created_s, unit="s", tz="UTC"),
-            }
-            for column in columns:
-                value = self.value(row, column)
-                usable = value is not values.MISSING and not isinstance(value, FileError)
-                record[column.title] = value if usable else None
-            records.append(record)
-        names = ["experiment", "rev", "kind", "baseline", "state", "created"]
-        frame = pd.DataFrame(records, columns=[*names, *(column.title for column in columns)])
-        return frame.infer_objects()
+        rows = [row for row in self.rows if not row.is_head]
+        times = [row.created_s for row in rows]
+        frame: dict[str, Any] = {
+            "experiment": ["workspace" if row.kind == "workspace" else row.name for row in rows],
+            "rev": [row.rev for row in rows],
+            "kind": [row.kind for row in rows],
+            "baseline": [row.baseline for row in rows],
+            "state": [row.state for row in rows],
+            "created": pd.to_datetime(pd.Series(times, dtype="float64"), unit="s", utc=True),
+        }
+        for column in self.shown_columns():
+            cells = [self.value(row, column) for row in rows]
+            usable = [
+                None if cell is values.MISSING or isinstance(cell, FileError) else cell
+                for cell in cells
+            ]
+            title = column.title if column.title not in frame else f"{column.kind}.{column.title}"
+            frame[title] = _series(pd, usable)
+            if column.kind == "metric" and self.view.reference is not None:
+                deltas = [self.delta(row, column) for row in rows]
+                frame[f"{title} change"] = pd.Series(deltas, dtype="float64")
+        return pd.DataFrame(frame)
 
     def _csv_head(self, row: Row, last: Collection[int]) -> list[str]:
         if row.kind == "workspace":
@@ -271,255 +500,36 @@ class Table(Result):
         if row.kind == "baseline":
             return row.name or row.rev[:7]
         corner = "└──" if id(row) in last else "├──"
-        return f"{corner} {row.rev[:7]} [{row.name}]"
-
-    def _cell(self, row: Row, column: Column) -> str:
-        value = self.value(row, column)
-        if value is values.MISSING:
-            return ""
-        return "!" if isinstance(value, FileError) else plain(value)
-
-    def _md_cell(self, row: Row, column: Column) -> str:
-        value = self.value(row, column)
-        if value is values.MISSING:
-            return "-"
-        return "!" if isinstance(value, FileError) else rounded(value, 5)
+        return f"{corner} {row.rev[:7]} [{row.name}]" if row.name else f"{corner} {row.rev[:7]}"
 
 
-class Reader:
-    """Reads commits and the workspace of one project into `Data`."""
-
-    def __init__(self, git: Git, cache: Cache, root: Path, prefix: str) -> None:
-        self._git = git
-        self._cache = cache
-        self._root = root
-        self._top = f"{prefix}/" if prefix else ""
-
-    def workspace(self) -> Data:
-        """What the files on disk say."""
-        paths = stage_files(self._root)
-        return self._data(_Files(paths, self._on_disk, self._below))
-
-    def read(
-        self, rev: str | None, *, targets: Sequence[str] | None = None, deps_only: bool = False
-    ) -> Data:
-        """What a commit says, or the workspace if `rev` is None; nothing of it is remembered.
-
-        Parameters
-        ----------
-        targets
-            The params and metrics files to read, whether the pipeline names them or not; folders stand for
-            all files below.
-        deps_only
-            Of params, only what stages read.
-        """
-        if rev is None:
-            files = _Files(stage_files(self._root), self._on_disk, self._below)
-        else:
-            listed = [self._git.paths_named([rev], name)[rev] for name in STAGE_FILES]
-            files = self._of_commit(rev, [path for paths in listed for path in paths])
-        return self._data(files, targets=targets, deps_only=deps_only)
-
-    def commits(self, revs: Sequence[str], broken: dict[str, str] | None = None) -> dict[str, Data]:
-        """What each commit says; those seen before come from the index.
-
-        Parameters
-        ----------
-        broken
-            Gets why a commit says nothing, which is then left out: one bad dvc.yaml must not hide all
-            other rows of a table. None: such a commit is an error.
-        """
-        found: dict[str, Data] = {}
-        unknown: list[str] = []
-        for rev in dict.fromkeys(revs):
-            stored = self._cache.memo(_FORM, rev)
-            if stored is None:
-                unknown.append(rev)
-            else:
-                found[rev] = _from_memo(stored)
-        if unknown:
-            listed = [self._git.paths_named(unknown, name) for name in STAGE_FILES]
-            read: dict[str, Data] = {}
-            for rev in unknown:
-                paths = [path for found_named in listed for path in found_named[rev]]
-                try:
-                    read[rev] = self._data(self._of_commit(rev, paths))
-                except ProjectFileError as error:
-                    if broken is None:
-                        raise
-                    broken[rev] = error.message
-            self._cache.remember_many(
-                _FORM, {rev: _to_memo(data) for rev, data in read.items() if _complete(data)}
-            )
-            found.update(read)
-        return found
-
-    def _of_commit(self, rev: str, paths: Sequence[str]) -> _Files:
-        inside = [path[len(self._top) :] for path in paths if path.startswith(self._top)]
-        commit = _Commit(self._git, rev, self._top)
-        return _Files(inside, commit.read_many, commit.below)
-
-    def _on_disk(self, paths: Sequence[str]) -> list[bytes | None]:
-        found: list[bytes | None] = []
-        for path in paths:
-            try:
-                found.append((self._root / path).read_bytes())
-            except OSError:
-                found.append(None)
-        return found
-
-    def _below(self, folder: str) -> list[str]:
-        place = self._root / folder
-        found = filesystem.walk(place, None) if place.is_dir() else ()
-        return [posixpath.join(folder, inner) for inner, _ in found]
-
-    def _data(
-        self, files: _Files, *, targets: Sequence[str] | None = None, deps_only: bool = False
-    ) -> Data:
-        pipelines = files.read(files.pipelines)
-        locks = files.read(
-            [posixpath.join(posixpath.dirname(p), "dvc.lock") for p in files.pipelines]
-        )
-        params: dict[str, Mapping[str, None] | None] = {}
-        metrics: dict[str, None] = {}
-        top_params: list[str] = []
-        top_metrics: list[str] = []
-        deps: dict[str, Mapping[str, object]] = {}
-        outs: dict[str, Mapping[str, object]] = {}
-        cached: dict[str, str] = {}
-        used: dict[str, dict[str, object]] = {}
-        for path, text, lock in zip(files.pipelines, pipelines, locks, strict=True):
-            folder = posixpath.dirname(path)
-            if text is None:
-                continue
-            if path.endswith(dvc_file.SUFFIX):
-                for place, made_of, use_cache in _tracked(text, path):
-                    cached.update({place: made_of.md5} if made_of.md5 and use_cache else {})
-                    fields = dict(_fields(made_of))
-                    outs[place] = {**fields, "use_cache": use_cache, "is_data_source": True}
-                continue
-            file = dvc_yaml.parse(text, path, lambda place: files.read([place])[0])
-            for source, values_used in file.used.items():
-                used.setdefault(source, {}).update(values_used)
-            lock_file = posixpath.join(folder, "dvc.lock")
-            entries = dvc_lock.parse(lock, lock_file).stages if lock else {}
-            top_params += (_join(folder, listed) for listed in file.params)
-            top_metrics += (_join(folder, listed) for listed in file.metrics)
-            for stage in file.stages:
-                here = _join(folder, stage.wdir or ".")
-                entry = entries.get(stage.name)
-                locked = entry if isinstance(entry, LockedStage) else None
-                known = {item.path: item for item in locked.deps} if locked else {}
-                made = {item.path: item for item in locked.outs} if locked else {}
-                elsewhere = {one.path: one.state for one in locked.sources} if locked else {}
-                for param in stage.params:
-                    place = _join(here, param.path)
-                    asked = params.get(place, {})
-                    # Without keys all of the file is asked for; one stage that does so is enough.
-                    whole = asked is None or not param.keys
-                    params[place] = (
-                        None if whole else {**(asked or {}), **dict.fromkeys(param.keys)}
-                    )
-                for dep in stage.deps:
-                    if not dvc_lock.is_source(dep):
-                        deps[_join(here, dep)] = _fields(known.get(dep))
-                    elif not dep.startswith("ds://"):  # of which DVC shows nothing either
-                        deps[dep] = _source_fields(elsewhere.get(dep))
-                for out in stage.outs:
-                    place = _join(here, out.path)
-                    # What Git tracks is read from Git: the lock's old md5 may be of another run.
-                    if out.path in made and out.cache:
-                        cached[place] = made[out.path].md5
-                    if out.bucket == "metrics":
-                        metrics[place] = None
-                    elif out.bucket == "outs":
-                        fields = dict(_fields(made.get(out.path)))
-                        outs[place] = {**fields, "use_cache": out.cache, "is_data_source": False}
-        metrics.update(dict.fromkeys(top_metrics))
-        if not deps_only:
-            params.update(dict.fromkeys(top_params))
-            # DVC shows params.yaml whole whenever there is one, listed or not.
-            if files.read([_DEFAULT])[0] is not None:
-                params[_DEFAULT] = None
-        if targets is not None:
-            params, metrics = dict.fromkeys(targets), dict.fromkeys(targets)
-            used = {}
-        shown = {
-            path: _picked(tree, params.get(path))
-            for path, tree in self._trees(files, params, cached).items()
-        }
-        return Data(
-            # Of a file that is in `vars` alone, DVC shows what templates took, by dotted key.
-            {**used, **shown},
-            {
-                path: {} if (kept := _metric(tree)) is None else kept
-                for path, tree in self._trees(files, metrics, cached).items()
-            },
-            deps,
-            outs,
-        )
-
-    def _trees(
-        self, files: _Files, paths: Iterable[str], cached: Mapping[str, str]
-    ) -> dict[str, object]:
-        wanted = list(paths)
-        trees: dict[str, object] = {}
-        for path, data in zip(wanted, files.read(wanted), strict=True):
-            md5 = cached.get(path)
-            inner = files.below(path) if data is None else []
-            if inner:
-                trees.update(self._trees(files, inner, {}))
-            elif data is None and md5 is not None and self._cache.has(md5):
-                trees.update(self._cached(path, md5))
-            else:
-                trees[path] = _tree(path, data)
-        return trees
-
-    def _cached(self, path: str, md5: str) -> dict[str, object]:
-        """What the cache holds for a file, or for each file of a directory."""
-        if not md5.endswith(".dir"):
-            return {path: _tree(path, self._cache.read(md5))}
-        places = {posixpath.join(path, item.relpath): item.md5 for item in self._cache.items(md5)}
-        return {place: _tree(place, self._cache.read(inner)) for place, inner in places.items()}
+def cell_text(value: object, digits: int) -> str:
+    """A value in a cell for people: one line, floats short."""
+    if value is values.MISSING or value is None:
+        return "-"
+    if isinstance(value, FileError):
+        return "-" if value.is_missing else "!"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # Line ends would break the table, and escape sequences the terminal.
+        return value if value.isprintable() else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
-def _tracked(text: bytes, path: str) -> Iterator[tuple[str, LockedPath, bool]]:
-    """The data of a `.dvc` file: where it is, what it held, and whether DVC's cache has it."""
-    file = dvc_file.parse(text, path)
-    for spec, content in zip(file.spec.outs, file.contents, strict=True):
-        yield file.place(spec.path), content, spec.cache
-
-
-class _Read(Protocol):
-    def __call__(self, paths: Sequence[str]) -> list[bytes | None]: ...
-
-
-@frozen
-class _Files:
-    pipelines: Sequence[str]
-    read: _Read
-    below: Callable[[str], list[str]]
-
-
-class _Commit:
-    def __init__(self, git: Git, rev: str, top: str) -> None:
-        self._git = git
-        self._rev, self._top = rev, top
-        self._at = f"{rev}:{top}"
-
-    def read_many(self, paths: Sequence[str]) -> list[bytes | None]:
-        return self._git.read_many([self._at + path for path in paths])
-
-    def below(self, folder: str) -> list[str]:
-        found = self._git.info(self._at + folder)
-        if found is None or found[1] != "tree":
-            return []
-        inner = self._git.tree(self._rev, prefix=self._top + folder)
-        return [path.removeprefix(self._top) for path in inner]
+def is_number(value: object) -> bool:
+    """Whether a difference of it means something: an int or float that is no boolean."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first line its head, padded as DVC pads it."""
+    """A Markdown table, the first line its head, padded as DVC pads it.
+
+    What would end a cell or be markup to who shows it is escaped, which DVC does not do.
+    """
+    lines = [[_escaped(cell) for cell in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     # tabulate, which DVC uses, keeps two spaces of air in the head of every column.
     widths = [max(width, len(head) + 2) for width, head in zip(widths, lines[0], strict=True)]
@@ -530,6 +540,13 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([written(lines[0]), rule, *map(written, lines[1:])]) + "\n"
+
+
+def _escaped(cell: str) -> str:
+    if cell.isalnum():
+        return cell
+    cell = cell.replace("<", "&lt;").replace("|", "\\|")
+    return cell if cell.isprintable() else " ".join(cell.split())
 
 
 def plain(value: object) -> str:
@@ -565,22 +582,6 @@ def _by_column(flat: Mapping[tuple[str, str], object]) -> dict[str, object]:
     }
 
 
-def _state(row: Row) -> dict[str, object]:
-    data: dict[str, object] | None = None
-    if row.data is not None:
-        data = {
-            "rev": row.rev,
-            "timestamp": None if row.created_s is None else local_time(row.created_s),
-            "params": {path: wrapped(tree) for path, tree in row.data.params.items()},
-            "metrics": {path: wrapped(tree) for path, tree in row.data.metrics.items()},
-            "deps": dict(row.data.deps),
-            "outs": dict(row.data.outs),
-            "meta": {},
-        }
-    error = None if row.error is None else {"msg": row.error, "type": "ProjectFileError"}
-    return {"rev": row.rev, "name": row.name, "data": data, "error": error, "experiments": None}
-
-
 def wrapped(tree: object) -> dict[str, object]:
     """A tree, or why there is none, as DVC's JSON has it."""
     if isinstance(tree, FileError):
@@ -588,86 +589,34 @@ def wrapped(tree: object) -> dict[str, object]:
     return {"data": tree}
 
 
-def _metric(tree: object) -> object:
-    """What counts as metrics: numbers, booleans and text; lists and nulls are dropped, as DVC does."""
-    if isinstance(tree, Mapping):
-        inner = {key: _metric(value) for key, value in tree.items()}
-        return {key: value for key, value in inner.items() if value not in (None, {})}
-    return tree if isinstance(tree, (int, float, str, FileError)) else None
+def _json(value: object) -> str:
+    # A table of ten thousand rows asks for these forty thousand times.
+    if value is None:
+        return "null"
+    if type(value) is str:
+        return json.encoder.encode_basestring(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _tree(path: str, data: bytes | None) -> object:
-    if data is None:
-        return FileError("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'")
-    try:
-        return values.parse(data, path)
-    except NbexpError as error:
-        return FileError(
-            _CORRUPTED.get(posixpath.splitext(path)[1], "YAML") + "FileCorruptedError",
-            error.message,
-        )
+def _series(pd: Any, cells: list[object]) -> Any:
+    """A column of a frame with the type that its values have, where they have one."""
+    known = [cell for cell in cells if cell is not None]
+    if len(known) < len(cells):
+        if known and all(isinstance(cell, bool) for cell in known):
+            return pd.Series(cells, dtype="boolean")
+        if known and all(is_number(cell) for cell in known):
+            return pd.Series(cells, dtype="float64")
+    return pd.Series(cells, dtype=None if known else "float64")
 
 
-def _fields(locked: LockedPath | None) -> dict[str, object]:
-    if locked is None:
-        return {"hash": None, "size": None, "nfiles": None}
-    return {"hash": locked.md5, "size": locked.size, "nfiles": locked.nfiles}
-
-
-def _source_fields(state: Mapping[str, object] | None) -> dict[str, object]:
-    """The same of a URL: what its storage calls the state of the content stands for the hash."""
-    state = state or {}
-    told = state.get("checksum") or state.get("etag")
-    return {"hash": told, "size": state.get("size"), "nfiles": None}
-
-
-def _picked(tree: object, keys: Iterable[str] | None) -> object:
-    """The part of a params file that is asked for by key; None asks for all of it."""
-    if keys is None or isinstance(tree, FileError):
-        return tree
-    found: dict[str, object] = {}
-    for key in keys:
-        value = values.lookup(tree, key)
-        if value is not values.MISSING:
-            _place(found, tree, key.split("."), value)
-    return found
-
-
-def _place(found: dict[str, object], tree: object, parts: Sequence[str], value: object) -> None:
-    """Put the value where it stands in `tree`; a list on the way is taken whole."""
-    inner = tree[parts[0]] if isinstance(tree, Mapping) else None
-    if len(parts) == 1 or not isinstance(inner, Mapping):
-        found[parts[0]] = value if len(parts) == 1 else inner
-        return
-    below = found.setdefault(parts[0], {})
-    if isinstance(below, dict):
-        below = found[parts[0]] = dict(below)
-        _place(below, inner, parts[1:], value)
-
-
-def _join(folder: str, path: str) -> str:
-    return posixpath.normpath(posixpath.join(folder, path))
-
-
-def _complete(data: Data) -> bool:
-    """Whether nothing could be read better later (a metric that is only in a remote's cache)."""
-    return not any(isinstance(tree, FileError) for tree in data.metrics.values())
-
-
-def _to_memo(data: Data) -> str:
-    trees = [
-        {path: wrapped(tree) for path, tree in part.items()} for part in (data.params, data.metrics)
-    ]
-    return json.dumps([*trees, data.deps, data.outs])
-
-
-def _from_memo(stored: str) -> Data:
-    params, metrics, deps, outs = json.loads(stored)
-
-    def trees(part: dict[str, dict[str, Any]]) -> dict[str, object]:
-        return {
-            path: FileError(**tree["error"]) if "error" in tree else tree["data"]
-            for path, tree in part.items()
-        }
-
-    return Data(trees(params), trees(metrics), deps, outs)
+def _patterns(words: Sequence[str]) -> re.Pattern[str] | None:
+    """What matches any of the patterns; None where there are none."""
+    for word in words:
+        try:
+            re.compile(word)
+        except re.error as error:
+            raise UsageError(
+                f"`{word}` is not a regular expression ({error}).",
+                "`nbexp show --drop 'train\\.'` leaves out the columns that begin with `train.`.",
+            ) from None
+    return re.compile("|".join(words)) if words else None

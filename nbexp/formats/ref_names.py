@@ -9,7 +9,7 @@ as strictly as Git, every file system and the command line agree on.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from nbexp.errors import UsageError
@@ -67,6 +67,19 @@ def parse(ref: str) -> ExpRef | None:
     if len(start) != 2 or len(baseline) not in _LENGTHS or not _HEX.issuperset(baseline):
         return None
     return ExpRef(baseline, name) if name else None
+
+
+def experiments(refs: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Ref, baseline and name of those that hold an experiment; as `parse`, for ten thousand of them."""
+    known: dict[str, str | None] = {}
+    for ref in refs:
+        folder, _, name = ref.rpartition("/")
+        if folder not in known:
+            found = parse(f"{folder}/name")
+            known[folder] = found.baseline if found else None
+        baseline = known[folder]
+        if baseline is not None and name:
+            yield ref, baseline, name
 
 
 def name_of(ref: str) -> str:

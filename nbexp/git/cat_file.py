@@ -108,7 +108,8 @@ class Objects:
         prefix = f"{verb} ".encode() if self._has_commands else b""
         sent = ahead = 0
         for line in lines:
-            if ahead < _WINDOW // 2:
+            # Not one by one: a write for each question takes as long as its answer.
+            if ahead < _WINDOW // 4:
                 chunk = bytearray()
                 while sent < len(lines) and (ahead + len(chunk) < _WINDOW // 2 or not chunk):
                     chunk += prefix + lines[sent]

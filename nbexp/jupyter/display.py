@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from nbexp import commands, render
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.collect import Collected
-from nbexp.experiments.compare import Change, Diff, is_number, polarity
+from nbexp.experiments.columns import Groups
+from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
@@ -32,11 +33,12 @@ from nbexp.experiments.opening import (
     OpenedText,
 )
 from nbexp.experiments.planning import Plan
+from nbexp.experiments.polarity import polarity
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.share import PulledExperiments, Pushed
 from nbexp.experiments.steps import Steps
-from nbexp.experiments.table import Column, FileError, Table
+from nbexp.experiments.table import Column, FileError, Row, Table, is_number
 from nbexp.experiments.trash import TrashList
 from nbexp.experiments.verify import Verified
 from nbexp.experiments.why import Because, Why
@@ -97,7 +99,7 @@ def plain(result: object) -> str:
     """The text of a result; of a table that is longer than a cell should be, its first rows."""
     if isinstance(result, Table) and len(result) > MAX_ROWS:
         text = render.text(replace(result, rows=result.rows[:MAX_ROWS]))
-        return f"{text}\n{_more(result, len(result.columns()))}"
+        return f"{text}\n{_more(result, len(result.shown_columns()))}"
     if isinstance(result, RunTable) and len(result) > MAX_ROWS:
         text = render.text(replace(result, runs=result.runs[:MAX_ROWS]))
         return f"{text}: `%exp cache --csv` has all"
@@ -197,31 +199,34 @@ def _verdict(change: Change) -> Markup:
 
 @html.register
 def _(result: Table) -> Markup:
-    columns = result.columns()
+    columns = result.shown_columns()
     shown = columns[:MAX_COLUMNS]
     best = {column: _best(result, column) for column in shown if column.kind == "metric"}
     states = any(row.state != "done" for row in result.rows)
+    is_flat = result.view.is_flat
     numeric = {column for column in shown if _is_numeric(result, column)}
-    heads = [head("experiment"), head("created"), *([head("state")] if states else [])]
-    heads += [head(_column_title(column, best), is_number=column in numeric) for column in shown]
+    heads = [head("experiment"), *([head("baseline")] if is_flat else []), head("created")]
+    heads += [head("state")] if states else []
+    heads += [
+        head(_column_title(result, column, best), is_number=column in numeric) for column in shown
+    ]
     bases = {row.rev: row for row in result.rows if row.kind == "baseline"}
     lines = []
     for row in result.rows[:MAX_ROWS]:
         is_member = row.kind == "experiment"
         base = bases.get(row.baseline or "")
-        name = (
-            joined([Markup("&emsp;"), render.row_name(row)]) if is_member else render.row_name(row)
-        )
         cells = [
             tag(
                 "th",
-                name,
+                _row_name(result, row),
                 scope="row",
                 align="left",
                 title=None if row.rev == "workspace" else row.rev,
-            ),
-            cell(render.clock(row.created_s), title=_moment(row.created_s)),
+            )
         ]
+        if is_flat:
+            cells.append(cell(result.view.names.get(row.baseline or "", (row.baseline or "")[:7])))
+        cells.append(cell(render.clock(row.created_s), title=_moment(row.created_s)))
         if states:
             cells.append(cell(_STATES.get(row.state, row.state) if is_member else ""))
         for column in shown:
@@ -229,11 +234,15 @@ def _(result: Table) -> Markup:
             is_same = (
                 base is not None and column.kind == "param" and value == result.value(base, column)
             )
-            content: object = _value(value)
+            content: object = _cut(result.text(row, column))
             if is_same:
                 content = faint(content)
             elif row.rev in best.get(column, ()):
                 content = tag("b", joined(["★ ", content]), title=f"best {column.title}")
+            if words := render.delta_words(result, row, column):
+                verdict = result.verdict(row, column)
+                class_ = _VERDICTS.get(verdict or "", "nbexp-faint")
+                content = joined([content, tag("span", words, class_=class_)])
             why = value.msg if isinstance(value, FileError) else None
             cells.append(cell(content, is_number=column in numeric, title=why))
         lines.append(tag("tr", *cells, class_=None if is_member else "nbexp-base"))
@@ -243,9 +252,40 @@ def _(result: Table) -> Markup:
     return joined([grid(heads, lines), *(tag("p", faint(note)) for note in notes)])
 
 
+_VERDICTS = {"better": "nbexp-good", "worse": "nbexp-bad"}
+
+
+def _row_name(table: Table, row: Row) -> Markup:
+    indent = row.kind == "experiment" and not table.view.is_flat
+    parts: list[object] = [Markup("&emsp;")] if indent else []
+    parts.append(render.row_name(row))
+    if table.view.reference is not None and row.rev == table.view.reference.rev:
+        parts.append(faint(" (reference)"))
+    return joined(parts)
+
+
+@html.register
+def _(result: Groups) -> Markup:
+    first, *rest = result.lines()
+    names = len(result.by)
+    heads = [head(title, is_number=at >= names) for at, title in enumerate(first)]
+    lines = [
+        tag(
+            "tr",
+            *(cell(_cut(text), is_number=at >= names) for at, text in enumerate(line)),
+        )
+        for line in rest[:MAX_ROWS]
+    ]
+    more = len(rest) - MAX_ROWS
+    notes = (
+        [tag("p", faint(f"… {more} more groups: `%exp show --csv` has all"))] if more > 0 else []
+    )
+    return joined([grid(heads, lines), *notes])
+
+
 def _best(table: Table, column: Column) -> set[str]:
     """The revs that have the best value; none when the name does not say which way is better, or all are equal."""
-    way = polarity(column.key)
+    way = polarity(column.key, table.view.better)
     found = {
         row.rev: value
         for row in table.rows
@@ -258,11 +298,13 @@ def _best(table: Table, column: Column) -> set[str]:
     return {rev for rev, value in found.items() if value == top}
 
 
-def _column_title(column: Column, best: Mapping[Column, set[str]]) -> Markup:
+def _column_title(table: Table, column: Column, best: Mapping[Column, set[str]]) -> Markup:
     """The key; of a metric with a best value also which way is better."""
     if not best.get(column):
         return tag("span", column.title, title=column.file)
-    sign, words = ("↑", "higher") if polarity(column.key) == "higher" else ("↓", "lower")
+    sign, words = (
+        ("↑", "higher") if polarity(column.key, table.view.better) == "higher" else ("↓", "lower")
+    )
     return tag("span", f"{column.title} {sign}", title=f"{column.file}, {words} is better")
 
 
@@ -286,7 +328,10 @@ def _moment(seconds: int | None) -> str | None:
 
 def _value(value: object) -> Markup:
     """A value as text; of a long one the beginning, with the whole under the pointer."""
-    text = render.shown(value)
+    return _cut(render.shown(value))
+
+
+def _cut(text: str) -> Markup:
     if len(text) <= _MAX_VALUE:
         return joined([text])
     return tag("span", f"{text[:_MAX_VALUE]}…", title=text)

@@ -99,7 +99,12 @@ class State:
 
     def memos(self, kind: str, keys: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        for part in _parts_of(keys):
+        if len(keys) > _MANY:
+            # One walk over all of the kind is cheaper than to look up most of it.
+            wanted = set(map(_key, keys))
+            rows = self._ask("SELECT key, value FROM facts WHERE kind = ?", [kind])
+            found = {_text(key): _text(value) for key, value in rows if key in wanted}
+        for part in _parts_of(keys) if len(keys) <= _MANY else ():
             marks = ",".join("?" * len(part))
             rows = self._ask(
                 f"SELECT key, value FROM facts WHERE kind = ? AND key IN ({marks})",  # noqa: S608 - marks
@@ -186,6 +191,9 @@ class State:
 
     def _begin_anew(self) -> None:
         _remove_database(self._path)
+
+
+_MANY = 2_000  # keys of one question
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

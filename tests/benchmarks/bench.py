@@ -417,6 +417,42 @@ def _project(path: Path, stages: int, env: Mapping[str, str]) -> Path:
     return path
 
 
+def record_many(
+    project: Path, count: int, env: Mapping[str, str] | None = None, *, first: int = 0
+) -> None:
+    """Record `count` experiments on the present commit by one `git fast-import`, as many runs would have.
+
+    They differ in a param, in dvc.lock and in the metrics, and are packed, refs too.
+    """
+
+    def git(*words: str, stdin: bytes | None = None) -> bytes:
+        return subprocess.run(
+            ["git", *words], cwd=project, env=None if env is None else dict(env), input=stdin,
+            check=True, capture_output=True,
+        ).stdout  # fmt: skip
+
+    head = git("rev-parse", "HEAD").decode().strip()
+    when = int(git("show", "--no-patch", "--format=%ct", "HEAD"))
+    params, lock = (git("show", f"HEAD:{path}") for path in ("params.yaml", "dvc.lock"))
+    stream = bytearray()
+    for number in range(first, first + count):
+        value = b"x: %d.5" % number
+        files = {
+            b"params.yaml": params.replace(b"x: 1", value, 1),
+            b"dvc.lock": lock.replace(b"x: 1", value),
+            b"metrics1.json": b'{"m": %d.25, "loss": %.6f}\n' % (number, 1 / (number + 1)),
+        }
+        stream += b"commit refs/exps/%s/%s/exp-n%05d\n" % (
+            head[:2].encode(), head[2:].encode(), number,
+        )  # fmt: skip
+        stream += b"committer Ada <ada@example.org> %d +0000\n" % (when + number + 1)
+        stream += b"data 0\nfrom %s\n" % head.encode()
+        for path, data in files.items():
+            stream += b"M 100644 inline %s\ndata %d\n%s\n" % (path, len(data), data)
+    git("fast-import", "--quiet", stdin=bytes(stream))
+    git("pack-refs", "--all")
+
+
 def _environment(folder: Path) -> dict[str, str]:
     home = folder / "home"
     home.mkdir()

@@ -594,6 +594,6 @@ def test_what_a_command_learnt_is_known_to_the_next(project: Project) -> None:
     rev = project.experiment("first").rev
     project.close()
     commands.execute(["show"], events.ignore, directory=str(project.root))
-    from nbexp.experiments.table import _FORM
+    from nbexp.experiments.reading import _FORM
 
     assert project.cache.memo(_FORM, rev) is not None

@@ -79,7 +79,7 @@ def test_keys_that_two_files_have_are_titled_with_their_file() -> None:
         HEAD,
     )
     titles = [column.title for column in Table((row,)).columns()]
-    assert titles == ["lr", "params.yaml:lr", "seed", "more.json:lr"]
+    assert titles == ["m.json:lr", "params.yaml:lr", "seed", "more.json:lr"]
     assert row.params == {"params.yaml:lr": 1, "seed": 2, "more.json:lr": 3}
 
 
@@ -292,10 +292,13 @@ def test_a_second_look_is_answered_from_the_index(project: Project) -> None:
     assert project.show().rows == first.rows
 
 
-def test_what_git_does_not_have_any_more_is_left_out(project: Project, git: Git) -> None:
-    """A shallow clone has experiments whose baseline is not there."""
+def test_an_experiment_whose_baseline_git_lacks_is_shown(project: Project, git: Git) -> None:
+    """A shallow clone has such ones."""
     made = project.run(name="one")
     nowhere = "12" * 20
     git("update-ref", f"refs/exps/{nowhere[:2]}/{nowhere[2:]}/lost", made.rev, cwd=project.root)
     table = project.show()
-    assert [row.name for row in table] == [None, "main", "one"]
+    assert [row.name for row in table] == [None, "main", "one", None, "lost"]
+    assert table[nowhere].is_detached
+    assert table[nowhere].data is None
+    assert table["lost"].metrics["acc"] == 0.8633

@@ -1,0 +1,263 @@
+"""From refs to the rows of the table: which commits are shown, in which groups, in which state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nbexp.errors import GitError, ProjectFileError
+from nbexp.experiments import dvc_queue, record
+from nbexp.experiments.reading import Commit, Reader
+from nbexp.experiments.selection import Revisions
+from nbexp.experiments.table import Data, Row
+from nbexp.formats import ref_names
+from nbexp.frozen import frozen, replace
+from nbexp.git import Git
+from nbexp.store.cache import Cache
+
+Labels = Callable[[Sequence[str]], Mapping[str, Mapping[str, object]]]
+"""Gives the labels (`tags`, `star`, `note`) of those of the revs that have any."""
+
+
+@frozen
+class Asked:
+    """What `show` was asked for; the words are those of its options.
+
+    `revisions` None stands for every commit that has experiments, the present one first.
+    """
+
+    revisions: Revisions | None = None
+    all_states: bool = False
+    hide_workspace: bool = False
+    hide_queued: bool = False
+    hide_failed: bool = False
+    sha: bool = False
+    param_deps: bool = False
+    force: bool = False
+
+
+class _Member(NamedTuple):
+    """An experiment before it is read; there may be ten thousand."""
+
+    baseline: str
+    name: str | None
+    rev: str
+    state: str = "done"
+    executor: Mapping[str, object] | None = None
+    error: str | None = None
+
+
+def rows(
+    git: Git,
+    reader: Reader,
+    root: Path,
+    asked: Asked,
+    names: Mapping[str, str],
+    labels: Labels = lambda _: {},
+) -> tuple[Row, ...]:
+    """The workspace, then each baseline with its experiments, the newest first.
+
+    Parameters
+    ----------
+    names
+        Of commits that have one: the tag's or branch's.
+    labels
+        Asked once, for all experiments.
+
+    Raises
+    ------
+    NotFound
+        A `--rev` names no commit.
+
+    Notes
+    -----
+    One process that reads objects, however many experiments; one more to find out which baselines no
+    branch leads to, where any is not the tip of one.
+    """
+    found = [] if asked.hide_workspace else [_workspace(reader, deps_only=asked.param_deps)]
+    head = git.head()
+    if head is None:
+        return tuple(found)
+    members = _members(git, root, asked)
+    of_baseline: dict[str, list[_Member]] = {}
+    for member in members:
+        of_baseline.setdefault(member.baseline, []).append(member)
+    baselines = _baselines(git, asked.revisions, head, of_baseline)
+    shown = {rev: of_baseline.get(rev, []) for rev in baselines}
+    revs = [*baselines, *(member.rev for listed in shown.values() for member in listed)]
+    commits = reader.commits(revs, deps_only=asked.param_deps, force=asked.force)
+    if asked.revisions is None:
+        baselines.sort(
+            key=lambda rev: (rev != head, -(commits[rev].time_s if rev in commits else 0), rev)
+        )
+    detached = _detached(git, asked.revisions, [rev for rev in baselines if rev in commits], names)
+    detached |= {rev for rev in baselines if rev not in commits}
+    baselines.sort(key=lambda rev: rev in detached)
+    known_labels = labels([member.rev for listed in shown.values() for member in listed])
+    for rev in baselines:
+        listed = [member for member in shown[rev] if member.rev in commits]
+        if rev not in commits and not listed:
+            continue
+        commit = commits.get(rev)
+        found.append(
+            Row(
+                rev,
+                None if asked.sha else names.get(rev),
+                "baseline",
+                commit.data if commit else None,
+                created_s=commit.time_s if commit else None,
+                error=commit.error if commit else None,
+                is_detached=rev in detached,
+            )
+        )
+        listed.sort(key=lambda member: member.name or "")
+        listed.sort(key=lambda member: commits[member.rev].time_s, reverse=True)
+        # As DVC has them: what runs, what is done, what waits, what failed.
+        listed.sort(key=lambda member: _ORDER.get(member.state, 1))
+        found += (_row(member, commits, reader, asked, known_labels) for member in listed)
+    return tuple(found)
+
+
+_ORDER = {"running": 0, "done": 1, "queued": 2, "failed": 3, "interrupted": 3, "pruned": 3}
+
+
+def _workspace(reader: Reader, *, deps_only: bool) -> Row:
+    try:
+        return Row("workspace", None, "workspace", reader.read(None, deps_only=deps_only))
+    except ProjectFileError as error:
+        return Row("workspace", None, "workspace", None, error=error.message)
+
+
+def _members(git: Git, root: Path, asked: Asked) -> list[_Member]:
+    """Every experiment, failed run and task of DVC's queue that is asked for, whatever its baseline."""
+    queue = dvc_queue.read(git, root)
+    refs = git.refs(ref_names.PREFIX)
+    found = [
+        _Member(baseline, name, refs[ref], "done", queue.executors.get(ref))
+        for ref, baseline, name in ref_names.experiments(refs)
+    ]
+    for task in queue.open:
+        hidden = {"queued": asked.hide_queued, "failed": asked.hide_failed}
+        if not hidden.get(task.state, False):
+            error = "Experiment run failed" if task.state == "failed" else None
+            found.append(
+                _Member(task.baseline, task.name, task.rev, task.state, task.executor, error)
+            )
+    if asked.all_states and not asked.hide_failed:
+        for ref, rev in git.refs(record.FAILED).items():
+            parsed = record.parse_failed(ref)
+            found.append(_Member(parsed.baseline, parsed.name, rev, "failed"))
+    return found
+
+
+def _baselines(git: Git, revisions: Revisions | None, head: str, found: Iterable[str]) -> list[str]:
+    if revisions is None:
+        return list(dict.fromkeys([head, *sorted(found)]))
+    asked = revisions.baselines(git)
+    # Every experiment is asked for then, also one whose baseline was rebased away.
+    return list(dict.fromkeys([*asked, *sorted(found)])) if revisions.all_commits else asked
+
+
+def _detached(
+    git: Git, revisions: Revisions | None, baselines: Sequence[str], names: Mapping[str, str]
+) -> set[str]:
+    """Those of the baselines that no branch, tag or remote branch leads to."""
+    if revisions is not None and not revisions.all_commits:
+        return set()
+    doubtful = [rev for rev in baselines if rev not in names and rev != git.head()]
+    if not doubtful:
+        return set()
+    lines = "\n".join([*doubtful, "--not", "HEAD", "--branches", "--tags", "--remotes", ""])
+    try:
+        listed = git.run("rev-list", "--stdin", stdin=lines.encode())
+    except GitError:
+        return set()  # a broken ref elsewhere must not hide the table
+    return set(doubtful).intersection(listed.decode().split())
+
+
+def _row(
+    member: _Member,
+    commits: Mapping[str, Commit],
+    reader: Reader,
+    asked: Asked,
+    labels: Mapping[str, Mapping[str, object]],
+) -> Row:
+    commit = commits[member.rev]
+    data, state = commit.data, member.state
+    if data is not None and member.executor is not None and state in ("queued", "failed"):
+        # It starts from the baseline's results, which are not its own.
+        data = Data(data.params, {}, data.deps, data.outs)
+    if state == "failed" and member.executor is None:
+        state = commit.state
+    row = Row(
+        member.rev,
+        member.name,
+        "experiment",
+        data,
+        member.baseline,
+        commit.time_s,
+        state,
+        member.error or commit.error,
+        "" if member.error else "ProjectFileError",
+        member.executor,
+        (),
+        labels.get(member.rev, {}),
+    )
+    if commit.parent in (member.baseline, None) or (
+        member.executor is not None and state != "done"
+    ):
+        return row
+    return replace(row, earlier=_earlier(reader, asked, commit.parent, member.baseline))
+
+
+def _earlier(reader: Reader, asked: Asked, rev: str | None, baseline: str) -> tuple[Row, ...]:
+    """The chain below the tip of an experiment, down to its baseline."""
+    found: list[Row] = []
+    while rev is not None and rev != baseline:
+        commit = reader.commits([rev], deps_only=asked.param_deps, force=asked.force).get(rev)
+        if commit is None:
+            break
+        found.append(
+            Row(
+                rev,
+                None,
+                "experiment",
+                commit.data,
+                baseline,
+                commit.time_s,
+                error=commit.error,
+            )
+        )
+        rev = commit.parent
+    return tuple(found)
+
+
+# What is remembered of a commit to list it: its time.
+_WHEN = "when-1"
+
+
+def listed(
+    git: Git, cache: Cache, refs: Mapping[str, str]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Name and rev of experiments by baseline, the newest first; of each commit its time alone is read, once."""
+    known = cache.memos(_WHEN, list(refs.values()))
+    new = [rev for rev in dict.fromkeys(refs.values()) if rev not in known]
+    if new:
+        # What is no commit, or is not in a shallow clone, cannot be applied either: it is left out.
+        found = git.info_many([f"{rev}^{{commit}}" for rev in new])
+        usable = [rev for rev, info in zip(new, found, strict=True) if info is not None]
+        times = {
+            rev: str(info.time_s) for rev, info in zip(usable, git.commits(usable), strict=True)
+        }
+        cache.remember_many(_WHEN, times)
+        known = {**known, **times}
+    members: dict[str, list[tuple[int, str, str]]] = {}
+    for ref, baseline, name in ref_names.experiments(refs):
+        rev = refs[ref]
+        if rev in known:
+            members.setdefault(baseline, []).append((-int(known[rev]), name, rev))
+    newest = sorted(members.items(), key=lambda item: min(item[1]))
+    return {
+        baseline: tuple((name, rev) for _, name, rev in sorted(group)) for baseline, group in newest
+    }
