@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
+    from nbexp.experiments.report import Report
+    from nbexp.experiments.report import making as report
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import Stages
@@ -906,6 +908,39 @@ class Project:
         finder = series.Finder(self.git, self.cache, self.root, self.prefix)
         return finder.read(metric, sources)
 
+    def report(
+        self,
+        experiment: str | Experiment,
+        *others: str | Experiment,
+        title: str | None = None,
+        fail_under: report.Limits | None = None,
+        fail_over: report.Limits | None = None,
+    ) -> Report:
+        """An experiment against the first of the others, or its baseline, with plots and pictures.
+
+        `fail_under={"acc": 0.9}` holds metrics against bars; `failure` of the report says which were missed.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or no metric that a bar is about.
+        """
+        from nbexp.experiments.report import making
+
+        bars = [*making.bars(fail_under, "under"), *making.bars(fail_over, "over")]
+        first = self._source(experiment)
+        beside = [found for found in map(self._source, others) if found[0] != first[0]]
+        named = [*dict.fromkeys([first, *(beside or [self._source(self._before(*first))])])]
+        new, old = (self._side(name if rev is None else rev) for name, rev in named[:2])
+        data = [new.data, old.data, *(self._reader.read(rev) for _, rev in named[2:])]
+        return making.make(
+            making.Files(self.git, self.cache, self.root, self.prefix),
+            [making.Source(*one, found) for one, found in zip(named, data, strict=True)],
+            (replace(old, name=named[1][0]), replace(new, name=named[0][0])),
+            bars,
+            title,
+        )
+
     def open_notebook(
         self, experiment: str | Experiment, path: str | None = None
     ) -> OpenedNotebook:
@@ -1204,6 +1239,31 @@ class Project:
             self.confirm if asks else None,
             fetch,
         )
+
+    def _source(self, what: str | Experiment) -> tuple[str, str | None]:
+        """A name for people, and the rev, None of the workspace."""
+        if what == "workspace":
+            return "workspace", None
+        if what == "HEAD":
+            return "HEAD", self._head()
+        return self._resolve(what)
+
+    def _before(self, name: str, rev: str | None) -> str:
+        """What a state is held against where nothing is named: the baseline, or the commit before."""
+        if rev is None:
+            return "HEAD"
+        found = [
+            parsed.baseline
+            for ref, at in self._refs().items()
+            if at == rev and (parsed := ref_names.parse(ref)) is not None
+        ]
+        found += self.git.commits([rev])[0].parents[:1]
+        if not found:
+            raise UsageError(
+                f"`{name}` has no commit before it to be held against. Nothing was written.",
+                f"name something: `nbexp report {name} workspace`.",
+            )
+        return self._baseline_names().get(found[0], found[0][:7])
 
     def _side(self, what: str | Experiment) -> Side:
         """One side of a diff: what it says, its other files, its executed notebooks."""

@@ -43,6 +43,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
+    "report": ("report second first", lambda p: p.report("second", "first")),
     "dag": ("dag train", lambda p: p.dag("train")),
     "stage add": (
         "stage add -n more -d raw.txt -o more.txt cp raw.txt more.txt",

@@ -29,6 +29,7 @@ LAYERS = {
     "version": 0,
     "formats": 1,
     "git": 1,
+    "markup": 1,
     "overrides": 1,
     "results": 1,
     "settings": 1,
