@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.report import making as report
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.series import Curves
+    from nbexp.experiments.site import Published
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
     from nbexp.experiments.undo import Undone
@@ -939,6 +940,55 @@ class Project:
             (replace(old, name=named[1][0]), replace(new, name=named[0][0])),
             bars,
             title,
+        )
+
+    def publish(
+        self,
+        folder: str | os.PathLike[str],
+        *experiments: str | Experiment,
+        title: str | None = None,
+        max_size_mb: float | None = None,
+        emit: Emit = ignore,
+    ) -> Published:
+        """A site of static pages in a folder: the table of the experiments (all, or those named), a page for each.
+
+        What `publish` wrote there before is replaced as one; other files in the folder stay.
+
+        Raises
+        ------
+        StoreError
+            The folder holds what `publish` did not make, or a page was edited since. Nothing was written.
+        """
+        from nbexp.experiments import site
+        from nbexp.experiments.report import making
+
+        revs = {self._resolve(one)[1] for one in experiments}
+        rows = [
+            row
+            for row in self.show().rows
+            if row.kind == "baseline"
+            or (row.kind == "experiment" and (not revs or row.rev in revs))
+        ]
+        used = {row.baseline for row in rows if row.kind == "experiment"}
+        rows = [row for row in rows if row.kind == "experiment" or row.rev in used]
+        infos = self._infos([row.rev for row in rows])
+        names = self._baseline_names()
+        return site.publish(
+            self.root / self.here / folder,
+            rows,
+            site.Source(
+                making.Files(self.git, self.cache, self.root, self.prefix),
+                self._side,
+                self._executed_notebooks,
+                self._read,
+                {rev: info.author.partition(" <")[0] for rev, info in infos.items()},
+                {row.rev: names.get(row.rev, row.rev[:7]) for row in rows},
+                self.root.name,
+            ),
+            title=title or self.root.name,
+            shown_as=Path(os.path.normpath(folder)).as_posix(),
+            max_size_mb=max_size_mb,
+            emit=emit,
         )
 
     def open_notebook(

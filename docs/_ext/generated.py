@@ -43,6 +43,7 @@ RESULTS = (
     ("nbexp.experiments.report", "Bar"),
     ("nbexp.experiments.report", "Picture"),
     ("nbexp.experiments.report", "Written"),
+    ("nbexp.experiments.site", "Published"),
     ("nbexp.project", "Status"),
     ("nbexp.experiments.planning", "Plan"),
     ("nbexp.experiments.planning", "PlannedStage"),

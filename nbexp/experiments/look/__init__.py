@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from nbexp.markup import Markup, escaped, joined, tag
+from nbexp.markup import Markup, joined, tag
 
 # What a page of ours may load: its own style and script, pictures beside it or inside it, and nothing else.
 _NETWORK = (
@@ -19,7 +19,9 @@ def read(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def page(title: str, *body: object, assets: str | None = None, class_: str = "") -> str:
+def page(
+    title: str, *body: object, assets: str | None = None, has_cells: bool = False, class_: str = ""
+) -> str:
     """A whole HTML page.
 
     Parameters
@@ -27,6 +29,8 @@ def page(title: str, *body: object, assets: str | None = None, class_: str = "")
     assets
         Where `site.css` and `site.js` are, relative to the page; None: the style is in the page and there
         is no script.
+    has_cells
+        The page refers to cells of notebooks that it shares with others.
     """
     if assets is None:
         style = tag("style", Markup(read("site.css")))
@@ -35,7 +39,8 @@ def page(title: str, *body: object, assets: str | None = None, class_: str = "")
     else:
         style = tag("link", rel="stylesheet", href=f"{assets}site.css")
         policy = _NETWORK.format("'self' file:")
-        script = Markup(f'<script src="{assets}site.js" defer></script>')
+        names = ("cells.js", "site.js") if has_cells else ("site.js",)
+        script = joined([tag("script", src=assets + name, defer="") for name in names])
     head = joined(
         [
             tag("meta", charset="utf-8"),
@@ -85,5 +90,5 @@ def diff(text: str) -> Markup:
             kind = "at"
         elif line[:1] in "+-" and line:
             kind = "add" if line[0] == "+" else "del"
-        lines.append(tag("span", line, class_=kind) if kind else escaped(line))
+        lines.append(tag("span", line, class_=kind))
     return tag("pre", joined(lines, "\n"), class_="diff")
