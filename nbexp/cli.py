@@ -1,7 +1,7 @@
 """The command line: argv to a verb, its result to stdout, everything else to stderr.
 
-Exit codes: 0 done, 1 the experiment failed (or `status -q` found changes, or `verify` another result), 2 wrong usage, 3 an error
-that is explained, 130 interrupted. Anything that is none of these is a bug and shows its traceback.
+Exit codes: 0 done, 1 the experiment failed (or a metric its bar, or `verify` found another result, or `status -q` changes),
+2 wrong usage, 3 an error that is explained, 130 interrupted. Anything that is none of these is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -118,6 +118,10 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
     code = getattr(outcome.result, "exit_code", 0)
     if code:
         return int(code)
+    failure = getattr(outcome.result, "failure", None)
+    if failure is not None:
+        print(failure, file=sys.stderr)
+        return int(failure.exit_code)
     is_dirty = getattr(outcome.result, "is_clean", True) is False
     if outcome.quiet and outcome.verb == "status" and is_dirty:
         return 1

@@ -6,6 +6,7 @@
     ├── NameTaken         an experiment of that name exists
     ├── ProjectFileError  a file of the project cannot be used; carries its path and line
     ├── StageFailed       a stage stopped; carries its exit code, notebook cell and log
+    ├── CheckFailed       a metric did not clear the bar it was held against
     ├── GitError          Git refused, or another process was faster
     ├── StoreError        an object of the cache or a remote is missing, damaged or in the way
     └── QueueError        the queue cannot do that now
@@ -97,6 +98,12 @@ class StageFailed(NbexpError):
         self.log = log
         self.tail = tail
         self.experiment: str | None = None
+
+
+class CheckFailed(NbexpError):
+    """What was asked to hold does not: a metric is under or over its bar. What the command makes is there."""
+
+    exit_code = 1
 
 
 class GitError(NbexpError):

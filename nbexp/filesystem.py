@@ -51,6 +51,8 @@ CRASH_POINTS = frozenset(
         "data.committed",  # one stage of `data commit` has its entry, the journal is still open
         "data.checked_out",  # one output of `data checkout` is in place, the journal is still open
         "gc.removed",  # one object that nothing needs is gone, others are still there
+        "site.written",  # the new site is complete beside the folder, which is still as it was
+        "site.swapped",  # the new site is in place, the old one not yet removed
         "run.saved",  # a run-cache entry has its final name
         "journal.begun",  # the journal is open, nothing has changed
         "journal.kept",  # a file's old bytes are safe, the file is still old

@@ -48,11 +48,14 @@ if TYPE_CHECKING:
     from nbexp.experiments.reading import Reader
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.ref_changes import Renamed
+    from nbexp.experiments.report import Report
+    from nbexp.experiments.report import making as report
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.save import Saved
     from nbexp.experiments.selection import Revisions
     from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
+    from nbexp.experiments.site import Published
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Data, Row, Table
@@ -1449,6 +1452,88 @@ class Project:
         name, rev = self._found(experiment, git_remote)
         return _opened(self._contents(rev, emit), name, path, limit, out, here)
 
+    def report(
+        self,
+        experiment: str | Experiment,
+        *others: str | Experiment,
+        title: str | None = None,
+        fail_under: report.Limits | None = None,
+        fail_over: report.Limits | None = None,
+    ) -> Report:
+        """An experiment against the first of the others, or its baseline, with plots and pictures.
+
+        `fail_under={"acc": 0.9}` holds metrics against bars; `failure` of the report says which were missed.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or no metric that a bar is about.
+        """
+        from nbexp.experiments.report import making
+
+        bars = [*making.bars(fail_under, "under"), *making.bars(fail_over, "over")]
+        first = self._source(experiment)
+        beside = [found for found in map(self._source, others) if found[0] != first[0]]
+        named = [*dict.fromkeys([first, *(beside or [self._source(self._before(*first))])])]
+        new, old = (self._side(name if rev is None else rev) for name, rev in named[:2])
+        data = [new.data, old.data, *(self._reader.read(rev) for _, rev in named[2:])]
+        return making.make(
+            making.Files(self.git, self.cache, self.root, self.prefix),
+            [making.Source(*one, found) for one, found in zip(named, data, strict=True)],
+            (replace(old, name=named[1][0]), replace(new, name=named[0][0])),
+            bars,
+            title,
+        )
+
+    def publish(
+        self,
+        folder: str | os.PathLike[str],
+        *experiments: str | Experiment,
+        title: str | None = None,
+        max_size_mb: float | None = None,
+        emit: Emit = ignore,
+    ) -> Published:
+        """A site of static pages in a folder: the table of the experiments (all, or those named), a page for each.
+
+        What `publish` wrote there before is replaced as one; other files in the folder stay.
+
+        Raises
+        ------
+        StoreError
+            The folder holds what `publish` did not make, or a page was edited since. Nothing was written.
+        """
+        from nbexp.experiments import site
+        from nbexp.experiments.report import making
+
+        revs = {self._resolve(one)[1] for one in experiments}
+        rows = [
+            row
+            for row in self.show().rows
+            if row.kind == "baseline"
+            or (row.kind == "experiment" and (not revs or row.rev in revs))
+        ]
+        used = {row.baseline for row in rows if row.kind == "experiment"}
+        rows = [row for row in rows if row.kind == "experiment" or row.rev in used]
+        infos = self._infos([row.rev for row in rows])
+        names = self._baseline_names()
+        return site.publish(
+            self.root / self.here / folder,
+            rows,
+            site.Source(
+                making.Files(self.git, self.cache, self.root, self.prefix),
+                self._side,
+                self._executed_notebooks,
+                self._read,
+                {rev: info.author.partition(" <")[0] for rev, info in infos.items()},
+                {row.rev: names.get(row.rev, row.rev[:7]) for row in rows},
+                self.root.name,
+            ),
+            title=title or self.root.name,
+            shown_as=Path(os.path.normpath(folder)).as_posix(),
+            max_size_mb=max_size_mb,
+            emit=emit,
+        )
+
     def read(self, experiment: str | Experiment, path: str) -> bytes:
         """The bytes of a file of an experiment, from Git, the cache or a remote; the workspace is untouched."""
         rev = self._found(experiment)[1]
@@ -1893,6 +1978,31 @@ class Project:
             self.confirm if asks else None,
             fetch,
         )
+
+    def _source(self, what: str | Experiment) -> tuple[str, str | None]:
+        """A name for people, and the rev, None of the workspace."""
+        if what == "workspace":
+            return "workspace", None
+        if what == "HEAD":
+            return "HEAD", self._head()
+        return self._resolve(what)
+
+    def _before(self, name: str, rev: str | None) -> str:
+        """What a state is held against where nothing is named: the baseline, or the commit before."""
+        if rev is None:
+            return "HEAD"
+        found = [
+            parsed.baseline
+            for ref, at in self._refs().items()
+            if at == rev and (parsed := ref_names.parse(ref)) is not None
+        ]
+        found += self.git.commits([rev])[0].parents[:1]
+        if not found:
+            raise UsageError(
+                f"`{name}` has no commit before it to be held against. Nothing was written.",
+                f"name something: `nbexp report {name} workspace`.",
+            )
+        return self._baseline_names().get(found[0], found[0][:7])
 
     def _side(self, what: str | Experiment, *, param_deps: bool = False) -> Side:
         """One side of a diff: what it says, its other files, its executed notebooks."""

@@ -16,6 +16,7 @@ TREE = {
     "NameTaken": 3,
     "ProjectFileError": 3,
     "StageFailed": 1,
+    "CheckFailed": 1,
     "GitError": 3,
     "StoreError": 3,
     "QueueError": 3,
@@ -32,7 +33,7 @@ def make(name: str, message: str = "Something is wrong.", hint: str | None = Non
     return found
 
 
-def test_there_are_eight_kinds_and_each_has_its_exit_code() -> None:
+def test_there_are_nine_kinds_and_each_has_its_exit_code() -> None:
     kinds = {
         name: kind.exit_code
         for name, kind in vars(errors).items()

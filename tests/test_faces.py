@@ -54,6 +54,8 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "rename": ("rename first other", lambda p: p.rename("first", "other")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
+    "report": ("report second first", lambda p: p.report("second", "first")),
+    "publish": ("publish site first", lambda p: p.publish("site", "first")),
     "dag": ("dag train", lambda p: p.dag("train")),
     "stage add": (
         "stage add -n more -d raw.txt -o more.txt cp raw.txt more.txt",

@@ -29,6 +29,7 @@ LAYERS = {
     "version": 0,
     "formats": 1,
     "git": 1,
+    "markup": 1,
     "overrides": 1,
     "results": 1,
     "settings": 1,
@@ -57,6 +58,8 @@ HOMES = {
     "aiohttp": {"store.remotes.http"},
     "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
+    # Not required: where training code has brought it, pictures of a site become smaller.
+    "PIL": {"experiments.site.pictures"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},
     "dask": {"queue.executors.dask"},
@@ -67,6 +70,7 @@ HOMES = {
     "ipykernel": {"jupyter", "pipeline.kinds.notebook"},
     "ipywidgets": {"jupyter"},
     "jupyter_client": {"pipeline.kinds.notebook"},
+    "mistune": {"experiments.site.book"},
     # The demo plays the user: it executes a lab notebook, in a process of its own.
     "nbclient": {"pipeline.kinds.notebook", "commands.demo"},
     "nbconvert": {"commands.demo"},

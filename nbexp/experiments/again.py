@@ -105,8 +105,7 @@ def differences(git: Git, reader: Reader, old: str, new: str) -> tuple[str, ...]
     """Files and outputs that two commits do not have alike, by path from the top of the work tree or the root."""
     listed = git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
     files = [path for path in os.fsdecode(listed).split("\0")[:-1] if not path.endswith("dvc.lock")]
-    data = reader.commits([old, new])
-    outs = [data[rev].outs for rev in (old, new)]
+    outs = [reader.data(rev).outs for rev in (old, new)]
     paths = {path for one in outs for path in one}
     changed = [path for path in paths if _digest(outs[0].get(path)) != _digest(outs[1].get(path))]
     return tuple(sorted({*files, *changed}))

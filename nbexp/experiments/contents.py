@@ -39,7 +39,7 @@ def read(git: Git, cache: Cache, prefix: str, rev: str, path: str) -> bytes:
 
 
 def _locked(git: Git, cache: Cache, rev: str, top: str, path: str) -> str | None:
-    for out, md5 in _outs(git, rev, top):
+    for out, md5 in outputs(git, rev, top):
         if out == path:
             return md5
         if md5.endswith(".dir") and path.startswith(out + "/") and cache.has_object(md5):
@@ -50,7 +50,7 @@ def _locked(git: Git, cache: Cache, rev: str, top: str, path: str) -> str | None
     return None
 
 
-def _outs(git: Git, rev: str, top: str) -> Iterator[tuple[str, str]]:
+def outputs(git: Git, rev: str, top: str) -> Iterator[tuple[str, str]]:
     """Each output of the commit, relative to the project's root, and what it held."""
     for pipeline in git.paths_named([rev], "dvc.yaml")[rev]:
         text = git.read(f"{rev}:{pipeline}")

@@ -97,6 +97,34 @@ class Finder:
             raise NotFound(f"No experiment here has a plot of `{metric}`.", hint)
         return Curves(metric, tuple(found))
 
+    def names(self, rev: str | None) -> list[str]:
+        """What was logged by step: the names that `read` takes, sorted; rev None is the workspace.
+
+        Of files that a stage names as plots, those columns that stand beside a step.
+        """
+        found: set[str] = set()
+        for source in self._sources(rev):
+            if source.is_folder:
+                found |= self._names_in(rev, source)
+                continue
+            try:
+                data = self._bytes(rev, source.path, source, None)
+                table = rows.parse(data, source.path) if data is not None else []
+            except ProjectFileError:
+                continue
+            columns = {key for row in table for key in row}
+            if source.x in columns or "step" in columns:
+                found |= {
+                    key
+                    for key in columns - {source.x, "step", "timestamp"}
+                    if any(
+                        isinstance(row.get(key), (int, float))
+                        and not isinstance(row.get(key), bool)
+                        for row in table
+                    )
+                }
+        return sorted(found)
+
     def _of(
         self, name: str, rev: str | None, metric: str
     ) -> Iterator[tuple[Series | None, set[str]]]:

@@ -34,6 +34,8 @@ from nbexp.experiments.opening import (
 )
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.polarity import polarity
+from nbexp.experiments.report import Printed, Report
+from nbexp.experiments.report import rows as report_rows
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves
 from nbexp.experiments.share import PulledExperiments, Pushed
@@ -442,6 +444,52 @@ def _(result: Diff) -> Markup:
     rows += [("notebook", f"{render.cell_words(n.cells)} ({n.path})") for n in result.notebooks]
     found = [grid(heads, lines)] if lines else []
     return joined([*found, pairs(rows)])
+
+
+@html.register
+def _(result: Report) -> Markup:
+    """The table, experiments across, and the curves; pictures of outputs are in the file that `-o` writes."""
+    rows = [result.table.rows[at] for at in (1, 0, *range(2, len(result.table)))]
+    heads = [head(""), *(head(render.row_name(row), is_number=True) for row in rows)]
+    lines = []
+    for column in report_rows.columns(result):
+        found = [report_rows.cell(result, row, column) for row in rows]
+        cells = [
+            cell(
+                joined([_delta(one), tag("b", one.text)] if one.delta else [one.text], "  "),
+                is_number=True,
+            )
+            for one in found
+        ]
+        name = " ".join(filter(None, report_rows.title(column)))
+        lines.append(
+            tag("tr", tag("th", name, scope="row", align="left", title=column.file), *cells)
+        )
+    images = [
+        tag(
+            "p",
+            tag("img", src=f"data:image/svg+xml;base64,{encoded}", alt=f"{curves.metric} by step"),
+        )
+        for curves in result.curves
+        for encoded in [base64.b64encode(pictures.svg(pictures.spec_of(curves)).encode()).decode()]
+    ]
+    checks = [
+        tag(
+            "p", "✓ " if one.holds else "✗ ", one, class_="nbexp-good" if one.holds else "nbexp-bad"
+        )
+        for one in result.checks
+    ]
+    return joined([_title(result.title), *checks, grid(heads, lines), *images])
+
+
+def _delta(one: report_rows.Cell) -> Markup:
+    class_ = {"better": "nbexp-good", "worse": "nbexp-bad"}.get(one.verdict or "", "nbexp-faint")
+    return tag("span", " ".join(filter(None, (one.delta, one.verdict))), class_=class_)
+
+
+@html.register
+def _(result: Printed) -> Markup:
+    return html(result.report)
 
 
 @html.register
@@ -855,9 +903,7 @@ def _output(output: Mapping[str, object], room: int) -> tuple[list[Markup], int]
             return [
                 tag("p", faint(f"[{mime}, {len(address) // 1000} kB, left out here] {words}"))
             ], 0
-        return [tag("p", Markup(tag("img", src=address, alt=words).removesuffix("</img>")))], len(
-            address
-        )
+        return [tag("p", tag("img", src=address, alt=words))], len(address)
     others = ", ".join(sorted(set(data) - {"text/plain"}))
     return [tag("pre", words or f"[{others}]")], 0
 

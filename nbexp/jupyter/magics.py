@@ -17,7 +17,7 @@ from IPython.core.completer import context_matcher
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
 from nbexp import __version__
-from nbexp.errors import Interrupted
+from nbexp.errors import Interrupted, NbexpError
 from nbexp.results import Result
 
 if TYPE_CHECKING:
@@ -76,6 +76,13 @@ class Exp:
         result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
         if watcher.done(result) or is_quiet:
             self._shown = (self._shell.execution_count, result)
+        failure = getattr(outcome.result, "failure", None)
+        if isinstance(failure, NbexpError):
+            # The cell fails, so that papermill and CI see it; what was made is shown all the same.
+            from IPython.display import display
+
+            display(result)  # type: ignore[no-untyped-call]  # IPython gives it no types
+            raise failure
         return result
 
     def _converse(self, result: Any, watcher: Watcher) -> object:

@@ -1,14 +1,27 @@
-"""The HTML that results share: one style, tables, and text that cannot become anything but text.
+"""The HTML that results share in a notebook: one style, and tables.
 
-Everything shown may come from a commit that somebody else pushed, so text is escaped here and nowhere else:
-`Markup` is HTML made by this package, any other value is text (execution.md S8). There is no script, and it
-reads well where styles are stripped, as on GitHub.
+Text is escaped by `nbexp.markup`. There is no script, and it reads well where styles are stripped, as on GitHub.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
+
+from nbexp.markup import Markup, escaped, joined, tag
+
+__all__ = [
+    "Markup",
+    "cell",
+    "code",
+    "escaped",
+    "faint",
+    "grid",
+    "head",
+    "joined",
+    "page",
+    "pairs",
+    "tag",
+]
 
 # JupyterLab's colours, else those of VS Code, else what the page has. No background: the page's shows.
 _TEXT = "var(--jp-content-font-color1, var(--vscode-editor-foreground, inherit))"
@@ -43,32 +56,6 @@ STYLE = (
     ".nbexp img{max-width:100%}"
     ".nbexp progress{width:8em;vertical-align:middle}"
 )
-
-
-class Markup(str):
-    """HTML made here; joining and formatting with anything else goes through `escaped`."""
-
-    __slots__ = ()
-
-
-def escaped(value: object) -> Markup:
-    """The value as text in HTML; `Markup` as it is."""
-    return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
-
-
-def joined(parts: Iterable[object], between: str = "") -> Markup:
-    """The parts one after the other, each escaped unless it is markup."""
-    return Markup(between.join(escaped(part) for part in parts))
-
-
-def tag(name: str, *content: object, **attributes: str | None) -> Markup:
-    """An element; attributes of None are left out, `class_` and `for_` lose their underscore."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    return Markup(f"<{name}{written}>{joined(content)}</{name}>")
 
 
 def page(*content: object) -> str:

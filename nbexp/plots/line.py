@@ -135,16 +135,17 @@ def _by_name(
 
 def _rows(one: Series) -> Iterator[dict[str, object]]:
     points = list(zip(one.steps, one.values, strict=True))
-    for step, value in _thinned(points):
+    for step, value in thinned(points):
         if math.isfinite(step):
             found = value if math.isfinite(value) else None  # null is a gap; NaN is not JSON
             yield {"experiment": one.name, "step": step, "value": found}
 
 
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    if len(points) <= MAX_STEPS:
+def thinned(points: list[tuple[float, float]], limit: int = MAX_STEPS) -> list[tuple[float, float]]:
+    """At most about `limit` of the points: first, last, and the extremes of each stretch between them."""
+    if len(points) <= limit:
         return points
-    stretch = math.ceil(2 * len(points) / MAX_STEPS)
+    stretch = math.ceil(2 * len(points) / limit)
     kept = {0, len(points) - 1}
     for start in range(0, len(points), stretch):
         part = range(start, min(start + stretch, len(points)))

@@ -272,6 +272,15 @@ def test_a_mistake_is_two_lines_and_fails_the_cell(loaded: Cells) -> None:
     )
 
 
+def test_a_metric_under_its_bar_fails_the_cell_that_shows_the_report(loaded: Cells) -> None:
+    loaded.run("%exp run -q -n first")
+    with capture_output(stderr=False, display=False) as captured:
+        result = loaded.shell.run_cell("%exp report first --fail-under acc=0.9")
+    assert not result.success
+    assert captured.stdout.startswith("## first against main\n")
+    assert captured.stdout.endswith("\nacc is 0.8633, under the bar of 0.9.\n")
+
+
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
