@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.getting import Got
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
+    from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
@@ -147,6 +148,30 @@ class Experiment(Result):
     def open(self, path: str | None = None) -> OpenedNotebook:
         """The executed notebook of this experiment."""
         return open(self.root).open_notebook(self, path)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags as they are now; `project.tag` changes them."""
+        return self.recorded.tags
+
+    @property
+    def star(self) -> bool:
+        """Whether it has a star."""
+        return self.recorded.star
+
+    @property
+    def note(self) -> str:
+        """Its note, "" if it has none; `project.note` writes it."""
+        return self.recorded.note
+
+    @property
+    def recorded(self) -> Recorded:
+        """All that is recorded about it: note, tags, command line, stages' times, machine, packages."""
+        project = open(self.root)
+        try:
+            return project.note(self)
+        finally:
+            project.close()
 
     def to_json(self) -> dict[str, object]:
         found: dict[str, object] = {
@@ -752,6 +777,42 @@ class Project:
             )
         self.git.update_refs([(f"refs/heads/{wanted}", rev, None)])
         return Branched(name, wanted, rev)
+
+    def tag(
+        self,
+        experiment: str | Experiment,
+        *tags: str,
+        remove: bool = False,
+        star: bool | None = None,
+    ) -> Tagged:
+        """Add tags to an experiment, or take them away, and give it a star; with neither, those it has.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment.
+        UsageError
+            It cannot be a tag, or is to be taken away and not there. Nothing was changed.
+        """
+        from nbexp.experiments import labels
+
+        name, rev = self._resolve(experiment, failed=True)
+        return labels.tag(self.git, name, rev, tags, remove=remove, star=star)
+
+    def note(self, experiment: str | Experiment, text: str | None = None) -> Recorded:
+        """Write a note about an experiment (an empty text takes it away); what is recorded about it then.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment.
+        """
+        from nbexp.experiments import labels
+
+        name, rev = self._resolve(experiment, failed=True)
+        if text is None:
+            return labels.read(self.git, name, rev)
+        return labels.write(self.git, name, rev, text)
 
     def list(self, *, everywhere: bool = False) -> Listing:
         """The experiments of the present commit, or of every one, newest first."""

@@ -41,6 +41,8 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
+    "tag": ("tag first paper --star", lambda p: p.tag("first", "paper", star=True)),
+    "note": ("note first good", lambda p: p.note("first", "good")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
     "dag": ("dag train", lambda p: p.dag("train")),

@@ -21,6 +21,7 @@ from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
+from nbexp.experiments.labels import Recorded, Tagged
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
@@ -382,6 +383,32 @@ def _(result: Diff) -> Markup:
     rows += [("notebook", f"{render.cell_words(n.cells)} ({n.path})") for n in result.notebooks]
     found = [grid(heads, lines)] if lines else []
     return joined([*found, pairs(rows)])
+
+
+@html.register
+def _(result: Tagged) -> Markup:
+    star = [tag("span", "★", title="starred")] if result.star else []
+    return _title(result.experiment, ", ".join(result.tags) or faint("no tags"), *star)
+
+
+@html.register
+def _(result: Recorded) -> Markup:
+    star = [tag("span", "★", title="starred")] if result.star else []
+    title = _title(result.experiment, faint(result.rev[:7]), *star)
+    rows: list[tuple[object, ...]] = [
+        (name, code(value) if name in ("command", "magic", "dvc") else value)
+        for name, value in render.recorded_rows(result)
+    ]
+    if not rows:
+        return joined([title, tag("p", faint("nothing is recorded beside its commit"))])
+    listed = [
+        tag(
+            "p",
+            faint(f"{len(result.packages)} packages: "),
+            code(f"%exp note {result.experiment} --json"),
+        )
+    ]
+    return joined([title, pairs(rows), *(listed if result.packages else [])])
 
 
 @html.register
