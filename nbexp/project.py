@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.located import Contents
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
+    from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
@@ -174,6 +175,30 @@ class Experiment(Result):
     def path(self, path: str) -> Path:
         """A file or directory of the experiment, to read: under its own name, outside of the workspace."""
         return open(self.root).path(self, path)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags as they are now; `project.tag` changes them."""
+        return self.recorded.tags
+
+    @property
+    def star(self) -> bool:
+        """Whether it has a star."""
+        return self.recorded.star
+
+    @property
+    def note(self) -> str:
+        """Its note, "" if it has none; `project.note` writes it."""
+        return self.recorded.note
+
+    @property
+    def recorded(self) -> Recorded:
+        """All that is recorded about it: note, tags, command line, stages' times, machine, packages."""
+        project = open(self.root)
+        try:
+            return project.note(self)
+        finally:
+            project.close()
 
     def to_json(self) -> dict[str, object]:
         found: dict[str, object] = {
@@ -1256,6 +1281,42 @@ class Project:
                 for baseline, members in showing.listed(self.git, self.cache, refs).items()
             )
         )
+
+    def tag(
+        self,
+        experiment: str | Experiment,
+        *tags: str,
+        remove: bool = False,
+        star: bool | None = None,
+    ) -> Tagged:
+        """Add tags to an experiment, or take them away, and give it a star; with neither, those it has.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment.
+        UsageError
+            It cannot be a tag, or is to be taken away and not there. Nothing was changed.
+        """
+        from nbexp.experiments import labels
+
+        name, rev = self._resolve(experiment, failed=True)
+        return labels.tag(self.git, name, rev, tags, remove=remove, star=star)
+
+    def note(self, experiment: str | Experiment, text: str | None = None) -> Recorded:
+        """Write a note about an experiment (an empty text takes it away); what is recorded about it then.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment.
+        """
+        from nbexp.experiments import labels
+
+        name, rev = self._resolve(experiment, failed=True)
+        if text is None:
+            return labels.read(self.git, name, rev)
+        return labels.write(self.git, name, rev, text)
 
     def status(
         self, targets: Sequence[str] = (), *, with_deps: bool = False, recursive: bool = False

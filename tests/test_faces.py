@@ -52,6 +52,8 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "push": ("push second", lambda p: p.push("second")),
     "pull": ("pull origin first", lambda p: p.pull("origin", "first")),
     "rename": ("rename first other", lambda p: p.rename("first", "other")),
+    "tag": ("tag first paper --star", lambda p: p.tag("first", "paper", star=True)),
+    "note": ("note first good", lambda p: p.note("first", "good")),
     "remove": ("remove first", lambda p: p.remove("first")),
     "plot": ("plot acc", lambda p: p.plot("acc")),
     "report": ("report second first", lambda p: p.report("second", "first")),

@@ -23,6 +23,7 @@ from nbexp.experiments.columns import Groups
 from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
+from nbexp.experiments.labels import Recorded, Tagged
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.opening import (
@@ -490,6 +491,31 @@ def _delta(one: report_rows.Cell) -> Markup:
 @html.register
 def _(result: Printed) -> Markup:
     return html(result.report)
+
+
+def _(result: Tagged) -> Markup:
+    star = [tag("span", "★", title="starred")] if result.star else []
+    return _title(result.experiment, ", ".join(result.tags) or faint("no tags"), *star)
+
+
+@html.register
+def _(result: Recorded) -> Markup:
+    star = [tag("span", "★", title="starred")] if result.star else []
+    title = _title(result.experiment, faint(result.rev[:7]), *star)
+    rows: list[tuple[object, ...]] = [
+        (name, code(value) if name in ("command", "magic", "dvc") else value)
+        for name, value in render.recorded_rows(result)
+    ]
+    if not rows:
+        return joined([title, tag("p", faint("nothing is recorded beside its commit"))])
+    listed = [
+        tag(
+            "p",
+            faint(f"{len(result.packages)} packages: "),
+            code(f"%exp note {result.experiment} --json"),
+        )
+    ]
+    return joined([title, pairs(rows), *(listed if result.packages else [])])
 
 
 @html.register
