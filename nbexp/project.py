@@ -168,9 +168,16 @@ class Experiment(Result):
         """The executed notebook of this experiment, or what is at a path of it; the workspace is untouched."""
         return open(self.root).open(self, path, limit=limit)
 
-    def verify(self, *, rtol: float | None = None, atol: float | None = None) -> Verified:
+    def verify(
+        self,
+        *,
+        rtol: float | None = None,
+        atol: float | None = None,
+        jobs: int = 1,
+        emit: Emit = ignore,
+    ) -> Verified:
         """Run it again from scratch and compare every output; the workspace is untouched."""
-        return open(self.root).verify(self, rtol=rtol, atol=atol)
+        return open(self.root).verify(self, rtol=rtol, atol=atol, jobs=jobs, emit=emit)
 
     def path(self, path: str) -> Path:
         """A file or directory of the experiment, to read: under its own name, outside of the workspace."""

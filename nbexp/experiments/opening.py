@@ -360,7 +360,11 @@ def _table(contents: Contents, file: File, path: str, limit: int) -> _Table | No
         return None
     if suffix in (".csv", ".tsv"):
         with contents.opened(file) as stream:
-            return _delimited(stream, limit, file.size)
+            found = _delimited(stream, limit, file.size)
+        if found is None or found[2] is not None or (file.size or 0) > _MAX_COUNTED:
+            return found
+        with contents.opened(file) as stream:
+            return found[0], found[1], max(limit, _line_ends(stream) - 1), False
     if suffix in (".jsonl", ".ndjson"):
         with contents.opened(file) as stream:
             return _json_lines(stream, limit, file.size)
@@ -380,6 +384,7 @@ def _table(contents: Contents, file: File, path: str, limit: int) -> _Table | No
 
 
 def _delimited(stream: BinaryIO, limit: int, size: int | None) -> _Table | None:
+    """The first rows; how many there are only where it is cheap to look at every one."""
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     first = text.readline(1 << 20)
     if not first.strip():
@@ -394,16 +399,7 @@ def _delimited(stream: BinaryIO, limit: int, size: int | None) -> _Table | None:
             return tuple(columns), rows, len(rows) + sum(1 for _ in filled), True
     except csv.Error:
         return None
-    text.detach()
-    return tuple(columns), rows, *_counted(stream, limit, size)
-
-
-def _counted(stream: BinaryIO, limit: int, size: int | None) -> tuple[int | None, bool]:
-    """How many rows a long table has by its line ends; the stream has passed some of them already."""
-    if (size or 0) > _MAX_COUNTED or not stream.seekable():
-        return None, False
-    stream.seek(0)
-    return max(limit, _line_ends(stream) - 1), False
+    return tuple(columns), rows, None, False
 
 
 def _json_lines(stream: BinaryIO, limit: int, size: int | None) -> _Table | None:

@@ -253,7 +253,7 @@ class TestWhatIsShown:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert isinstance(table, OpenedTable)
-        assert len(table.rows) == 20
+        assert (len(table.rows), table.total, table.is_exact) == (20, 1_000_000, False)
         assert peak < 4 << 20
 
     def test_a_big_table_in_the_cache_is_counted_by_its_lines(self, project: Project) -> None:
@@ -419,6 +419,33 @@ class TestWhatThereIsNot:
             )
             assert refused.value.hint == f"did you mean `{near}`?"
 
+    @pytest.mark.parametrize(
+        "path", ["../secret", "/etc/passwd", "<b>x</b>", "prepared/nope", "a\nb"]
+    )
+    def test_what_is_outside_or_odd_is_told(self, path: str, two: Project) -> None:
+        (two.root.parent / "secret").write_text("mine")
+        for call in (two.open, two.path, two.read):
+            with pytest.raises(NotFound):
+                call("low", path)
+
+    @pytest.mark.parametrize(
+        ("file", "text"), [("dvc.yaml", "stages: [1"), ("dvc.lock", "schema: '2.0'\nstages: 3\n")]
+    )
+    def test_a_commit_with_broken_stages_shows_what_git_has(
+        self, file: str, text: str, two: Project, git: Any, nbexp_cli: Any
+    ) -> None:
+        (two.root / file).write_text(text)
+        git("add", "--all", cwd=two.root)
+        git("commit", "--quiet", "--message=broken", cwd=two.root)
+        ran = nbexp_cli("open", "HEAD", "metrics.json", cwd=two.root)
+        assert "0.4633" in ran.stdout
+        assert "left out" in ran.stderr
+        assert text.splitlines()[0] in nbexp_cli("open", "HEAD", file, cwd=two.root).stdout
+
+    def test_wrong_numbers_are_refused(self, two: Project, nbexp_cli: Any) -> None:
+        told = nbexp_cli("open", "low", "metrics.json", "-n", "0", cwd=two.root, code=2).stderr
+        assert "`0` is no number above 0" in told
+
     def test_data_that_nobody_has_is_told(self, two: Project) -> None:
         shutil.rmtree(two.root / ".dvc" / "cache" / "files")
         for call in (two.open, two.path, two.read):
@@ -450,7 +477,7 @@ class TestElsewhere:
         two.data.push()
         git("clone", "--quiet", "--bare", two.root, top / "bare.git", cwd=top)
         git("push", "--quiet", top / "bare.git", "refs/exps/*:refs/exps/*", cwd=two.root)
-        git("clone", "--quiet", top / "bare.git", top / "clone", cwd=top)
+        git("clone", "--quiet", (top / "bare.git").as_uri(), top / "clone", cwd=top)
         return top / "clone"
 
     def test_data_that_is_only_at_the_remote_is_fetched_alone(
@@ -496,6 +523,38 @@ class TestElsewhere:
         assert nbexp_cli("list", "-A", cwd=shared).stdout.startswith("no experiments")
         near = nbexp_cli("open", "fer", "--git-remote", "origin", cwd=shared, code=3).stderr
         assert near == "origin has no revision `fer`.\nHint: did you mean `far`?\n"
+
+    def test_git_sends_the_one_commit_and_a_second_look_asks_for_none(
+        self, shared: Path, count_git: Any
+    ) -> None:
+        project = nbexp.open(shared)
+        git_objects = lambda: project.git.run("count-objects", "-v").decode()  # noqa: E731
+        before = git_objects()
+        project.open("far", "params.yaml", git_remote="origin")
+        assert git_objects() != before
+        count_git.clear()
+        project.open("far", "params.yaml", git_remote="origin")
+        assert [call for call in count_git.calls if " fetch " in call] == []
+        assert sum(" ls-remote " in call for call in count_git.calls) == 1
+        project.close()
+
+    def test_two_experiments_of_one_name_are_told_apart(
+        self, shared: Path, git: Any, nbexp_cli: Any
+    ) -> None:
+        bare = shared.parent / "bare.git"
+        low, far = (
+            next(
+                line.split()[0]
+                for line in git("for-each-ref", "refs/exps", cwd=bare).splitlines()
+                if line.endswith(f"/{name}")
+            )
+            for name in ("low", "far")
+        )
+        git("update-ref", f"refs/exps/{'a' * 2}/{'b' * 38}/far", low, cwd=bare)
+        told = nbexp_cli("open", "far", "--git-remote", "origin", cwd=shared, code=3).stderr
+        assert "origin has 2 experiments called `far`: " in told
+        ran = nbexp_cli("open", far[:9], "metrics.json", "--git-remote", "origin", cwd=shared)
+        assert "0.9233" in ran.stdout
 
     def test_a_bare_mirror_is_looked_into(self, shared: Path, nbexp_cli: Any) -> None:
         mirror = shared.parent / "bare.git"

@@ -124,6 +124,76 @@ class TestADeterministicExperiment:
             "report-2",
         }
 
+    def test_in_a_linked_work_tree_and_a_shallow_clone(
+        self,
+        project: Project,
+        git: Callable[..., Any],
+        opened: Callable[..., Project],
+        tmp_path: Path,
+    ) -> None:
+        (project.root / "README.md").write_text("# More\n")
+        git("commit", "--quiet", "--all", "--message=more", cwd=project.root)
+        git("worktree", "add", "--quiet", tmp_path / "tree", "-b", "tree", cwd=project.root)
+        linked = opened(tmp_path / "tree")
+        linked.run({"train.lr": 0.03}, name="linked")
+        assert linked.verify("linked").verdict == "identical"
+        git(
+            "clone",
+            "--quiet",
+            "--depth=1",
+            project.root.as_uri(),
+            tmp_path / "shallow",
+            cwd=tmp_path,
+        )
+        shallow = opened(tmp_path / "shallow")
+        shallow.run({"train.lr": 0.04}, name="shallow")
+        assert shallow.verify("shallow").verdict == "identical"
+
+    @pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+    def test_where_the_workspace_has_links_into_the_cache(self, kind: str, low: Project) -> None:
+        low.config.set("cache.type", kind, level="local")
+        low.close()
+        project = nbexp.open(low.root)
+        project.run({"train.lr": 0.05}, name="linked")
+        project.git.status()
+        before = everything(project.root)
+        assert project.verify("linked").verdict == "identical"
+        assert everything(project.root) == before
+        project.close()
+
+    def test_a_persistent_output_begins_from_nothing(
+        self, low: Project, git: Callable[..., Any]
+    ) -> None:
+        text = (low.root / "dvc.yaml").read_text()
+        (low.root / "dvc.yaml").write_text(
+            text
+            + "  keep:\n    cmd: echo more >> kept.txt\n    deps:\n    - model.txt\n    outs:\n"
+            "    - kept.txt:\n        persist: true\n        cache: false\n"
+        )
+        git("commit", "--quiet", "--all", "--message=keep", cwd=low.root)
+        low.run({"train.lr": 0.05}, name="first")
+        assert low.verify("first").verdict == "identical"
+        low.run({"train.lr": 0.06}, name="second")
+        result = low.verify("second")
+        assert result.first is not None
+        assert (result.first[0].name, result.first[1].detail) == ("keep", "line 2 is missing")
+
+    def test_a_frozen_stage_is_taken_as_it_is(self, low: Project, git: Callable[..., Any]) -> None:
+        text = (low.root / "dvc.yaml").read_text()
+        (low.root / "dvc.yaml").write_text(
+            text.replace("  prepare:\n", "  prepare:\n    frozen: true\n")
+        )
+        git("commit", "--quiet", "--all", "--message=frozen", cwd=low.root)
+        low.apply("low", force=True)
+        git("checkout", "--quiet", "dvc.yaml", cwd=low.root)
+        low.run({"train.lr": 0.05}, name="frozen")
+        result = low.verify("frozen")
+        assert result.problem == ""
+        assert result.verdict == "identical"
+        assert [(stage.name, stage.state) for stage in result.stages] == [
+            ("prepare", "kept"), ("train", "ran"),
+        ]  # fmt: skip
+
     def test_sources_come_from_the_remote_where_the_cache_lacks_them(
         self, low: Project, tmp_path: Path
     ) -> None:
@@ -326,6 +396,11 @@ class TestWhatCannotBeRun:
         assert result.problem == "Dep `data/raw.csv` of stage `prepare` does not exist."
         assert result.missing == ("data/raw.csv",)
         assert [stage.state for stage in result.stages] == ["not run", "not run"]
+
+    @pytest.mark.parametrize("value", ["-1", "nan", "inf", "x"])
+    def test_wrong_tolerances_are_refused(self, value: str, low: Project, nbexp_cli: Any) -> None:
+        told = nbexp_cli("verify", "low", f"--rtol={value}", cwd=low.root, code=2).stderr
+        assert f"`{value}` is no number from 0 up" in told
 
     def test_a_commit_without_a_run_is_told(self, project: Project) -> None:
         with pytest.raises(

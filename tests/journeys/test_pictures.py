@@ -12,13 +12,22 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from nbexp.experiments.agreement import Tolerance
 from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.locked import Owner
 from nbexp.experiments.opened import OpenedNotebook
+from nbexp.experiments.opening import (
+    Entry,
+    OpenedDirectory,
+    OpenedPicture,
+    OpenedTable,
+    OpenedText,
+)
 from nbexp.experiments.planning import Plan, PlannedStage
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, Row, Table
+from nbexp.experiments.verify import OutputVerdict, StageVerdict, Verified
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
@@ -210,6 +219,44 @@ PLAN = Plan(
     )
 )
 WHY = Why("train", "mauve-pike", "main", changed=True, reasons=(_KEY, _CELLS))
+OPENED = {
+    "opened-table": OpenedTable(
+        "mauve-pike", "plots/acc.csv", 2_300, ("step", EVIL), ((1, EVIL), (2, "0.5")), 1_000
+    ),
+    "opened-text": OpenedText("mauve-pike", EVIL, 90, ("# Notes", EVIL, "three", "four"), 4),
+    "opened-directory": OpenedDirectory(
+        EVIL, "data", 2_300_000, (Entry("parts/", 2_000_000, 3), Entry(EVIL, 300_000)), 4
+    ),
+    "opened-picture": OpenedPicture(
+        "mauve-pike",
+        EVIL,
+        160,
+        "image/svg+xml",
+        None,
+        None,
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><title>one two three</title>'
+        b"<script>top.document.title='broken into'</script></svg>",
+    ),
+    "verified": Verified(
+        EVIL,
+        "a" * 40,
+        "different",
+        (
+            StageVerdict("prepare", "ran", (OutputVerdict("data", "identical"),), 1.5),
+            StageVerdict(
+                EVIL,
+                "ran",
+                (
+                    OutputVerdict("runs/train.ipynb", "different", f"cell 3: 0.5 -> {EVIL}", 3),
+                    OutputVerdict("metrics.json", "close", "numbers differ by at most 1e-07"),
+                ),
+                2.5,
+                "cell 2 calls `random.random` with no seed",
+            ),
+        ),
+        Tolerance(),
+    ),
+}
 CURVES = Curves(
     "acc",
     (
@@ -245,14 +292,15 @@ def look(tmp_path: Path, chromium: Callable[..., Any]) -> Look:
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
     "result",
-    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY],
-    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why"],
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY, *OPENED.values()],
+    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why", *OPENED],
 )
 def test_every_word_is_legible_and_nothing_acts(result: object, theme: str, look: Look) -> None:
     seen = look(_html(result), theme)
     faint = [(text, ratio) for text, ratio in seen["texts"] if ratio < 3.9]
     assert faint == []
-    assert len(seen["texts"]) > 4
+    # A text and a picture are a title and themselves.
+    assert len(seen["texts"]) > (1 if isinstance(result, OpenedText | OpenedPicture) else 4)
     assert seen["title"] == "fine"
     assert seen["scripts"] == 0
 
@@ -265,8 +313,8 @@ def test_numbers_end_on_one_line(look: Look) -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY],
-    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why"],
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY, *OPENED.values()],
+    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why", *OPENED],
 )
 def test_a_narrow_cell_scrolls_inside(result: object, look: Look) -> None:
     assert look(_html(result), "JupyterLab light", width=500)["overflow"] == 0
@@ -278,6 +326,8 @@ def test_pictures_of_an_executed_notebook_are_shown_and_their_scripts_are_not_ru
     seen = look(_html(NOTEBOOK), "JupyterLab light")
     assert seen["images"] == 1
     assert seen["title"] == "fine"
+    seen = look(_html(OPENED["opened-picture"]), "JupyterLab light")
+    assert (seen["images"], seen["title"], seen["scripts"]) == (1, "fine", 0)
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab light", "JupyterLab dark"])

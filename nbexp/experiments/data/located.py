@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nbexp import filesystem
-from nbexp.errors import NotFound, StoreError, nearest
-from nbexp.events import Emit, ignore
+from nbexp.errors import NotFound, ProjectFileError, StoreError, nearest
+from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import place
 from nbexp.experiments.data import Site
 from nbexp.experiments.data.used import Used, used
@@ -103,9 +103,13 @@ class Contents:
 
     @property
     def outs(self) -> list[Used]:
-        """The outputs of the commit, and what each held."""
+        """The outputs of the commit, and what each held; none where its files of stages cannot be read, which is told."""
         if self._known is None:
-            self._known = used(self.site, revs=[self.rev], workspace=False, emit=self._emit)
+            try:
+                self._known = used(self.site, revs=[self.rev], workspace=False, emit=self._emit)
+            except ProjectFileError as error:
+                self._emit(Notice(f"The data of {self.rev[:7]} is left out: {error.message}"))
+                self._known = []
         return self._known
 
     def resolved(self, path: str) -> str:
