@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
+    from nbexp.experiments.doctor import Health
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
     from nbexp.experiments.measures import Metrics, Params
@@ -804,6 +805,28 @@ class Project:
         return collect.collect(
             self._site(), emit, kinds=kinds, older_than=older_than, keep_last=keep_last, yes=yes
         )
+
+    def doctor(
+        self, *, fix: bool = False, rebuild: bool = False, full: bool = False, emit: Emit = ignore
+    ) -> Health:
+        """Whether all is as it should be: Git, refs, notes, locks, files, the cache; one finding a line.
+
+        Parameters
+        ----------
+        fix
+            Mend what is derived, and what a killed command left; nothing of the record is changed.
+        rebuild
+            Make all that is derived anew, sound or not.
+        full
+            Read every object of the cache and follow every ref.
+        """
+        from nbexp.experiments import doctor
+
+        health = doctor.examine(self._site(), emit, fix=fix, rebuild=rebuild, full=full)
+        if rebuild:
+            self.__dict__.pop("data", None)
+            self.show(all_states=True)  # learns of every experiment again
+        return health
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut, Unprotected
     from nbexp.experiments.detecting import Detected
+    from nbexp.experiments.doctor import Finding, Health
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
@@ -564,6 +565,22 @@ def _untrashed(result: Untrashed) -> str:
     return f"restored {names}   (nbexp undo takes it back)"
 
 
+def _health(result: Health) -> str:
+    rows = [[one.verdict, one.check, finding_words(one)] for one in result.findings]
+    count = len(result.open)
+    end = (
+        f"{_count(count, 'thing')} {'needs' if count == 1 else 'need'} you"
+        if count
+        else "all is well"
+    )
+    return "\n".join([*aligned(rows), end])
+
+
+def finding_words(finding: Finding) -> str:
+    """What a check found, and what to do."""
+    return f"{finding.text} Hint: {finding.hint}" if finding.hint else finding.text
+
+
 _KINDS = {
     "trash": "removed and replaced experiments",
     "undo": "steps that undo goes",
@@ -941,6 +958,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Applied": _applied,
     "Undone": _undone,
     "Steps": _steps,
+    "Health": _health,
     "Collected": _collected,
     "TrashList": _trash_list,
     "Untrashed": _untrashed,

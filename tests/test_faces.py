@@ -40,6 +40,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "metrics diff": ("metrics diff first", lambda p: p.metrics.diff("first")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
+    "doctor": ("doctor --fix", lambda p: p.doctor(fix=True)),
     "gc": ("gc --undo --failed", lambda p: p.gc("undo", "failed")),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),
     "remove": ("remove first", lambda p: p.remove("first")),
