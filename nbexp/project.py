@@ -317,7 +317,9 @@ class Project:
         def rev_of(name: str) -> str:
             return self._resolve(name)[1]
 
-        return Site(self.git, self.cache, self.root, self.here, self.prefix, rev_of)
+        return Site(
+            self.git, self.cache, self.root, self.here, self.prefix, rev_of, self._open_notebooks
+        )
 
     @cached_property
     def stage(self) -> Stages:
@@ -359,7 +361,9 @@ class Project:
         """Every stage run ever made: `project.run_cache.list()`."""
         from nbexp.experiments.explore import RunCache
 
-        return RunCache(self.git, self.cache, self.root, self.prefix, self.here)
+        return RunCache(
+            self.git, self.cache, self.root, self.prefix, self.here, self._open_notebooks
+        )
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
@@ -1313,7 +1317,7 @@ class Project:
             return self._workspace_side()
         if what == "HEAD":
             self._head()  # a repository without a commit is told as such
-        name, rev = self._resolve(what)
+        name, rev = self._resolve(what, failed=True)
         try:
             data = self._reader.commits([rev])[rev]
             executed = self._executed_notebooks(rev)
@@ -1409,13 +1413,26 @@ class Project:
             raise
         return OpenedNotebook(name, path, data)
 
-    def _open_notebooks(self) -> tuple[str, ...]:
-        if self.asking_notebook is None:
-            return ()
-        try:
-            return (self.asking_notebook.resolve().relative_to(self.git.root).as_posix(),)
-        except ValueError:
-            return ()
+    def _open_notebooks(self) -> dict[str, str]:
+        """The notebooks that must not be rewritten, from the top of the work tree, and in what way each is open.
+
+        One that a stage writes and that somebody looks at is no work of theirs.
+        """
+        from nbexp.experiments import open_notebooks
+        from nbexp.pipeline import graph as graphs
+
+        found = open_notebooks.found(self.git.root, self.asking_notebook)
+        if open_notebooks.SERVED in found.values():
+            try:
+                made = [posixpath.join(self.prefix, o.path) for _, o in graphs.load(self.root).outs]
+            except ProjectFileError:
+                made = []
+            found = {
+                path: way
+                for path, way in found.items()
+                if way == open_notebooks.ASKING or not any(graphs.is_inside(path, o) for o in made)
+            }
+        return found
 
 
 def open(path: str | os.PathLike[str] = ".") -> Project:  # noqa: A001  (`nbexp.open()` is the API)
