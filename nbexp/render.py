@@ -543,8 +543,9 @@ def _steps(result: Steps) -> str:
 def step_cells(step: Step) -> list[str]:
     """One step as cells of text; `takes back` is the command."""
     names = [*(f"experiment {name}" for name in step.experiments), *step.paths]
-    shown = ", ".join(names[:3]) + (f", and {len(names) - 3:,} more" if len(names) > 3 else "")
-    return [step.id, clock(int(step.time_s)), step.op, shown, size(step.size_bytes)]
+    more = f", and {len(names) - 3:,} more" if len(names) > 3 else ""
+    back = ", ".join(map(shown, names[:3])) + more
+    return [step.id, clock(int(step.time_s)), shown(step.op), back, size(step.size_bytes)]
 
 
 def _trash_list(result: TrashList) -> str:

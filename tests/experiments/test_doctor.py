@@ -55,7 +55,7 @@ def test_a_sound_project_is_told_to_be_one(two: Project, files: Callable[[Path],
         "undo steps", "notes", "git objects", "project files", "cache",
     ]  # fmt: skip
     lines = str(health).splitlines()
-    assert "ok  refs                 2 experiments, 2 others" in lines
+    assert "ok  refs                 2 experiments, 2 other refs" in lines
     assert "ok  identity             Ada <ada@example.org>" in lines
     assert lines[-1] == "all is well"
     assert files(two.root) == before

@@ -76,6 +76,11 @@ class Visit:
     full: bool = False
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 note`, `2,000 notes`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 Check = Callable[[Visit], Iterator[Finding]]
 
 

@@ -12,7 +12,7 @@ from nbexp import filesystem, settings
 from nbexp.errors import NbexpError
 from nbexp.events import Phase
 from nbexp.experiments import pending, place
-from nbexp.experiments.doctor import Check, Finding, Visit
+from nbexp.experiments.doctor import Check, Finding, Visit, counted
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline import locks
@@ -126,7 +126,7 @@ def project_files(visit: Visit) -> Iterator[Finding]:
     for told in wrong:
         yield Finding("project files", "needs you", told.message, told.hint)
     if not wrong:
-        yield Finding("project files", "ok", f"{len(files):,} files of stages and data")
+        yield Finding("project files", "ok", f"{counted(len(files), 'file')} of stages and data")
 
 
 def cache_objects(visit: Visit) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def cache_objects(visit: Visit) -> Iterator[Finding]:
     damaged = [one for one in asked if one.md5 in problems]
     if not damaged:
         how = "all read" if visit.full else f"{len(asked):,} read"
-        yield Finding("cache", "ok", f"{len(objects):,} objects, {how}")
+        yield Finding("cache", "ok", f"{counted(len(objects), 'object')}, {how}")
         return
     from nbexp.experiments.data import garbage
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nbexp.experiments import place, record, trash, undo
-from nbexp.experiments.doctor import Check, Finding, Visit
+from nbexp.experiments.doctor import Check, Finding, Visit, counted
 from nbexp.filesystem import atomic_write
 from nbexp.formats import ref_names
 from nbexp.git import Git
@@ -134,7 +134,11 @@ def refs(visit: Visit) -> Iterator[Finding]:
     for text, hint in problems:
         yield Finding("refs", "needs you", text, hint)
     if not problems:
-        yield Finding("refs", "ok", f"{count:,} experiments, {len(known) - count:,} others")
+        yield Finding(
+            "refs",
+            "ok",
+            f"{counted(count, 'experiment')}, {counted(len(known) - count, 'other ref')}",
+        )
 
 
 def undo_steps(visit: Visit) -> Iterator[Finding]:
@@ -154,7 +158,7 @@ def undo_steps(visit: Visit) -> Iterator[Finding]:
             "`nbexp gc --undo` collects steps; `--keep-last N` keeps the newest.",
         )
     if not lost:
-        yield Finding("undo steps", "ok", f"{len(steps):,} steps")
+        yield Finding("undo steps", "ok", counted(len(steps), "step"))
 
 
 def notes(visit: Visit) -> Iterator[Finding]:
@@ -181,7 +185,7 @@ def notes(visit: Visit) -> Iterator[Finding]:
             f"`git notes --ref=nbexp show {rev[:7]}` prints it; `git notes --ref=nbexp remove {rev[:7]}` drops it.",
         )
     if not broken:
-        yield Finding("notes", "ok", f"{len(revs):,} notes")
+        yield Finding("notes", "ok", counted(len(revs), "note"))
 
 
 def git_objects(visit: Visit) -> Iterator[Finding]:
