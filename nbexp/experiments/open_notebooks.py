@@ -17,7 +17,6 @@ import json
 import os
 import posixpath
 import re
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,7 +26,6 @@ from nbexp.experiments import place
 
 ASKING, SERVED = "is the notebook you are in", "is open in Jupyter"
 
-_LOOPBACK = ("127.", "localhost", "::1", "0.0.0.0")  # noqa: S104 - compared with, never bound to
 _WAIT_S = 0.2
 
 
@@ -92,12 +90,20 @@ def _served() -> Iterator[Path]:
 
 def _lives(told: Mapping[str, object]) -> bool:
     """Whether the kernel of a connection file listens; a file alone may be left from before a crash."""
+    import ipaddress
+    import socket
+
     address, port = str(told.get("ip", "")), told.get("shell_port")
-    if told.get("transport") != "tcp" or not address.startswith(_LOOPBACK):
+    # Never a name that would have to be looked up.
+    host = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(address, address)  # noqa: S104
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    if told.get("transport") != "tcp" or not is_here:
         return True  # that cannot be asked from here; better one notebook too many left alone
     if not isinstance(port, int) or not 0 < port < 65536:
         return False
-    host = "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104
     try:
         with socket.create_connection((host, port), timeout=_WAIT_S):
             return True

@@ -481,17 +481,20 @@ class Cache:
     def problems(self, objects: Sequence[Object], *, anew: bool = False) -> dict[str, str]:
         """What is wrong with these objects, in words by digest; each is read unless it is known to be sound.
 
-        `anew` reads those as well. A damaged one loses its name in no way; it is not trusted any more.
+        `anew` reads those as well. A damaged one stays where it is, and is not trusted any more.
         """
         md5s = [one.md5 for one in objects]
         return self._inspect(md5s, deep=True, anew=anew)[0]
 
-    def is_doubtful(self, objects: Sequence[Object]) -> list[Object]:
+    def doubtful(self, objects: Sequence[Object]) -> list[Object]:
         """Those that may be written to, or are not as they were when they were last found sound."""
         rows = self._state.objects([one.md5 for one in objects])
         found = []
         for one in objects:
-            status = os.stat(one.path)
+            try:
+                status = os.stat(one.path)
+            except FileNotFoundError:
+                continue  # collected meanwhile
             known = rows.get(one.md5)
             if status.st_mode & _WRITE_BITS or (known is not None and known != stamp_of(status)):
                 found.append(one)

@@ -232,6 +232,24 @@ def test_locks_of_the_dead_are_told_and_taken_out(two: Project) -> None:
     assert json.loads(rwlock.read_text()) == {"read": {}, "write": {}}
 
 
+def test_what_stops_real_dvc_is_what_doctor_tells(
+    two: Project, nbexp_cli: Program, dvc: Program, git: Git
+) -> None:
+    """A lock file that a killed dvc left broken, and a ref that it cannot read."""
+    rwlock = two.root / ".dvc" / "tmp" / "rwlock"
+    rwlock.write_text("{ no json")
+    assert dvc("repro", "--force", cwd=two.root, code=None).returncode != 0
+    nbexp_cli("doctor", "--fix", cwd=two.root)
+    dvc("repro", "--force", cwd=two.root)
+    git("update-ref", "refs/exps/odd", "HEAD", cwd=two.root)
+    stopped = dvc("exp", "list", "-A", cwd=two.root, code=None)
+    assert "'refs/exps/odd' is not a valid experiment refname" in stopped.stderr
+    found = one_wrong(two)
+    assert found.hint is not None
+    git(*found.hint.split("`")[1].split()[1:], cwd=two.root)
+    assert "two" in dvc("exp", "list", "-A", cwd=two.root).stdout
+
+
 def test_locks_that_git_left_are_told_and_stay(two: Project) -> None:
     lock = two.root / ".git" / "index.lock"
     lock.write_text("")

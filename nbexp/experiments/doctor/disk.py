@@ -193,7 +193,7 @@ def _reader(root: Path) -> Callable[[str], bytes | None]:
 def _sample(visit: Visit, objects: Sequence[Object]) -> list[Object]:
     """Objects in doubt, all of them, and some of the others."""
     cache = visit.site.cache
-    doubtful = cache.is_doubtful(objects)
+    doubtful = cache.doubtful(objects)
     left = [one for one in objects if one not in set(doubtful)]
     random.shuffle(left)
     found, total = [*doubtful], 0
