@@ -125,7 +125,7 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
     is_dirty = getattr(outcome.result, "is_clean", True) is False
     if outcome.quiet and outcome.verb == "status" and is_dirty:
         return 1
-    return 0
+    return int(getattr(outcome.result, "exit_code", 0))
 
 
 def _page(text: str) -> bool:

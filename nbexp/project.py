@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
     from nbexp.experiments.data.located import Contents
+    from nbexp.experiments.doctor import Health
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
     from nbexp.experiments.labels import Recorded, Tagged
@@ -410,7 +411,9 @@ class Project:
         def rev_of(name: str) -> str:
             return self._resolve(name)[1]
 
-        return Site(self.git, self.cache, self.root, self.here, self.prefix, rev_of)
+        return Site(
+            self.git, self.cache, self.root, self.here, self.prefix, rev_of, self._open_notebooks
+        )
 
     @cached_property
     def stage(self) -> Stages:
@@ -452,7 +455,9 @@ class Project:
         """Every stage run ever made: `project.run_cache.list()`."""
         from nbexp.experiments.explore import RunCache
 
-        return RunCache(self.git, self.cache, self.root, self.prefix, self.here)
+        return RunCache(
+            self.git, self.cache, self.root, self.prefix, self.here, self._open_notebooks
+        )
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
@@ -1121,6 +1126,28 @@ class Project:
         return collect.collect(
             self._site(), emit, kinds=kinds, older_than=older_than, keep_last=keep_last, yes=yes
         )
+
+    def doctor(
+        self, *, fix: bool = False, rebuild: bool = False, full: bool = False, emit: Emit = ignore
+    ) -> Health:
+        """Whether all is as it should be: Git, refs, notes, locks, files, the cache; one finding a line.
+
+        Parameters
+        ----------
+        fix
+            Mend what is derived, and what a killed command left; nothing of the record is changed.
+        rebuild
+            Make all that is derived anew, sound or not.
+        full
+            Read every object of the cache and follow every ref.
+        """
+        from nbexp.experiments import doctor
+
+        health = doctor.examine(self._site(), emit, fix=fix, rebuild=rebuild, full=full)
+        if rebuild:
+            self.__dict__.pop("data", None)
+            self.show(all_states=True)  # learns of every experiment again
+        return health
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
@@ -2080,7 +2107,7 @@ class Project:
             return self._workspace_side(param_deps=param_deps)
         if what == "HEAD":
             self._head()  # a repository without a commit is told as such
-        name, rev = self._resolve(what)
+        name, rev = self._resolve(what, failed=True)
         try:
             data = self._reader.data(rev, deps_only=param_deps)
             executed = self._executed_notebooks(rev)
@@ -2153,13 +2180,26 @@ class Project:
 
         return contents.read(self.git, self.cache, self.prefix, rev, path)
 
-    def _open_notebooks(self) -> tuple[str, ...]:
-        if self.asking_notebook is None:
-            return ()
-        try:
-            return (self.asking_notebook.resolve().relative_to(self.git.root).as_posix(),)
-        except ValueError:
-            return ()
+    def _open_notebooks(self) -> dict[str, str]:
+        """The notebooks that must not be rewritten, from the top of the work tree, and in what way each is open.
+
+        One that a stage writes and that somebody looks at is no work of theirs.
+        """
+        from nbexp.experiments import open_notebooks
+        from nbexp.pipeline import graph as graphs
+
+        found = open_notebooks.found(self.git.root, self.asking_notebook)
+        if open_notebooks.SERVED in found.values():
+            try:
+                made = [posixpath.join(self.prefix, o.path) for _, o in graphs.load(self.root).outs]
+            except ProjectFileError:
+                made = []
+            found = {
+                path: way
+                for path, way in found.items()
+                if way == open_notebooks.ASKING or not any(graphs.is_inside(path, o) for o in made)
+            }
+        return found
 
 
 def open(path: str | os.PathLike[str] = ".") -> Project:  # noqa: A001  (`nbexp.open()` is the API)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut, Unprotected
     from nbexp.experiments.detecting import Detected
+    from nbexp.experiments.doctor import Finding, Health
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
     from nbexp.experiments.labels import Recorded, Tagged
@@ -576,8 +577,9 @@ def _steps(result: Steps) -> str:
 def step_cells(step: Step) -> list[str]:
     """One step as cells of text; `takes back` is the command."""
     names = [*(f"experiment {name}" for name in step.experiments), *step.paths]
-    shown = ", ".join(names[:3]) + (f", and {len(names) - 3:,} more" if len(names) > 3 else "")
-    return [step.id, clock(int(step.time_s)), step.op, shown, size(step.size_bytes)]
+    more = f", and {len(names) - 3:,} more" if len(names) > 3 else ""
+    back = ", ".join(map(shown, names[:3])) + more
+    return [step.id, clock(int(step.time_s)), shown(step.op), back, size(step.size_bytes)]
 
 
 def _trash_list(result: TrashList) -> str:
@@ -596,6 +598,22 @@ def _trash_list(result: TrashList) -> str:
 def _untrashed(result: Untrashed) -> str:
     names = ", ".join(f"{name} ({rev[:7]})" for name, rev in result.restored)
     return f"restored {names}   (nbexp undo takes it back)"
+
+
+def _health(result: Health) -> str:
+    rows = [[one.verdict, one.check, finding_words(one)] for one in result.findings]
+    count = len(result.open)
+    end = (
+        f"{_count(count, 'thing')} {'needs' if count == 1 else 'need'} you"
+        if count
+        else "all is well"
+    )
+    return "\n".join([*aligned(rows), end])
+
+
+def finding_words(finding: Finding) -> str:
+    """What a check found, and what to do."""
+    return f"{finding.text} Hint: {finding.hint}" if finding.hint else finding.text
 
 
 _KINDS = {
@@ -1228,6 +1246,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Undone": _undone,
     "Verified": _verified,
     "Steps": _steps,
+    "Health": _health,
     "Collected": _collected,
     "TrashList": _trash_list,
     "Untrashed": _untrashed,

@@ -12,7 +12,9 @@ import pytest
 
 from nbexp import render
 from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.collect import Collected, Heap
 from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.doctor import Finding, Health
 from nbexp.experiments.explore import RestoredRun
 from nbexp.experiments.locked import Owner
 from nbexp.experiments.opened import OpenedNotebook
@@ -21,7 +23,7 @@ from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.restore import Applied
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
-from nbexp.experiments.steps import Undone
+from nbexp.experiments.steps import Step, Steps, Undone
 from nbexp.experiments.table import Data, FileError, Row, Table
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.formats.values import MISSING
@@ -351,6 +353,65 @@ def test_what_undo_did() -> None:
     assert render.text(Undone("run low", (), 0)) == (
         "undid run low: the workspace was so already   (nothing further to undo)"
     )
+
+
+def test_what_undo_brought_back_besides_files_and_the_way_forward() -> None:
+    undone = Undone("run b, remove a", ("x",), 0, ("run b", "remove a"), ("a",))
+    assert render.text(undone) == (
+        "undid run b, remove a: x, experiment a as before   (nothing further to undo)"
+    )
+    redone = Undone("run b", ("x",), 1, ("run b",), is_redo=True)
+    assert render.text(redone) == "redid run b: x as before   (1 step further forward)"
+
+
+def test_the_steps_of_undo() -> None:
+    steps = Steps(
+        (Step("aaaaaaa", "run b", 0.0, ("p", "q", "r", "s"), (), 12, is_ahead=True),),
+        (Step("bbbbbbb", "remove a", 0.0, (), ("a",), 0),),
+    )
+    assert render.text(steps) == (
+        "step     when        takes back    puts back            size\n"
+        "aaaaaaa  1970-01-01  run b         p, q, r, and 1 more  12 bytes\n"
+        "                     you are here\n"
+        "bbbbbbb  1970-01-01  remove a      experiment a         0 bytes\n"
+        "all down to one of them: nbexp undo --to bbbbbbb\n"
+        "the steps above `you are here` were undone: nbexp undo --redo"
+    )
+
+
+def test_what_gc_found_and_removed() -> None:
+    heaps = (
+        Heap("trash", 0, 0, 0, None, ()),
+        Heap("undo", 2, 1200, 3, 0.0, ("run b", "run a")),
+        Heap("logs", 1, 7, 0, 0.0, ("0123",)),
+    )
+    assert render.text(Collected(heaps, 5_000_000, in_use=("workers/w1.lock",))) == (
+        "kind  items  size     oldest      kept\n"
+        "undo  2      1.2 kB   1970-01-01  3     steps that undo goes\n"
+        "logs  1      7 bytes  1970-01-01  0     logs of runs\n"
+        "Nothing was removed. The same with --yes removes it for good.\n"
+        "data of the cache that `nbexp data gc -a -T` could free then: 5 MB\n"
+        "logs and temporary files are left alone, in use: workers/w1.lock"
+    )
+    assert render.text(Collected(heaps, None, removed=True)).splitlines()[-1] == (
+        "removed 3 items: 1.21 kB"
+    )
+
+
+def test_what_doctor_found() -> None:
+    health = Health(
+        (
+            Finding("git", "ok", "git version 2.39"),
+            Finding("refs", "needs you", "`refs/exps/odd` is odd.", "`git update-ref -d X`"),
+        )
+    )
+    assert render.text(health) == (
+        "ok         git   git version 2.39\n"
+        "needs you  refs  `refs/exps/odd` is odd. Hint: `git update-ref -d X`\n"
+        "1 thing needs you"
+    )
+    assert health.exit_code == 1
+    assert health.to_json()["healthy"] is False
 
 
 def test_what_remove_and_branch_did() -> None:

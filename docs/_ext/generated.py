@@ -85,6 +85,8 @@ RESULTS = (
     ("nbexp.experiments.steps", "Step"),
     ("nbexp.experiments.collect", "Collected"),
     ("nbexp.experiments.collect", "Heap"),
+    ("nbexp.experiments.doctor", "Health"),
+    ("nbexp.experiments.doctor", "Finding"),
     ("nbexp.experiments.trash", "TrashList"),
     ("nbexp.experiments.trash", "Discarded"),
     ("nbexp.experiments.trash", "Untrashed"),

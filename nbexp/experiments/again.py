@@ -54,7 +54,7 @@ def run(
     *,
     verb: str,
     here: str,
-    keep: Sequence[str],
+    keep: Mapping[str, str],
     overrides: Sequence[Override],
     name: str | None,
     message: str | None,
@@ -131,7 +131,7 @@ def _carried(git: Git, rev: str) -> tuple[str, ...]:
     return tuple(path for path in git.tree(rev) if "/.dvc/tmp/" not in f"/{path}")
 
 
-def _refuse_own_notebook(place: Place, source: Source, keep: Sequence[str]) -> None:
+def _refuse_own_notebook(place: Place, source: Source, keep: Mapping[str, str]) -> None:
     """A notebook that is open stays as it is, so a stage that runs it would not run the experiment's."""
     graph: Graph = restore.graph_at(place.git, place.root, place.prefix, source.rev)
     top = f"{place.prefix}/" if place.prefix else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp.errors import NotFound, StoreError, UsageError
@@ -57,7 +57,16 @@ class RestoredRun(Result):
 class RunCache:
     """The run cache of a project; get it as `project.run_cache`."""
 
-    def __init__(self, git: Git, cache: Cache, root: Path, prefix: str, here: str) -> None:
+    def __init__(
+        self,
+        git: Git,
+        cache: Cache,
+        root: Path,
+        prefix: str,
+        here: str,
+        open_notebooks: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._open_notebooks = open_notebooks
         self._git, self._cache = git, cache
         self._root, self._prefix, self._here = root, prefix, here
 
@@ -153,6 +162,7 @@ class RunCache:
             graph = graphs.load(root)
             target = self._target(run, graph.stages, stage)
             changed = self._changed(run, target)
+            self._refuse_open(changed, run)
             in_the_way = [path for path in changed if self._is_held_nowhere(path)]
             if in_the_way and not force:
                 raise _in_the_way(in_the_way, run)
@@ -265,6 +275,18 @@ class RunCache:
             if there is None or there.md5 != out.md5:
                 found.append(places[out.path])
         return tuple(sorted(found))
+
+    def _refuse_open(self, paths: Sequence[str], run: CachedRun) -> None:
+        """The outputs belong together, so that none is written where one is a notebook that is open."""
+        keep = self._open_notebooks()
+        for path in paths:
+            for one, way in keep.items():
+                top = f"{self._prefix}/{path}" if self._prefix else path
+                if graphs.is_inside(one, top):
+                    raise StoreError(
+                        f"{path} {way}, and run `{run.short}` would rewrite it. Nothing was restored.",
+                        "close it, or ask from a terminal.",
+                    )
 
     def _is_held_nowhere(self, path: str) -> bool:
         there = self._cache.hash(self._root / path)

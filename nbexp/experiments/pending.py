@@ -25,6 +25,11 @@ def write(root: Path, changes: Sequence[RefChange]) -> None:
     filesystem.atomic_write(_file(root), json.dumps(list(changes)).encode())
 
 
+def is_noted(root: Path) -> bool:
+    """Whether something is left to be done."""
+    return _file(root).exists()
+
+
 def drop(root: Path) -> None:
     """Forget it: the files are rolled back."""
     filesystem.remove(_file(root))

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.errors import NbexpError, StoreError
-from nbexp.events import Emit, Notice, Phase
+from nbexp.events import Emit, Phase
+from nbexp.experiments import open_notebooks
+from nbexp.experiments.open_notebooks import ASKING
 from nbexp.experiments.place import files_of, own_folder
 from nbexp.experiments.workspace import InPlace
 from nbexp.frozen import frozen
@@ -64,7 +66,7 @@ class _Changes:
 
     files: Mapping[str, Entry]
     removals: tuple[str, ...]
-    outs: Mapping[str, Hash]
+    outs: dict[str, Hash]
     left_over: tuple[str, ...]
     in_the_way: tuple[str, ...]
 
@@ -79,14 +81,14 @@ def apply(
     emit: Emit,
     *,
     force: bool = False,
-    keep: Sequence[str] = (),
+    keep: Mapping[str, str] = {},
 ) -> Applied:
     """Make the workspace what the commit `rev` says; killed half-way, it is rolled back.
 
     Parameters
     ----------
     keep
-        Files, from the top of the work tree, that must stay as they are: the notebook that asks.
+        Notebooks, from the top of the work tree, that must stay as they are, and in what way each is open.
 
     Raises
     ------
@@ -97,11 +99,17 @@ def apply(
         changes = _changes(git, cache, root, prefix, rev, name, keep)
         if changes.in_the_way and not force:
             raise _in_the_way(changes.in_the_way, name)
+        asking = [out for out in changes.outs if keep.get(posixpath.join(prefix, out)) == ASKING]
+        for out in asking:
+            del changes.outs[out]
         with workspace.changing(f"apply {name}"):
             kept = _write(git, cache, root, rev, changes, workspace, keep, emit)
             undo_point = workspace.undo_point()
             if undo_point is not None:
                 git.commit(undo_point)
+    kept = (*kept, *(posixpath.join(prefix, out) for out in asking))
+    for path in kept:
+        emit(open_notebooks.left_alone(path, keep, rev, prefix, label=name))
     return Applied(
         name,
         rev,
@@ -121,7 +129,7 @@ def bring(
     *,
     op: str,
     force: bool,
-    keep: Sequence[str],
+    keep: Mapping[str, str],
 ) -> None:
     """Begin `op` in the workspace, which is held, with what the commit `rev` says; the caller ends it.
 
@@ -161,7 +169,7 @@ def _changes(
     prefix: str,
     rev: str,
     name: str,
-    keep: Sequence[str],
+    keep: Mapping[str, str],
     *,
     lost_is_well: bool = False,
 ) -> _Changes:
@@ -360,7 +368,7 @@ def _write(
     rev: str,
     changes: _Changes,
     workspace: InPlace,
-    keep: Sequence[str],
+    keep: Mapping[str, str],
     emit: Emit,
 ) -> tuple[str, ...]:
     total = len(changes.files) + len(changes.removals) + len(changes.outs)
@@ -392,13 +400,6 @@ def _write(
         cache.checkout(wanted, target)
         workspace.carry_over(path)
         filesystem.crash_point("apply.checked_out")
-    for path in kept:
-        emit(
-            Notice(
-                f"{path} is the notebook you are in and stays as it is.",
-                f"`nbexp open` shows the one that was recorded: `nbexp open {rev[:7]} {path}`.",
-            )
-        )
     return kept
 
 

@@ -6,7 +6,7 @@ again until another command has changed the workspace.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nbexp.errors import NotFound, StoreError, UsageError
@@ -117,7 +117,7 @@ def undo_steps(
     to: str | None = None,
     redo: bool = False,
     force: bool = False,
-    keep: Collection[str] = (),
+    keep: Mapping[str, str] = {},
 ) -> Undone:
     """Put back what the last commands changed, or with `redo` what was undone; all of the steps or none.
 
@@ -130,7 +130,7 @@ def undo_steps(
     force
         Even over files that were edited since; the edits become a step of their own.
     keep
-        Files, from the top of the work tree, that must stay as they are.
+        Notebooks, from the top of the work tree, that must stay as they are, and in what way each is open.
 
     Raises
     ------
@@ -186,7 +186,9 @@ def undo_steps(
     kept = _kept(flipped, revs)
     for path, rev in kept.items():
         emit(
-            open_notebooks.left_alone(path, rev, workspace.prefix, label=f"{word}-{chosen[-1].op}")
+            open_notebooks.left_alone(
+                path, keep, rev, workspace.prefix, label=f"{word}-{chosen[-1].op}"
+            )
         )
     return Undone(
         ", ".join(one.op for one in chosen),

@@ -221,6 +221,21 @@ def folders(git: Git, undo_points: Sequence[UndoPoint]) -> set[str]:
     }
 
 
+def lacking(git: Git, cache: Cache, kept: Path, undo_point: UndoPoint) -> list[str]:
+    """The paths that cannot come back any more: their object, or their directory below `kept`, is gone."""
+    found = []
+    for entry in _entries(git, undo_point):
+        old = entry["old"]
+        if not isinstance(old, dict):
+            continue
+        is_lost = (old["kind"] == "out" and not cache.has_object(str(old["md5"]))) or (
+            old["kind"] == "tree" and not (kept / str(old["kept"])).is_dir()
+        )
+        if is_lost:
+            found.append(str(entry["path"]))
+    return found
+
+
 def experiments(undo_point: UndoPoint) -> tuple[str, ...]:
     """The names of experiments that going back brings back."""
     return tuple(

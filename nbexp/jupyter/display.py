@@ -22,6 +22,7 @@ from nbexp.experiments.collect import Collected
 from nbexp.experiments.columns import Groups
 from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.detecting import Detected
+from nbexp.experiments.doctor import Health
 from nbexp.experiments.guided import Setup, StageWritten
 from nbexp.experiments.labels import Recorded, Tagged
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
@@ -702,6 +703,19 @@ def _(result: Collected) -> Markup:
     notes = [tag("p", faint(line)) for line in plain(result).splitlines()[shown + bool(shown) :]]
     numbers = [head(name, is_number=True) for name in ("items", "size", "oldest", "kept")]
     return joined([grid([head("kind"), *numbers, head("")], lines), *notes])
+
+
+@html.register
+def _(result: Health) -> Markup:
+    marks = {"ok": "✓ ok", "mended": "✓ mended", "needs you": "✗ needs you"}
+    lines = []
+    for one in result.findings:
+        mark = tag("span", marks[one.verdict], class_="nbexp-bad" * (one.verdict == "needs you"))
+        name = tag("th", one.check, scope="row", align="left")
+        hint = faint(in_cell_words(f" {one.hint}")) if one.hint else ""
+        lines.append(tag("tr", name, cell(mark), cell(joined([one.text, hint]))))
+    end = plain(result).splitlines()[-1]
+    return joined([grid([head("check"), head(""), head("")], lines), tag("p", end)])
 
 
 @html.register

@@ -80,6 +80,53 @@ def others(
     return list(found)
 
 
+def left_by_the_dead(dvc_tmp: Path, *, mend: bool = False) -> list[str]:
+    """What `rwlock` declares for commands ("pid command") that do not run any more; with `mend` it is taken out.
+
+    `"(damaged)"` stands for a file that cannot be read: DVC stops at it, and `mend` begins it anew.
+    """
+    path = dvc_tmp / "rwlock"
+    if not path.exists():
+        return []
+    dead: dict[str, None] = {}
+
+    def clean(lock: _Rwlock) -> None:
+        for holders in (lock["write"], lock["read"]):
+            for place, entries in list(holders.items()):
+                listed = entries if isinstance(entries, list) else [entries]
+                alive = [entry for entry in listed if not _is_dead(entry, dead)]
+                if isinstance(entries, list) and alive:
+                    holders[place] = alive
+                elif not alive:
+                    del holders[place]
+
+    if not _is_readable(path):
+        dead["(damaged)"] = None
+    if mend:
+        _edit(dvc_tmp, clean)
+    else:
+        clean(_load(path))
+    return list(dead)
+
+
+def _is_dead(entry: object, dead: dict[str, None]) -> bool:
+    pid = entry.get("pid") if isinstance(entry, dict) else None
+    if isinstance(entry, dict) and isinstance(pid, int) and _runs(pid, str(entry.get("cmd", ""))):
+        return False
+    dead[f"{pid} {entry.get('cmd', '')}" if isinstance(entry, dict) else "(damaged)"] = None
+    return True
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        stored = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(stored, dict) and all(
+        isinstance(stored.get(kind, {}), dict) for kind in ("read", "write")
+    )
+
+
 @contextmanager
 def declared(dvc_tmp: Path, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
     """While inside, DVC's `rwlock` says that this process reads and writes these absolute paths."""

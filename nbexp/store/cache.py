@@ -478,6 +478,28 @@ class Cache:
                             size = entry.stat(follow_symlinks=False).st_size
                             yield Object(first + entry.name, size, entry.path)
 
+    def problems(self, objects: Sequence[Object], *, anew: bool = False) -> dict[str, str]:
+        """What is wrong with these objects, in words by digest; each is read unless it is known to be sound.
+
+        `anew` reads those as well. A damaged one stays where it is, and is not trusted any more.
+        """
+        md5s = [one.md5 for one in objects]
+        return self._inspect(md5s, deep=True, anew=anew)[0]
+
+    def doubtful(self, objects: Sequence[Object]) -> list[Object]:
+        """Those that may be written to, or are not as they were when they were last found sound."""
+        rows = self._state.objects([one.md5 for one in objects])
+        found = []
+        for one in objects:
+            try:
+                status = os.stat(one.path)
+            except FileNotFoundError:
+                continue  # collected meanwhile
+            known = rows.get(one.md5)
+            if status.st_mode & _WRITE_BITS or (known is not None and known != stamp_of(status)):
+                found.append(one)
+        return found
+
     def discard(self, objects: Iterable[Object]) -> int:
         """Remove objects for good, listings of directories first; how many bytes that freed.
 
@@ -989,7 +1011,13 @@ class Cache:
         return not name.startswith(self._objects)
 
     def _inspect(
-        self, md5s: Sequence[str], size: int = -1, *, deep: bool = False, legacy: bool = True
+        self,
+        md5s: Sequence[str],
+        size: int = -1,
+        *,
+        deep: bool = False,
+        legacy: bool = True,
+        anew: bool = False,
     ) -> tuple[dict[str, str], dict[str, Stamp]]:
         """What is wrong with objects, in words by digest; and the stamps of those that are sound.
 
@@ -1001,8 +1029,10 @@ class Cache:
             Take the digest of every object that was not verified as it lies there.
         legacy
             2.x's place is as good.
+        anew
+            Whatever was verified before.
         """
-        rows = self._state.objects(md5s)
+        rows = {} if anew else self._state.objects(md5s)
         problems: dict[str, str] = {}
         stamps: dict[str, Stamp] = {}
         unsure: list[tuple[str, str]] = []

@@ -190,7 +190,7 @@ class State:
                 pass
 
     def _begin_anew(self) -> None:
-        _remove_database(self._path)
+        remove_database(self._path)
 
 
 _MANY = 2_000  # keys of one question
@@ -203,7 +203,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         try:
             if path.stat().st_size > _BEGIN_ANEW_BYTES:
-                _remove_database(path)
+                remove_database(path)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(
@@ -233,7 +233,8 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
-def _remove_database(path: Path) -> None:
+def remove_database(path: Path) -> None:
+    """Remove a database with the files beside it that SQLite keeps; missing is fine."""
     for end in ("", "-wal", "-shm", "-journal"):
         try:
             os.unlink(f"{path}{end}")

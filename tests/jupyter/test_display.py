@@ -12,7 +12,9 @@ import pytest
 
 from nbexp.commands import Text
 from nbexp.experiments.authoring import InitReport
+from nbexp.experiments.collect import Collected, Heap
 from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.doctor import Finding, Health
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.planning import Plan, PlannedStage
@@ -22,7 +24,9 @@ from nbexp.experiments.restore import Applied
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.share import PulledExperiments, Pushed
+from nbexp.experiments.steps import Step, Steps
 from nbexp.experiments.table import Data, FileError, Row, Table
+from nbexp.experiments.trash import Discarded, TrashList
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
@@ -408,6 +412,65 @@ def test_branches_of_several_experiments_are_a_table() -> None:
         [["experiment", "branch", "commit"], ["low", "low-branch", "aaaaaaa"]],
         [["share", "git push -u origin low-branch"]],
     ]
+
+
+def test_the_trash_is_a_table_of_names_as_text() -> None:
+    trash = TrashList((Discarded("<b>low</b>", "a" * 40, BASE, "refs/x", 0),), failed=2)
+    seen = look(trash)
+    assert seen.tables == [
+        [
+            ["experiment", "commit", "baseline", "removed"],
+            ["<b>low</b>", "aaaaaaa", BASE[:7], "1970-01-01"],
+        ]
+    ]
+    assert "bring one back: %exp trash restore NAME" in seen.text
+    assert "2 failed or interrupted runs kept apart: %exp show --all-states" in seen.text
+
+
+def test_the_steps_of_undo_are_a_table_with_the_place_one_is_at() -> None:
+    steps = Steps(
+        (Step("aaaaaaa", "run b", 0.0, ("p",), (), 12, is_ahead=True),),
+        (Step("bbbbbbb", "remove <a>", 0.0, (), ("<a>",), 0),),
+    )
+    assert look(steps).tables == [
+        [
+            ["step", "when", "takes back", "puts back", "size"],
+            ["aaaaaaa", "1970-01-01", "run b", "p", "12 bytes"],
+            ["you are here"],
+            ["bbbbbbb", "1970-01-01", "remove <a>", "experiment <a>", "0 bytes"],
+        ]
+    ]
+
+
+def test_what_gc_would_take_is_a_table_by_kind() -> None:
+    found = Collected((Heap("undo", 2, 1200, 3, 0.0, ("run <b>", "run a")),), 5_000_000)
+    seen = look(found)
+    assert seen.tables == [
+        [
+            ["kind", "items", "size", "oldest", "kept", ""],
+            ["undo", "2", "1.2 kB", "1970-01-01", "3", "steps that undo goes"],
+        ]
+    ]
+    assert "Nothing was removed. The same with --yes removes it for good." in seen.text
+    assert "`%exp data gc -a -T` could free then: 5 MB" in seen.text
+
+
+def test_what_doctor_found_is_a_table_with_what_to_do() -> None:
+    health = Health(
+        (
+            Finding("git", "ok", "git version 2.39"),
+            Finding("refs", "needs you", "<odd>", "`nbexp doctor --fix`"),
+        )
+    )
+    seen = look(health)
+    assert seen.tables == [
+        [
+            ["check", "", ""],
+            ["git", "✓ ok", "git version 2.39"],
+            ["refs", "✗ needs you", "<odd> `%exp doctor --fix`"],
+        ]
+    ]
+    assert seen.text.endswith("1 thing needs you")
 
 
 def test_a_clean_status_is_one_line() -> None:

@@ -34,7 +34,8 @@ Paths = str | os.PathLike[str]
 class Site:
     """The project whose data it is; `here` is the user's directory relative to the root.
 
-    `rev_of` gives the commit that a name means: an experiment, branch, tag or rev.
+    `rev_of` gives the commit that a name means: an experiment, branch, tag or rev. `open_notebooks` gives those that
+    must not be rewritten, by their path from the top of the work tree.
     """
 
     git: Git
@@ -43,6 +44,7 @@ class Site:
     here: str
     prefix: str
     rev_of: Callable[[str], str]
+    open_notebooks: Callable[[], Mapping[str, str]] = dict
 
     def graph(self) -> Graph:
         return graphs.load(self.root)

@@ -166,6 +166,11 @@ def _remove_there(site: Site, entries: Sequence[Entry], elsewhere: Elsewhere) ->
         remote.close()
 
 
+def origins(site: Site, objects: Iterable[Object], emit: Emit) -> tuple[Group, ...]:
+    """Which paths of which commits these objects were at, the biggest first."""
+    return _groups(site, objects, emit)
+
+
 def _groups(site: Site, garbage: Iterable[Object], emit: Emit) -> tuple[Group, ...]:
     """The objects by the path they were at, as far as a commit or the run cache knows one."""
     sizes = {one.md5: one.size for one in garbage}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from nbexp import filesystem
 from nbexp.errors import StoreError
 from nbexp.events import Emit, Phase
+from nbexp.experiments import open_notebooks
 from nbexp.experiments.workspace import InPlace
 from nbexp.filesystem import crash_point
 from nbexp.formats.directory import Item
@@ -83,6 +84,9 @@ def checkout(
         chosen = tracked.choose(graph, targets, site.here, with_deps=with_deps, recursive=recursive)
         steps, missing = _plan(site, chosen, relink=relink)
         stale = [] if targets else _stale(site, graph)
+        keep = site.open_notebooks()
+        steps = [one for one in steps if not _is_open(site, one.path, keep, emit)]
+        stale = [path for path in stale if not _is_open(site, path, keep, emit)]
         in_the_way = [path for step in steps for path in _unsaved(site, step)]
         if in_the_way and not force:
             raise _refused(site, in_the_way, targets)
@@ -116,6 +120,15 @@ def checkout(
         tuple(posixpath.relpath(path, site.here) for path in missing),
         relinked=relink,
     )
+
+
+def _is_open(site: Site, path: str, keep: Mapping[str, str], emit: Emit) -> bool:
+    """Whether the output is a notebook that is open, or has one inside; then it stays as it is."""
+    top = posixpath.join(site.prefix, path)
+    inside = [one for one in keep if is_inside(one, top)]
+    for one in inside:
+        emit(open_notebooks.left_alone(one, keep, None, site.prefix, label=""))
+    return bool(inside)
 
 
 def remember_placed(site: Site, paths: Mapping[str, str]) -> None:
