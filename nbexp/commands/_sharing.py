@@ -11,10 +11,13 @@ from nbexp.commands import _selected, at_least_1
 def add_arguments(parser: argparse.ArgumentParser, *, all_of: str, there: str) -> None:
     """DVC's options of both; `all_of` is whose experiments `--all` means, `there` where `-f` replaces them."""
     parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="[REMOTE] EXPERIMENT",
-        help="names, patterns or commits; the first may be a Git remote, URL or path",
+        "git_remote",
+        nargs="?",
+        metavar="REMOTE",
+        help="a Git remote, URL or path; anything else is the first experiment",
+    )
+    parser.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help="names, patterns or commits"
     )
     _selected.add_arguments(parser, branches=False)
     parser.add_argument("--all", action="store_true", dest="everything", help=f"all {all_of}")
@@ -35,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, all_of: str, there: str) -
         help="the finished stages that the run cache knows, as well",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def words(args: argparse.Namespace) -> list[str]:
+    """The words of the command, of which the first may be the remote."""
+    return [*([] if args.git_remote is None else [args.git_remote]), *args.experiments]
 
 
 def keywords(args: argparse.Namespace) -> dict[str, Any]:

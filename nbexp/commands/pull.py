@@ -27,4 +27,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.pull(*args.words, emit=emit, **_sharing.keywords(args))
+    return project.pull(*_sharing.words(args), emit=emit, **_sharing.keywords(args))

@@ -28,4 +28,4 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.push(*args.words, emit=emit, **_sharing.keywords(args))
+    return project.push(*_sharing.words(args), emit=emit, **_sharing.keywords(args))

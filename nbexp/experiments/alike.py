@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nbexp.errors import ProjectFileError
+
 if TYPE_CHECKING:
     from nbexp.experiments.data import Site
     from nbexp.git import Git
@@ -88,6 +90,9 @@ def _changed_from(git: Git, head: str, revs: Sequence[str]) -> dict[str, dict[st
 
 def _outputs_are_theirs(site: Site) -> bool:
     """Whether outputs and tracked data are what the files of the workspace say."""
-    graph = site.graph()
+    try:
+        graph = site.graph()
+    except ProjectFileError:
+        return False  # of a pipeline that cannot be read nothing is known
     inspector = site.inspector()
     return not any(inspector.check(stage).reasons for stage in graph.stages)

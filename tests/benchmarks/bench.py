@@ -62,9 +62,19 @@ def measure_data(
 
 
 def measure_sharing(reps: int, *, files: int = 20_000) -> list[Row]:
-    """What it takes to push many objects to a folder, to find nothing new, and to pull them elsewhere."""
+    """What it takes to push many objects to a folder, to find nothing new, and to pull them elsewhere.
+
+    Then the same for experiments.
+    """
     with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
-        return Bench(Path(folder), reps).sharing(files)
+        bench = Bench(Path(folder), reps)
+        return [*bench.sharing(files), *bench.sharing_experiments(20)]
+
+
+def measure_experiments_shared(reps: int, *, count: int = 20) -> list[Row]:
+    """What it takes to push and pull experiments (performance.md 6: T14)."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        return Bench(Path(folder), reps).sharing_experiments(count)
 
 
 class Bench:
@@ -306,6 +316,70 @@ class Bench:
                 Row("T14", f"{what} of {count:,} objects", times["nbexp"], times["dvc"], bar)
             )
         return rows
+
+    def sharing_experiments(self, count: int) -> list[Row]:
+        """T14: `push` of experiments to a bare repository and a folder, again, and `pull` into a new clone."""
+        project = _project(self.folder / "made", 1, self.env)
+
+        def do(*words: str | Path, cwd: Path) -> None:
+            subprocess.run(words, cwd=cwd, env=self.env, check=True, capture_output=True)
+
+        # DVC reads the remote from each experiment's commit, so it has to be there before them.
+        do(*NBEXP, "remote", "add", "-q", "-d", "store", "/nowhere", cwd=project)
+        do("git", "commit", "-q", "-a", "-m", "remote", cwd=project)
+        for number in range(count):
+            do(*NBEXP, "run", "-q", "-S", f"s1.x={number + 1000}", "-n", f"e{number}", cwd=project)
+        tools = {
+            "nbexp": (list(NBEXP), self._place("nbexp", project)),
+            "dvc": ([str(DVC), "exp"], self._place("dvc", project)),
+        }
+
+        def push(words: Sequence[str], place: Path) -> float:
+            shutil.rmtree(place / "bare.git")
+            shutil.copytree(place / "empty.git", place / "bare.git")
+            for folder in (place / "store", self.folder / "site"):  # DVC's list of what it pushed
+                shutil.rmtree(folder, ignore_errors=True)
+            return again(words, place)
+
+        def again(words: Sequence[str], place: Path) -> float:
+            return self._time([*words, "push", "origin"], place / "project")
+
+        def pull(words: Sequence[str], place: Path) -> float:
+            clone = place / "clone"
+            shutil.rmtree(clone, ignore_errors=True)
+            do("git", "clone", "-q", place / "bare.git", clone, cwd=place)
+            shutil.copy(place / "project" / ".dvc" / "config.local", clone / ".dvc")
+            return self._time([*words, "pull", "origin"], clone)
+
+        rows = []
+        for what, case, bar in (
+            ("`push`", push, 2.6),
+            ("`push`, nothing new", again, 3.8),
+            ("`pull`", pull, 2.6),
+        ):
+            times = self._turns(
+                {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
+            )
+            rows.append(
+                Row("T14", f"{what} of {count} experiments", times["nbexp"], times["dvc"], bar)
+            )
+        return rows
+
+    def _place(self, name: str, project: Path) -> Path:
+        """A folder with a copy of the project, a bare repository that has its main, and a storage to come."""
+        place = self.folder / f"shared-{name}"
+        copy = place / "project"
+        shutil.copytree(project, copy, symlinks=True)
+        (copy / ".dvc" / "config.local").write_text(
+            f"['remote \"store\"']\n    url = {place / 'store'}\n"
+        )
+        for words in (
+            ["git", "clone", "-q", "--bare", copy, place / "empty.git"],
+            ["git", "remote", "add", "origin", place / "bare.git"],
+        ):
+            subprocess.run(words, cwd=copy, env=self.env, check=True, capture_output=True)
+        shutil.copytree(place / "empty.git", place / "bare.git")
+        return place
 
     def peak_mb(self, words: Sequence[str], cwd: Path) -> float:
         """The memory that a command needs at most, itself and what it starts."""

@@ -72,6 +72,11 @@ def test_data_takes_less_time_than_by_dvc(data_rows, what):
     assert row.ratio > 1.2, f"{row.nbexp_ms:.0f} ms beside dvc's {row.dvc_ms:.0f} ms"
 
 
+def test_experiments_are_shared_in_less_time_than_by_dvc():
+    for row in load_bench().measure_experiments_shared(reps=1, count=5):
+        assert row.ratio > 1.5, f"{row.what}: {row.nbexp_ms:.0f} ms beside {row.dvc_ms:.0f} ms"
+
+
 def test_loading_the_extension_takes_no_time_to_speak_of(rows):
     (row,) = (row for (budget, _), row in rows.items() if budget == "T15")
     assert row.nbexp_ms < 250

@@ -503,3 +503,128 @@ def test_tags_and_branches_do_not_come_along(mine, clone, git, tmp_path):
     theirs.pull("low")
     assert git("tag", cwd=theirs.root) == ""
     assert not (theirs.root / ".git" / "FETCH_HEAD").exists()
+
+
+def test_what_is_recorded_about_experiments_goes_along(mine, clone):
+    from nbexp.experiments import notes
+
+    low = mine["low"].rev
+    notes.change(mine.git, {low: {"note": "the one for the paper", "tags": ["paper"]}})
+    mine.push("low")
+    theirs = clone("theirs")
+    theirs.pull("low")
+    assert notes.read(theirs.git, [low])[low]["note"] == "the one for the paper"
+    # What each adds comes to the other, also where the experiment itself is there already.
+    notes.change(theirs.git, {low: {"star": True}})
+    assert theirs.push("low").up_to_date == ("low",)
+    assert mine.pull("low").up_to_date == ("low",)
+    found = notes.read(mine.git, [low])[low]
+    assert (found["star"], found["tags"]) == (True, ["paper"])
+
+
+def test_starred_experiments_are_pushed_without_a_word(mine, git, tmp_path):
+    from nbexp.experiments import notes
+
+    notes.change(mine.git, {mine["low"].rev: {"star": True}, mine["mid"].rev: {"star": False}})
+    assert set(mine.push().names) == {"low", "high"}
+    (mine.root / "train.sh").write_text("edited\n")
+    assert mine.push().up_to_date == ("low",)
+
+
+def test_notes_that_did_not_arrive_are_no_success(mine, git, tmp_path):
+    from nbexp.experiments import notes
+
+    notes.change(mine.git, {mine["low"].rev: {"star": True}})
+    hook = tmp_path / "bare.git" / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/notes/*) exit 1;; esac\n')
+    hook.chmod(0o755)
+    with pytest.raises(GitError) as caught:
+        mine.push("low")
+    assert caught.value.message.startswith(
+        "The experiments are pushed, what is recorded about them (tags, notes, command lines) is not: "
+    )
+    assert set(on(git, tmp_path / "bare.git")) == {"low"}
+    hook.unlink()
+    assert mine.push("low").up_to_date == ("low",)
+    assert git("for-each-ref", "--format=%(refname)", "refs/notes", cwd=tmp_path / "bare.git")
+
+
+def test_each_run_is_pushed_by_itself_where_dvc_would(mine, git, tmp_path):
+    heard: list[Any] = []
+    mine.run({"train.lr": 0.2}, name="quiet", emit=heard.append)
+    assert on(git, tmp_path / "bare.git") == {}
+    mine.config.set("exp.auto_push", "true", level="local")
+    mine.run({"train.lr": 0.3}, name="told", emit=heard.append)
+    assert set(on(git, tmp_path / "bare.git")) == {"told"}
+    assert len(objects(tmp_path / "store")) > 4  # the run cache, too, as DVC does
+    assert heard[-1].message == "pushed told to origin, as `exp.auto_push` says."
+
+
+@pytest.mark.parametrize(
+    ("env", "pushed"),
+    [
+        ({"DVC_EXP_AUTO_PUSH": "true"}, True),
+        ({"DVC_EXP_AUTO_PUSH": "true", "DVC_EXP_GIT_REMOTE": "nowhere"}, False),
+        ({"DVC_EXP_AUTO_PUSH": "true", "DVC_EXP_GIT_REMOTE": "other"}, False),
+        ({"DVC_EXP_AUTO_PUSH": "0", "DVC_EXP_GIT_REMOTE": "origin"}, False),
+    ],
+)
+def test_the_environment_says_whether_and_where_to(shared, nbexp_cli, git, tmp_path, env, pushed):
+    git("init", "--quiet", "--bare", tmp_path / "other.git", cwd=tmp_path)
+    git("remote", "add", "other", tmp_path / "other.git", cwd=shared)
+    ran = nbexp_cli("run", "-n", "one", cwd=shared, env=env)
+    assert (set(on(git, tmp_path / "bare.git")) == {"one"}) is pushed
+    assert (set(on(git, tmp_path / "other.git")) == {"one"}) is (
+        env.get("DVC_EXP_GIT_REMOTE") == "other"
+    )
+    # One that could not be pushed is recorded all the same.
+    assert nbexp_cli("list", "--name-only", cwd=shared).stdout == "one\n"
+    said = "one is recorded, and was not pushed by itself: There is no Git remote `nowhere`."
+    assert (said in ran.stderr) is (env.get("DVC_EXP_GIT_REMOTE") == "nowhere")
+
+
+def test_nothing_is_sent_unasked(shared, nbexp_cli, count_git):
+    nbexp_cli("run", "-n", "one", cwd=shared)
+    nbexp_cli("show", cwd=shared)
+    nbexp_cli("list", cwd=shared)
+    asking = ("push", "fetch", "ls-remote", "upload-pack", "receive-pack")
+    assert [call for call in count_git.calls if any(word in call.split() for word in asking)] == []
+
+
+def test_over_ssh_with_a_key_and_never_a_question(mine, clone, git, tmp_path, monkeypatch):
+    from tests.contracts.conftest import Servers
+
+    servers = Servers(tmp_path)
+    try:
+        url, settings = servers.serve("ssh")
+        host = url.removeprefix("ssh://").partition("/")[0]
+        place = f"ssh://{host}{tmp_path / 'bare.git'}"
+        ssh = f"ssh -i {settings['keyfile']} -oIdentitiesOnly=yes -oUserKnownHostsFile={tmp_path}/known"
+        git("remote", "set-url", "origin", place, cwd=mine.root)
+        monkeypatch.setenv("GIT_SSH_COMMAND", ssh)
+        with pytest.raises(GitError) as caught:
+            mine.push("low")  # nobody has said that the host is to be trusted
+        assert str(caught.value) == (
+            "origin cannot be asked: Host key verification failed.\n"
+            "Hint: connect once with `ssh HOST`, and compare its key."
+        )
+        monkeypatch.setenv("GIT_SSH_COMMAND", f"{ssh} -oStrictHostKeyChecking=accept-new")
+        assert mine.push("low", "mid").names == ("low", "mid")
+        theirs = clone("theirs", url=place)
+        assert theirs.pull("low").names == ("low",)
+        theirs.apply("low")
+        assert [len(members) for _, members in theirs.list_remote("origin").groups] == [2]
+        assert theirs.remove("mid", git_remote="origin").names == ("mid",)
+        monkeypatch.setenv(
+            "GIT_SSH_COMMAND",
+            f"ssh -F /dev/null -oIdentitiesOnly=yes -oUserKnownHostsFile={tmp_path}/known",
+        )
+        with pytest.raises(GitError) as caught:
+            mine.push("low")
+        assert "Permission denied (publickey)" in caught.value.message
+        assert caught.value.hint == (
+            "log in as for `git push`: with a key that ssh-agent holds, or a credential helper."
+        )
+    finally:
+        servers.stop()
