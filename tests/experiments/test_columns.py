@@ -199,7 +199,7 @@ def test_what_is_no_finite_number_does_not_count():
         experiment(f"{at}", acc, 1) for at, acc in enumerate([1.0, 3.0, math.nan, math.inf, "x"])
     ]
     found = arranged(rows, View(drop=("val",)), None, group_by=("lr",))
-    assert render.text(found).splitlines()[1] == "1   5  2.0 ± 1.4 (2 of 5)"
+    assert render.text(found).splitlines()[1] == "1   5  2.00 ± 1.41 (2 of 5)"
 
 
 def test_groups_cannot_be_sorted_by_what_differs_within_them():
