@@ -316,12 +316,18 @@ class Groups(Result):
         return lines
 
     def _decimals(self, at: int) -> int | None:
-        """Digits after the point of a column: as many as its smallest deviation needs; None if there is none."""
-        stds = [group.statistics[at].std for group in self.groups]
-        known = [std for std in stds if std]
-        if not known or self.precision:
+        """Digits after the point of a column; None where no group has a deviation.
+
+        As many as its smallest deviation needs to be seen, and three significant ones of its largest mean.
+        """
+        found = [group.statistics[at] for group in self.groups]
+        deviations = [one.std for one in found if one.std]
+        means = [abs(one.mean) for one in found if one.mean]
+        if not any(one.std is not None for one in found) or self.precision:
             return None
-        return min(10, max(1, -math.floor(math.log10(min(known)))))
+        wanted = [-math.floor(math.log10(min(deviations)))] if deviations else []
+        wanted += [2 - math.floor(math.log10(max(means)))] if means else []
+        return min(10, max(1, *wanted)) if wanted else 1
 
     def _text(self, found: Statistic, decimals: int | None, n: int) -> str:
         if found.mean is None:

@@ -168,9 +168,10 @@ def _detached(
     doubtful = [rev for rev in baselines if rev not in names and rev != git.head()]
     if not doubtful:
         return set()
-    lines = "\n".join([*doubtful, "--not", "HEAD", "--branches", "--tags", "--remotes", ""])
+    known = ("--not", "HEAD", "--branches", "--tags", "--remotes")
     try:
-        listed = git.run("rev-list", "--stdin", stdin=lines.encode())
+        # Git before 2.42 takes commits from its input, and no options.
+        listed = git.run("rev-list", "--stdin", *known, stdin="\n".join([*doubtful, ""]).encode())
     except GitError:
         return set()  # a broken ref elsewhere must not hide the table
     return set(doubtful).intersection(listed.decode().split())

@@ -77,6 +77,13 @@ def measure_experiments_shared(reps: int, *, count: int = 20) -> list[Row]:
         return Bench(Path(folder), reps).sharing_experiments(count)
 
 
+def measure_tables(reps: int, *, counts: Sequence[int] = (10, 1_000, 10_000)) -> list[Row]:
+    """What it takes to show and list many experiments (performance.md 6: T8, T9)."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        bench = Bench(Path(folder), reps)
+        return [row for count in counts for row in bench.tables(count)]
+
+
 class Bench:
     """The projects and the measuring; everything below one folder."""
 
@@ -381,6 +388,39 @@ class Bench:
         shutil.copytree(place / "empty.git", place / "bare.git")
         return place
 
+    def tables(self, count: int) -> list[Row]:
+        """T8 and T9: `show` of many, read for the first time and again, one more on top of them, `list`."""
+        mine = _project(self.folder / f"table-{count}", 1, self.env)
+        record_many(mine, count, self.env)
+        theirs = self._copy(f"table-{count}-dvc", mine)
+        show, dvc_show = [*NBEXP, "show", "--json"], [str(DVC), "exp", "show", "--json"]
+        # The first time is there once; ten thousand take dvc minutes.
+        cold = self._time(show, mine), self._time(dvc_show, theirs)
+        rows = [Row("T8", f"`show` of {count:,}, first time", *cold, 20.0)]
+        numbers = iter(range(count, count + 1_000))
+
+        def one_more(words: Sequence[str], project: Path) -> float:
+            record_many(project, 1, self.env, first=next(numbers))
+            return self._time(words, project)
+
+        times = self._turns(
+            {
+                "show": lambda: self._time(show, mine),
+                "dvc show": lambda: self._time(dvc_show, theirs),
+                "more": lambda: one_more(show, mine),
+                "dvc more": lambda: one_more(dvc_show, theirs),
+                "list": lambda: self._time([*NBEXP, "list"], mine),
+                "dvc list": lambda: self._time([str(DVC), "exp", "list"], theirs),
+            }
+        )
+        for budget, what, name, bar in (
+            ("T8", f"`show` of {count:,}, again", "show", 4.0),
+            ("T8", f"`show` of {count:,}, one of them new", "more", 4.0),
+            ("T9", f"`list` of {count:,}", "list", 4.0),
+        ):
+            rows.append(Row(budget, what, times[name], times[f"dvc {name}"], bar))
+        return rows
+
     def peak_mb(self, words: Sequence[str], cwd: Path) -> float:
         """The memory that a command needs at most, itself and what it starts."""
         code = (
@@ -580,12 +620,18 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
+        "--only-tables", action="store_true", help="measure tables, and nothing else"
+    )
+    parser.add_argument(
         "--only-data", action="store_true", help="measure what data costs, and nothing else"
     )
     args = parser.parse_args()
-    rows = [] if args.only_data else measure(args.reps)
-    rows += measure_data(min(args.reps, 3))
-    rows += measure_sharing(min(args.reps, 3))
+    reps = min(args.reps, 3)
+    rows = [] if args.only_data or args.only_tables else measure(args.reps)
+    if not args.only_tables:
+        rows += [*measure_data(reps), *measure_sharing(reps)]
+    if not args.only_data:
+        rows += measure_tables(reps)
     if args.json:
         print(json.dumps([row.__dict__ for row in rows]))
         return

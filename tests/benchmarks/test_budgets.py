@@ -77,6 +77,32 @@ def test_experiments_are_shared_in_less_time_than_by_dvc():
         assert row.ratio > 1.5, f"{row.what}: {row.nbexp_ms:.0f} ms beside {row.dvc_ms:.0f} ms"
 
 
+def test_a_table_of_many_experiments_takes_a_fraction_of_dvcs_time(tmp_path):
+    """On a tenth and less of what `make bench` measures: dvc takes 15 ms for each when it reads them first."""
+    rows = {row.what: row for row in load_bench().measure_tables(1, counts=(300,))}
+    for what, at_least in (
+        ("`show` of 300, first time", 5.0),
+        ("`show` of 300, again", 2.0),
+        ("`show` of 300, one of them new", 2.0),
+        ("`list` of 300", 2.0),
+    ):
+        row = rows[what]
+        assert row.ratio > at_least, f"{what}: {row.nbexp_ms:.0f} ms, dvc {row.dvc_ms:.0f} ms"
+
+
+def test_the_memory_of_a_table_grows_with_its_rows_alone(tmp_path):
+    bench = load_bench()
+    meter = bench.Bench(tmp_path, 1)
+    project = bench._project(tmp_path / "many", 1, meter.env)
+    peaks = []
+    for first, count in ((0, 10), (10, 3_000)):
+        bench.record_many(project, count, meter.env, first=first)
+        for _ in range(2):
+            peak = meter.peak_mb([*bench.NBEXP, "show", "--json"], project)
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 3_000 * 8 / 1024, peaks
+
+
 def test_loading_the_extension_takes_no_time_to_speak_of(rows):
     (row,) = (row for (budget, _), row in rows.items() if budget == "T15")
     assert row.nbexp_ms < 250

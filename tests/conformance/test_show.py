@@ -227,7 +227,10 @@ def test_force_reads_again_what_is_remembered(top: Path, look: Look) -> None:
 
     base = sqlite3.connect(top / ".dvc" / "tmp" / "nbexp" / "state.db")
     with base:
-        base.execute("UPDATE facts SET value = replace(value, '\"fixed\": 7', '\"fixed\": 8')")
+        base.execute(
+            "UPDATE facts SET value = "
+            "CAST(replace(CAST(value AS TEXT), '\"fixed\": 7', '\"fixed\": 8') AS BLOB)"
+        )
     base.close()
     for by in ("dvc", "nbexp"):
         wrong = run(look, by, ("show", "--json"), top)

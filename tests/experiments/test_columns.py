@@ -37,8 +37,8 @@ ROWS = (
 )
 
 
-def shown(where: str | None = None, view: View = View(), **asked: object) -> Table:
-    found = arranged(ROWS, view, where, **asked)  # type: ignore[arg-type]
+def shown(where: str | None = None, view: View | None = None, **asked: object) -> Table:
+    found = arranged(ROWS, view or View(), where, **asked)  # type: ignore[arg-type]
     assert isinstance(found, Table)
     return found
 
@@ -199,14 +199,14 @@ def test_what_is_no_finite_number_does_not_count():
         experiment(f"{at}", acc, 1) for at, acc in enumerate([1.0, 3.0, math.nan, math.inf, "x"])
     ]
     found = arranged(rows, View(drop=("val",)), None, group_by=("lr",))
-    assert render.text(found).splitlines()[1] == "1   5  2.0 ± 1.4 (2 of 5)"
+    assert render.text(found).splitlines()[1] == "1   5  2.00 ± 1.41 (2 of 5)"
 
 
 def test_groups_cannot_be_sorted_by_what_differs_within_them():
     with pytest.raises(UsageError, match="Groups cannot be sorted by `seed`"):
         groups("lr", sort=("seed",))
     assert [group.n for group in groups("lr", sort=("-n",))] == [2, 1, 1, 1]
-    assert [group.values for group in groups("lr", sort=("lr",), descending=True)][0] == (0.5,)
+    assert groups("lr", sort=("lr",), descending=True).groups[0].values == (0.5,)
 
 
 # --- Reference ----------------------------------------------------------------------------------
