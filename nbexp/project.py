@@ -978,7 +978,7 @@ class Project:
             rows,
             site.Source(
                 making.Files(self.git, self.cache, self.root, self.prefix),
-                self._side,
+                lambda rev: self._side_of(rev[:7], rev),
                 self._executed_notebooks,
                 self._read,
                 {rev: info.author.partition(" <")[0] for rev, info in infos.items()},
@@ -1317,13 +1317,15 @@ class Project:
 
     def _side(self, what: str | Experiment) -> Side:
         """One side of a diff: what it says, its other files, its executed notebooks."""
-        from nbexp.experiments.compare import Side
-
         if what == "workspace":
             return self._workspace_side()
         if what == "HEAD":
             self._head()  # a repository without a commit is told as such
-        name, rev = self._resolve(what)
+        return self._side_of(*self._resolve(what))
+
+    def _side_of(self, name: str, rev: str) -> Side:
+        from nbexp.experiments.compare import Side
+
         try:
             data = self._reader.commits([rev])[rev]
             executed = self._executed_notebooks(rev)
