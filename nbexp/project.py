@@ -1616,7 +1616,7 @@ class Project:
             rows,
             site.Source(
                 making.Files(self.git, self.cache, self.root, self.prefix),
-                self._side,
+                lambda rev: self._side_of(rev[:7], rev),
                 self._executed_notebooks,
                 self._read,
                 {rev: info.author.partition(" <")[0] for rev, info in infos.items()},
@@ -2101,13 +2101,16 @@ class Project:
 
     def _side(self, what: str | Experiment, *, param_deps: bool = False) -> Side:
         """One side of a diff: what it says, its other files, its executed notebooks."""
-        from nbexp.experiments.compare import Side
-
         if what == "workspace":
             return self._workspace_side(param_deps=param_deps)
         if what == "HEAD":
             self._head()  # a repository without a commit is told as such
-        name, rev = self._resolve(what, failed=True)
+        return self._side_of(*self._resolve(what, failed=True), param_deps=param_deps)
+
+    def _side_of(self, name: str, rev: str, *, param_deps: bool = False) -> Side:
+        """The same of a commit."""
+        from nbexp.experiments.compare import Side
+
         try:
             data = self._reader.data(rev, deps_only=param_deps)
             executed = self._executed_notebooks(rev)

@@ -132,6 +132,42 @@ def test_pictures_among_the_outputs_stand_side_by_side(project: Project, tmp_pat
     assert report.to_html().count('src="data:image/png;base64,') == 2
 
 
+NOTE = {
+    "run": {
+        "command": "nbexp run -S train.lr=0.03 -n fast",
+        "host": "secret-host",
+        "stages": {
+            "prepare": {"action": "skipped", "seconds": 0.0},
+            "train": {"action": "ran", "seconds": 83.4},
+        },
+    },
+    "tags": ["paper", "<b>"],
+    "star": True,
+    "note": "for the <i>paper</i>",
+}
+
+
+def test_times_of_stages_are_told_where_they_are_known(
+    recorded: Project, git: Callable[..., str]
+) -> None:
+    rev = recorded["fast"].rev
+    git("notes", "--ref=nbexp", "add", "-f", "-m", json.dumps(NOTE), rev, cwd=recorded.root)
+    report = recorded.report("fast", "slow")
+    times = report.to_markdown().partition("### Times")[2].partition("###")[0]
+    # What the run itself has recorded of the other may stand beside it.
+    table = cells(times)
+    column = table[0].index("fast")
+    assert [row[column] for row in table if row[0] == "train"] == ["1 min 23 s"]
+    assert "1 min 23 s" in report.to_html()
+    assert "secret-host" not in report.to_html() + report.to_markdown()
+
+
+def test_a_note_that_is_no_json_is_passed_over(recorded: Project, git: Callable[..., str]) -> None:
+    rev = recorded["fast"].rev
+    git("notes", "--ref=nbexp", "add", "-f", "-m", "mine", rev, cwd=recorded.root)
+    assert rev not in recorded.report("fast", "slow").seconds
+
+
 def test_a_page_of_html_is_complete_and_has_no_script(recorded: Project) -> None:
     recorded.report("fast", "slow").write(recorded.root / "report.html")
     page = (recorded.root / "report.html").read_text()

@@ -75,6 +75,33 @@ def test_experiments_can_be_named_and_the_site_too(recorded: Project) -> None:
     assert not (recorded.root / "other").exists()
 
 
+def test_what_is_recorded_about_an_experiment_stands_on_its_page(
+    recorded: Project, git: Callable[..., str]
+) -> None:
+    note = {
+        "run": {
+            "command": "nbexp run -S 'a=<b>'",
+            "host": "secret-host",
+            "user": "secret-user",
+            "stages": {"train": {"action": "ran", "seconds": 4000}},
+        },
+        "tags": ["paper"],
+        "star": True,
+        "note": EVIL,
+    }
+    rev = recorded["fast"].rev
+    git("notes", "--ref=nbexp", "add", "-f", "-m", json.dumps(note), rev, cwd=recorded.root)
+    recorded.publish("site")
+    site = contents(recorded.root / "site")
+    page = site["experiments/fast.html"].decode()
+    assert "<code>nbexp run -S &#x27;a=&lt;b&gt;&#x27;</code>" in page
+    assert "train 1 h 6 min" in page
+    assert f"<p>{html.escape(EVIL)}</p>" in page
+    assert "#paper" in page
+    assert '<span class="faint"> ★ #paper</span>' in site["index.html"].decode()
+    assert b"secret" not in b"".join(site.values())
+
+
 def test_without_experiments_the_site_says_how_to_make_one(project: Project) -> None:
     assert project.publish("site").experiments == ()
     assert (

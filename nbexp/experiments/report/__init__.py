@@ -102,6 +102,8 @@ class Report(Result):
         Pictures among the outputs of the experiment and the reference.
     checks
         The bars that were asked for.
+    seconds
+        How long stages took, by row and stage; of rows of which that is known.
     """
 
     title: str
@@ -111,6 +113,7 @@ class Report(Result):
     curves: tuple[Curves, ...] = ()
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
     checks: tuple[Check, ...] = ()
+    seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict, compare=False)
 
     def __repr__(self) -> str:
         return f"<Report {self.title}>"
@@ -138,11 +141,21 @@ class Report(Result):
         """Every metric of any row."""
         return [column for column in self.table.columns() if column.kind == "metric"]
 
+    def stages(self) -> list[str]:
+        """The stages whose time is known in some row."""
+        return [*dict.fromkeys(name for took in self.seconds.values() for name in took)]
+
     def to_json(self) -> dict[str, object]:
         return {
             "title": self.title,
             "experiments": [
-                {"name": row.name, "rev": row.rev, "params": row.params, "metrics": row.metrics}
+                {
+                    "name": row.name,
+                    "rev": row.rev,
+                    "params": row.params,
+                    "metrics": row.metrics,
+                    "seconds": dict(self.seconds.get(row.rev, {})),
+                }
                 for row in self.table
             ],
             "diff": self.diff.to_json(),

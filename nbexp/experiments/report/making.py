@@ -21,6 +21,7 @@ from nbexp.experiments.report import (
     is_picture,
     patch,
     pictures_of,
+    recorded,
 )
 from nbexp.experiments.table import Data, Row, Table
 from nbexp.frozen import frozen
@@ -126,6 +127,7 @@ def make(
     diff = compare(*sides)
     finder = series.Finder(files.git, files.cache, files.root, files.prefix)
     named = [(source.name, source.rev) for source in sources]
+    found = recorded.read(files.git, [source.rev for source in sources if source.rev is not None])
     return Report(
         title or f"{first.name} against {second.name}",
         Table(
@@ -139,6 +141,7 @@ def make(
         curves_of(lambda name: finder.read(name, named), _live(finder, first.rev)),
         pictures_of(files.pictures(second.rev), files.pictures(first.rev)),
         checks,
+        {rev: known.seconds for rev, known in found.items() if known.seconds},
     )
 
 

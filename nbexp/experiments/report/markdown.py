@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nbexp.experiments.report import Report, file_names, patch, reference, rows
+from nbexp.experiments.report import Report, file_names, patch, recorded, reference, rows
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column
 from nbexp.plots import render
@@ -58,6 +58,7 @@ def _written(report: Report, pictures: Pictures | None, *, with_patch: bool) -> 
     parts = [f"## {text(report.title)}", *_checks(report)]
     parts.append(_tall(report) if rows.is_tall(report) else _wide(report))
     parts += _changes(report, with_patch=with_patch)
+    parts += _times(report)
     parts += _curves(report, pictures)
     parts += _pictures(report, pictures)
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -144,6 +145,23 @@ def _changes(report: Report, *, with_patch: bool) -> list[str]:
             f"The code's diff is too long for a comment: {code(f'nbexp diff {diff.old} {diff.new}')}"
         )
     return parts
+
+
+def _times(report: Report) -> list[str]:
+    if not report.seconds:
+        return []
+    rows_known = [row for row in report.table if row.rev in report.seconds]
+    heads = ["stage", *(code(row.name or row.rev[:7]) for row in rows_known)]
+    lines = [
+        [code(stage), *(_took(report, row.rev, stage) for row in rows_known)]
+        for stage in report.stages()
+    ]
+    return ["### Times", _table(heads, lines, ["", *([":"] * len(rows_known))])]
+
+
+def _took(report: Report, rev: str, stage: str) -> str:
+    seconds = report.seconds[rev].get(stage)
+    return "did not run" if seconds is None else recorded.words(seconds)
 
 
 def _curves(report: Report, pictures: Pictures | None) -> list[str]:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 
 from nbexp.experiments import look
-from nbexp.experiments.report import Report, patch, reference, rows
+from nbexp.experiments.report import Report, patch, recorded, reference, rows
 from nbexp.experiments.table import Column
 from nbexp.markup import Markup, joined, tag
 from nbexp.plots import render
@@ -17,6 +17,7 @@ def write(report: Report) -> str:
     parts = [tag("h1", report.title), *_checks(report)]
     parts.append(_tall(report) if rows.is_tall(report) else _wide(report))
     parts += _changes(report)
+    parts += _times(report)
     if report.curves:
         parts += [tag("h2", "By step"), tag("div", *_curves(report), class_="plots")]
     pictures = [*_pictures(report)]
@@ -113,6 +114,23 @@ def _changes(report: Report) -> list[Markup]:
         summary = tag("summary", f"Code, +{added} −{removed} lines")
         parts.append(tag("details", summary, look.diff(report.patch), class_="more"))
     return parts
+
+
+def _times(report: Report) -> list[Markup]:
+    known = [row for row in report.table if row.rev in report.seconds]
+    if not known:
+        return []
+    heads = [tag("th", "stage", scope="col")]
+    heads += [tag("th", row.name or row.rev[:7], scope="col", class_="n") for row in known]
+    lines = []
+    for stage in report.stages():
+        took = [report.seconds[row.rev].get(stage) for row in known]
+        cells = [
+            look.number(look.faint("did not run") if one is None else recorded.words(one))
+            for one in took
+        ]
+        lines.append(tag("tr", tag("th", stage, scope="row"), *cells))
+    return [tag("h2", "Times"), _table(heads, lines)]
 
 
 def _paths(changes: tuple[tuple[str, str], ...]) -> Markup:

@@ -13,7 +13,7 @@ from nbexp.errors import NbexpError
 from nbexp.events import Emit, Phase
 from nbexp.experiments import look, series
 from nbexp.experiments.compare import Side, compare
-from nbexp.experiments.report import MAX_PICTURES, PICTURES, file_names, patch
+from nbexp.experiments.report import MAX_PICTURES, PICTURES, file_names, patch, recorded
 from nbexp.experiments.report.making import Files
 from nbexp.experiments.site import book, folder, pages
 from nbexp.experiments.site.pictures import Picture, Pictures
@@ -139,6 +139,7 @@ def _read(
     name = file_names()
     bases: dict[str, Side | None] = {}
     found = []
+    known = recorded.read(source.files.git, [row.rev for row in members])
     emit(Phase("reading the experiments", 0, len(members)))
     for row in members:
         base = row.baseline or ""
@@ -173,6 +174,7 @@ def _read(
                 source.authors.get(row.rev, ""),
                 images,
                 notebook,
+                known.get(row.rev, recorded.Recorded()),
             )
         )
     return found, pictures

@@ -10,6 +10,8 @@ from nbexp.experiments import look
 from nbexp.experiments.compare import Change, Diff, same
 from nbexp.experiments.polarity import polarity
 from nbexp.experiments.report import patch
+from nbexp.experiments.report import recorded as recording
+from nbexp.experiments.report.recorded import Recorded
 from nbexp.experiments.report.rows import cells_words, shown, title
 from nbexp.experiments.site import book, drawing
 from nbexp.experiments.site.pictures import Picture, Pictures
@@ -39,6 +41,7 @@ class Experiment:
     author: str
     images: tuple[tuple[str, Picture], ...]
     notebook: tuple[str, bytes] | None
+    recorded: Recorded
 
     @property
     def name(self) -> str:
@@ -209,7 +212,12 @@ def _first(row: Row, one: Experiment | None, looks: Mapping[str, str]) -> Markup
         return tag("th", row.name or row.rev[:7], scope="row", title=row.rev)
     dot = tag("span", class_=f"dot {looks[one.key]}")
     link = tag("a", one.name, href=one.page)
-    return tag("th", dot, link, scope="row", title=row.rev)
+    labels = "".join(f" {label}" for label in _labels(one))
+    return tag("th", dot, link, look.faint(labels) if labels else "", scope="row", title=row.rev)
+
+
+def _labels(one: Experiment) -> list[str]:
+    return [*(["★"] * one.recorded.star), *(f"#{label}" for label in one.recorded.tags)]
 
 
 def _created(row: Row) -> Markup:
@@ -296,6 +304,9 @@ def experiment(site: Site, one: Experiment, pictures: Pictures, shared: book.Cel
 
     if one.diff is not None:
         section("changes", f"What changed from {one.baseline}", *_changes(one, one.diff))
+    run = [*_run(one.recorded)]
+    if run:
+        section("run", "How it was run", tag("ul", *run, class_="plain"))
     if plots:
         section("plots", "By step", tag("div", *plots, class_="plots small"))
     if images:
@@ -314,7 +325,10 @@ def experiment(site: Site, one: Experiment, pictures: Pictures, shared: book.Cel
     if one.row.created_s is not None:
         lead.append(f" · {moment(one.row.created_s)}")
     lead += [f" · {one.author}"] * bool(one.author)
-    head = [nav, tag("h1", one.name), tag("p", *lead, class_="lead"), _facts(site, one)]
+    lead += [f" · {label}" for label in _labels(one)]
+    head = [nav, tag("h1", one.name), tag("p", *lead, class_="lead")]
+    head += [tag("p", one.recorded.note)] * bool(one.recorded.note)
+    head.append(_facts(site, one))
     foot = joined(["bring it back: ", tag("code", f"nbexp apply {one.name}")])
     page = joined([*head, *parts, _footer(foot)], "\n")
     return look.page(
@@ -393,6 +407,14 @@ def _changes(one: Experiment, diff: Diff) -> Iterator[Markup]:
         added, removed = patch.counted(one.patch)
         summary = tag("summary", f"Code, +{added} −{removed} lines")
         yield tag("details", summary, look.diff(one.patch), class_="more")
+
+
+def _run(recorded: Recorded) -> Iterator[Markup]:
+    if recorded.command:
+        yield tag("li", look.faint("command "), tag("code", recorded.command))
+    if recorded.seconds:
+        took = ", ".join(f"{name} {recording.words(one)}" for name, one in recorded.seconds.items())
+        yield tag("li", look.faint("stages "), took)
 
 
 def _own_plots(site: Site, one: Experiment) -> Iterator[Markup]:
