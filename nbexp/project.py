@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Diff, Side
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
+    from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
     from nbexp.experiments.labels import Recorded, Tagged
@@ -81,6 +82,8 @@ class RunReport:
         Seconds of `elapsed_s` that nbexp itself took.
     unlisted
         Project modules that a stage imports without listing them as deps.
+    code, data, environment
+        What else changed since `versus`: files of the code, tracked data, packages.
     """
 
     identical: bool
@@ -95,6 +98,9 @@ class RunReport:
     own_s: float
     hints: bool = True
     foreign_author: str | None = None
+    code: tuple[Patch, ...] = ()
+    data: tuple[DataChange, ...] = ()
+    environment: EnvironmentChange | None = None
 
 
 @frozen
@@ -189,6 +195,11 @@ class Experiment(Result):
             found["not_recorded"] = [left.to_json() for left in report.not_recorded]
             found["unlisted_modules"] = {
                 stage: list(paths) for stage, paths in report.unlisted.items()
+            }
+            found["changed"] = {
+                "code": [patch.to_json() for patch in report.code],
+                "data": [change.to_json() for change in report.data],
+                "environment": report.environment.to_json() if report.environment else None,
             }
         return found
 
@@ -652,13 +663,14 @@ class Project:
         all_values: bool = False,
     ) -> Diff:
         """What changed from `old` (HEAD when None) to `new` (the workspace when None)."""
-        from nbexp.experiments import compare
+        from nbexp.experiments import compare, details
 
-        return compare.compare(
+        sides = (
             self._side(old if old is not None else "HEAD"),
             self._side(new if new is not None else "workspace"),
-            all_values=all_values,
         )
+        found = compare.compare(*sides, all_values=all_values)
+        return details.add(found, *sides, self._site(), self._environment)
 
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
@@ -1177,7 +1189,7 @@ class Project:
         stages: Sequence[Stage],
         elapsed_s: float,
     ) -> RunReport:
-        from nbexp.experiments import compare, table
+        from nbexp.experiments import compare, details, table
         from nbexp.experiments import record as recording
         from nbexp.formats import values
 
@@ -1190,6 +1202,14 @@ class Project:
         old = data.get(versus, table.Data())
         params = compare.changes(old, data[ran.rev], "params")
         metrics = compare.changes(old, data[ran.rev], "metrics", all_values=True)
+        patches: tuple[Patch, ...] = ()
+        tracked: tuple[DataChange, ...] = ()
+        environment: EnvironmentChange | None = None
+        if not ran.identical:
+            outs = [out.path for stage in stages for out in stage.outs]
+            patches, tracked, environment = details.between_runs(
+                self.git, self.prefix, (versus, old), (ran.rev, data[ran.rev]), outs
+            )
         return RunReport(
             identical=ran.identical,
             stages=self._stage_reports(ran.outcome),
@@ -1202,6 +1222,9 @@ class Project:
             elapsed_s=elapsed_s,
             own_s=ran.own_s + elapsed_s - ran.elapsed_s,
             hints=self.settings.hints,
+            code=patches,
+            data=tracked,
+            environment=environment,
         )
 
     def _stage_reports(self, outcome: Outcome) -> tuple[StageReport, ...]:
@@ -1297,7 +1320,15 @@ class Project:
                 notebooks[path] = self._read(rev, path)
             except (NotFound, StoreError):
                 continue
-        return Side(name, data, self._code(files, data), notebooks)
+        return Side(name, data, self._code(files, data), notebooks, rev)
+
+    def _environment(self) -> dict[str, object]:
+        """What a run made now would tell of its environment."""
+        from nbexp.experiments import environment
+        from nbexp.pipeline import graph as graphs
+
+        env = self.stage_env if self.stage_env is not None else os.environ
+        return environment.present(graphs.load(self.root).stages, env, self.cache)
 
     def _workspace_side(self) -> Side:
         from nbexp.experiments import record as recording
