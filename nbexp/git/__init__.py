@@ -27,6 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from nbexp import filesystem
 from nbexp.errors import GitError
 from nbexp.git.cat_file import Objects, commit_info, tree_entries
 from nbexp.git.model import (
@@ -503,6 +504,7 @@ class Git(Counted):
             revs, extra = written
         if beside is not None:
             self._set_beside(beside, revs, extra)
+            filesystem.crash_point("record.noted")
         if written is None and beside is None:
             made = {*moves} if direct else set()
         else:
