@@ -109,7 +109,8 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
         result = outcome.result
         if hasattr(result, "converse"):
             result = result.converse(Terminal(), narrator)
-        text = render.text(result)
+        has_colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        text = render.in_colour(result) if has_colours else render.text(result)
     if not outcome.quiet or outcome.shape != "text":
         whole = text if text.endswith("\n") or not text else text + "\n"
         if not (outcome.is_paged and sys.stdout.isatty() and _page(whole)):

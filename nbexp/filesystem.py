@@ -65,6 +65,7 @@ CRASH_POINTS = frozenset(
         "journal.finished",  # the journal is out of the way, its rubbish is not removed
         "save.hashed",  # `save` has hashed one stage and written its records
         "record.before",  # stages are done, nothing is recorded
+        "record.noted",  # the note of an experiment is there, the experiment has no ref yet
         "record.done",  # the experiment has its ref, the journal is still open
         "apply.wrote",  # some files are those of the experiment
         "apply.checked_out",  # some outputs are those of the experiment

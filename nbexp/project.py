@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
     from nbexp.experiments.data.located import Contents
+    from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
     from nbexp.experiments.doctor import Health
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
@@ -100,6 +101,8 @@ class RunReport:
         Project modules that a stage imports without listing them as deps.
     differs
         Of `rerun`: files and outputs that are not as in `versus`. None: nothing was compared.
+    code, data, environment
+        What else changed since `versus`: files of the code, tracked data, packages.
     """
 
     identical: bool
@@ -115,6 +118,9 @@ class RunReport:
     hints: bool = True
     foreign_author: str | None = None
     differs: tuple[str, ...] | None = None
+    code: tuple[Patch, ...] = ()
+    data: tuple[DataChange, ...] = ()
+    environment: EnvironmentChange | None = None
 
 
 @frozen
@@ -227,6 +233,11 @@ class Experiment(Result):
             }
             if report.differs is not None:
                 found["differs"] = list(report.differs)
+            found["changed"] = {
+                "code": [patch.to_json() for patch in report.code],
+                "data": [change.to_json() for change in report.data],
+                "environment": report.environment.to_json() if report.environment else None,
+            }
         return found
 
 
@@ -890,14 +901,14 @@ class Project:
         no_path, precision
             How it is written for people: without the column of files, with that many significant digits.
         """
-        from nbexp.experiments import compare
+        from nbexp.experiments import compare, details
 
-        found = compare.compare(
+        sides = (
             self._side(old if old is not None else "HEAD", param_deps=param_deps),
             self._side(new if new is not None else "workspace", param_deps=param_deps),
-            all_values=all_values,
-            better=self.settings.better,
         )
+        found = compare.compare(*sides, all_values=all_values, better=self.settings.better)
+        found = details.add(found, *sides, self._site(), self._environment)
         return replace(found, no_path=no_path, precision=precision)
 
     def apply(
@@ -1974,7 +1985,7 @@ class Project:
         beside: tuple[str, str] | None = None,
     ) -> RunReport:
         """The card's content; the changes are measured against `beside`, else the experiment before."""
-        from nbexp.experiments import compare
+        from nbexp.experiments import compare, details
         from nbexp.experiments import record as recording
         from nbexp.experiments.table import Data
         from nbexp.formats import values
@@ -1989,6 +2000,14 @@ class Project:
         old, new = data.get(versus) or Data(), data.get(ran.rev) or Data()
         params = compare.changes(old, new, "params")
         metrics = compare.changes(old, new, "metrics", all_values=True, better=self.settings.better)
+        patches: tuple[Patch, ...] = ()
+        tracked: tuple[DataChange, ...] = ()
+        environment: EnvironmentChange | None = None
+        if not ran.identical:
+            outs = [out.path for stage in stages for out in stage.outs]
+            patches, tracked, environment = details.between_runs(
+                self.git, self.prefix, (versus, old), (ran.rev, new), outs
+            )
         return RunReport(
             identical=ran.identical,
             stages=self._stage_reports(ran.outcome),
@@ -2001,6 +2020,9 @@ class Project:
             elapsed_s=elapsed_s,
             own_s=ran.own_s + elapsed_s - ran.elapsed_s,
             hints=self.settings.hints,
+            code=patches,
+            data=tracked,
+            environment=environment,
         )
 
     def _stage_reports(self, outcome: Outcome) -> tuple[StageReport, ...]:
@@ -2124,7 +2146,15 @@ class Project:
                 notebooks[path] = self._read(rev, path)
             except (NotFound, StoreError):
                 continue
-        return Side(name, data, self._code(files, data), notebooks)
+        return Side(name, data, self._code(files, data), notebooks, rev)
+
+    def _environment(self) -> dict[str, object]:
+        """What a run made now would tell of its environment."""
+        from nbexp.experiments import environment
+        from nbexp.pipeline import graph as graphs
+
+        env = self.stage_env if self.stage_env is not None else os.environ
+        return environment.present(graphs.load(self.root).stages, env, self.cache)
 
     def _workspace_side(self, *, param_deps: bool) -> Side:
         from nbexp.experiments import record as recording

@@ -1,6 +1,6 @@
 """Results as plain text: what a terminal prints, and the text/plain of a cell.
 
-One short function for each kind of result; lines are aligned, nothing is coloured, nothing is cut.
+One short function for each kind of result; lines are aligned, nothing is cut.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.garbage import Garbage
     from nbexp.experiments.data.restoring import CheckedOut, Unprotected
     from nbexp.experiments.detecting import Detected
+    from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
     from nbexp.experiments.doctor import Finding, Health
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
 
 # Significant digits of a float that people read; JSON and CSV have them all.
 DIGITS = 5
+# What a card tells of at most, in one line.
+MAX_WORDS = 4
 
 
 def text(result: object) -> str:
@@ -74,6 +77,18 @@ def text(result: object) -> str:
         return write(result)
     has_own = type(result).__str__ is not Result.__str__
     return (str(result) if has_own else repr(result)).rstrip("\n")
+
+
+def in_colour(result: object) -> str:
+    """The text for a terminal that has colours: of code that changed, what is new is green, what is gone red."""
+    found = text(result)
+    if type(result).__name__ != "Diff":
+        return found
+    codes = {"+": "32", "-": "31", "@": "36"}
+    return "\n".join(
+        f"\x1b[{codes[line[0]]}m{line}\x1b[0m" if line[:1] in codes else line
+        for line in found.split("\n")
+    )
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
@@ -138,6 +153,7 @@ def card(experiment: Experiment, report: RunReport) -> str:
     rows.append(["stages", ", ".join(stage_words(stage) for stage in report.stages) or "none"])
     if report.notebooks:
         rows.append(["notebook", f"nbexp open {experiment.name}"])
+    rows += [[name, value] for name, value in changed_rows(report)]
     if not report.params and report.versus is None:
         rows.append(["changes vs baseline", "none"])
     lines += ["  " + line for line in aligned(rows)]
@@ -156,6 +172,52 @@ def repeated_lines(report: RunReport) -> list[str]:
     if not report.differs:
         return [f"every file and output is as in {report.versus}"]
     return [f"not as in {report.versus}: {', '.join(report.differs)}"]
+
+
+def changed_rows(report: RunReport) -> list[tuple[str, str]]:
+    """What else changed since the run before, a line each and short; nothing where nothing did."""
+    rows = []
+    if report.code:
+        rows.append(("code", _few([patch_words(patch) for patch in report.code])))
+    if report.data:
+        rows.append(("data", _few([data_words(change) for change in report.data])))
+    if report.environment is not None:
+        rows.append(("environment", _few(environment_words(report.environment))))
+    return rows
+
+
+def _few(words: Sequence[str]) -> str:
+    more = len(words) - MAX_WORDS
+    return ", ".join(words[:MAX_WORDS]) + (f" and {more} more" if more > 0 else "")
+
+
+def patch_words(patch: Patch) -> str:
+    """`train.py modified (+3 -1)`."""
+    counts = f"+{patch.added} -{patch.removed}" if patch.lines else patch.why
+    return f"{shown(patch.path)} {patch.change} ({counts})"
+
+
+def data_words(change: DataChange) -> str:
+    """`images/3.png modified (1.2 kB -> 3 kB)`."""
+    path = shown(change.path)
+    if change.old_path:
+        path = f"{shown(change.old_path)} -> {path}"
+    sizes = [sized(one) for one in (change.old_size, change.new_size) if one is not None]
+    size = f" ({' -> '.join(dict.fromkeys(sizes))})" if sizes else ""
+    return f"{path} {change.change}{size}"
+
+
+def environment_words(change: EnvironmentChange) -> list[str]:
+    """`python 3.11.7 -> 3.12.1`, `numpy 1.26.4 -> 2.1.0`, `+ torch 2.5.0`, `- pandas 2.2.0`."""
+    found = [f"{name} {shown(old)} -> {shown(new)}" for name, old, new in change.machine]
+    for name, old, new in change.packages:
+        if old is None:
+            found.append(f"+ {name} {new}")
+        elif new is None:
+            found.append(f"- {name} {old}")
+        else:
+            found.append(f"{name} {old} -> {new}")
+    return found
 
 
 def _reproduced(result: Reproduced) -> str:
@@ -271,7 +333,19 @@ def _diff(result: Diff) -> str:
         lines += aligned([["outputs", ", ".join(f"{path} {what}" for path, what in result.outs)]])
     for note in result.notebooks:
         lines.append(f"notebook {cell_words(note.cells)} ({note.path})")
+    for title, words in (
+        ("data", [data_words(change) for change in result.data if change.inside]),
+        ("environment", environment_words(result.environment) if result.environment else []),
+    ):
+        lines += aligned([[title if number == 0 else "", one] for number, one in enumerate(words)])
+    for patch in result.patches:
+        lines += ["", patch_words(patch), *(_printable(line) for line in patch.lines)]
     return "\n".join(lines)
+
+
+def _printable(line: str) -> str:
+    """A line of a file as it is, but for what a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in line)
 
 
 def code_words(code: Iterable[tuple[str, str]]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
+from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
 from nbexp.experiments.polarity import Polarity, polarity, said
 from nbexp.experiments.table import Data, is_number, markdown, plain, rounded
 from nbexp.formats import values
@@ -53,7 +54,8 @@ class NotebookChange:
 class Diff(Result):
     """What changed from `old` to `new`, which are names as they were asked for.
 
-    `code` holds the other tracked files that differ, as (path, "added" | "modified" | "deleted").
+    `code` holds the other tracked files that differ, as (path, "added" | "modified" | "deleted"), and
+    `patches` how, line by line; `data` the files of tracked data and outputs, inside of directories as well.
     """
 
     old: str
@@ -65,24 +67,34 @@ class Diff(Result):
     outs: tuple[tuple[str, str], ...] = ()
     no_path: bool = False
     precision: int | None = None
+    patches: tuple[Patch, ...] = ()
+    data: tuple[DataChange, ...] = ()
+    environment: EnvironmentChange | None = None
 
     def __repr__(self) -> str:
         return f"<Diff {self.old} -> {self.new}: {len(self.params)} params, {len(self.metrics)} metrics>"
 
     @property
     def is_empty(self) -> bool:
-        return not (self.params or self.metrics or self.code or self.notebooks or self.outs)
+        found = (self.params, self.metrics, self.code, self.notebooks, self.outs, self.data)
+        return not any(found) and self.environment is None
 
     def to_json(self) -> dict[str, object]:
         """DVC's `exp diff --json`; what else differs stands under keys of its own."""
+        patches = {patch.path: patch for patch in self.patches}
         return {
             "metrics": by_file(self.metrics),
             "params": by_file(self.params),
-            "code": [{"path": path, "change": change} for path, change in self.code],
+            "code": [
+                patches[path].to_json() if path in patches else {"path": path, "change": change}
+                for path, change in self.code
+            ],
             "notebooks": [
                 {"path": note.path, "cells": list(note.cells)} for note in self.notebooks
             ],
             "outs": [{"path": path, "change": change} for path, change in self.outs],
+            "data": [change.to_json() for change in self.data],
+            "environment": self.environment.to_json() if self.environment else None,
         }
 
     def to_markdown(self) -> str:
@@ -120,12 +132,16 @@ class Diff(Result):
 
 @frozen
 class Side:
-    """One side of a comparison: its name, what it says, its files by blob, its notebooks' bytes."""
+    """One side of a comparison: its name, what it says, its files by blob, its notebooks' bytes.
+
+    `rev` is its commit, None where it is the workspace.
+    """
 
     name: str
     data: Data
     files: Mapping[str, str] = field(default_factory=dict)
     notebooks: Mapping[str, bytes] = field(default_factory=dict)
+    rev: str | None = None
 
 
 def compare(

@@ -520,12 +520,13 @@ class Git(Counted):
             revs = self._import(commits, direct=direct and beside is None)
         else:
             revs, extra = written
+        made: set[str] = set()
+        if written is None and beside is None and direct:
+            made = {*moves}
         if beside is not None:
-            self._set_beside(beside, revs, extra)
-        if written is None and beside is None:
-            made = {*moves} if direct else set()
-        else:
-            made = self._create_refs(commits, revs) if direct else set()
+            made = self._set_beside(beside, commits if direct else (), revs, extra)
+        if direct and not made:
+            made = self._create_refs(commits, revs)
         if len(moves) == 1 and not made:
             made = {
                 ref
@@ -562,7 +563,12 @@ class Git(Counted):
             try:
                 return self.commit(new)[0]
             except GitError:
-                busy = (self.common / f"{new.ref}.lock").exists()
+                lock = self.common / f"{new.ref}.lock"
+                busy = lock.exists()
+                if busy and _age_s(lock) > _STALE_S:
+                    # Git holds it for milliseconds: whoever made this one was killed.
+                    lock.unlink(missing_ok=True)
+                    continue
                 if time.monotonic() > last_s or (not busy and self.resolve(new.ref) == new.expect):
                     raise
             # Not all at the same moment again; `random` takes 3 ms to load.
@@ -734,35 +740,56 @@ class Git(Counted):
         end = packed.find(b" " + os.fsencode(ref) + b"\n")
         return packed[packed.rfind(b"\n", 0, end) + 1 : end].decode() if end >= 0 else None
 
-    def _set_beside(self, beside: Beside, revs: list[str], written: NewCommit | None) -> None:
-        """Set the ref of the commit beside; where that is `written`, its rev is the last of `revs`."""
+    def _set_beside(
+        self,
+        beside: Beside,
+        commits: Sequence[NewCommit],
+        revs: list[str],
+        written: NewCommit | None,
+    ) -> set[str]:
+        """Set the ref of the commit beside, and, where that can be done at once, those of `commits`, which it returns.
+
+        Where the commit beside is `written`, its rev is the last of `revs`, and is taken off.
+        """
         try:
             if written is not None and written.ref is not None:
                 rev = revs.pop()
-                if written.expect is None:
-                    if written.ref in self._create_refs([written], [rev]):
-                        return
-                elif self._replace_ref(written.ref, rev, written.expect):
-                    return
+                if written.expect is not None:
+                    first = self._replacement(written.ref, rev, written.expect)
+                    made = self._create_refs(commits, revs, first) if first is not None else set()
+                    if first is not None and first.is_set:
+                        return made
+                elif self._seen(written.ref) is None and written.ref in self._create_refs(
+                    [written], [rev]
+                ):
+                    return set()
             self.advance(lambda: beside.make(revs))
         except GitError as error:
             beside.failed(error)
+        return set()
 
     def _replace_ref(self, ref: str, new: str, old: str) -> bool:
         """Whether the ref could be set from `old` to `new` without Git."""
+        first = self._replacement(ref, new, old)
+        if first is not None:
+            self._create_refs((), (), first)
+        return first is not None and first.is_set
+
+    def _replacement(self, ref: str, new: str, old: str) -> loose.Replacement | None:
+        """The ref set from `old` to `new`, None where that is Git's to do."""
         from nbexp.git import loose
 
         # Of these Git keeps a log, which it begins itself; of others where there is one already.
         if ref.startswith(("refs/heads/", "refs/remotes/", *OWN)) or not is_oid(old):
-            return False
+            return None
         if not all(map(is_simple, ref.split("/"))) or (self.common / "reftable").is_dir():
-            return False
+            return None
         if self.config().get("core.logallrefupdates", "").lower() == "always":
-            return False
+            return None
         who = self.identity("committer")
         log = self.common / "logs" / ref
         line = f"{old} {new} {_signed(who, int(time.time()))}\n" if log.is_file() else None
-        return loose.replace_ref(self.common, ref, new, lambda: self._seen(ref) == old, line)
+        return loose.Replacement(ref, new, lambda: self._seen(ref) == old, line)
 
     def _write(
         self, commits: Sequence[NewCommit], beside: Beside | None = None
@@ -838,16 +865,22 @@ class Git(Counted):
             self._entries_by_tree[oid] = tree_entries(found.data if found else b"", len(oid) // 2)
         return self._entries_by_tree[oid]
 
-    def _create_refs(self, commits: Sequence[NewCommit], revs: Sequence[str]) -> set[str]:
-        """The new refs that could be made without Git, the last one first."""
+    def _create_refs(
+        self,
+        commits: Sequence[NewCommit],
+        revs: Sequence[str],
+        first: loose.Replacement | None = None,
+    ) -> set[str]:
+        """The new refs that could be made without Git, the last one first; `first` is set before."""
         from nbexp.git import loose
 
         if self.config().get("core.logallrefupdates", "").lower() == "always":
             return set()
-        refs = {new.ref or "": rev for new, rev in reversed([*zip(commits, revs, strict=True)])}
+        pairs = reversed([*zip(commits, revs if commits else (), strict=True)])
+        refs = {new.ref or "": rev for new, rev in pairs}
         if not all(is_simple(part) for ref in refs for part in ref.split("/")):
             return set()
-        return loose.create_refs(self.common, refs)
+        return loose.create_refs(self.common, refs, first)
 
     def _import(self, commits: Sequence[NewCommit], *, direct: bool) -> list[str]:
         wanted = {f"{new.parent}^{{commit}}" for new in commits if _is_rev(new.parent)}
@@ -1088,6 +1121,15 @@ class Git(Counted):
 
 
 _PATIENCE_S = 10.0
+
+
+_STALE_S = 60.0
+
+
+def _age_s(path: Path) -> float:
+    """The seconds since the file was changed; 0 where it is gone."""
+    stamp = file_stamp(str(path))
+    return 0.0 if stamp is None else time.time() - stamp[0] / 1e9
 
 
 _MANY_TREES = 500  # kept in memory by a session that goes on for days

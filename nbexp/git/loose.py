@@ -15,6 +15,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from nbexp import filesystem
@@ -182,73 +183,96 @@ def commit(
     return writer.add("commit", b"\n".join(lines) + b"\n\n" + message)
 
 
-def create_refs(common: Path, refs: Mapping[str, str]) -> set[str]:
+class Replacement:
+    """A ref that is there and is to be set, on disk; `is_set` tells afterwards whether it was.
+
+    `is_as_expected` is asked while nobody else can change the ref; `line` goes into its log.
+    """
+
+    def __init__(
+        self, ref: str, oid: str, is_as_expected: Callable[[], bool], line: str | None
+    ) -> None:
+        self.ref = ref
+        self.oid = oid
+        self.is_set = False
+        self._is_as_expected = is_as_expected
+        self._line = line
+
+    def take_place(self, common: Path, written: str) -> None:
+        """Set the ref to what is `written`, unless it has been changed."""
+
+        def may_be_set() -> bool:
+            if not self._is_as_expected():
+                return False
+            if self._line is not None:
+                with open(os.path.join(common, "logs", self.ref), "ab") as log:
+                    log.write(self._line.encode())
+            return True
+
+        self.is_set = _take_place(common, self.ref, written, may_be_set)
+
+
+def create_refs(
+    common: Path, refs: Mapping[str, str], first: Replacement | None = None
+) -> set[str]:
     """Make refs that are not there yet, in the order given; those that could be made, on disk.
 
     Left to Git is a ref that is there already, in whose place something stands, whose lock another
-    process holds, and whatever comes after it.
+    process holds, and whatever comes after it. What is to be replaced `first` is set before them; if that
+    is left to Git, all are.
+
+    They are flushed to the disk together and before a lock is taken, which is held for microseconds then:
+    a lock that a killed process leaves is in everybody's way. What is left else, `git gc` takes away.
     """
-    locks: dict[str, str] = {}
+    written: dict[str, str] = {}
     made: set[str] = set()
     try:
-        for ref, oid in refs.items():
-            lock = os.path.join(common, f"{ref}.lock")
-            os.makedirs(os.path.dirname(lock), exist_ok=True)
+        for ref, oid in [*([(first.ref, first.oid)] if first else []), *refs.items()]:
+            name = os.path.join(common, "objects", f"tmp_ref_{os.urandom(8).hex()}")
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(lock, flags, 0o666)
-            locks[ref] = lock
+            descriptor = os.open(name, flags, 0o666)
+            written[ref] = name
             try:
                 os.write(descriptor, f"{oid}\n".encode())
             finally:
                 os.close(descriptor)
-        filesystem.sync(locks.values())
+        filesystem.sync(written.values())
+        if first is not None:
+            first.take_place(common, written[first.ref])
+            if not first.is_set:
+                return made
+            filesystem.crash_point("record.noted")
         for ref in refs:
-            target = os.path.join(common, ref)
-            # Only now, with the lock, nobody else can come in between.
-            if os.path.lexists(target) or _is_packed(common, ref):
+            if not _take_place(common, ref, written[ref], partial(_is_free, common, ref)):
                 break
-            os.rename(locks[ref], target)
             made.add(ref)
     except OSError:
         pass  # Git finds the same in its way, and says it
     finally:
-        for ref in locks.keys() - made:
-            os.unlink(locks[ref])
+        for name in written.values():
+            os.unlink(name)
     return made
 
 
-def replace_ref(
-    common: Path, ref: str, oid: str, is_as_expected: Callable[[], bool], line: str | None
-) -> bool:
-    """Set a ref that is there, on disk; False where it is left to Git, and then it has not moved.
+def _take_place(common: Path, ref: str, written: str, may_be_set: Callable[[], bool]) -> bool:
+    """Whether the file `written` became that of the ref, which nobody else can change while that is asked."""
+    target = os.path.join(common, ref)
+    lock = f"{target}.lock"
+    os.makedirs(os.path.dirname(lock), exist_ok=True)  # of packed refs Git removes the folders
+    os.link(written, lock)
+    try:
+        if may_be_set():
+            os.rename(lock, target)
+            return True
+    except BaseException:
+        os.unlink(lock)
+        raise
+    os.unlink(lock)
+    return False
 
-    `is_as_expected` is asked once nobody else can change the ref any more; `line` goes into its log.
-    """
-    lock = os.path.join(common, f"{ref}.lock")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        os.makedirs(os.path.dirname(lock), exist_ok=True)  # of packed refs Git removes the folders
-        descriptor = os.open(lock, flags, 0o666)
-    except OSError:
-        return False
-    is_set = False
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(f"{oid}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if is_as_expected():
-            if line is not None:
-                with open(os.path.join(common, "logs", ref), "ab") as log:
-                    log.write(line.encode())
-            os.rename(lock, os.path.join(common, ref))
-            is_set = True
-    except OSError:
-        pass  # Git finds the same in its way, and says it
-    finally:
-        if not is_set:
-            os.unlink(lock)
-    return is_set
+
+def _is_free(common: Path, ref: str) -> bool:
+    return not os.path.lexists(os.path.join(common, ref)) and not _is_packed(common, ref)
 
 
 def _is_packed(common: Path, ref: str) -> bool:

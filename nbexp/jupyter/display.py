@@ -22,6 +22,7 @@ from nbexp.experiments.collect import Collected
 from nbexp.experiments.columns import Groups
 from nbexp.experiments.compare import Change, Diff
 from nbexp.experiments.detecting import Detected
+from nbexp.experiments.differences import Patch
 from nbexp.experiments.doctor import Health
 from nbexp.experiments.guided import Setup, StageWritten
 from nbexp.experiments.labels import Recorded, Tagged
@@ -62,6 +63,7 @@ MAX_ROWS, MAX_COLUMNS = 50, 20
 _MAX_TEXT, _MAX_IMAGES = 10_000, 4_000_000
 _MAX_VALUE = 60
 _MAX_TABLE_COLUMNS = 100
+_MAX_PATCH = 400
 
 _STATES = {
     "done": "✓ done", "running": "▶ running", "failed": "✗ failed", "interrupted": "■ interrupted",
@@ -157,6 +159,7 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
     rows.append(("stages", ", ".join(map(render.stage_words, report.stages)) or "none"))
     if report.notebooks:
         rows.append(("notebook", code(f"%exp open {experiment.name}")))
+    rows += render.changed_rows(report)
     if not report.params and report.versus is None:
         rows.append(("changes vs baseline", "none"))
     if report.hints:
@@ -444,8 +447,27 @@ def _(result: Diff) -> Markup:
         result.outs
     )
     rows += [("notebook", f"{render.cell_words(n.cells)} ({n.path})") for n in result.notebooks]
+    inner = [render.data_words(change) for change in result.data if change.inside]
+    rows += [("data", joined(inner, Markup("<br>")))] * bool(inner)
+    if result.environment is not None:
+        words = render.environment_words(result.environment)
+        rows.append(("environment", joined(words, Markup("<br>"))))
     found = [grid(heads, lines)] if lines else []
-    return joined([*found, pairs(rows)])
+    return joined([*found, pairs(rows), *map(_patch, result.patches)])
+
+
+def _patch(patch: Patch) -> Markup:
+    """A file's diff, folded: new lines in one colour, those that are gone in another."""
+    if not patch.lines:
+        return tag("p", render.patch_words(patch))
+    lines = []
+    for line in patch.lines[:_MAX_PATCH]:
+        style = {"+": "nbexp-good", "-": "nbexp-bad", "@": "nbexp-faint"}.get(line[:1])
+        lines.append(tag("span", line, class_=style) if style else joined([line]))
+    if len(patch.lines) > _MAX_PATCH:
+        lines.append(faint(f"… {len(patch.lines) - _MAX_PATCH} more lines"))
+    text = tag("pre", joined(lines, "\n"))
+    return tag("details", tag("summary", render.patch_words(patch)), text)
 
 
 @html.register

@@ -31,6 +31,7 @@ RUN_POINTS = [
     "add.listed",
     "run.saved",
     "record.before",
+    "record.noted",
     "record.done",
     "journal.finishing",
     "journal.finished",
@@ -103,6 +104,24 @@ def test_a_killed_run_is_rolled_back_by_the_next_command(point, ready, nbexp_cli
     )
     assert "third" in again.stdout
     assert nbexp_cli("status", cwd=ready).stdout == "Data and pipelines are up to date.\n"
+
+
+@pytest.mark.parametrize("point", ["record.before", "record.noted", "record.done"])
+def test_no_experiment_is_without_its_note_wherever_its_run_is_killed(point, ready, nbexp_cli, git):
+    words = ("run", "-S", "train.lr=0.05", "-n", "third")
+    nbexp_cli(*words, cwd=ready, code=None, env={"NBEXP_CRASH": point})
+    refs = git("for-each-ref", "--format=%(objectname)", "refs/exps", cwd=ready).split()
+    noted = git("notes", "--ref=nbexp", "list", cwd=ready).splitlines()
+    assert {*refs} <= {line.split()[1] for line in noted}
+    assert len(noted) == (2 if point == "record.before" else 3)
+    nbexp_cli(*words, cwd=ready, code=None)
+    nbexp_cli("note", "third", "after the kill", cwd=ready)
+    told = nbexp_cli("note", "third", cwd=ready).stdout
+    assert "nbexp run -S train.lr=0.05 -n third" in told
+    assert "after the kill" in told
+    git("notes", "--ref=nbexp", "prune", cwd=ready)
+    assert "after the kill" in nbexp_cli("note", "third", cwd=ready).stdout
+    git("fsck", "--strict", cwd=ready)
 
 
 @pytest.mark.parametrize("point", APPLY_POINTS)

@@ -216,6 +216,8 @@ def test_json_is_dvcs_with_keys_of_our_own(diff: compare.Diff) -> None:
         "code": [{"path": "a.py", "change": "modified"}],
         "notebooks": [],
         "outs": [],
+        "data": [],
+        "environment": None,
     }
 
 

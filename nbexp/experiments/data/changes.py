@@ -199,6 +199,17 @@ def diff(site: Site, old: str, new: str | None, targets: Sequence[str]) -> DataD
     )
 
 
+def between(site: Site, old: str | None, new: str | None) -> tuple[Change, ...]:
+    """What changed in outputs and tracked data between two commits, None being the workspace."""
+    now = None if None not in (old, new) else _recorded(site, site.graph())
+    sides = [
+        _Workspace(site, now or {}) if rev is None else _Records(site, _recorded_in(site, rev))
+        for rev in (old, new)
+    ]
+    found, _ = _compare(sides[0], sides[1], (), granular=True, by_hash=False)
+    return tuple(one for one in found if one.word not in ("unchanged", "unknown"))
+
+
 def _not_in_remote(
     site: Site,
     graph: Graph,
