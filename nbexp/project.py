@@ -1506,7 +1506,7 @@ class Project:
 
         sources: builtins.list[tuple[str, str | None]]
         if experiments:
-            sources = [*map(self._resolve, experiments)]
+            sources = [self._resolve(one, failed=True) for one in experiments]
         else:
             recorded = self._of_baseline(self._head())
             sources = [(row.name or row.rev[:7], row.rev) for row in reversed(recorded)]

@@ -108,7 +108,7 @@ def record(
     )
     resets = []
     if spec.replaces is not None:
-        resets.append((trash.ref_of(spec.ref, spec.replaces), spec.replaces))
+        resets.append((trash_ref(spec.ref, spec.replaces), spec.replaces))
     flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
@@ -231,6 +231,11 @@ def remove(git: Git, refs: Mapping[str, str], *, place: str | None = None) -> No
     `place` is the workspace whose `undo` brings them back; None: that of any.
     """
     trash.throw_away(git, refs, place=place)
+
+
+def trash_ref(ref: str, rev: str) -> str:
+    """Where the experiment of a ref is kept when it is removed or replaced now."""
+    return trash.ref_of(ref, rev)
 
 
 def _files(root: Path, prefix: str, path: str) -> list[str]:

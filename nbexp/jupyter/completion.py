@@ -154,6 +154,11 @@ def _experiments(project: peek.Peek | None, typed: str, here: Path) -> Iterable[
     return [(name, "experiment") for name in project.experiments or ()]
 
 
+def _removed(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
+    assert project is not None
+    return [(name, "in the trash") for name in project.removed]
+
+
 def _revisions(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:
     assert project is not None
     branches = [(name, "branch") for name in project.branches]
@@ -226,6 +231,7 @@ def _files(project: object, typed: str, here: Path) -> Iterable[tuple[str, str]]
 # What the commands call their values in help texts, or the argument's name where they do not.
 _BY_NAME: dict[str, Look] = {
     "EXPERIMENT": _experiments,
+    "REMOVED": _removed,
     "A": _revisions,
     "B": _revisions,
     "STAGE": _stages,

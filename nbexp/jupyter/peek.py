@@ -43,6 +43,11 @@ class Peek:
         return sorted({parsed.name for ref in found if (parsed := ref_names.parse(ref))})
 
     @property
+    def removed(self) -> list[str]:
+        """The names of the experiments in the trash."""
+        return sorted({ref.split("/")[-2] for ref in _refs(self.git, "refs/nbexp/trash") or ()})
+
+    @property
     def branches(self) -> list[str]:
         return sorted(
             ref.removeprefix("refs/heads/") for ref in _refs(self.git, "refs/heads") or ()

@@ -50,6 +50,11 @@ def test_a_failed_run_is_compared_by_its_name(broken: Project, nbexp_cli: Progra
     assert json.loads(shown)["params"]["params.yaml"]["train.lr"]["old"] == 0.05
 
 
+def test_a_failed_run_is_plotted_by_its_name(broken: Project) -> None:
+    curves = broken.plot("acc", "fine", "broken")
+    assert [one.name for one in curves.series] == ["fine", "broken"]
+
+
 def test_what_a_failed_run_left_is_read_by_its_name(broken: Project) -> None:
     assert json.loads(broken.read("broken", "metrics.json"))["acc"] == pytest.approx(0.9143)
     assert broken.read("broken", "train.sh").endswith(b"exit 3\n")

@@ -82,6 +82,16 @@ def test_the_runs_of_the_cache_are_offered_newest_first(
     assert offered("cache --orphans --stage tr", project) == ["train"]
 
 
+def test_what_is_in_the_trash_is_offered_where_it_comes_back(
+    project: Path, git: Callable[..., str]
+) -> None:
+    assert offered("trash restore go", project) == []
+    ref = f"refs/nbexp/trash/aa/{'b' * 38}/gone/{'c' * 12}-1700000000"
+    git("update-ref", ref, "HEAD", cwd=project)
+    assert offered("trash restore go", project) == ["gone"]
+    assert offered("apply go", project) == []
+
+
 def test_params_carry_the_value_they_have_now(project: Path) -> None:
     found = dict(completion.offers(["run", "-S"], "tr", project))
     assert found == {"train.lr=": "now 0.1", "train.epochs=": "now 3"}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "experiments", nargs="+", metavar="EXPERIMENT", help="names, or the starts of commits"
+        "experiments", nargs="+", metavar="REMOVED", help="names, or the starts of commits"
     )
     parser.add_argument("--name", metavar="NAME", help="another name for it")
     parser.add_argument("--json", action="store_true", help="print JSON")
