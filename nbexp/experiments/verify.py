@@ -27,6 +27,7 @@ from nbexp.experiments import place as places
 from nbexp.experiments.agreement import Agreement, Tolerance, Verdict
 from nbexp.experiments.data import Site
 from nbexp.experiments.data.located import Contents, File
+from nbexp.experiments.journal import Journal
 from nbexp.experiments.run import Place
 from nbexp.experiments.workspace import InPlace
 from nbexp.formats import config as configs
@@ -35,6 +36,7 @@ from nbexp.formats.dvc_lock import LockedPath
 from nbexp.frozen import field, frozen
 from nbexp.git import Git
 from nbexp.pipeline import graph as graphs
+from nbexp.pipeline import process
 from nbexp.pipeline.context import How
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import hash_of
@@ -197,7 +199,7 @@ def verify(
 
     clock = time.monotonic()
     try:
-        with _scratch(site.root) as folder:
+        with _scratch(site.root, site.prefix) as folder:
             emit(Phase(f"cloning {rev[:7]}"))
             trial = _Trial(site, rev, name, folder, emit)
             try:
@@ -262,7 +264,7 @@ def _overall(
 
 
 @contextmanager
-def _scratch(root: Path) -> Iterator[Path]:
+def _scratch(root: Path, prefix: str) -> Iterator[Path]:
     """A folder that is removed at the end, as is what killed processes left beside it."""
     base = places.own_folder(root) / "verify"
     base.mkdir(parents=True, exist_ok=True)
@@ -270,6 +272,7 @@ def _scratch(root: Path) -> Iterator[Path]:
     for left in base.iterdir():
         is_new = filesystem.is_temporary(left.name)
         if not is_new and not filesystem.FileLock(left / "lock").held():
+            _end(left / "project", prefix)
             filesystem.remove(left)
     fresh = filesystem.temporary(base)
     fresh.mkdir()
@@ -283,6 +286,13 @@ def _scratch(root: Path) -> Iterator[Path]:
     finally:
         lock.release()
         filesystem.remove(folder)
+
+
+def _end(clone: Path, prefix: str) -> None:
+    """End the stages that a killed command left running in its clone."""
+    uid = Journal(clone, places.journal_folder(clone / prefix)).peek_uid()
+    if uid:
+        process.kill_marked(uid)
 
 
 class _Trial:

@@ -19,7 +19,7 @@ import yaml
 
 import nbexp
 from nbexp import render
-from nbexp.errors import NotFound, StoreError
+from nbexp.errors import NotFound, StageFailed, StoreError
 from nbexp.experiments.opening import (
     OpenedBytes,
     OpenedDirectory,
@@ -135,6 +135,18 @@ class TestWhatIsShown:
             "prepared of low: 2 files, 127 bytes\n\n  parts/     26 B   1 file\n  train.csv  101 B"
         )
         assert listing.to_json()["files"] == 2
+
+    def test_of_a_failed_run_it_is_what_that_left(self, two: Project) -> None:
+        script = two.root / "train.sh"
+        script.write_text(f"{script.read_text()}echo half > model.txt; exit 1\n")
+        with pytest.raises(StageFailed):
+            two.run({"train.lr": 0.2}, name="bad")
+        model = two.open("bad", "model.txt")
+        assert isinstance(model, OpenedText)
+        assert model.lines == ("half",)
+        assert "0.7633" in render.text(two.open("bad", "metrics.json"))
+        assert two.path("bad", "model.txt").read_bytes() == b"half\n"
+        assert two.path("bad", "prepared").is_dir()
 
     def test_a_whole_commit_is_listed(self, two: Project) -> None:
         listing = two.open("low", ".")

@@ -434,12 +434,29 @@ class TestWhatCannotBeRun:
             notes.read(low.git, [low["slow"].rev]).get(low["slow"].rev, {}).get("verified") is None
         )
 
-    def test_what_a_killed_one_left_is_removed_by_the_next(self, low: Project) -> None:
-        left = low.root / VERIFY / "deadbeef"
-        (left / "project").mkdir(parents=True)
-        (left / "lock").touch()
-        low.verify("low")
+    def test_what_a_killed_one_left_is_ended_and_removed_by_the_next(
+        self, low: Project, git: Callable[..., Any], nbexp_cli: Any, tmp_path: Path
+    ) -> None:
+        mark, pid = tmp_path / "second", tmp_path / "pid"
+        change_stage(low, git, f"test ! -e {mark} || {{ echo $$ > {pid}; sleep 60; }}")
+        low.run({"train.lr": 0.05}, name="slow")
+        mark.touch()
+        before = everything(low.root)
+        child = nbexp_cli.start("verify", "slow", cwd=low.root)
+        deadline = time.monotonic() + 60
+        while not pid.exists() or not pid.read_text().strip():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        child.kill()
+        child.wait()
+        [left] = (low.root / VERIFY).iterdir()
+        assert low.verify("low").verdict == "identical"
         assert not left.exists()
+        deadline = time.monotonic() + 10
+        while Path("/proc", pid.read_text().strip(), "cwd").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert everything(low.root) == before
 
     def test_somebody_elses_code_is_told_and_asked_about_once(
         self, low: Project, git: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -148,17 +148,20 @@ class Contents:
         StoreError
             Neither cache nor remote has the listing of the directory.
         """
+        # What a failed run left of its outputs is in the tree; its dvc.lock says what was there before.
         found = self._tracked(path, records=records)
+        held = [posixpath.join(path, inner) if inner else path for inner in found]
         for one in self.outs:
             if not (is_inside(path, one.path) or is_inside(one.path, path)):
+                continue
+            if any(is_inside(posixpath.normpath(inner), one.path) for inner in held):
                 continue
             remote = one.out.remote
             if not one.md5.endswith(".dir"):
                 if is_inside(one.path, path):
                     mode = "100755" if one.locked.isexec else "100644"
-                    found[_below(one.path, path)] = File(
-                        md5=one.md5, mode=mode, size=one.locked.size, remote=remote
-                    )
+                    file = File(md5=one.md5, mode=mode, size=one.locked.size, remote=remote)
+                    found[_below(one.path, path)] = file
                 continue
             if not self.site.cache.has_object(one.md5):
                 self._fetch({one.md5: one.path}, remote, listings=True)
