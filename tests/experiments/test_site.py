@@ -131,6 +131,41 @@ def test_a_metrics_file_that_cannot_be_read_costs_its_cells_only(recorded: Proje
     assert "0.9333" in index
 
 
+def test_pictures_beyond_the_size_are_left_out_the_oldest_first(
+    project: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    (project.root / "draw.py").write_text(
+        "import random, struct, zlib\n"
+        "dice = random.Random(open('seed').read())\n"
+        "def part(kind, data):\n"
+        "    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))\n"
+        "rows = b''.join(bytes([0]) + dice.randbytes(200) for _ in range(200))\n"
+        "open('noise.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n'"
+        " + part(b'IHDR', struct.pack('>IIBBBBB', 200, 200, 8, 0, 0, 0, 0))"
+        " + part(b'IDAT', zlib.compress(rows)) + part(b'IEND', b''))\n"
+    )
+    (project.root / "seed").write_text("0")
+    project.stage.add("draw", "python draw.py", deps=["draw.py", "seed"], outs=["noise.png"])
+    for number in range(3):
+        (project.root / "seed").write_text(str(number))
+        project.run(name=f"run-{number}")
+    ran = nbexp_cli("publish", "site", "--max-size", "0.15", cwd=project.root)
+    assert ran.stdout.splitlines()[1:] == [
+        "1 picture left out, for the size.",
+        "Hint: `nbexp publish site --max-size 1` has room for all.",
+    ]
+    site = project.root / "site"
+    assert sum(map(len, contents(site).values())) < 150_000
+    *newer, oldest = project.publish("again", max_size_mb=0.15).experiments
+    assert "left out here" in (site / "experiments" / f"{oldest}.html").read_text()
+    for name in newer:
+        assert '<img src="../pictures/' in (site / "experiments" / f"{name}.html").read_text()
+    ran = nbexp_cli("publish", "site", "--max-size", "1", cwd=project.root)
+    assert len(ran.stdout.splitlines()) == 1
+    assert len(list((site / "pictures").iterdir())) == 3
+    nbexp_cli("publish", "site", "--max-size", "0", cwd=project.root, code=2)
+
+
 def test_publishing_again_replaces_the_site_and_leaves_other_files(recorded: Project) -> None:
     site = recorded.root / "site"
     recorded.publish("site")
@@ -283,7 +318,7 @@ def test_a_picture_without_room_says_what_shows_it() -> None:
         json.dumps({"cells": [{"cell_type": "code", "outputs": [output]}]}).encode(), pictures
     )
     assert 'alt="&lt;Figure&gt;"' in shown(output, pictures=pictures)
-    assert pictures.fit(1000) == 1
+    assert pictures.fit(1000) == [5004]
     assert "A picture of 5 kB is left out here; <code>nbexp open a</code> shows it." in shown(
         output, pictures=pictures
     )
