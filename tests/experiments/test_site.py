@@ -166,6 +166,35 @@ def test_pictures_beyond_the_size_are_left_out_the_oldest_first(
     nbexp_cli("publish", "site", "--max-size", "0", cwd=project.root, code=2)
 
 
+def test_an_experiment_whose_dvc_yaml_is_broken_says_so_on_its_page(
+    recorded: Project, git: Callable[..., str]
+) -> None:
+    head = git("rev-parse", "HEAD", cwd=recorded.root)
+    (recorded.root / "dvc.yaml").write_text("stages: [")
+    git("stash", cwd=recorded.root)
+    rev = git("rev-parse", "stash@{0}", cwd=recorded.root)
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/broken", rev, cwd=recorded.root)
+    assert set(recorded.publish("site").experiments) == {"broken", "fast", "slow"}
+    page = (recorded.root / "site" / "experiments" / "broken.html").read_text()
+    assert '<p class="bad">dvc.yaml' in page
+
+
+def test_names_that_are_no_text_are_told_by_their_bytes(
+    recorded: Project, git: Callable[..., str]
+) -> None:
+    odd = recorded.root / os.fsdecode(b"caf\xe9.py")
+    odd.write_text("x = 1\n")
+    git("add", "--all", cwd=recorded.root)
+    git("commit", "--quiet", "--message=odd", cwd=recorded.root)
+    odd.write_text("x = 2\n")
+    recorded.run(name="odd")
+    for name in ("r.md", "r.html"):
+        recorded.report("odd").write(recorded.root / name)
+        assert b"caf\\udce9.py" in (recorded.root / name).read_bytes()
+    recorded.publish("site")
+    assert b"caf\\udce9.py" in (recorded.root / "site" / "experiments" / "odd.html").read_bytes()
+
+
 def test_publishing_again_replaces_the_site_and_leaves_other_files(recorded: Project) -> None:
     site = recorded.root / "site"
     recorded.publish("site")

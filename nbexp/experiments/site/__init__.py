@@ -15,7 +15,7 @@ from nbexp.errors import NbexpError
 from nbexp.events import Emit, Phase
 from nbexp.experiments import look, series
 from nbexp.experiments.compare import Side, compare
-from nbexp.experiments.report import MAX_PICTURES, PICTURES, file_names, patch, recorded
+from nbexp.experiments.report import MAX_PICTURES, PICTURES, encoded, file_names, patch, recorded
 from nbexp.experiments.report.making import Files
 from nbexp.experiments.site import book, folder, pages
 from nbexp.experiments.site.pictures import Picture, Pictures
@@ -189,9 +189,9 @@ def _read(
 def _written(site: pages.Site, pictures: Pictures, shared: book.Cells) -> dict[str, bytes]:
     files = {f"assets/{name}": look.read(name).encode() for name in _ASSETS}
     for one in site.experiments:
-        files[one.page] = pages.experiment(site, one, pictures, shared).encode()
-    files["assets/cells.js"] = shared.script().encode()
-    files["index.html"] = pages.index(site).encode()
+        files[one.page] = encoded(pages.experiment(site, one, pictures, shared))
+    files["assets/cells.js"] = encoded(shared.script())
+    files["index.html"] = encoded(pages.index(site))
     return files
 
 
