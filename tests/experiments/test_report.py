@@ -258,6 +258,21 @@ def test_a_place_that_cannot_be_written_is_told(
     assert ran.stderr.splitlines()[0] == said
 
 
+def test_a_file_where_the_pictures_would_go_is_left(
+    recorded: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    (recorded.root / "r_files").write_text("mine")
+    ran = nbexp_cli("report", "slow", "-o", "r.md", cwd=recorded.root, code=2)
+    assert ran.stderr.splitlines() == [
+        "r_files is a file, and pictures are written to a folder of that name. Nothing was written.",
+        "Hint: `nbexp report slow -o r-2.md`",
+    ]
+    assert (recorded.root / "r_files").read_text() == "mine"
+    assert not (recorded.root / "r.md").exists()
+    nbexp_cli("report", "slow", "-o", "a (b).md", cwd=recorded.root)
+    assert "](<a (b)_files/acc.png>)" in (recorded.root / "a (b).md").read_text()
+
+
 def test_a_diff_that_is_too_long_for_a_comment_is_left_out(recorded: Project) -> None:
     wide = "".join(f"# {'w' * 400} {number}\n" for number in range(300))
     (recorded.root / "train.sh").open("a").write(wide)

@@ -131,6 +131,70 @@ def test_a_metrics_file_that_cannot_be_read_costs_its_cells_only(recorded: Proje
     assert "0.9333" in index
 
 
+def test_pictures_beyond_the_size_are_left_out_the_oldest_first(
+    project: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    (project.root / "draw.py").write_text(
+        "import random, struct, zlib\n"
+        "dice = random.Random(open('seed').read())\n"
+        "def part(kind, data):\n"
+        "    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))\n"
+        "rows = b''.join(bytes([0]) + dice.randbytes(200) for _ in range(200))\n"
+        "open('noise.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n'"
+        " + part(b'IHDR', struct.pack('>IIBBBBB', 200, 200, 8, 0, 0, 0, 0))"
+        " + part(b'IDAT', zlib.compress(rows)) + part(b'IEND', b''))\n"
+    )
+    (project.root / "seed").write_text("0")
+    project.stage.add("draw", "python draw.py", deps=["draw.py", "seed"], outs=["noise.png"])
+    for number in range(3):
+        (project.root / "seed").write_text(str(number))
+        project.run(name=f"run-{number}")
+    ran = nbexp_cli("publish", "site", "--max-size", "0.15", cwd=project.root)
+    assert ran.stdout.splitlines()[1:] == [
+        "1 picture left out, for the size.",
+        "Hint: `nbexp publish site --max-size 1` has room for all.",
+    ]
+    site = project.root / "site"
+    assert sum(map(len, contents(site).values())) < 150_000
+    *newer, oldest = project.publish("again", max_size_mb=0.15).experiments
+    assert "left out here" in (site / "experiments" / f"{oldest}.html").read_text()
+    for name in newer:
+        assert '<img src="../pictures/' in (site / "experiments" / f"{name}.html").read_text()
+    ran = nbexp_cli("publish", "site", "--max-size", "1", cwd=project.root)
+    assert len(ran.stdout.splitlines()) == 1
+    assert len(list((site / "pictures").iterdir())) == 3
+    nbexp_cli("publish", "site", "--max-size", "0", cwd=project.root, code=2)
+
+
+def test_an_experiment_whose_dvc_yaml_is_broken_says_so_on_its_page(
+    recorded: Project, git: Callable[..., str]
+) -> None:
+    head = git("rev-parse", "HEAD", cwd=recorded.root)
+    (recorded.root / "dvc.yaml").write_text("stages: [")
+    git("stash", cwd=recorded.root)
+    rev = git("rev-parse", "stash@{0}", cwd=recorded.root)
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/broken", rev, cwd=recorded.root)
+    assert set(recorded.publish("site").experiments) == {"broken", "fast", "slow"}
+    page = (recorded.root / "site" / "experiments" / "broken.html").read_text()
+    assert '<p class="bad">dvc.yaml' in page
+
+
+def test_names_that_are_no_text_are_told_by_their_bytes(
+    recorded: Project, git: Callable[..., str]
+) -> None:
+    odd = recorded.root / os.fsdecode(b"caf\xe9.py")
+    odd.write_text("x = 1\n")
+    git("add", "--all", cwd=recorded.root)
+    git("commit", "--quiet", "--message=odd", cwd=recorded.root)
+    odd.write_text("x = 2\n")
+    recorded.run(name="odd")
+    for name in ("r.md", "r.html"):
+        recorded.report("odd").write(recorded.root / name)
+        assert b"caf\\udce9.py" in (recorded.root / name).read_bytes()
+    recorded.publish("site")
+    assert b"caf\\udce9.py" in (recorded.root / "site" / "experiments" / "odd.html").read_bytes()
+
+
 def test_publishing_again_replaces_the_site_and_leaves_other_files(recorded: Project) -> None:
     site = recorded.root / "site"
     recorded.publish("site")
@@ -283,7 +347,7 @@ def test_a_picture_without_room_says_what_shows_it() -> None:
         json.dumps({"cells": [{"cell_type": "code", "outputs": [output]}]}).encode(), pictures
     )
     assert 'alt="&lt;Figure&gt;"' in shown(output, pictures=pictures)
-    assert pictures.fit(1000) == 1
+    assert pictures.fit(1000) == [5004]
     assert "A picture of 5 kB is left out here; <code>nbexp open a</code> shows it." in shown(
         output, pictures=pictures
     )

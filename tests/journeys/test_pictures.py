@@ -24,6 +24,7 @@ from nbexp.experiments.opening import (
     OpenedText,
 )
 from nbexp.experiments.planning import Plan, PlannedStage
+from nbexp.experiments.report import Bar, Check, Report
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.table import Data, Row, Table
@@ -265,6 +266,14 @@ CURVES = Curves(
     ),
 )
 
+REPORT = Report(
+    EVIL,
+    Table((TABLE.rows[2], TABLE.rows[4])),
+    DIFF,
+    curves=(CURVES,),
+    checks=(Check(Bar("acc", 0.9, "under"), 0.945), Check(Bar(EVIL, 0.9, "over"), 0.945)),
+)
+
 Look = Callable[..., dict[str, Any]]
 
 
@@ -292,8 +301,8 @@ def look(tmp_path: Path, chromium: Callable[..., Any]) -> Look:
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
     "result",
-    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY, *OPENED.values()],
-    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why", *OPENED],
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY, REPORT, *OPENED.values()],
+    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why", "report", *OPENED],
 )
 def test_every_word_is_legible_and_nothing_acts(result: object, theme: str, look: Look) -> None:
     seen = look(_html(result), theme)
@@ -313,8 +322,8 @@ def test_numbers_end_on_one_line(look: Look) -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY, *OPENED.values()],
-    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why", *OPENED],
+    [CARD, TABLE, DIFF, NOTEBOOK, RUNS, RUNS.runs[1], PLAN, WHY, REPORT, *OPENED.values()],
+    ids=["card", "table", "diff", "notebook", "runs", "run", "plan", "why", "report", *OPENED],
 )
 def test_a_narrow_cell_scrolls_inside(result: object, look: Look) -> None:
     assert look(_html(result), "JupyterLab light", width=500)["overflow"] == 0

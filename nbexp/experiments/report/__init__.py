@@ -15,7 +15,7 @@ from typing import Literal
 
 from nbexp import filesystem
 from nbexp.errors import CheckFailed, NbexpError, NotFound, UsageError, nearest
-from nbexp.experiments.compare import Change, Diff
+from nbexp.experiments.compare import Diff
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, Data, Row, Table, is_number
 from nbexp.frozen import field, frozen
@@ -210,17 +210,23 @@ class Report(Result):
         if target.is_dir():
             raise UsageError(f"{target} is a folder. Nothing was written.")
         if ending in (".html", ".htm") if html is None else html:
-            filesystem.atomic_write(target, self.to_html().encode())
+            filesystem.atomic_write(target, encoded(self.to_html()))
             return Written(str(path), (), self)
         from nbexp.experiments.report import markdown
 
         files: dict[str, bytes] = {}
         folder = target.with_name(f"{target.stem}_files")
+        if pictures and folder.exists() and not folder.is_dir():
+            raise UsageError(
+                f"{folder} is a file, and pictures are written to a folder of that name. "
+                "Nothing was written.",
+                f"`nbexp report {self.diff.new} -o {target.stem}-2.md`",
+            )
         text = markdown.write(self, (folder.name, files) if pictures else None)
         # The pictures first: a report that is there has all of its own.
         for name, data in files.items():
             filesystem.atomic_write(folder / name, data, durable=False)
-        filesystem.atomic_write(target, text.encode())
+        filesystem.atomic_write(target, encoded(text))
         return Written(str(path), tuple(f"{folder.name}/{name}" for name in files), self)
 
 
@@ -383,11 +389,9 @@ def file_names() -> Callable[[str, str], str]:
     return name
 
 
-def changed(changes: Sequence[Change]) -> Iterator[Change]:
-    """The changes in which the sides differ."""
-    from nbexp.experiments.compare import same
-
-    return (change for change in changes if not same(change.old, change.new))
+def encoded(text: str) -> bytes:
+    """The text as UTF-8; of names whose bytes are none, the bytes are told."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def reference(table: Table) -> Row:

@@ -176,8 +176,14 @@ def _curves(report: Report, pictures: Pictures | None) -> list[str]:
             folder, files = pictures
             file = name(curves.metric, ".png")
             files[file] = render.png(render.spec_of(curves))
-            parts.append(f"![{text(curves.metric)} by step]({folder}/{file})")
+            parts.append(f"![{text(curves.metric)} by step]({_link(folder, file)})")
     return parts
+
+
+def _link(folder: str, file: str) -> str:
+    """The address of a picture; in brackets where a space or a parenthesis would end it."""
+    found = f"{folder}/{file}"
+    return found if re.fullmatch(r"[\w./-]+", found) else f"<{found}>"
 
 
 def _steps(curves: Curves) -> str:
@@ -204,7 +210,9 @@ def _pictures(report: Report, pictures: Pictures | None) -> list[str]:
             if data is not None:
                 file = name(f"{stem}-{side}", f"{dot}{ending.lower()}")
                 files[file] = data
-                found.append((side, f"![{text(picture.path)} of {text(side)}]({folder}/{file})"))
+                found.append(
+                    (side, f"![{text(picture.path)} of {text(side)}]({_link(folder, file)})")
+                )
         if len(found) == 2:
             shown = _table(
                 [code(side) for side, _ in found], [[link for _, link in found]], ["", ""]

@@ -6,6 +6,8 @@ commits of other people (names, values, notebooks) is shown and never acts.
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from nbexp.errors import NbexpError
 from nbexp.events import Emit, Phase
 from nbexp.experiments import look, series
 from nbexp.experiments.compare import Side, compare
-from nbexp.experiments.report import MAX_PICTURES, PICTURES, file_names, patch, recorded
+from nbexp.experiments.report import MAX_PICTURES, PICTURES, encoded, file_names, patch, recorded
 from nbexp.experiments.report.making import Files
 from nbexp.experiments.site import book, folder, pages
 from nbexp.experiments.site.pictures import Picture, Pictures
@@ -36,6 +38,7 @@ class Published(Result):
     files: int
     size_bytes: int
     left_out: int = 0
+    left_out_bytes: int = 0
 
     def __str__(self) -> str:
         count = len(self.experiments)
@@ -48,9 +51,11 @@ class Published(Result):
         lines = [f"wrote {self.folder}: {word}, {size}. Open {self.folder}/index.html"]
         if self.left_out:
             pictures = "1 picture" if self.left_out == 1 else f"{self.left_out} pictures"
-            lines.append(
-                f"{pictures} left out, for the size. Hint: `--max-size` allows more megabytes"
-            )
+            enough = math.ceil((self.size_bytes + self.left_out_bytes) * 1.01 / 1e6)
+            lines += [
+                f"{pictures} left out, for the size.",
+                f"Hint: `nbexp publish {shlex.quote(self.folder)} --max-size {enough}` has room for all.",
+            ]
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, object]:
@@ -129,7 +134,8 @@ def publish(
     files.update(pictures.files)
     folder.replace(target, files, named=shown_as)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    return Published(shown_as, tuple(one.name for one in found), len(files), size, left_out)
+    names = tuple(one.name for one in found)
+    return Published(shown_as, names, len(files), size, len(left_out), sum(left_out))
 
 
 def _read(
@@ -183,9 +189,9 @@ def _read(
 def _written(site: pages.Site, pictures: Pictures, shared: book.Cells) -> dict[str, bytes]:
     files = {f"assets/{name}": look.read(name).encode() for name in _ASSETS}
     for one in site.experiments:
-        files[one.page] = pages.experiment(site, one, pictures, shared).encode()
-    files["assets/cells.js"] = shared.script().encode()
-    files["index.html"] = pages.index(site).encode()
+        files[one.page] = encoded(pages.experiment(site, one, pictures, shared))
+    files["assets/cells.js"] = encoded(shared.script())
+    files["index.html"] = encoded(pages.index(site))
     return files
 
 

@@ -328,6 +328,7 @@ def experiment(site: Site, one: Experiment, pictures: Pictures, shared: book.Cel
     lead += [f" · {label}" for label in _labels(one)]
     head = [nav, tag("h1", one.name), tag("p", *lead, class_="lead")]
     head += [tag("p", one.recorded.note)] * bool(one.recorded.note)
+    head += [tag("p", one.row.error, class_="bad")] * bool(one.row.error)
     head.append(_facts(site, one))
     foot = joined(["bring it back: ", tag("code", f"nbexp apply {one.name}")])
     page = joined([*head, *parts, _footer(foot)], "\n")

@@ -49,21 +49,23 @@ class Pictures:
             {p.path: p.data for p in self._found.values()} if self._files is None else self._files
         )
 
-    def fit(self, room: int) -> int:
-        """Keep what fits into `room` bytes, those added first before the others; how many do not fit.
+    def fit(self, room: int) -> list[int]:
+        """Keep what fits into `room` bytes, those added first before the others; the sizes of what does not.
 
         Where not all fit as they are, PNG with more than 256 colours is told with 256 of its own, which a
         plot does not show: a third of the bytes.
         """
         found = [*self._found.values()]
         files = {picture.path: picture.data for picture in found}
+        sizes = {}
         if sum(map(len, files.values())) > room:
             for picture in found:
                 if picture.mime == "image/png":
                     files[picture.path] = _smaller(picture.data)
+            sizes = {path: len(data) for path, data in files.items()}
             files = dict(_first(files.items(), room))
         self._files = files
-        return len(found) - len(files)
+        return [size for path, size in sizes.items() if path not in files]
 
 
 def _first(files: Iterable[tuple[str, bytes]], room: int) -> Iterable[tuple[str, bytes]]:
