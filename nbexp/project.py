@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.data.getting import Got
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
+    from nbexp.experiments.importing import Home, Imported
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.record import NotRecorded
@@ -592,6 +593,64 @@ class Project:
             include_untracked=include_untracked,
             recursive=recursive,
         )
+
+    def import_mlflow(
+        self, folder: str | os.PathLike[str] = "mlruns", *, emit: Emit = ignore
+    ) -> Imported:
+        """Make experiments on the present commit of the runs that MLflow kept in a folder.
+
+        Params, metrics and their series, tags and notes are taken; files that a run logged are not. What is there
+        already is not imported again. Nothing in the workspace changes.
+
+        Raises
+        ------
+        NotFound, ProjectFileError
+            It is no folder of MLflow, or a file in it cannot be read. Nothing was imported.
+        """
+        from nbexp.experiments import importing
+
+        runs = importing.from_mlflow(self.root / self.here / folder, os.fspath(folder))
+        return importing.record(self._home(), runs, os.fspath(folder), emit)
+
+    def import_csv(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        params: Sequence[str] = (),
+        metrics: Sequence[str] = (),
+        emit: Emit = ignore,
+    ) -> Imported:
+        """Make experiments on the present commit of the rows of a table; of `show --csv`, those with a name.
+
+        Parameters
+        ----------
+        params, metrics
+            Columns, or patterns of their names. For others the files of this project tell which they are, else
+            their names.
+
+        Raises
+        ------
+        NotFound, ProjectFileError
+            There is no such file or column, or it is no table. Nothing was imported.
+        """
+        from nbexp.experiments import importing
+
+        place, shown = self.root / self.here / file, os.fspath(file)
+        try:
+            data = place.read_bytes()
+        except OSError as error:
+            raise NotFound(
+                f"`{shown}` cannot be read: {error.strerror}. Nothing was imported.",
+                "`nbexp import csv table.csv` takes a path from here.",
+            ) from None
+        home = self._home()
+        runs = importing.from_csv(data, shown, home, params=params, metrics=metrics, emit=emit)
+        return importing.record(home, runs, shown, emit)
+
+    def _home(self) -> Home:
+        from nbexp.experiments.importing import Home
+
+        return Home(self.git, self._reader, self.root, self.prefix, self._head())
 
     def repro(
         self,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.detecting import Detected
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
+    from nbexp.experiments.importing import Imported
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
     from nbexp.experiments.planning import Plan, PlannedStage
     from nbexp.experiments.promote import Promoted
@@ -622,6 +623,29 @@ def _promoted(result: Promoted) -> str:
     return "\n".join(lines)
 
 
+def _imported(result: Imported) -> str:
+    made = len(result.experiments)
+    lines = [
+        f"imported {_count(made, 'experiment')} from {result.source} on baseline {result.baseline[:7]}"
+    ]
+    rows = []
+    if result.experiments:
+        rows.append(["names", _listed_names([name for name, _ in result.experiments])])
+    if result.failed:
+        rows.append(["not finished", _listed_names(result.failed)])
+    if result.renamed:
+        renamed = [f"{old} as {new}" for new, old in result.renamed.items()]
+        rows.append(["renamed", _listed_names(renamed)])
+    if result.known:
+        rows.append(["there already", _listed_names(result.known)])
+    return "\n".join(lines + ["  " + line for line in aligned(rows)])
+
+
+def _listed_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
+
+
 def _saved(result: Saved) -> str:
     if result.identical:
         lines = [f"{result.name}   {result.rev[:7]}   is recorded already, with these files"]
@@ -865,6 +889,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "InitReport": _init_report,
     "Setup": _setup,
     "StageWritten": _stage_written,
+    "Imported": _imported,
     "Listing": _listing,
     "StageList": _stage_list,
     "Dag": _dag,

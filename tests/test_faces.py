@@ -93,6 +93,11 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "data push": ("data push", lambda p: p.data.push()),
     "data fetch": ("data fetch", lambda p: p.data.fetch()),
     "data pull": ("data pull", lambda p: p.data.pull()),
+    "import mlflow": ("import mlflow", lambda p: p.import_mlflow()),
+    "import csv": (
+        "import csv old.csv --metric acc",
+        lambda p: p.import_csv("old.csv", metrics=["acc"]),
+    ),
     "get": ("get first model.txt -o got", lambda p: p.get("first", "model.txt", out="got")),
     "data get": (
         "data get . model.txt --rev first -o got",
@@ -112,6 +117,16 @@ def recorded(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., Any
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
     nbexp_cli("remote", "add", "--local", "-d", "kept", ".dvc/tmp/kept", cwd=project)
     (project / "extra.txt").write_text("data\n")
+    (project / "old.csv").write_text("name,train.lr,acc\nold,0.2,0.5\n")
+    run = project / "mlruns" / "0" / "4f0b"
+    for path, text in {
+        "../meta.yaml": "name: Default\n",
+        "meta.yaml": "run_id: 4f0b\nrun_name: older\nstatus: 3\nstart_time: 1700000000000\n",
+        "params/train.lr": "0.2",
+        "metrics/acc": "1700000000000 0.5 0\n",
+    }.items():
+        (run / path).parent.mkdir(parents=True, exist_ok=True)
+        (run / path).write_text(text)
     return project
 
 

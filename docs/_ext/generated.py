@@ -59,6 +59,7 @@ RESULTS = (
     ("nbexp.experiments.promote", "Promoted"),
     ("nbexp.project", "OpenedNotebook"),
     ("nbexp.experiments.save", "Saved"),
+    ("nbexp.experiments.importing", "Imported"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.undo", "Undone"),
     ("nbexp.experiments.data.adding", "Added"),
