@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.save import Saved
+    from nbexp.experiments.script import Script
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.table import Data, Row, Table
@@ -651,6 +652,41 @@ class Project:
         from nbexp.experiments.importing import Home
 
         return Home(self.git, self._reader, self.root, self.prefix, self._head())
+
+    def script(self, *experiments: str | Experiment, as_dvc: bool = False) -> Script:
+        """A shell script that makes experiments again in a clean clone: these, else those of the present commit.
+
+        Parameters
+        ----------
+        as_dvc
+            Lines of `dvc exp`, where it can do the same.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or none at all.
+        """
+        from nbexp.experiments import script
+
+        refs = self._refs()
+        found = dict(self._ref_of(one) for one in experiments) or {
+            ref: rev
+            for ref, rev in refs.items()
+            if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == self._head()
+        }
+        infos = self._infos([*found.values()])
+        members = [
+            script.Member(parsed.name, rev, parsed.baseline, infos[rev].time_s)
+            for ref, rev in found.items()
+            if (parsed := ref_names.parse(ref)) is not None and rev in infos
+        ]
+        if not members:
+            raise NotFound(
+                "The present commit has no experiment, so there is nothing to write.",
+                "`nbexp run` makes one; `nbexp list -A` shows those of other commits.",
+            )
+        members.sort(key=lambda member: (member.time_s, member.name))
+        return script.write(self.git, self.root, self.prefix, members, as_dvc=as_dvc)
 
     def repro(
         self,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.save import Saved
+    from nbexp.experiments.script import Script
     from nbexp.experiments.series import Curves
     from nbexp.experiments.stages import AddedStage, StageList
     from nbexp.experiments.table import Row, Table
@@ -646,6 +647,10 @@ def _listed_names(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + more
 
 
+def _script(result: Script) -> str:
+    return result.text
+
+
 def _saved(result: Saved) -> str:
     if result.identical:
         lines = [f"{result.name}   {result.rev[:7]}   is recorded already, with these files"]
@@ -904,6 +909,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Unprotected": _unprotected,
     "Removed": _removed,
     "Saved": _saved,
+    "Script": _script,
     "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,

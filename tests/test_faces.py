@@ -98,6 +98,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
         "import csv old.csv --metric acc",
         lambda p: p.import_csv("old.csv", metrics=["acc"]),
     ),
+    "script": ("script first second", lambda p: p.script("first", "second")),
     "get": ("get first model.txt -o got", lambda p: p.get("first", "model.txt", out="got")),
     "data get": (
         "data get . model.txt --rev first -o got",

@@ -60,6 +60,7 @@ RESULTS = (
     ("nbexp.project", "OpenedNotebook"),
     ("nbexp.experiments.save", "Saved"),
     ("nbexp.experiments.importing", "Imported"),
+    ("nbexp.experiments.script", "Script"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.undo", "Undone"),
     ("nbexp.experiments.data.adding", "Added"),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ALIASES = {"ls": "list", "rm": "remove"}
 
 # The order of the help page: what one needs first comes first; verbs not named come last.
-_ORDER = "init run save clone rerun repro plan why show diff plot open status apply get undo branch list remove stage dag params metrics data cache import remote config notebook demo lab".split()
+_ORDER = "init run save clone rerun repro plan why show diff plot open status apply get undo branch list remove script stage dag params metrics data cache import remote config notebook demo lab".split()
 
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(

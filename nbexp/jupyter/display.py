@@ -24,6 +24,7 @@ from nbexp.experiments.guided import Setup, StageWritten
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
+from nbexp.experiments.script import Script
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
 from nbexp.experiments.why import Because, Why
@@ -91,7 +92,7 @@ def plain(result: object) -> str:
     # Text of the user's own is left as it is; `nbexp run` may be a line of theirs.
     return (
         text
-        if isinstance(result, (commands.Text, Table, OpenedNotebook, CachedRun))
+        if isinstance(result, (commands.Text, Table, OpenedNotebook, CachedRun, Script))
         else in_cell_words(text)
     )
 
