@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.doctor import Health
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
+    from nbexp.experiments.importing import Home, Imported
     from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
     from nbexp.experiments.opened import OpenedNotebook
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.report import making as report
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.save import Saved
+    from nbexp.experiments.script import Script
     from nbexp.experiments.selection import Revisions
     from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
@@ -707,6 +709,99 @@ class Project:
             from nbexp.experiments import share
 
             share.automatically(self._site(), ref, settings.exp_git_remote, emit)
+
+    def import_mlflow(
+        self, folder: str | os.PathLike[str] = "mlruns", *, emit: Emit = ignore
+    ) -> Imported:
+        """Make experiments on the present commit of the runs that MLflow kept in a folder.
+
+        Params, metrics and their series, tags and notes are taken; files that a run logged are not. What is there
+        already is not imported again. Nothing in the workspace changes.
+
+        Raises
+        ------
+        NotFound, ProjectFileError
+            It is no folder of MLflow, or a file in it cannot be read. Nothing was imported.
+        """
+        from nbexp.experiments import importing
+
+        runs = importing.from_mlflow(self.root / self.here / folder, os.fspath(folder))
+        return importing.record(self._home(), runs, os.fspath(folder), emit)
+
+    def import_csv(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        params: Sequence[str] = (),
+        metrics: Sequence[str] = (),
+        emit: Emit = ignore,
+    ) -> Imported:
+        """Make experiments on the present commit of the rows of a table; of `show --csv`, those with a name.
+
+        Parameters
+        ----------
+        params, metrics
+            Columns, or patterns of their names. For others the files of this project tell which they are, else
+            their names.
+
+        Raises
+        ------
+        NotFound, ProjectFileError
+            There is no such file or column, or it is no table. Nothing was imported.
+        """
+        from nbexp.experiments import importing
+
+        place, shown = self.root / self.here / file, os.fspath(file)
+        try:
+            data = place.read_bytes()
+        except OSError as error:
+            raise NotFound(
+                f"`{shown}` cannot be read: {error.strerror}. Nothing was imported.",
+                "`nbexp import csv table.csv` takes a path from here.",
+            ) from None
+        home = self._home()
+        runs = importing.from_csv(data, shown, home, params=params, metrics=metrics, emit=emit)
+        return importing.record(home, runs, shown, emit)
+
+    def _home(self) -> Home:
+        from nbexp.experiments.importing import Home
+
+        return Home(self.git, self._reader, self.root, self.prefix, self._head())
+
+    def script(self, *experiments: str | Experiment, as_dvc: bool = False) -> Script:
+        """A shell script that makes experiments again in a clean clone: these, else those of the present commit.
+
+        Parameters
+        ----------
+        as_dvc
+            Lines of `dvc exp`, where it can do the same.
+
+        Raises
+        ------
+        NotFound
+            There is no such experiment, or none at all.
+        """
+        from nbexp.experiments import script
+
+        refs = self._refs()
+        found = dict(self._ref_of(one) for one in experiments) or {
+            ref: rev
+            for ref, rev in refs.items()
+            if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == self._head()
+        }
+        infos = self._infos([*found.values()])
+        members = [
+            script.Member(parsed.name, rev, parsed.baseline, infos[rev].time_s)
+            for ref, rev in found.items()
+            if (parsed := ref_names.parse(ref)) is not None and rev in infos
+        ]
+        if not members:
+            raise NotFound(
+                "The present commit has no experiment, so there is nothing to write.",
+                "`nbexp run` makes one; `nbexp list -A` shows those of other commits.",
+            )
+        members.sort(key=lambda member: (member.time_s, member.name))
+        return script.write(self.git, self.root, self.prefix, members, as_dvc=as_dvc)
 
     def repro(
         self,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.doctor import Finding, Health
     from nbexp.experiments.explore import RestoredRun
     from nbexp.experiments.guided import Setup, StageWritten
+    from nbexp.experiments.importing import Imported
     from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
     from nbexp.experiments.opened import OpenedNotebook
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.restore import Applied
     from nbexp.experiments.run_cache import CachedRun, RunTable
     from nbexp.experiments.save import Saved
+    from nbexp.experiments.script import Script
     from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.stages import AddedStage, StageList
@@ -824,6 +826,33 @@ def _promoted(result: Promoted) -> str:
     return "\n".join(lines)
 
 
+def _imported(result: Imported) -> str:
+    made = len(result.experiments)
+    lines = [
+        f"imported {_count(made, 'experiment')} from {result.source} on baseline {result.baseline[:7]}"
+    ]
+    rows = []
+    if result.experiments:
+        rows.append(["names", _listed_names([name for name, _ in result.experiments])])
+    if result.failed:
+        rows.append(["not finished", _listed_names(result.failed)])
+    if result.renamed:
+        renamed = [f"{old} as {new}" for new, old in result.renamed.items()]
+        rows.append(["renamed", _listed_names(renamed)])
+    if result.known:
+        rows.append(["there already", _listed_names(result.known)])
+    return "\n".join(lines + ["  " + line for line in aligned(rows)])
+
+
+def _listed_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
+
+
+def _script(result: Script) -> str:
+    return result.text
+
+
 def _saved(result: Saved) -> str:
     if result.identical:
         lines = [f"{result.name}   {result.rev[:7]}   is recorded already, with these files"]
@@ -1307,6 +1336,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "InitReport": _init_report,
     "Setup": _setup,
     "StageWritten": _stage_written,
+    "Imported": _imported,
     "Listing": _listing,
     "StageList": _stage_list,
     "Dag": _dag,
@@ -1331,6 +1361,7 @@ _WRITERS: dict[str, Callable[[Any], str]] = {
     "Renamed": _renamed,
     "Branches": _branches,
     "Tagged": _tagged,
+    "Script": _script,
     "Reproduced": _reproduced,
     "RunTable": _run_table,
     "CachedRun": _cached_run,

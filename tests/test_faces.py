@@ -103,6 +103,12 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "data push": ("data push", lambda p: p.data.push()),
     "data fetch": ("data fetch", lambda p: p.data.fetch()),
     "data pull": ("data pull", lambda p: p.data.pull()),
+    "import mlflow": ("import mlflow", lambda p: p.import_mlflow()),
+    "import csv": (
+        "import csv old.csv --metric acc",
+        lambda p: p.import_csv("old.csv", metrics=["acc"]),
+    ),
+    "script": ("script first second", lambda p: p.script("first", "second")),
     "get": ("get first model.txt -o got", lambda p: p.get("first", "model.txt", out="got")),
     "data get": (
         "data get . model.txt --rev first -o got",
@@ -128,6 +134,16 @@ def recorded(
     git("remote", "add", "origin", ".dvc/tmp/origin.git", cwd=project)
     nbexp_cli("push", "first", cwd=project)
     (project / "extra.txt").write_text("data\n")
+    (project / "old.csv").write_text("name,train.lr,acc\nold,0.2,0.5\n")
+    run = project / "mlruns" / "0" / "4f0b"
+    for path, text in {
+        "../meta.yaml": "name: Default\n",
+        "meta.yaml": "run_id: 4f0b\nrun_name: older\nstatus: 3\nstart_time: 1700000000000\n",
+        "params/train.lr": "0.2",
+        "metrics/acc": "1700000000000 0.5 0\n",
+    }.items():
+        (run / path).parent.mkdir(parents=True, exist_ok=True)
+        (run / path).write_text(text)
     return project
 
 

@@ -79,6 +79,8 @@ RESULTS = (
     ("nbexp.experiments.verify", "OutputVerdict"),
     ("nbexp.experiments.agreement", "Tolerance"),
     ("nbexp.experiments.save", "Saved"),
+    ("nbexp.experiments.importing", "Imported"),
+    ("nbexp.experiments.script", "Script"),
     ("nbexp.experiments.restore", "Applied"),
     ("nbexp.experiments.steps", "Undone"),
     ("nbexp.experiments.steps", "Steps"),

@@ -109,6 +109,15 @@ def check_name(name: str) -> None:
         )
 
 
+def like(text: str) -> str:
+    """The text as the name of an experiment: itself where it can be one, else what is nearest to it."""
+    try:
+        check_name(text)
+    except UsageError:
+        return _suggestion(text)
+    return text
+
+
 def draw(taken: Container[str], random: Random | None = None) -> str:
     """A friendly two-word name that is not in `taken`.
 

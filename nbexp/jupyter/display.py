@@ -40,6 +40,7 @@ from nbexp.experiments.polarity import polarity
 from nbexp.experiments.report import Printed, Report
 from nbexp.experiments.report import rows as report_rows
 from nbexp.experiments.run_cache import CachedRun, RunTable
+from nbexp.experiments.script import Script
 from nbexp.experiments.series import Curves
 from nbexp.experiments.share import PulledExperiments, Pushed
 from nbexp.experiments.steps import Steps
@@ -113,7 +114,7 @@ def plain(result: object) -> str:
     # Text of the user's own is left as it is; `nbexp run` may be a line of theirs.
     return (
         text
-        if isinstance(result, (commands.Text, Table, OpenedNotebook, Opened, CachedRun))
+        if isinstance(result, (commands.Text, Table, OpenedNotebook, Opened, CachedRun, Script))
         else in_cell_words(text)
     )
 

@@ -220,6 +220,20 @@ def test_the_card_says_what_a_rerun_came_to(two: Project, nbexp_cli: Any) -> Non
     assert re.search(r"stages +prepare ran, train ran", text)
 
 
+def test_the_open_notebook_is_not_rewritten(two: Project, files: Files) -> None:
+    """A stage reads it, and so would not run what the experiment ran."""
+    two.asking_notebook = two.root / "train.sh"
+    before = files(two.root)
+    with pytest.raises(UsageError) as raised:
+        two.clone("low", {"train.lr": 0.04})
+    assert raised.value.message == (
+        "train.sh is the notebook you are in, and `low` has another one. Nothing was run."
+    )
+    assert files(two.root) == before
+    made = two.clone("high", {"train.lr": 0.04}, name="higher")  # which has the same
+    assert made.params["train.lr"] == 0.04
+
+
 @pytest.mark.parametrize(
     "point", ["journal.begun", "apply.wrote", "apply.checked_out", "journal.moved", "record.before"]
 )
