@@ -1287,7 +1287,7 @@ class TestCommit:
             if written is None:
                 return  # a path that is a file and a folder: Git's to say
             assert written == (door._import([new], direct=False), None)
-            [base] = written
+            [base], _ = written
         assert git("fsck", "--strict", "--no-dangling", cwd=repo) == ""
 
     def test_a_run_takes_three_processes(self, repo: Path, count_git: Sized) -> None:
