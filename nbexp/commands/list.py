@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "git_remote", nargs="?", metavar="REMOTE", help="a Git remote, URL or path; default: here"
+        "git_remote",
+        nargs="?",
+        metavar="GIT_REMOTE",
+        help="a Git remote, URL or path; default: here",
     )
     _selected.add_arguments(parser, branches=False)
     only = parser.add_mutually_exclusive_group()

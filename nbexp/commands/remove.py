@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _selected.add_arguments(parser, branches=False)
     parser.add_argument("--keep", action="store_true", help="remove all but these")
     parser.add_argument(
-        "-g", "--git-remote", metavar="REMOTE", help="remove them there, and keep those here"
+        "-g", "--git-remote", metavar="GIT_REMOTE", help="remove them there, and keep those here"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="its name")
     parser.add_argument("name", metavar="NAME", help="the new name")
-    parser.add_argument("-g", "--git-remote", metavar="REMOTE", help="rename it there")
+    parser.add_argument("-g", "--git-remote", metavar="GIT_REMOTE", help="rename it there")
     parser.add_argument(
         "-f", "--force", action="store_true", help="replace an experiment that has the name"
     )

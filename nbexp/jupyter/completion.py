@@ -166,6 +166,16 @@ def _revisions(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tu
     return [*_experiments(project, typed, here), *branches, *states]
 
 
+def _remotes(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
+    assert project is not None
+    return [(name, "Git remote") for name in project.remotes]
+
+
+def _shared(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:
+    """The first word of `push` and `pull`, which may be a remote."""
+    return [*_experiments(project, typed, here), *_remotes(project, typed, here)]
+
+
 def _stages(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
     assert project is not None
     return [(name, "stage") for name in project.stages]
@@ -232,6 +242,8 @@ def _files(project: object, typed: str, here: Path) -> Iterable[tuple[str, str]]
 _BY_NAME: dict[str, Look] = {
     "EXPERIMENT": _experiments,
     "REMOVED": _removed,
+    "GIT_REMOTE": _remotes,
+    "REMOTE": _shared,
     "A": _revisions,
     "B": _revisions,
     "STAGE": _stages,

@@ -54,6 +54,15 @@ class Peek:
         )
 
     @property
+    def remotes(self) -> list[str]:
+        """The Git remotes that the repository's own configuration names."""
+        try:
+            text = (self.git / "config").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return []
+        return re.findall(r'^\s*\[remote "([^"\n]+)"\]', text, re.MULTILINE)
+
+    @property
     def live(self) -> list[str]:
         """The names that training code logged by step, as far as they are in the workspace."""
         folders = dict.fromkeys((self.here / _LIVE, self.root / _LIVE))

@@ -96,7 +96,7 @@ class Turns:
 
     def _act(self, by: str, top: Path, verb: str, words: Sequence[str]) -> Ran:
         if by == "dvc":
-            in_exp = {"run", "apply", "remove", "branch"}
+            in_exp = {"run", "apply", "remove", "branch", "rename", "push", "pull"}
             return self.look.dvc(*(["exp"] if verb in in_exp else []), verb, *words, cwd=top)
         # DVC records a run of nothing new once more and applies over edits; so does nbexp when told to.
         told = {"run": ["--new"], "apply": ["--force"]}.get(verb, [])
@@ -136,6 +136,41 @@ def test_runs_applies_and_edits(turns: Turns) -> None:
     turns("nbexp", "run", "-n", "five")
     turns("nbexp", "remove", "three")
     turns("dvc", "branch", "one", "kept")
+    turns.end()
+
+
+def test_sharing_from_one_clone_by_either_tool(turns: Turns, git: RunGit) -> None:
+    for top in (turns.alone, turns.shared):
+        (top / ".dvc" / "config.local").write_text(
+            "[core]\n    remote = store\n['remote \"store\"']\n    url = ../../store\n"
+        )
+        git("init", "--quiet", "--bare", top.parent / "bare.git", cwd=top)
+        git("remote", "add", "origin", top.parent / "bare.git", cwd=top)
+    turns("dvc", "run", "-S", "train.lr=0.01", "-n", "one")
+    turns("nbexp", "run", "-S", "train.lr=0.02", "-n", "two")
+    turns("nbexp", "push", "origin", "one")
+    turns("dvc", "push", "origin", "two")
+    turns("nbexp", "remove", "one", "two")
+    turns("dvc", "pull", "origin", "one")
+    turns("nbexp", "pull", "origin", "-A")
+    turns("nbexp", "apply", "one")
+    turns("nbexp", "rename", "one", "kept")
+    turns("dvc", "push", "origin")
+    turns("nbexp", "remove", "-g", "origin", "one")
+    turns("dvc", "rename", "kept", "again")
+    turns("nbexp", "push", "--force", "origin", "again")
+    stores = [
+        {path.name for path in (top.parent / "store").rglob("*") if path.is_file()}
+        for top in (turns.alone, turns.shared)
+    ]
+    assert stores[0] == stores[1]
+    shared = [
+        sorted(
+            ref.rpartition("/")[2] for ref in turns.look.refs(top.parent / "bare.git", "refs/exps")
+        )
+        for top in (turns.alone, turns.shared)
+    ]
+    assert shared[0] == shared[1] == ["again", "kept", "two"]
     turns.end()
 
 

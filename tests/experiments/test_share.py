@@ -628,3 +628,48 @@ def test_over_ssh_with_a_key_and_never_a_question(mine, clone, git, tmp_path, mo
         )
     finally:
         servers.stop()
+
+
+def test_before_the_first_commit_there_is_nothing_to_push(tmp_path, git, opened, nbexp_cli):
+    git("init", "--quiet", tmp_path / "new", cwd=tmp_path)
+    (tmp_path / "new" / ".dvc").mkdir()
+    git("remote", "add", "origin", "nowhere", cwd=tmp_path / "new")
+    said = nbexp_cli("push", cwd=tmp_path / "new", code=2).stderr
+    assert said == "There is no experiment to push yet.\nHint: `nbexp run` makes one.\n"
+
+
+def test_a_rebase_in_progress_is_no_obstacle(mine, clone, git):
+    mine.push("low")
+    theirs = clone("theirs")
+    (theirs.root / ".git" / "rebase-merge").mkdir()
+    git("checkout", "--quiet", "--detach", cwd=theirs.root)
+    assert theirs.pull("low").names == ("low",)
+    assert (theirs.root / ".git" / "rebase-merge").is_dir()
+
+
+def test_words_that_look_like_options_are_words(mine, nbexp_cli):
+    """Such a name can come from DVC, and Git must not take it for an option."""
+    said = nbexp_cli("push", "--", "--upload-pack=touch x", cwd=mine.root, code=3).stderr
+    assert said.startswith("There is no experiment `--upload-pack=touch x`.")
+    for place in ("--upload-pack=touch hacked:x", "ext::sh -c touch% hacked"):
+        nbexp_cli("pull", "--json", "--", place, "low", cwd=mine.root, code=3)
+        nbexp_cli("list", "--", place, cwd=mine.root, code=3)
+    assert not (mine.root / "hacked").exists()
+
+
+def test_a_broken_commit_among_them_stops_nobody(mine, clone, git, nbexp_cli):
+    """Somebody's dvc.yaml cannot be read: what it needs cannot be known, and that is told."""
+    mine.git.commit(
+        NewCommit(
+            f"refs/exps/{mine.git.head()[:2]}/{mine.git.head()[2:]}/broken",
+            mine.git.head(),
+            b"made",
+            base=mine["low"].rev,
+            files={"dvc.yaml": b"stages: [\n", ".dvc/config": b"[core\n"},
+        )
+    )
+    done = nbexp_cli("push", "broken", "low", "--json", cwd=mine.root)
+    assert json.loads(done.stdout)["pushed"] == ["broken", "low"]
+    assert "is left out: dvc.yaml, line" in done.stderr
+    assert "A commit's configuration is left out: .dvc/config, line 1:" in done.stderr
+    assert set(clone("theirs").pull("broken", "low").names) == {"broken", "low"}

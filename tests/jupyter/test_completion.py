@@ -17,6 +17,7 @@ def project(pipeline_project: Callable[..., Path], git: Callable[..., str]) -> P
     head = git("rev-parse", "HEAD", cwd=root)
     for name in ("dusty-crow", "mauve-pike"):
         git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/{name}", head, cwd=root)
+    git("remote", "add", "origin", "../origin.git", cwd=root)
     (root / "train.ipynb").write_text("{}")
     return root
 
@@ -31,7 +32,7 @@ def offered(line: str, here: Path) -> list[str]:
     [
         ("ru", ["run"]),
         ("help sh", ["show"]),
-        ("r", ["run", "repro", "remove", "remote", "rm"]),
+        ("r", ["run", "repro", "rename", "remove", "remote", "rm"]),
         ("run --set", ["--set-param"]),
         ("run -S tr", ["train.lr=", "train.epochs="]),
         ("run --set-param tr", ["train.lr=", "train.epochs="]),
@@ -46,6 +47,11 @@ def offered(line: str, here: Path) -> list[str]:
         ("run prepare tr", ["train"]),
         ("run -n prepare pre", ["prepare"]),
         ("apply ma", ["mauve-pike"]),
+        ("push o", ["origin"]),
+        ("push d", ["dusty-crow"]),
+        ("pull origin ma", ["mauve-pike"]),
+        ("list o", ["origin"]),
+        ("remove -g ", ["origin"]),
         ("diff d", ["dusty-crow"]),
         ("diff dusty-crow ma", ["mauve-pike", "main"]),
         ("diff dusty-crow w", ["workspace"]),
