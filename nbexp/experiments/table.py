@@ -341,10 +341,12 @@ class Table(Result):
     def _state(self, row: Row, below: Sequence[str] | None) -> str:
         data = "null"
         if row.data is not None:
-            created = None if row.created_s is None else local_time(row.created_s)
-            start = f'"rev": {_json(row.rev)}, "timestamp": {_json(created)}'
-            data = f"{{{start}, {row.data.json_text()}}}"
-        error = None if row.error is None else {"msg": row.error, "type": row.error_type}
+            # Hex digits, a word or a time need no escaping.
+            created = "null" if row.created_s is None else f'"{local_time(row.created_s)}"'
+            data = f'{{"rev": "{row.rev}", "timestamp": {created}, {row.data.json_text()}}}'
+        error = "null"
+        if row.error is not None:
+            error = _json({"msg": row.error, "type": row.error_type})
         more = ""
         if self.view.reference is not None:
             deltas = self._deltas(row)
@@ -356,8 +358,8 @@ class Table(Result):
         # DVC has null, not an empty list, where a baseline has no experiments.
         inner = f"[{', '.join(below)}]" if below else "null"
         return (
-            f'{{"rev": {_json(row.rev)}, "name": {_json(row.name)}, "data": {data}, '
-            f'"error": {_json(error)}, "experiments": {inner}{more}}}'
+            f'{{"rev": "{row.rev}", "name": {_json(row.name)}, "data": {data}, '
+            f'"error": {error}, "experiments": {inner}{more}}}'
         )
 
     def _deltas(self, row: Row) -> dict[str, dict[str, object]]:

@@ -286,7 +286,9 @@ def _(result: Groups) -> Markup:
     ]
     more = len(rest) - MAX_ROWS
     notes = (
-        [tag("p", faint(f"… {more} more groups: `%exp show --csv` has all"))] if more > 0 else []
+        [tag("p", faint(f"… {more} more groups: the same with `--csv` has all"))]
+        if more > 0
+        else []
     )
     return joined([grid(heads, lines), *notes])
 
@@ -327,7 +329,7 @@ def _more(table: Table, columns: int) -> str:
     rows = max(0, len(table) - MAX_ROWS)
     parts = [f"{rows} more rows"] * (rows > 0)
     parts += [f"{columns - MAX_COLUMNS} more columns"] * (columns > MAX_COLUMNS)
-    return f"… {' and '.join(parts)}: `%exp show --csv` has all" if parts else ""
+    return f"… {' and '.join(parts)}: `%exp show -A --csv` has all" if parts else ""
 
 
 def _moment(seconds: int | None) -> str | None:

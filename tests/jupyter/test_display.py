@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nbexp.commands import Text
+from nbexp.experiments import columns
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.collect import Collected, Heap
 from nbexp.experiments.compare import Change, Diff, NotebookChange
@@ -25,7 +26,7 @@ from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
 from nbexp.experiments.share import PulledExperiments, Pushed
 from nbexp.experiments.steps import Step, Steps
-from nbexp.experiments.table import Data, FileError, Row, Table
+from nbexp.experiments.table import Data, FileError, Row, Table, View
 from nbexp.experiments.trash import Discarded, TrashList
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
@@ -258,15 +259,41 @@ def test_a_file_that_could_not_be_read_says_why_under_the_pointer() -> None:
     assert 'title="line 3"' in str(contents["text/html"])
 
 
+def test_groups_are_a_table_of_means_and_deviations() -> None:
+    rows = [row(f"n{at}", acc) for at, acc in enumerate([0.9, 0.8, 0.7])]
+    found = look(columns.arranged(rows, View(), None, group_by=("train.lr",)))
+    assert found.tables == [
+        [
+            ["train.lr", "n", "acc (mean ± sample std)"],
+            [found.tables[0][1][0], "3", "0.800 ± 0.100"],
+        ]
+    ]
+
+
+def test_differences_from_a_reference_are_marked_as_better_or_worse() -> None:
+    first, second, third = (row(f"n{at}", acc) for at, acc in enumerate([0.8, 0.9, 0.7]))
+    contents, _ = display.bundle(Table((first, second, third), View(reference=first)))
+    html = str(contents["text/html"])
+    assert '<span class="nbexp-good"> (+0.1, better)</span>' in html
+    assert '<span class="nbexp-bad"> (-0.1, worse)</span>' in html
+    lines = look(Table((first, second, third), View(reference=first))).tables[0]
+    assert lines[1][0] == "\u2003n0 (reference)"
+
+
+def test_a_baseline_that_no_branch_leads_to_says_so() -> None:
+    lost = Row("d" * 40, None, "baseline", None, is_detached=True)
+    assert look(Table((lost,))).tables[0][1][0] == "detached baseline ddddddd"
+
+
 def test_a_long_table_is_cut_and_says_what_is_missing() -> None:
     rows = [row(f"exp-{number}", number / 100) for number in range(80)]
     table = Table((row("main", kind="baseline"), *rows))
     shown = look(table)
     assert len(shown.tables[0]) == 1 + display.MAX_ROWS
-    assert "… 31 more rows: `%exp show --csv` has all" in shown.text
+    assert "… 31 more rows: `%exp show -A --csv` has all" in shown.text
     text = display.plain(table)
     assert len(text.splitlines()) == 1 + display.MAX_ROWS + 1
-    assert text.endswith("… 31 more rows: `%exp show --csv` has all")
+    assert text.endswith("… 31 more rows: `%exp show -A --csv` has all")
 
 
 def test_a_wide_table_is_cut_as_well() -> None:
@@ -275,7 +302,7 @@ def test_a_wide_table_is_cut_as_well() -> None:
     )
     shown = look(Table((wide,)))
     assert len(shown.tables[0][0]) == 2 + display.MAX_COLUMNS
-    assert "… 5 more columns: `%exp show --csv` has all" in shown.text
+    assert "… 5 more columns: `%exp show -A --csv` has all" in shown.text
 
 
 def test_a_long_value_is_shortened() -> None:
