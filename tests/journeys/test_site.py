@@ -155,10 +155,12 @@ class Visit:
         return rows.all_inner_texts()
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture
 def visit(browser: Browser, published: Path, request: Any) -> Iterator[Visit]:
     context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, color_scheme=request.param, offline=True
+        viewport={"width": 1280, "height": 900},
+        color_scheme=getattr(request, "param", "light"),
+        offline=True,
     )
     found = Visit(context.new_page())
     found.page.goto((published / "index.html").as_uri())
@@ -266,6 +268,7 @@ def test_the_notebook_of_an_experiment_opens_with_its_picture(visit: Visit) -> N
     assert visit.page.locator("h1").inner_text() == "digits"
 
 
+@pytest.mark.parametrize("visit", ["light", "dark"], indirect=True)
 def test_everything_is_legible_and_nothing_stands_out(visit: Visit, published: Path) -> None:
     for place in ("index.html", "experiments/run-003.html"):
         visit.page.goto((published / place).as_uri())

@@ -32,7 +32,7 @@ def offered(line: str, here: Path) -> list[str]:
     [
         ("ru", ["run"]),
         ("help sh", ["show"]),
-        ("r", ["run", "repro", "rename", "remove", "remote", "rm"]),
+        ("r", ["run", "rerun", "repro", "report", "rename", "remove", "remote", "rm"]),
         ("run --set", ["--set-param"]),
         ("run -S tr", ["train.lr=", "train.epochs="]),
         ("run --set-param tr", ["train.lr=", "train.epochs="]),
@@ -55,6 +55,7 @@ def offered(line: str, here: Path) -> list[str]:
         ("diff d", ["dusty-crow"]),
         ("diff dusty-crow ma", ["mauve-pike", "main"]),
         ("diff dusty-crow w", ["workspace"]),
+        ("report dusty-crow ma", ["mauve-pike", "main"]),
         ("remove dusty-crow d", []),
         ("init tr", ["train.ipynb", "train.sh"][:1]),
         ("show --cs", ["--csv"]),
