@@ -1,4 +1,4 @@
-"""Let go of what nbexp keeps besides experiments: the trash, undo steps, failed runs, logs, temporary files.
+"""Let go of what is kept besides experiments: the trash, undo steps, failed runs, logs, temporary files.
 
 Shows how many there are of each kind and how big they are; nothing is removed without `--yes`, and then for good.
 Experiments and what a command is at work on are never touched. Data of the cache is `nbexp data gc`: it can free what
