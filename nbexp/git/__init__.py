@@ -246,11 +246,20 @@ class Git(Counted):
 
     def entries(self, trees: Sequence[str]) -> list[list[tuple[str, str, str]]]:
         """Name, mode and object id of what lies directly in each of these trees, given by id."""
-        found = self._objects.ask("contents", trees)
-        return [
-            tree_entries(tree.data if tree else b"", len(oid) // 2)
-            for oid, tree in zip(trees, found, strict=True)
-        ]
+        known = self._entries_by_tree
+        if len(known) > _MANY_TREES:
+            known.clear()
+        fresh = [oid for oid in dict.fromkeys(trees) if oid not in known]
+        if len(fresh) > _MANY_TREES:  # not to be kept
+            found = self._objects.ask("contents", trees)
+            return [
+                tree_entries(tree.data if tree else b"", len(oid) // 2)
+                for oid, tree in zip(trees, found, strict=True)
+            ]
+        read = self._objects.ask("contents", fresh) if fresh else []
+        for oid, tree in zip(fresh, read, strict=True):
+            known[oid] = tree_entries(tree.data if tree else b"", len(oid) // 2)
+        return [known[oid] for oid in trees]
 
     def hash_bytes(self, data: bytes) -> str:
         """The id a blob of these bytes has in this repository."""
@@ -858,12 +867,7 @@ class Git(Counted):
 
     def _entries(self, oid: str) -> list[tuple[str, str, str]]:
         """The entries of a tree, which is read once; not kept with those whose folders are read as well."""
-        if oid not in self._entries_by_tree:
-            if len(self._entries_by_tree) > _MANY_TREES:
-                self._entries_by_tree.clear()
-            found = self._objects.ask("contents", [oid])[0]
-            self._entries_by_tree[oid] = tree_entries(found.data if found else b"", len(oid) // 2)
-        return self._entries_by_tree[oid]
+        return self.entries([oid])[0]
 
     def _create_refs(
         self,
