@@ -17,6 +17,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from nbexp.errors import NotFound, ProjectFileError, UsageError
 from nbexp.events import Emit, Notice, Phase
@@ -33,6 +34,9 @@ from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.results import Result
 
 Point = tuple[int, float]
+Kind = Literal["params", "metrics"]
+
+_KINDS: tuple[Kind, ...] = ("params", "metrics")
 
 _PARAMS, _METRICS = "params.yaml", "metrics.json"
 _SERIES = "dvclive/plots/metrics"
@@ -99,6 +103,11 @@ class Home:
         self.data = known.get(rev, Data())
         self.all = [self.data, *(data for one, data in known.items() if one != rev)]
         self._texts: dict[str, bytes | None] = {}
+        # What the commit itself says comes last, and so counts.
+        self._files = {
+            kind: {key: file for data in reversed(self.all) for file, key in data.flat(kind)}
+            for kind in _KINDS
+        }
 
     def text(self, path: str) -> bytes | None:
         """The file as the commit has it."""
@@ -106,14 +115,9 @@ class Home:
             self._texts[path] = self.git.read(f"{self.rev}:{self.top}{path}")
         return self._texts[path]
 
-    def file_of(self, kind: str, key: str) -> str | None:
+    def file_of(self, kind: Kind, key: str) -> str | None:
         """The file that has such a param or metric in the commit or, if in none, an experiment."""
-        for data in self.all:
-            for file, found in data.flat("params" if kind == "params" else "metrics"):
-                if found == key:
-                    name: str = file
-                    return name
-        return None
+        return self._files[kind].get(key)
 
     def metrics_file(self) -> str:
         """Where metrics go that no file has yet."""
@@ -410,7 +414,7 @@ class _Columns:
         self.params: list[str] = []
         self.metrics: list[str] = []
         self.guessed: list[str] = []
-        kinds: dict[str, str] = {}
+        kinds: dict[str, Kind] = {}
         for place, title in enumerate(header):
             cells = [row[place] for row in rows if row[place].strip()]
             if title not in apart and not self._is_dep(title, cells, home):
@@ -424,13 +428,13 @@ class _Columns:
                 near = f"columns: {', '.join(header[:_FEW])}."
                 raise NotFound(f"No column is called `{asked}`. Nothing was imported.", near)
 
-    def _kind(self, title: str, home: Home, params: Sequence[str], metrics: Sequence[str]) -> str:
+    def _kind(self, title: str, home: Home, params: Sequence[str], metrics: Sequence[str]) -> Kind:
         if _fits(title, metrics):
             return "metrics"
         if _fits(title, params):
             return "params"
         file, key = address(title)
-        for kind in ("params", "metrics"):
+        for kind in _KINDS:
             flat = [one for data in home.all for one in getattr(data, kind)]
             if file in flat or (not file and home.file_of(kind, key)):
                 return kind
@@ -442,7 +446,7 @@ class _Columns:
             return "params"
         return "params" if compare.polarity(key) is None else "metrics"
 
-    def _by_place(self, kinds: dict[str, str]) -> None:
+    def _by_place(self, kinds: dict[str, Kind]) -> None:
         """What stands before a param in `show --csv` is a metric, and what follows one is a param."""
         titles = list(kinds)
         sure = [title for title in titles if title not in self.guessed]

@@ -21,9 +21,11 @@ from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.compare import Change, Diff, is_number, polarity
 from nbexp.experiments.detecting import Detected
 from nbexp.experiments.guided import Setup, StageWritten
+from nbexp.experiments.importing import Imported
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.planning import Plan
 from nbexp.experiments.run_cache import CachedRun, RunTable
+from nbexp.experiments.save import Saved
 from nbexp.experiments.script import Script
 from nbexp.experiments.series import Curves
 from nbexp.experiments.table import Column, FileError, Table
@@ -149,6 +151,27 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
             *notes,
         ]
     )
+
+
+@html.register
+def _(result: Saved) -> Markup:
+    rows: list[tuple[object, ...]] = [("baseline", code(result.baseline[:7]))]
+    if result.written:
+        rows.append(("brought up to date", ", ".join(result.written)))
+    word = "= recorded already, with these files" if result.identical else "✓ saved"
+    return joined([_title(result.name, word, faint(result.rev[:7])), pairs(rows)])
+
+
+@html.register
+def _(result: Imported) -> Markup:
+    rows: list[tuple[object, ...]] = [
+        (tag("b", name), code(rev[:7]), result.renamed.get(name, ""))
+        for name, rev in result.experiments[:MAX_ROWS]
+    ]
+    rows += [(name, "not finished", result.renamed.get(name, "")) for name in result.failed]
+    rows += [(name, "there already", "") for name in result.known]
+    said = f"imported {len(result.experiments)} from {result.source}"
+    return joined([tag("p", said), pairs(rows)])
 
 
 def _title(name: str, *words: object) -> Markup:

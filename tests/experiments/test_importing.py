@@ -330,3 +330,25 @@ def test_the_commands_are_words_of_a_family(project: Project, store: Path, nbexp
     shown = nbexp_cli("import", "-h", cwd=project.root).stdout
     assert "mlflow" in shown
     assert "csv" in shown
+
+
+def test_a_cell_shows_a_table_with_names_escaped(project: Project, tmp_path: Path) -> None:
+    from nbexp.jupyter import display
+
+    (tmp_path / "t.csv").write_text("name,lr\n<b>bold</b>,1\n")
+    shown = str(display.bundle(project.import_csv(tmp_path / "t.csv"))[0]["text/html"])
+    assert "<table" in shown
+    assert "b-bold-b" in shown
+    assert "&lt;b&gt;bold&lt;/b&gt;" in shown
+    project.run(name="first")
+    saved = str(display.bundle(project.save(name="mine"))[0]["text/html"])
+    assert "<table" in saved
+    assert "mine" in saved
+
+
+def test_two_hundred_rows_are_two_hundred_experiments(project: Project, tmp_path: Path) -> None:
+    rows = "".join(f"run-{n},{n / 1000},{n},{n / 7}\n" for n in range(200))
+    (tmp_path / "t.csv").write_text("name,train.lr,seed,acc\n" + rows)
+    project.import_csv(tmp_path / "t.csv")
+    assert len(project.names) == 200
+    assert project["run-199"].params == {"train.lr": 0.199, "seed": 199}
