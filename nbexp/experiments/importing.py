@@ -226,6 +226,8 @@ def from_csv(
 ) -> list[Run]:
     """The rows of a table, one run each; of what `show --csv` wrote, its experiments."""
     header, lines = _table(data, path)
+    if "run_id" in header and any(title.startswith(_OF_MLFLOW) for title in header):
+        return [_of_mlflow(dict(zip(header, cells, strict=True)), path) for _, cells in lines]
     columns = _Columns(header, [cells for _, cells in lines], home, params, metrics)
     if columns.guessed:
         emit(_guess(columns))
@@ -251,6 +253,29 @@ def from_csv(
             path=path,
         )
     return runs
+
+
+_OF_MLFLOW = ("params.", "metrics.")
+
+
+def _of_mlflow(row: Mapping[str, str], path: str) -> Run:
+    """A row of what `mlflow experiments csv` and `mlflow.search_runs().to_csv()` write (MLflow 2 and 3)."""
+
+    def under(prefix: str) -> dict[tuple[str, str], object]:
+        cells = {
+            title.removeprefix(prefix): row[title] for title in row if title.startswith(prefix)
+        }
+        return {("", key): typed(cell) for key, cell in cells.items() if cell.strip()}
+
+    name = row.get("tags.mlflow.runName", "").strip() or row["run_id"]
+    return Run(
+        name=name,
+        params=under("params."),
+        metrics=under("metrics."),
+        started_s=_moment(row.get("start_time", "")),
+        state=mlruns.state_of(row.get("status", "")),
+        message=f"nbexp: {name}, imported from {path}\n\nMLflow run {row['run_id']}\n",
+    )
 
 
 def typed(text: str) -> object:

@@ -294,6 +294,21 @@ def test_a_table_of_another_tool(project: Project, tmp_path: Path) -> None:
     assert notice.message == ("Taken by their names for metrics: val_acc; for params: lr, opt.")
 
 
+def test_the_table_that_mlflow_writes_of_a_server(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text(
+        "run_id,experiment_id,status,artifact_uri,start_time,end_time,metrics.acc,metrics.loss,"
+        "params.train.lr,params.opt,tags.mlflow.runName,tags.mlflow.user\n"
+        "aaa,0,FINISHED,file:///x,2026-01-02 03:04:05.678000+00:00,,0.5,,0.1,adam,calm-fox,ada\n"
+        "bbb,0,FAILED,file:///x,2026-01-03 03:04:05.678000+00:00,,,0.25,0.2,,,ada\n"
+    )
+    done = project.import_csv(tmp_path / "runs.csv")
+    assert [name for name, _ in done.experiments] == ["calm-fox"]
+    assert done.failed == ("bbb",)
+    fox = project["calm-fox"]
+    assert (fox.params, fox.metrics) == ({"train.lr": 0.1, "opt": "adam"}, {"acc": 0.5})
+    assert fox.created_s == 1767323045
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
