@@ -17,6 +17,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from nbexp.errors import NotFound, ProjectFileError, UsageError
 from nbexp.events import Emit, Notice, Phase
@@ -35,6 +36,9 @@ from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.results import Result
 
 Point = tuple[int, float]
+Kind = Literal["params", "metrics"]
+
+_KINDS: tuple[Kind, ...] = ("params", "metrics")
 
 _PARAMS, _METRICS = "params.yaml", "metrics.json"
 _SERIES = "dvclive/plots/metrics"
@@ -102,6 +106,11 @@ class Home:
         self.data = known.get(rev, Data())
         self.all = [self.data, *(data for one, data in known.items() if one != rev)]
         self._texts: dict[str, bytes | None] = {}
+        # What the commit itself says comes last, and so counts.
+        self._files = {
+            kind: {key: file for data in reversed(self.all) for file, key in data.flat(kind)}
+            for kind in _KINDS
+        }
 
     def text(self, path: str) -> bytes | None:
         """The file as the commit has it."""
@@ -109,14 +118,9 @@ class Home:
             self._texts[path] = self.git.read(f"{self.rev}:{self.top}{path}")
         return self._texts[path]
 
-    def file_of(self, kind: str, key: str) -> str | None:
+    def file_of(self, kind: Kind, key: str) -> str | None:
         """The file that has such a param or metric in the commit or, if in none, an experiment."""
-        for data in self.all:
-            for file, found in data.flat("params" if kind == "params" else "metrics"):
-                if found == key:
-                    name: str = file
-                    return name
-        return None
+        return self._files[kind].get(key)
 
     def metrics_file(self) -> str:
         """Where metrics go that no file has yet."""
@@ -225,6 +229,8 @@ def from_csv(
 ) -> list[Run]:
     """The rows of a table, one run each; of what `show --csv` wrote, its experiments."""
     header, lines = _table(data, path)
+    if "run_id" in header and any(title.startswith(_OF_MLFLOW) for title in header):
+        return [_of_mlflow(dict(zip(header, cells, strict=True)), path) for _, cells in lines]
     columns = _Columns(header, [cells for _, cells in lines], home, params, metrics)
     if columns.guessed:
         emit(_guess(columns))
@@ -250,6 +256,29 @@ def from_csv(
             path=path,
         )
     return runs
+
+
+_OF_MLFLOW = ("params.", "metrics.")
+
+
+def _of_mlflow(row: Mapping[str, str], path: str) -> Run:
+    """A row of what `mlflow experiments csv` and `mlflow.search_runs().to_csv()` write (MLflow 2 and 3)."""
+
+    def under(prefix: str) -> dict[tuple[str, str], object]:
+        cells = {
+            title.removeprefix(prefix): row[title] for title in row if title.startswith(prefix)
+        }
+        return {("", key): typed(cell) for key, cell in cells.items() if cell.strip()}
+
+    name = row.get("tags.mlflow.runName", "").strip() or row["run_id"]
+    return Run(
+        name=name,
+        params=under("params."),
+        metrics=under("metrics."),
+        started_s=_moment(row.get("start_time", "")),
+        state=mlruns.state_of(row.get("status", "")),
+        message=f"nbexp: {name}, imported from {path}\n\nMLflow run {row['run_id']}\n",
+    )
 
 
 def typed(text: str) -> object:
@@ -413,7 +442,7 @@ class _Columns:
         self.params: list[str] = []
         self.metrics: list[str] = []
         self.guessed: list[str] = []
-        kinds: dict[str, str] = {}
+        kinds: dict[str, Kind] = {}
         for place, title in enumerate(header):
             cells = [row[place] for row in rows if row[place].strip()]
             if title not in apart and not self._is_dep(title, cells, home):
@@ -427,13 +456,13 @@ class _Columns:
                 near = f"columns: {', '.join(header[:_FEW])}."
                 raise NotFound(f"No column is called `{asked}`. Nothing was imported.", near)
 
-    def _kind(self, title: str, home: Home, params: Sequence[str], metrics: Sequence[str]) -> str:
+    def _kind(self, title: str, home: Home, params: Sequence[str], metrics: Sequence[str]) -> Kind:
         if _fits(title, metrics):
             return "metrics"
         if _fits(title, params):
             return "params"
         file, key = address(title)
-        for kind in ("params", "metrics"):
+        for kind in _KINDS:
             flat = [one for data in home.all for one in getattr(data, kind)]
             if file in flat or (not file and home.file_of(kind, key)):
                 return kind
@@ -445,7 +474,7 @@ class _Columns:
             return "params"
         return "params" if polarity(key) is None else "metrics"
 
-    def _by_place(self, kinds: dict[str, str]) -> None:
+    def _by_place(self, kinds: dict[str, Kind]) -> None:
         """What stands before a param in `show --csv` is a metric, and what follows one is a param."""
         titles = list(kinds)
         sure = [title for title in titles if title not in self.guessed]

@@ -71,11 +71,16 @@ def read(folder: Path) -> tuple[MlflowRun, ...]:
     if not experiments:
         raise NotFound(
             f"`{folder}` is no folder of MLflow: no meta.yaml is in it or below it. Nothing was imported.",
-            "runs of an MLflow server or database are exported first, for example with "
-            "`mlflow runs list` and `nbexp import csv`.",
+            "runs of an MLflow server or database are written into a table first: "
+            "`mlflow experiments csv --experiment-id 0 --filename runs.csv`, then `nbexp import csv runs.csv`.",
         )
     found = [run for experiment in experiments for run in _runs(experiment)]
     return tuple(sorted(found, key=lambda run: (run.started_s or 0, run.id)))
+
+
+def state_of(status: str) -> State:
+    """What became of a run of this status, by MLflow's word or number."""
+    return _STATES.get(status, "done")
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -109,7 +114,7 @@ def _run(folder: Path, meta: Mapping[str, object], experiment: str) -> Iterator[
         id=run_id,
         name=str(meta.get("run_name") or tags.get("mlflow.runName") or run_id),
         experiment=experiment,
-        state=_STATES.get(str(meta.get("status")), "done"),
+        state=state_of(str(meta.get("status"))),
         started_s=int(started) // 1000 if isinstance(started, int | float) else None,
         params={key: _text(file).rstrip("\n") for key, file in _files(folder / "params")},
         metrics={key: _points(file) for key, file in _files(folder / "metrics")},

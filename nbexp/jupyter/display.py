@@ -25,6 +25,7 @@ from nbexp.experiments.detecting import Detected
 from nbexp.experiments.differences import Patch
 from nbexp.experiments.doctor import Health
 from nbexp.experiments.guided import Setup, StageWritten
+from nbexp.experiments.importing import Imported
 from nbexp.experiments.labels import Recorded, Tagged
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.opened import OpenedNotebook
@@ -40,6 +41,7 @@ from nbexp.experiments.polarity import polarity
 from nbexp.experiments.report import Printed, Report
 from nbexp.experiments.report import rows as report_rows
 from nbexp.experiments.run_cache import CachedRun, RunTable
+from nbexp.experiments.save import Saved
 from nbexp.experiments.script import Script
 from nbexp.experiments.series import Curves
 from nbexp.experiments.share import PulledExperiments, Pushed
@@ -172,6 +174,27 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
             *notes,
         ]
     )
+
+
+@html.register
+def _(result: Saved) -> Markup:
+    rows: list[tuple[object, ...]] = [("baseline", code(result.baseline[:7]))]
+    if result.written:
+        rows.append(("brought up to date", ", ".join(result.written)))
+    word = "= recorded already, with these files" if result.identical else "✓ saved"
+    return joined([_title(result.name, word, faint(result.rev[:7])), pairs(rows)])
+
+
+@html.register
+def _(result: Imported) -> Markup:
+    rows: list[tuple[object, ...]] = [
+        (tag("b", name), code(rev[:7]), result.renamed.get(name, ""))
+        for name, rev in result.experiments[:MAX_ROWS]
+    ]
+    rows += [(name, "not finished", result.renamed.get(name, "")) for name in result.failed]
+    rows += [(name, "there already", "") for name in result.known]
+    said = f"imported {len(result.experiments)} from {result.source}"
+    return joined([tag("p", said), pairs(rows)])
 
 
 def _title(name: str, *words: object) -> Markup:

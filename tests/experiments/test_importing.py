@@ -294,6 +294,21 @@ def test_a_table_of_another_tool(project: Project, tmp_path: Path) -> None:
     assert notice.message == ("Taken by their names for metrics: val_acc; for params: lr, opt.")
 
 
+def test_the_table_that_mlflow_writes_of_a_server(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text(
+        "run_id,experiment_id,status,artifact_uri,start_time,end_time,metrics.acc,metrics.loss,"
+        "params.train.lr,params.opt,tags.mlflow.runName,tags.mlflow.user\n"
+        "aaa,0,FINISHED,file:///x,2026-01-02 03:04:05.678000+00:00,,0.5,,0.1,adam,calm-fox,ada\n"
+        "bbb,0,FAILED,file:///x,2026-01-03 03:04:05.678000+00:00,,,0.25,0.2,,,ada\n"
+    )
+    done = project.import_csv(tmp_path / "runs.csv")
+    assert [name for name, _ in done.experiments] == ["calm-fox"]
+    assert done.failed == ("bbb",)
+    fox = project["calm-fox"]
+    assert (fox.params, fox.metrics) == ({"train.lr": 0.1, "opt": "adam"}, {"acc": 0.5})
+    assert fox.created_s == 1767323045
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -330,3 +345,25 @@ def test_the_commands_are_words_of_a_family(project: Project, store: Path, nbexp
     shown = nbexp_cli("import", "-h", cwd=project.root).stdout
     assert "mlflow" in shown
     assert "csv" in shown
+
+
+def test_a_cell_shows_a_table_with_names_escaped(project: Project, tmp_path: Path) -> None:
+    from nbexp.jupyter import display
+
+    (tmp_path / "t.csv").write_text("name,lr\n<b>bold</b>,1\n")
+    shown = str(display.bundle(project.import_csv(tmp_path / "t.csv"))[0]["text/html"])
+    assert "<table" in shown
+    assert "b-bold-b" in shown
+    assert "&lt;b&gt;bold&lt;/b&gt;" in shown
+    project.run(name="first")
+    saved = str(display.bundle(project.save(name="mine"))[0]["text/html"])
+    assert "<table" in saved
+    assert "mine" in saved
+
+
+def test_two_hundred_rows_are_two_hundred_experiments(project: Project, tmp_path: Path) -> None:
+    rows = "".join(f"run-{n},{n / 1000},{n},{n / 7}\n" for n in range(200))
+    (tmp_path / "t.csv").write_text("name,train.lr,seed,acc\n" + rows)
+    project.import_csv(tmp_path / "t.csv")
+    assert len(project.names) == 200
+    assert project["run-199"].params == {"train.lr": 0.199, "seed": 199}

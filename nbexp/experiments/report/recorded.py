@@ -6,13 +6,11 @@ left out on purpose: reports and sites go to other people.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 
+from nbexp.experiments import notes
 from nbexp.frozen import field, frozen
 from nbexp.git import Git
-
-_REF = "refs/notes/nbexp"
 
 
 @frozen
@@ -28,25 +26,7 @@ class Recorded:
 
 def read(git: Git, revs: Iterable[str]) -> dict[str, Recorded]:
     """What is known of each commit; those of which nothing is are left out."""
-    root = git.resolve(_REF)
-    if root is None:
-        return {}
-    wanted = set(revs)
-    # Git splits the names of notes into folders as they become many; joined they are the commits'.
-    places = {
-        rev: entry.oid
-        for path, entry in git.tree(root).items()
-        if (rev := path.replace("/", "")) in wanted
-    }
-    found = {}
-    for rev, data in zip(places, git.read_many([*places.values()]), strict=True):
-        try:
-            told = json.loads(data or b"")
-        except ValueError:
-            continue
-        if isinstance(told, Mapping):
-            found[rev] = _of(told)
-    return found
+    return {rev: _of(told) for rev, told in notes.read(git, list(revs)).items()}
 
 
 def words(seconds: float) -> str:
