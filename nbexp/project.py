@@ -963,10 +963,24 @@ class Project:
         groups = ((names.get(b, b[:7]), tuple(members.items())) for b, members in found.items())
         return Listing(tuple(groups), remote)
 
-    def list(self, *, everywhere: bool = False) -> Listing:
-        """The experiments of the present commit, or of every one, newest first."""
-        head = self._head()
-        found = self.show().experiments if everywhere else self._of_baseline(head)
+    def list(self, *, everywhere: bool = False, revisions: Revisions | None = None) -> Listing:
+        """The experiments of the present commit, newest first; of others as `revisions` says.
+
+        Parameters
+        ----------
+        everywhere
+            Those of every commit, also of one that no branch leads to any more.
+        """
+        from nbexp.experiments.selection import Revisions
+
+        self._head()
+        asked = Revisions(all_commits=True) if everywhere else revisions or Revisions()
+        if asked.all_commits:
+            found = [*self.show().experiments]
+        else:
+            refs = self._refs()
+            baselines = asked.baselines(self.git)
+            found = [row for one in baselines for row in self._of_baseline(one, refs)]
         names = self._baseline_names()
         groups: dict[str, list[tuple[str, str]]] = {}
         for row in found:

@@ -4,6 +4,7 @@ Examples
 --------
   nbexp list                      those of the present commit
   nbexp list -A                   those of every commit
+  nbexp list --rev v1 -n 3        those of v1 and of the two commits before it
   nbexp list origin               those that a Git remote has
   nbexp list --name-only          names alone, for scripts
 """
@@ -41,7 +42,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if args.git_remote is not None:
         found = project.list_remote(args.git_remote, revisions=asked)
     else:
-        found = project.list(everywhere=args.all_commits)
+        found = project.list(revisions=asked)
     members = [member for _, group in found.groups for member in group]
     if args.name_only:
         return Text("".join(f"{name}\n" for name, _ in members))
