@@ -1349,7 +1349,8 @@ class Project:
         which = revisions or selection.Revisions()
         data = shared_data.Wanted(cache, remote, jobs, run_cache)
         asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
-        return share.push(self._site(), asked, emit)
+        with share.stopping("push"):
+            return share.push(self._site(), asked, emit)
 
     def pull(
         self,
@@ -1380,7 +1381,8 @@ class Project:
         which = revisions or selection.Revisions()
         data = shared_data.Wanted(cache, remote, jobs, run_cache)
         asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
-        return share.pull(self._site(), asked, emit)
+        with share.stopping("pull"):
+            return share.pull(self._site(), asked, emit)
 
     def _words(self, experiments: Sequence[str | Experiment]) -> tuple[str, ...]:
         """Experiments as words that name them."""

@@ -9,11 +9,13 @@ Git processes there are does not depend on how many experiments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nbexp.errors import (
     GitError,
+    Interrupted,
     NbexpError,
     StoreError,
     UsageError,
@@ -171,6 +173,18 @@ def push(site: Site, asked: Asked, emit: Emit) -> Pushed:
     if unsent is not None:
         raise unsent
     return result
+
+
+@contextmanager
+def stopping(verb: str) -> Iterator[None]:
+    """Ctrl-C inside says what it leaves."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "Stopped. What has arrived stays, and no experiment shows that is not whole.",
+            f"the same `nbexp {verb}` goes on from there.",
+        ) from None
 
 
 def automatically(site: Site, ref: str, git_remote: str, emit: Emit) -> None:

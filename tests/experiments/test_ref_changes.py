@@ -226,3 +226,13 @@ def test_several_words_are_several_branches(many, nbexp_cli, git):
     refused = nbexp_cli("branch", "lr-04", "lr-03", "lr-05", cwd=many.root, code=3).stderr
     assert refused.startswith("Branch `lr-03-branch` already exists.")
     assert "lr-04-branch" not in on(git, many.root, "refs/heads")
+
+
+def test_experiments_here_are_listed_by_the_commits_they_start_from(many):
+    def names(**asked: object) -> list[str]:
+        groups = many.list(**asked).groups
+        return [name for _, members in groups for name, _ in members]
+
+    assert names() == ["next"]
+    assert len(names(revisions=Revisions(rev=("HEAD~1",)))) == 50
+    assert len(names(revisions=Revisions(num=2))) == len(names(everywhere=True)) == 51

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -673,3 +674,25 @@ def test_a_broken_commit_among_them_stops_nobody(mine, clone, git, nbexp_cli):
     assert "is left out: dvc.yaml, line" in done.stderr
     assert "A commit's configuration is left out: .dvc/config, line 1:" in done.stderr
     assert set(clone("theirs").pull("broken", "low").names) == {"broken", "low"}
+
+
+def test_a_push_that_is_stopped_says_what_it_leaves(mine, nbexp_cli, git, tmp_path):
+    hook = tmp_path / "bare.git" / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/waits\nsleep 20\n")
+    hook.chmod(0o755)
+    running = nbexp_cli.start("push", "low", cwd=mine.root)
+    end = time.monotonic() + 60
+    while not (tmp_path / "waits").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=15)
+    assert running.returncode == 130
+    assert said == (
+        "Stopped. What has arrived stays, and no experiment shows that is not whole.\n"
+        "Hint: the same `nbexp push` goes on from there.\n"
+    )
+    hook.unlink()
+    again = json.loads(nbexp_cli("push", "low", "--json", cwd=mine.root).stdout)
+    assert (again["pushed"] or again["up_to_date"], again["files"]) == (["low"], 0)
