@@ -41,6 +41,11 @@ def test_a_pyproject_that_says_nothing_of_nbexp_may_be_broken(tmp_path: Path) ->
         ("zzz = 1", "nbexp.toml: there is no setting `zzz`.\nHint: did you mean `better`?"),
         ("hints = 3", "nbexp.toml: `hints` is 3; true or false is expected."),
         ("hints = 'no'", "nbexp.toml: `hints` is 'no'; true or false is expected."),
+        ("better = 3", "nbexp.toml: `better` is 3; a table is expected."),
+        (
+            'better = {acc = "up"}',
+            'nbexp.toml: `better.acc` is \'up\'; "higher" or "lower" is expected.',
+        ),
         ("resources = 3", "nbexp.toml: `resources` is 3; a table is expected."),
         ("hints = maybe", "nbexp.toml: this is not TOML (Invalid value (at line 1, column 9))."),
     ],
@@ -65,3 +70,11 @@ def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProjectFileError) as caught:
         settings.read(tmp_path)
     assert caught.value.message.startswith("nbexp.toml: this is not TOML (")
+
+
+def test_which_way_is_better_is_said_by_dotted_keys(tmp_path: Path) -> None:
+    (tmp_path / "nbexp.toml").write_text(
+        '[better]\nratio = "lower"\n"val.loss" = "higher"\nnested.deep = "lower"\n'
+    )
+    found = settings.read(tmp_path).better
+    assert found == {"ratio": "lower", "val.loss": "higher", "nested.deep": "lower"}

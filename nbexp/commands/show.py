@@ -7,7 +7,7 @@ experiments is shown; `--json`, `--csv` and `--md` have the present commit, as D
 Examples
 --------
   nbexp show                                        the table
-  nbexp show --where "acc>0.9 and lr<0.05"          some of it
+  nbexp show --where "acc>0.9"                      some of it: `and`, `or`, `not` as well
   nbexp show --sort-by acc --sort-order desc        the best first
   nbexp show --group-by train.lr                    mean and deviation of each metric
   nbexp show --reference low-lr --only-changed      how much better or worse than that one

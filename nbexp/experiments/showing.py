@@ -113,13 +113,13 @@ def rows(
         )
         listed.sort(key=lambda member: member.name or "")
         listed.sort(key=lambda member: commits[member.rev].time_s, reverse=True)
-        # As DVC has them: what runs, what is done, what waits, what failed.
-        listed.sort(key=lambda member: _ORDER.get(member.state, 1))
+        listed.sort(key=lambda member: _ORDER.get(member.state, 1) if member.executor else 1)
         found += (_row(member, commits, reader, asked, known_labels) for member in listed)
     return tuple(found)
 
 
-_ORDER = {"running": 0, "done": 1, "queued": 2, "failed": 3, "interrupted": 3, "pruned": 3}
+# Tasks of DVC's queue come as DVC has them: what runs, what is done, what waits, what failed.
+_ORDER = {"running": 0, "done": 1, "queued": 2, "failed": 3}
 
 
 def _workspace(reader: Reader, *, deps_only: bool) -> Row:

@@ -242,3 +242,10 @@ def test_csv_has_a_line_for_each_change(diff: compare.Diff) -> None:
     assert lines[2] == "metric,metrics.json,n,,3,"
     assert lines[4] == 'param,params.yaml,layers,"[1, 2]","[1, 3]",'
     assert lines[5] == "code,a.py,,,,modified"
+
+
+def test_the_settings_say_which_way_is_better_before_the_name() -> None:
+    old, new = (Data({}, {"m.json": {"val": {"loss": v}, "ratio": v}}) for v in (1, 2))
+    found = compare.changes(old, new, "metrics", better={"loss": "higher", "ratio": "lower"})
+    assert [change.verdict for change in found] == ["better", "worse"]
+    assert [change.verdict for change in compare.changes(old, new, "metrics")] == ["worse", None]

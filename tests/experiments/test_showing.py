@@ -123,6 +123,32 @@ def test_a_chain_of_checkpoints_is_one_row_with_what_came_before(
     ]  # fmt: skip
 
 
+def test_directories_and_branches_are_in_one_table(project: Project, git: Git) -> None:
+    root = project.root
+    for branch, lr in (("one", 1), ("two", 2)):
+        git("checkout", "--quiet", "-b", branch, "main", cwd=root)
+        for folder in ("left", "right"):
+            (root / folder).mkdir(exist_ok=True)
+            (root / folder / "dvc.yaml").write_text(
+                "stages:\n  each:\n    foreach: [a, b]\n    do:\n      cmd: cp params.yaml ${item}.yaml\n"
+                "      params: [lr]\n      metrics:\n      - ${item}.yaml:\n          cache: false\n"
+            )
+            (root / folder / "params.yaml").write_text(f"lr: {lr}{len(folder)}\n")
+        git("add", "--all", cwd=root)
+        git("commit", "--quiet", f"--message={branch}", cwd=root)
+    table = project.show(revisions=Revisions(all_branches=True))
+    assert [row.name for row in table] == [None, "main", "one", "two"]
+    values = [
+        (row.params.get("left/params.yaml:lr"), row.params.get("right/params.yaml:lr"))
+        for row in table
+    ]
+    assert values[2:] == [(14, 15), (24, 25)]
+    assert [column.title for column in table.columns() if column.key == "lr"] == [
+        "left/params.yaml:lr",
+        "right/params.yaml:lr",
+    ]
+
+
 # --- Places -------------------------------------------------------------------------------------
 
 
