@@ -691,7 +691,7 @@ class Project:
         self._head()
         if name is not None:
             self._refuse_git_names(name, "Nothing was saved.", "save")
-        return saving.save(
+        saved = saving.save(
             self._site(),
             targets,
             emit,
@@ -701,6 +701,8 @@ class Project:
             include_untracked=include_untracked,
             recursive=recursive,
         )
+        self._auto_push(ref_names.ExpRef(saved.baseline, saved.name).ref, emit)
+        return saved
 
     def _auto_push(self, ref: str, emit: Emit) -> None:
         """Push an experiment that was recorded just now, where `exp.auto_push` is on; no push is no failure of it."""

@@ -560,6 +560,9 @@ def test_each_run_is_pushed_by_itself_where_dvc_would(mine, git, tmp_path):
     assert set(on(git, tmp_path / "bare.git")) == {"told"}
     assert len(objects(tmp_path / "store")) > 4  # the run cache, too, as DVC does
     assert heard[-1].message == "pushed told to origin, as `exp.auto_push` says."
+    (mine.root / "train.sh").write_text("edited\n")
+    mine.save(name="saved", emit=heard.append)
+    assert set(on(git, tmp_path / "bare.git")) == {"told", "saved"}
 
 
 @pytest.mark.parametrize(
