@@ -143,6 +143,11 @@ def undo_steps(
         place = undo_place(git, root)
         back = undo.points(git, place)
         ahead = undo.ahead(git, place, back)
+        settled = workspace.settled
+        if settled is not None and to is None and settled.way == ("redo" if redo else "undo"):
+            # It had been done when it was killed; asked for again, it is not to go further.
+            left = len(ahead if redo else back)
+            return Undone(", ".join(settled.steps), (), left, settled.steps, is_redo=redo)
         chosen, redo = _chosen(back, ahead, num, to, redo)
         word = "redo" if redo else "undo"
         present = git.refs("refs/exps/", "refs/nbexp/trash/")
@@ -179,7 +184,8 @@ def undo_steps(
                 for number, (point, one) in enumerate(zip(chosen, flipped, strict=True))
             ]
             revs = git.commit(*(replace(one, ref=None) for one in new))
-            pending.write(root, _counted(chosen, new, revs))
+            ops = tuple(one.op for one in chosen)
+            pending.write(root, _counted(chosen, new, revs), pending.Settled(word, ops))
             crash_point("undo.back")
         pending.complete(git, root)
         left = len(ahead if redo else undo.points(git, place)) - (len(chosen) if redo else 0)

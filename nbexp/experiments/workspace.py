@@ -59,6 +59,7 @@ class InPlace:
         self._index: bytes | None = None
         self._keeps_index = True
         self._emit: Emit = ignore
+        self.settled: pending.Settled | None = None
         self._head: tuple[str | None, str | None] = (None, None)
 
     @contextmanager
@@ -83,7 +84,7 @@ class InPlace:
             if self.journal.is_open:
                 pending.drop(self.root)  # first: what it belongs to is rolled back
             recover(self.journal, emit)
-            pending.complete(self.git, self.root)
+            self.settled = pending.complete(self.git, self.root)
             yield self
         finally:
             self._dvc_lock.release()

@@ -70,6 +70,22 @@ def test_several_steps_that_are_killed_are_all_done_or_none(point, ready, nbexp_
     git("fsck", "--strict", cwd=ready)
 
 
+@pytest.mark.parametrize("point", ["undo.back", "journal.finished", "undo.counted"])
+def test_steps_that_were_killed_and_are_asked_for_again_go_no_further(point, ready, nbexp_cli):
+    nbexp_cli("undo", "-n", "2", cwd=ready)
+    first = contents(ready)
+    nbexp_cli("undo", "--redo", "-n", "2", cwd=ready)
+    third = contents(ready)
+    nbexp_cli("undo", "-n", "2", cwd=ready, code=None, env={"NBEXP_CRASH": point})
+    again = nbexp_cli("undo", "-n", "2", cwd=ready)
+    assert again.stdout.startswith("undid run third, run second: ")
+    assert ("was so already" in again.stdout) is (point != "undo.back")
+    assert contents(ready) == first
+    nbexp_cli("undo", "--redo", "-n", "2", cwd=ready, code=None, env={"NBEXP_CRASH": point})
+    nbexp_cli("undo", "--redo", "-n", "2", cwd=ready)
+    assert contents(ready) == third
+
+
 @pytest.mark.parametrize("point", ["trash.before", "trash.done"])
 @pytest.mark.parametrize("verb", ["remove", "trash restore", "undo"])
 def test_experiments_are_here_or_in_the_trash_wherever_it_is_killed(verb, point, ready, nbexp_cli):
