@@ -81,7 +81,9 @@ def _git_state(root: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.rglob("*")):
         key = path.relative_to(folder).as_posix()
-        own = key.startswith(("objects/", "refs/exps/", "refs/nbexp/", "logs/refs/exps/"))
+        own = key.startswith(
+            ("objects/", "refs/exps/", "refs/nbexp/", "refs/notes/nbexp", "logs/refs/exps/")
+        )
         if path.is_file() and not own:
             found[key] = path.read_bytes()
     return found
