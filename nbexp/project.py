@@ -959,14 +959,27 @@ class Project:
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
         )
+        rows = showing.rows(
+            self.git, self._reader, self.root, asked, self._baseline_names(), self._labels
+        )
         return columns.arranged(
-            showing.rows(self.git, self._reader, self.root, asked, self._baseline_names()),
+            rows,
             view,
             where,
             sort=columns.listed(sort),
             descending=descending,
             group_by=columns.listed(group_by),
         )
+
+    def _labels(self, revs: Sequence[str]) -> dict[str, dict[str, object]]:
+        """Tags, star and note of those of the commits that have any."""
+        from nbexp.experiments import notes
+
+        return {
+            rev: labels
+            for rev, told in notes.read(self.git, revs).items()
+            if (labels := {k: told[k] for k in ("tags", "star", "note") if told.get(k)})
+        }
 
     def _reference(self, what: str | Experiment) -> Row:
         """The row that the others of a table are compared with."""
