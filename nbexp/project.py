@@ -783,7 +783,7 @@ class Project:
         NotFound
             There is no such experiment, or none at all.
         """
-        from nbexp.experiments import script
+        from nbexp.experiments import notes, script
 
         refs = self._refs()
         found = dict(self._ref_of(one) for one in experiments) or {
@@ -802,7 +802,14 @@ class Project:
                 "The present commit has no experiment, so there is nothing to write.",
                 "`nbexp run` makes one; `nbexp list -A` shows those of other commits.",
             )
-        members.sort(key=lambda member: (member.time_s, member.name))
+        recorded = notes.read(self.git, [member.rev for member in members])
+
+        def made(member: script.Member) -> tuple[int, str, str]:
+            run = recorded.get(member.rev, {}).get("run")
+            started = run.get("started") if isinstance(run, Mapping) else None
+            return member.time_s, str(started or ""), member.name
+
+        members.sort(key=made)
         return script.write(self.git, self.root, self.prefix, members, as_dvc=as_dvc)
 
     def repro(

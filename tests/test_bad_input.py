@@ -810,13 +810,6 @@ CASES = [
         then=lambda root: run(root, "run", "-n", "one"),
     ),
     Case(
-        "a file that is no notebook",
-        "open one data.csv",
-        "data.csv: this is no notebook (not JSON: Extra data).\n"
-        "Hint: `git show {one}:data.csv` prints a file.",
-        then=lambda root: run(root, "run", "-n", "one"),
-    ),
-    Case(
         "a metric that nobody logged",
         "plot acc",
         "No experiment here has a plot of `acc`.\n"

@@ -149,7 +149,9 @@ class Recorder:
         run: dict[str, object] = dict(self._command.to_json())
         if self._here != ".":
             run["directory"] = self._here
-        run["started"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._started_s))
+        # Commits have whole seconds; with this, runs of one second can be told apart.
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self._started_s))
+        run["started"] = f"{moment}.{int(self._started_s % 1 * 1000):03d}Z"
         run["seconds"] = round(time.monotonic() - self._clock, 3)
         if outcome is not None:
             run["stages"] = {

@@ -287,7 +287,10 @@ class Table(Result):
 
     def text(self, row: Row, column: Column) -> str:
         """The cell for people: `-` for nothing, `!` for a file that cannot be read."""
-        return cell_text(self.value(row, column), self.view.precision or DIGITS)
+        value = self.value(row, column)
+        if column.kind == "label" and value is not values.MISSING:
+            value = label_text(value)
+        return cell_text(value, self.view.precision or DIGITS)
 
     def delta(self, row: Row, column: Column) -> float | int | None:
         """How far a metric is from that of the reference; None where it is it, or there is nothing to say."""
@@ -503,6 +506,15 @@ class Table(Result):
             return row.name or row.rev[:7]
         corner = "└──" if id(row) in last else "├──"
         return f"{corner} {row.rev[:7]} [{row.name}]" if row.name else f"{corner} {row.rev[:7]}"
+
+
+def label_text(value: object) -> str:
+    """A star, tags or a note in a cell: `★`, `best, paper`, a note's first line."""
+    if isinstance(value, bool):
+        return "★" if value else "-"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value).strip().partition("\n")[0]
 
 
 def cell_text(value: object, digits: int) -> str:

@@ -193,7 +193,7 @@ def test_a_rerun_names_what_came_out_otherwise(project: Project) -> None:
 def test_a_rerun_makes_what_the_cache_has_lost(two: Project) -> None:
     (model,) = [
         out["hash"]
-        for path, out in two._reader.commits([two["low"].rev])[two["low"].rev].outs.items()
+        for path, out in two._reader.data(two["low"].rev).outs.items()
         if path == "model.txt"
     ]
     object_ = two.cache.folder / "files" / "md5" / str(model)[:2] / str(model)[2:]

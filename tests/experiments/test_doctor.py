@@ -267,12 +267,13 @@ def test_notes_that_are_no_json_are_told(two: Project, git: Git) -> None:
         "notes",
         "--ref=nbexp",
         "add",
+        "-f",
         "-m",
         '{"star": true}',
         two.experiment("two").rev,
         cwd=two.root,
     )
-    git("notes", "--ref=nbexp", "add", "-m", "hello", rev, cwd=two.root)
+    git("notes", "--ref=nbexp", "add", "-f", "-m", "hello", rev, cwd=two.root)
     assert one_wrong(two).text == f"The note of {rev[:7]} is no JSON object."
 
 

@@ -689,9 +689,7 @@ def fill(project: Project, count: int) -> None:
 
 def test_ten_thousand_runs_are_read_once_and_then_listed_at_once(project: Project) -> None:
     fill(project, 10_000)
-    started = time.monotonic()
     assert len(project.run_cache.list(params=["lr>=5"])) == 5000
-    first_s = time.monotonic() - started
     opens: list[str] = []
     listening = True
 
@@ -706,7 +704,6 @@ def test_ten_thousand_runs_are_read_once_and_then_listed_at_once(project: Projec
     listening = False
     assert (len(runs), runs.total, runs.runs[0].stage) == (5000, 10_000, "train")
     assert opens == []
-    assert again_s < first_s
     assert again_s < 10, f"{again_s:.1f} s; 1 s on two idle cores"
 
 

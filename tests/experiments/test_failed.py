@@ -69,7 +69,7 @@ def test_a_failed_notebook_is_opened_and_compared(
     nbexp_cli("run", "-n", "broken", "-S", "train.epochs=0", cwd=tmp_path, code=1)
     before = files(tmp_path)
     project = opened(tmp_path)
-    assert b"NameError" in project.open_notebook("broken").data
+    assert b"NameError" in project.open("broken").data
     (change,) = project.diff("fine", "broken").notebooks
     assert change.cells
     assert files(tmp_path) == before

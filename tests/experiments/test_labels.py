@@ -155,3 +155,17 @@ def test_html_in_a_note_stays_text(project: Project) -> None:
 def test_escape_sequences_in_a_note_do_not_reach_the_terminal(project: Project) -> None:
     project.run(name="low")
     assert "\x1b" not in render.text(project.note("low", "red \x1b[31m\nsecond"))
+
+
+def test_labels_are_columns_of_the_table(project: Project) -> None:
+    project.run(name="one")
+    project.run({"train.lr": 0.01}, name="two")
+    project.tag("two", "best", "paper", star=True)
+    project.note("two", "slow but sure\nand cheap")
+    lines = str(project.show()).splitlines()
+    assert lines[0].split()[:5] == ["experiment", "created", "star", "tags", "note"]
+    (two,) = [line for line in lines if line.startswith("  two")]
+    assert "★     best, paper  slow but sure" in two
+    assert [row.name for row in project.show(where="star").experiments] == ["two"]
+    assert [row.name for row in project.show(where="'paper' in tags").experiments] == ["two"]
+    assert project.show().to_frame()["star"].dropna().tolist() == [True]

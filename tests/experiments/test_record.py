@@ -185,7 +185,7 @@ def test_a_failed_run_shows_no_metrics_of_the_run_before(project: Project) -> No
 def test_a_removed_experiment_is_in_the_trash(project: Project, git: Git) -> None:
     one, two = project.run(name="one"), project.run({"seed": 1}, name="two")
     removed = project.remove("one", "two")
-    assert removed.to_json() == {"removed": ["one", "two"]}
+    assert removed.to_json() == {"removed": ["one", "two"], "remote": None}
     assert project.names == []
     refs = project.git.refs(recording.TRASH)
     assert set(refs.values()) == {one.rev, two.rev}

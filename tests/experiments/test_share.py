@@ -263,7 +263,7 @@ def test_a_killed_pull_names_nothing_that_is_not_whole(mine, clone, nbexp_cli, g
     assert nbexp_cli("list", "--name-only", cwd=theirs).stdout == ""
     nbexp_cli(*words, cwd=theirs)
     assert set(nbexp_cli("list", "--name-only", cwd=theirs).stdout.split()) == {"low", "mid"}
-    assert git("for-each-ref", "refs/nbexp", cwd=theirs) == ""
+    assert git("for-each-ref", "refs/nbexp/incoming", cwd=theirs) == ""
     nbexp_cli("apply", "low", cwd=theirs)
 
 

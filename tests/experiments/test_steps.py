@@ -235,7 +235,7 @@ def test_the_other_version_of_an_open_notebook_is_offered(project: Project, git:
     words = notice.hint.split("`")[1].split()
     assert words[:2] == ["nbexp", "open"]
     assert words[3:] == ["lab.ipynb", "-o", "lab@undo-apply-start.ipynb"]
-    assert project.open_notebook(words[2], "lab.ipynb").data == old
+    assert project.open(words[2], "lab.ipynb").data == old
 
 
 class Change:

@@ -25,7 +25,7 @@ def two(project: Project) -> Project:
 def test_what_is_removed_is_listed_and_restored_under_its_name(two: Project, git: Git) -> None:
     refs = two.git.refs("refs/exps/")
     rev = two.experiment("one").rev
-    git("notes", "--ref=nbexp", "add", "-m", '{"star": true}', rev, cwd=two.root)
+    git("notes", "--ref=nbexp", "add", "-f", "-m", '{"star": true}', rev, cwd=two.root)
     two.remove("one")
     (entry,) = two.trash.list().entries
     assert (entry.name, entry.rev, entry.baseline) == ("one", rev, two.git.head())

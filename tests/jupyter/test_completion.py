@@ -32,7 +32,7 @@ def offered(line: str, here: Path) -> list[str]:
     [
         ("ru", ["run"]),
         ("help sh", ["show"]),
-        ("r", ["run", "rerun", "repro", "report", "rename", "remove", "remote", "rm"]),
+        ("r", ["run", "repro", "rerun", "rename", "remove", "report", "remote", "rm"]),
         ("run --set", ["--set-param"]),
         ("run -S tr", ["train.lr=", "train.epochs="]),
         ("run --set-param tr", ["train.lr=", "train.epochs="]),
