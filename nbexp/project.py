@@ -980,13 +980,9 @@ class Project:
 
     def _labels(self, revs: Sequence[str]) -> dict[str, dict[str, object]]:
         """Tags, star and note of those of the commits that have any."""
-        from nbexp.experiments import notes
+        from nbexp.experiments import labels
 
-        return {
-            rev: labels
-            for rev, told in notes.read(self.git, revs).items()
-            if (labels := {k: told[k] for k in ("tags", "star", "note") if told.get(k)})
-        }
+        return labels.of_many(self.git, self.cache, revs)
 
     def _reference(self, what: str | Experiment) -> Row:
         """The row that the others of a table are compared with."""

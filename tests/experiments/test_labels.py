@@ -169,3 +169,20 @@ def test_labels_are_columns_of_the_table(project: Project) -> None:
     assert [row.name for row in project.show(where="star").experiments] == ["two"]
     assert [row.name for row in project.show(where="'paper' in tags").experiments] == ["two"]
     assert project.show().to_frame()["star"].dropna().tolist() == [True]
+
+
+def test_a_table_reads_notes_again_only_when_one_changed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.run(name="one")
+    project.tag("one", "best")
+    asked: list[int] = []
+    read = notes.read
+    monkeypatch.setattr(notes, "read", lambda git, revs: asked.append(1) or read(git, revs))
+    for _ in range(3):
+        assert project.show()["one"].labels == {"tags": ["best"]}
+    assert len(asked) == 1
+    project.note("one", "new")
+    asked.clear()
+    assert project.show()["one"].labels == {"tags": ["best"], "note": "new"}
+    assert len(asked) == 1
