@@ -396,7 +396,9 @@ class Bench:
         show, dvc_show = [*NBEXP, "show", "--json"], [str(DVC), "exp", "show", "--json"]
         # The first time is there once; ten thousand take dvc minutes.
         cold = self._time(show, mine), self._time(dvc_show, theirs)
-        rows = [Row("T8", f"`show` of {count:,}, first time", *cold, 20.0)]
+        # The bars of performance.md are for 10,000; with few, starting is most of what either takes.
+        first, again, more, listed = (50.0, 19.0, 13.0, 12.0) if count >= 10_000 else (4.0,) * 4
+        rows = [Row("T8", f"`show` of {count:,}, first time", *cold, first)]
         numbers = iter(range(count, count + 1_000))
 
         def one_more(words: Sequence[str], project: Path) -> float:
@@ -414,9 +416,9 @@ class Bench:
             }
         )
         for budget, what, name, bar in (
-            ("T8", f"`show` of {count:,}, again", "show", 4.0),
-            ("T8", f"`show` of {count:,}, one of them new", "more", 4.0),
-            ("T9", f"`list` of {count:,}", "list", 4.0),
+            ("T8", f"`show` of {count:,}, again", "show", again),
+            ("T8", f"`show` of {count:,}, one of them new", "more", more),
+            ("T9", f"`list` of {count:,}", "list", listed),
         ):
             rows.append(Row(budget, what, times[name], times[f"dvc {name}"], bar))
         return rows
