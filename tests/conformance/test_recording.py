@@ -299,7 +299,7 @@ def test_git_of_the_user_is_left_alone(
     assert [
         ref
         for ref in look.refs(top)
-        if not ref.startswith(("refs/heads/", "refs/nbexp/", "refs/stash"))
+        if not ref.startswith(("refs/heads/", "refs/nbexp/", "refs/notes/nbexp", "refs/stash"))
     ] == [ref for ref in look.refs(top, "refs/exps") if ref.endswith("/one")]
     git("fsck", "--strict", "--no-dangling", cwd=top)
     assert "experiment" not in git("log", "--format=%s", "main", "other", cwd=top)
