@@ -155,8 +155,9 @@ def card(experiment: Experiment, report: RunReport) -> str:
     rows.append(["stages", ", ".join(stage_words(stage) for stage in report.stages) or "none"])
     if report.notebooks:
         rows.append(["notebook", f"nbexp open {experiment.name}"])
-    rows += [[name, value] for name, value in changed_rows(report)]
-    if not report.params and report.versus is None:
+    changed = changed_rows(report)
+    rows += [[name, value] for name, value in changed]
+    if not report.params and not changed and report.versus is None:
         rows.append(["changes vs baseline", "none"])
     lines += ["  " + line for line in aligned(rows)]
     lines += repeated_lines(report)

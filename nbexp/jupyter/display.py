@@ -163,7 +163,7 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
     if report.notebooks:
         rows.append(("notebook", code(f"%exp open {experiment.name}")))
     rows += render.changed_rows(report)
-    if not report.params and report.versus is None:
+    if not report.params and not render.changed_rows(report) and report.versus is None:
         rows.append(("changes vs baseline", "none"))
     if report.hints:
         rows.append(("keep it", code(f"%exp branch {experiment.name} my-branch")))

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -294,13 +295,15 @@ def paged(words: list[str], root: Path, pager: Path) -> bool:
     main, terminal = pty.openpty()
     process = subprocess.Popen(words, cwd=root, env=env, stdin=terminal, stdout=terminal)
     os.close(terminal)
-    try:
-        while os.read(main, 65536):
-            pass
-    except OSError:
-        pass  # the terminal is closed with its last user
+    # Not until the terminal is closed: what dvc leaves running in the background holds it for longer.
+    while process.poll() is None:
+        if select.select([main], [], [], 0.1)[0]:
+            try:
+                os.read(main, 65536)
+            except OSError:
+                break  # closed by its last user
+    assert process.wait(60) == 0
     os.close(main)
-    assert process.wait() == 0
     return seen.exists()
 
 
