@@ -25,6 +25,8 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 import contextlib
 import gc
+import importlib
+import importlib.util
 import json
 import os
 import select
@@ -269,18 +271,19 @@ class _Template:
     def serve(self) -> None:
         gc.collect()
         gc.freeze()  # the collector writes into what it looks at, and a page that is written to is copied
-        with _child_signals() as ended:
+        with _child_signals() as ended, _end_of(self.parent) as watched:
             poll = select.poll()
             for file in (ended, self.control.fileno()):
                 poll.register(file, select.POLLIN)
-            watched = self._watch_parent(poll)
+            if watched is not None:
+                poll.register(watched, select.POLLIN)
             since = time.monotonic()
             while True:
                 now = time.monotonic()
                 since = since if self.is_idle else now
                 if now >= since + self.idle_s:
                     break
-                waits = min(since + self.idle_s - now, _PATIENCE_S if watched else _TICK_S)
+                waits = min(since + self.idle_s - now, _TICK_S if watched is None else _PATIENCE_S)
                 ready = {file for file, _ in poll.poll(waits * 1000 + 1)}
                 _empty(ended)
                 for pid, code in _reaped():
@@ -297,14 +300,6 @@ class _Template:
                         with contextlib.suppress(OSError, ValueError):
                             self.answer(socket.socket(fileno=fd), poll)
         self.end()
-
-    def _watch_parent(self, poll: select.poll) -> bool:
-        """Have the loop woken when the parent ends; False where it has to look itself."""
-        if has_process_control():
-            with contextlib.suppress(OSError):
-                poll.register(os.pidfd_open(self.parent), select.POLLIN)
-                return True
-        return False
 
     @property
     def is_idle(self) -> bool:
@@ -406,7 +401,7 @@ def _run_notebook(
         from nbexp.pipeline.kinds.notebook import runner
 
         code = runner.main(asked["arguments"], runner.Zygote(conversation, kernels, parent))
-    except BaseException:
+    except BaseException:  # noqa: BLE001  # it ends here, and its words go to the run's log
         import traceback
 
         traceback.print_exc()
@@ -575,10 +570,11 @@ def _become_kernel(
     env = {**asked["env"], "JPY_PARENT_PID": str(keeper)}
     _settle(env, asked["cwd"], place)
     _reseed()
-    import ipykernel_launcher
+    launcher = importlib.util.find_spec("ipykernel_launcher")
+    sys.argv = [str(launcher.origin if launcher else ""), *asked["arguments"]]
+    sys.orig_argv = [sys.executable, "-m", "ipykernel_launcher", *asked["arguments"]]
     from ipykernel.kernelapp import IPKernelApp
 
-    sys.argv = [str(ipykernel_launcher.__file__), *asked["arguments"]]
     # ipykernel looks once a second whether this process still exists, as it does for a started kernel.
     IPKernelApp.launch_instance([*asked["arguments"], f"--IPKernelApp.parent_handle={keeper}"])
 
@@ -596,10 +592,30 @@ def _reseed() -> None:
         multiprocessing.current_process().authkey = os.urandom(32)
 
 
+# What a kernel loads on its way to the first cell. A module that a started kernel has not loaded by then is
+# none of them: a notebook would find it there instead of its own, or without what loading it does.
+_OF_KERNELS = (
+    "ipykernel.kernelapp",
+    "ipykernel.debugger",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "faulthandler",
+    "pdb",
+    "runpy",
+    "sqlite3",
+    "tornado.platform.asyncio",
+    "tornado.queues",
+)
+
+
 def _load_kernel() -> None:
-    """Import what every kernel imports; a module that a started kernel does not have is none of them."""
-    import ipykernel.kernelapp
-    import ipykernel_launcher  # noqa: F401
+    for name in _OF_KERNELS:
+        # Another version of ipykernel may do without one, or lack what it needs.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _load(libraries: Sequence[str]) -> str:
@@ -617,11 +633,9 @@ def _load(libraries: Sequence[str]) -> str:
         # What ipykernel sets, before anything of a notebook is imported.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     try:
-        import importlib
-
         for name in libraries:
             importlib.import_module(name)
-    except BaseException as error:  # whatever it is, the notebook meets it by itself
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the notebook meets it by itself
         return f"{type(error).__name__} while loading {', '.join(libraries)}"
     finally:
         sys.stdout, sys.stderr, warnings.showwarning = kept[:3]
@@ -661,7 +675,21 @@ def _has_any(folder: str, names: set[str]) -> bool:
         return True
 
 
-# ---- children
+# ---- other processes
+
+
+@contextlib.contextmanager
+def _end_of(parent: int) -> Iterator[int | None]:
+    """A file that is readable once the parent has ended; None where there is no such thing."""
+    watched = None
+    if has_process_control():
+        with contextlib.suppress(OSError):
+            watched = os.pidfd_open(parent)
+    try:
+        yield watched
+    finally:
+        if watched is not None:
+            os.close(watched)
 
 
 @contextlib.contextmanager
