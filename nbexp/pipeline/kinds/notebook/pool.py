@@ -14,26 +14,25 @@ import sys
 from collections.abc import Sequence
 
 from nbexp.pipeline.kinds.notebook import runner, zygote
-from nbexp.pipeline.kinds.notebook.kernel import Kernel, KernelDied, KernelSilent
+from nbexp.pipeline.kinds.notebook.kernel import Kernel, KernelDied, KernelSilent, StartedKernel
 
 
 def main(arguments: Sequence[str]) -> int:
     """Start the kernel named in `arguments`, wait for a run, and return its exit code."""
     name, place = arguments[0], zygote.marker_place()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it belongs to a run only once there is one
-    waiting: Kernel | None = None
+    waiting: StartedKernel | None = None
     try:
-        waiting = Kernel(name, os.path.expanduser("~"))
+        waiting = StartedKernel(name, os.path.expanduser("~"))
         runner.rehearse()
         if waiting.is_ipython:
             waiting.wait_until_ready(runner.WAITING_S)
         else:
             _drop(waiting)  # only IPython can be told to change its directory and its variables
             waiting = None
-    except Exception as error:  # whatever it is, the run meets it again and tells it
+    except Exception:  # noqa: BLE001  # whatever it is, the run meets it again and tells it
         _drop(waiting)
         waiting = None
-        del error
     line = _next_line()
     if not line:
         _drop(waiting)
@@ -44,21 +43,19 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.update(job["env"])
     os.chdir(job["cwd"])
 
-    def kernel(name: str, cwd: str | None, libraries: Sequence[str]) -> Kernel:
+    def kernel(name: str, cwd: str | None) -> Kernel:
         """The one that waits, if it is of the right kind and still well."""
-        del libraries
         if waiting is not None and waiting.name == name:
             with contextlib.suppress(KernelDied, KernelSilent):
-                env = {key: value for key, value in os.environ.items() if key != "JPY_SESSION_NAME"}
-                waiting.move(os.path.abspath(cwd or os.getcwd()), env)
+                waiting.move(os.path.abspath(cwd or os.getcwd()))
                 return waiting
         _drop(waiting)
-        return Kernel(name, cwd)
+        return StartedKernel(name, cwd)
 
     return runner.main(job["arguments"], kernel=kernel)
 
 
-def _drop(waiting: Kernel | None) -> None:
+def _drop(waiting: StartedKernel | None) -> None:
     if waiting is not None:
         with contextlib.suppress(Exception):
             waiting.kill()

@@ -25,7 +25,7 @@ _LOADED: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _IMPORT = re.compile(
-    r"^[ \t]*(?:import[ \t]+(.+)|from[ \t]+([A-Za-z_][\w.]*)[ \t]+import\b.*)$", re.M
+    r"^[ \t]*(?:import[ \t]+(.+)|from[ \t]+([A-Za-z_][\w.]*)[ \t]+import\b.*)$", re.MULTILINE
 )
 # After one of these, a library may be loaded in another way, or another one.
 _CHANGES = re.compile(

@@ -30,15 +30,15 @@ from nbexp.errors import NbexpError, NotFound, ProjectFileError, StageFailed, Us
 from nbexp.formats import notebook, values
 from nbexp.formats.notebook import Notebook, Parameters
 from nbexp.frozen import frozen
-from nbexp.pipeline.kinds.notebook import preloading, zygote
+from nbexp.pipeline.kinds.notebook import forking, zygote
 from nbexp.pipeline.kinds.notebook.command import Request
 from nbexp.pipeline.kinds.notebook.kernel import (
     Kernel,
     KernelDied,
     KernelSilent,
+    StartedKernel,
     check_installed,
 )
-from nbexp.pipeline.kinds.notebook.kernel import rehearse as rehearse_kernel
 from nbexp.pipeline.process import EVENTS, RUN_DIR
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ _SAVE_EVERY_S = 2.0
 _INTERRUPT_GRACE_S = 0.7  # of the second that `process` waits before it sends SIGTERM
 _LAST_WORDS_S, _LOOK_S = 3.0, 0.2
 WAITING_S = 60.0
-# Name, directory and the libraries it may have loaded -> the run's kernel.
-StartKernel = Callable[[str, str | None, Sequence[str]], Kernel]
+# Name and directory -> the run's kernel.
+StartKernel = Callable[[str, str | None], Kernel]
 
 
 def run_notebook(
@@ -115,15 +115,15 @@ class Zygote:
     ----------
     owner
         The conversation with the process that asked for the run; nothing is heard there.
-    kernels
-        The template of kernels.
     template
         The process that this one was forked from.
+    kernel
+        The kernel that was asked for, if one can be forked.
     """
 
     owner: socket.socket
-    kernels: socket.socket
     template: int
+    kernel: forking.Asked | None
 
 
 def main(
@@ -136,13 +136,22 @@ def main(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
-    _end_with_owner(None if forked is None else forked.template)
-    if forked is not None:
-        kernel = _forked_from(forked)
+    if forked is None:
+        _end_with_owner(None)
+        return _main(arguments, kernel or _started)
+    _end_with_owner(forked.template)
+    try:
+        return _main(arguments, _forked_from(forked))
+    finally:
+        if forked.kernel is not None:
+            forked.kernel.drop()
+
+
+def _main(arguments: Sequence[str], kernel: StartKernel) -> int:
     request, place = Request.load(arguments[0]), json.loads(arguments[1])
     try:
         root = Path(place["root"])
-        execute(request, root=root, canonical=place["canonical"], kernel=kernel or _started)
+        execute(request, root=root, canonical=place["canonical"], kernel=kernel)
     except NbexpError as error:
         told: dict[str, object] = {"message": error.message, "hint": error.hint}
         if isinstance(error, StageFailed):
@@ -167,11 +176,17 @@ def rehearse() -> None:
         node = _prepared(request, book, notebook.parameters(book), {"x": 1}, "python3")
         notebook.canonical(json.dumps(node).encode(), source=source.encode(), folders=[folder])
     values.parse(b"x: 1\n", DEFAULT_PARAMS_FILE)
-    rehearse_kernel()
+    forking.rehearse()
 
 
 _EMPTY = {"metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-_CELL = {"cell_type": "code", "id": "x", "source": "x = 0", "outputs": [], "execution_count": None}
+_CELL: dict[str, object] = {
+    "cell_type": "code",
+    "id": "x",
+    "source": "x = 0",
+    "outputs": [],
+    "execution_count": None,
+}
 
 
 def execute(
@@ -195,10 +210,7 @@ def execute(
     run = _Run(request, data, root, canonical)
     with run.signals(), contextlib.ExitStack() as files:
         # The kernel boots while papermill is imported: 0.15 s that nobody waits for.
-        cwd = Path(request.cwd or ".").resolve()
-        run.kernel = (kernel or _started)(
-            name, request.cwd, preloading.libraries(_code(book), cwd, os.environ)
-        )
+        run.kernel = (kernel or _started)(name, request.cwd)
         try:
             cells = run.execute(name, book, known, given, files)
         except BaseException:
@@ -360,19 +372,20 @@ class _Run:
 # ---- the process of a stage
 
 
-def _started(name: str, cwd: str | None, libraries: Sequence[str]) -> Kernel:
-    del libraries  # a kernel of its own loads them itself
-    return Kernel(name, cwd)
+def _started(name: str, cwd: str | None) -> Kernel:
+    return StartedKernel(name, cwd)
 
 
 def _forked_from(forked: Zygote) -> StartKernel:
-    def kernel(name: str, cwd: str | None, libraries: Sequence[str]) -> Kernel:
-        made = Kernel(name, cwd, template=forked.kernels, libraries=libraries)
-        if made.cannot_fork:
-            # Its next run may take another way from the start.
-            way = "pool" if made.is_ipython else "papermill"
-            with contextlib.suppress(OSError):
-                zygote.send(forked.owner, {"unforkable": name, "way": way})
+    def kernel(name: str, cwd: str | None) -> Kernel:
+        taken = None if forked.kernel is None else forking.take(forked.kernel)
+        if taken is not None:
+            return taken
+        made = StartedKernel(name, cwd)
+        # Its next run may take another way from the start.
+        way = "pool" if made.is_ipython else "papermill"
+        with contextlib.suppress(OSError):
+            zygote.send(forked.owner, {"unforkable": name, "way": way})
         return made
 
     return kernel
@@ -414,10 +427,6 @@ def _load_engine() -> None:
 
 
 # ---- before the run
-
-
-def _code(book: Notebook) -> list[str]:
-    return [cell.source for cell in book.cells]
 
 
 def _read(path: str) -> bytes:

@@ -117,14 +117,14 @@ class _Owned:
 
 
 _owned = _Owned()
-atexit.register(lambda: _owned.end())
 if hasattr(os, "register_at_fork"):
     # A copy of this process owns nothing: its parent goes on to use what waits.
     os.register_at_fork(after_in_child=lambda: globals().update(_owned=_Owned()))
 
 
+@atexit.register
 def end_all() -> None:
-    """End what waits; runs that go on are not disturbed."""
+    """End what waits, without waiting for it."""
     with _owned.lock:
         _owned.end()
         _owned.templates.clear()
