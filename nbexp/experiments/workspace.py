@@ -263,6 +263,9 @@ def recover(journal: Journal, emit: Emit) -> None:
         return
     journal.read()
     process.kill_marked(journal.uid)
+    runs = journal.folder.parent / "runs"  # `run.run_dir`
+    for noted in (runs / journal.uid).rglob(process.PROCESSES_FILE):
+        process.kill_recorded(noted.parent)
     folders = journal.folders
     edited = journal.roll_back()
     journal.sweep()

@@ -142,12 +142,23 @@ _PYTHONS = frozenset(
 )
 
 
+class Unfit(Exception):
+    """The template is one that no kernel can be forked from."""
+
+
 def take(asked: Asked) -> ForkedKernel | None:
-    """The kernel that was asked for, once it is there; None where the template does not fork it."""
+    """The kernel that was asked for, once it is there; None if it was lost on its way.
+
+    Raises
+    ------
+    Unfit
+        It cannot be forked, now or later.
+    """
     lines = zygote.Lines(asked.conversation)
     said = lines.next(_ANSWER_S)
+    if said is not None and "unfit" in said:
+        raise Unfit(said["unfit"])
     if said is None or "pid" not in said:
-        asked.drop()
         return None
     return ForkedKernel(asked, lines, int(said["pid"]))
 

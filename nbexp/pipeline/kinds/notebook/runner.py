@@ -378,14 +378,19 @@ def _started(name: str, cwd: str | None) -> Kernel:
 
 def _forked_from(forked: Zygote) -> StartKernel:
     def kernel(name: str, cwd: str | None) -> Kernel:
-        taken = None if forked.kernel is None else forking.take(forked.kernel)
+        try:
+            taken = None if forked.kernel is None else forking.take(forked.kernel)
+            is_other = forked.kernel is None and bool(forking.cannot_fork(name))
+        except forking.Unfit:
+            taken, is_other = None, True
         if taken is not None:
             return taken
         made = StartedKernel(name, cwd)
-        # Its next run may take another way from the start.
-        way = "pool" if made.is_ipython else "papermill"
-        with contextlib.suppress(OSError):
-            zygote.send(forked.owner, {"unforkable": name, "way": way})
+        if is_other:
+            # Its next run takes another way from the start.
+            way = "pool" if made.is_ipython else "papermill"
+            with contextlib.suppress(OSError):
+                zygote.send(forked.owner, {"unforkable": name, "way": way})
         return made
 
     return kernel

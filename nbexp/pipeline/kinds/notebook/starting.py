@@ -159,6 +159,7 @@ class _Templates:
     control: socket.socket
     shared: Mapping[str, str]
     packages: tuple[tuple[str, int], ...]
+    has_served: bool = False
 
     def fits(self, shared: Mapping[str, str]) -> bool:
         return (
@@ -238,7 +239,11 @@ def _fork(
             said = lines.next(0.1)
             if said is not None:
                 assert conversation is not None
-                return _Forked(conversation, lines, int(said["pid"]), output)
+                templates.has_served = True
+                pid = int(said["pid"])
+                if env.get(process.RUN_DIR):
+                    process.record(Path(env[process.RUN_DIR]), pid)
+                return _Forked(conversation, lines, pid, output)
             if stop is not None and stop.is_set():
                 raise KeyboardInterrupt
     except BaseException:
@@ -254,8 +259,10 @@ def _fork(
         if templates in _owned.templates:
             _owned.templates.remove(templates)
         templates.end()
-        _owned.failed.append(templates.shared)
-    return None
+        if not templates.has_served:
+            _owned.failed.append(templates.shared)
+    # Those that have come up once were killed since; others come up as well.
+    return _fork(arguments, cwd, env, stop) if templates.has_served else None
 
 
 def _templates(shared: Mapping[str, str]) -> _Templates | None:

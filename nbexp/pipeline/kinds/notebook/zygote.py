@@ -81,7 +81,8 @@ def serve(arguments: Sequence[str]) -> None:
     _load_kernel()
     ours, theirs = socket.socketpair()
     parent = os.getpid()
-    if os.fork() == 0:
+    kernels = os.fork()
+    if kernels == 0:
         control.close()
         ours.close()
         end_with(parent, signal.SIGKILL)
@@ -90,7 +91,7 @@ def serve(arguments: Sequence[str]) -> None:
     from nbexp.pipeline.kinds.notebook import runner
 
     runner.rehearse()
-    _Runners(control, owner, place, ours).serve()
+    _Runners(control, owner, place, ours, kernels).serve()
 
 
 # ---- what the system offers
@@ -265,6 +266,7 @@ class _Template:
     """Waits for calls and for the ends of forks; it ends itself without a parent, or idle for too long."""
 
     idle_s = float("inf")
+    is_over = False
 
     def __init__(self, control: socket.socket, parent: int, place: tuple[int, int]) -> None:
         self.control, self.parent, self.place = control, parent, place
@@ -290,6 +292,11 @@ class _Template:
                 for pid, code in _reaped():
                     self.ended(pid, code)
                 if os.getppid() != self.parent:
+                    break
+                if self.is_over and self.control.fileno() >= 0:
+                    poll.unregister(self.control)
+                    self.control.close()
+                if self.is_over and self.is_idle:
                     break
                 self.look()
                 if self.control.fileno() in ready:
@@ -326,10 +333,15 @@ class _Runners(_Template):
     idle_s = IDLE_S
 
     def __init__(
-        self, control: socket.socket, parent: int, place: tuple[int, int], kernels: socket.socket
+        self,
+        control: socket.socket,
+        parent: int,
+        place: tuple[int, int],
+        kernels: socket.socket,
+        kernels_pid: int,
     ) -> None:
         super().__init__(control, parent, place)
-        self.kernels = kernels
+        self.kernels, self.kernels_pid = kernels, kernels_pid
         self.running: dict[int, socket.socket] = {}
         self.told: set[int] = set()
 
@@ -363,6 +375,8 @@ class _Runners(_Template):
             send(conversation, {"pid": pid})
 
     def ended(self, pid: int, code: int) -> None:
+        # Without the template of kernels this one takes no more calls: whoever needs one starts others.
+        self.is_over = self.is_over or pid == self.kernels_pid
         conversation = self.running.pop(pid, None)
         self.told.discard(pid)
         if conversation is not None:
@@ -575,7 +589,7 @@ def _become_kernel(
     _direct(*fds)
     for fd in fds:
         os.close(fd)
-    env = {**asked["env"], "JPY_PARENT_PID": str(keeper)}
+    env = {**_variables, **asked["env"], "JPY_PARENT_PID": str(keeper)}
     _settle(env, asked["cwd"], place)
     _reseed()
     loaded = set(sys.modules)
@@ -669,11 +683,26 @@ _OF_KERNELS = (
 )
 
 
+# Variables that were set by what is loaded: a kernel that loads it has them.
+_variables: dict[str, str] = {}
+
+
 def _load_kernel() -> None:
-    for name in _OF_KERNELS:
-        # Another version of ipykernel may do without one, or lack what it needs.
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    with _keeping_variables():
+        for name in _OF_KERNELS:
+            # Another version of ipykernel may do without one, or lack what it needs.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def _keeping_variables() -> Iterator[None]:
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        changed = {name: text for name, text in os.environ.items() if before.get(name) != text}
+        _variables.update(changed)
 
 
 def _load(libraries: Sequence[str]) -> str:
@@ -691,8 +720,9 @@ def _load(libraries: Sequence[str]) -> str:
         # What ipykernel sets, before anything of a notebook is imported.
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     try:
-        for name in libraries:
-            importlib.import_module(name)
+        with _keeping_variables():
+            for name in libraries:
+                importlib.import_module(name)
     except BaseException as error:  # noqa: BLE001  # whatever it is, the notebook meets it by itself
         return f"{type(error).__name__} while loading {', '.join(libraries)}"
     finally:
