@@ -78,7 +78,7 @@ def below(root: int) -> set[int]:
     return found
 
 
-def until(is_so: Callable[[], object], within_s: float = 60) -> bool:
+def until(is_so: Callable[[], object], within_s: float = 240) -> bool:
     """Wait for a condition; whether it came."""
     deadline = time.monotonic() + within_s
     while not is_so():
