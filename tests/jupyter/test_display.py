@@ -32,6 +32,7 @@ from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
+from nbexp.jupyter.display import tables
 from nbexp.pipeline.dag import Dag
 from nbexp.project import (
     Branched,
@@ -301,7 +302,7 @@ def test_a_wide_table_is_cut_as_well() -> None:
         "d" * 40, "wide", "experiment", Data({"params.yaml": {f"p{n}": n for n in range(25)}})
     )
     shown = look(Table((wide,)))
-    assert len(shown.tables[0][0]) == 2 + display.MAX_COLUMNS
+    assert len(shown.tables[0][0]) == 2 + tables.MAX_COLUMNS
     assert "… 5 more columns: `%exp show -A --csv` has all" in shown.text
 
 
