@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -596,3 +597,9 @@ def test_a_size(count: int | None, text: str) -> None:
 def test_a_folder_with_many_files_is_one_thing() -> None:
     paths = ["a.txt", *(f"mlruns/0/{n}" for n in range(5)), "few/1", "few/2"]
     assert runs.folded(paths) == ["a.txt", "mlruns/ (5 files)", "few/1", "few/2"]
+
+
+@pytest.mark.parametrize("family", sorted(render.FAMILIES))
+def test_a_family_writes_what_is_listed_of_it(family: str) -> None:
+    writers = import_module(f"nbexp.render.{family}").WRITERS
+    assert sorted(writers) == sorted(render.FAMILIES[family])
