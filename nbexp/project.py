@@ -1428,7 +1428,7 @@ class Project:
         everywhere
             Those of every commit, also of one that no branch leads to any more.
         """
-        from nbexp.experiments import showing
+        from nbexp.experiments import listing
         from nbexp.experiments.selection import Revisions
 
         self._head()
@@ -1438,7 +1438,7 @@ class Project:
         return Listing(
             tuple(
                 (names.get(baseline, baseline[:7]), members)
-                for baseline, members in showing.listed(self.git, self.cache, refs).items()
+                for baseline, members in listing.listed(self.git, self.cache, refs).items()
             )
         )
 
@@ -1977,7 +1977,6 @@ class Project:
 
     def _resolve(self, experiment: str | Experiment, *, failed: bool = False) -> tuple[str, str]:
         """A name for people, and the rev, of an experiment or any commit."""
-        from nbexp.experiments import record as recording
 
         if isinstance(experiment, Experiment):
             return experiment.name, experiment.rev
@@ -1990,7 +1989,7 @@ class Project:
             return ref_names.name_of(ref), rev
         except NotFound:
             if failed:
-                for ref, rev in sorted(self.git.refs(recording.FAILED).items()):
+                for ref, rev in sorted(self.git.refs(ref_names.FAILED).items()):
                     if ref_names.name_of(ref) == experiment:
                         return experiment, rev
             found = self.git.resolve(experiment)
