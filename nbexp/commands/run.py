@@ -25,7 +25,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from nbexp.commands import _jobs, _named
-from nbexp.events import Emit
+from nbexp.events import Emit, Notice
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -61,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if args.dry:
         return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
-    return project.run(
+    made = project.run(
         args.set_param,
         name=args.name,
         message=args.message,
@@ -72,6 +72,9 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         **manner(args),
         **isolation(args),
     )
+    if args.verbose and made.report is not None and made.report.folder is not None:
+        emit(Notice(f"It ran in {made.report.folder}."))
+    return made
 
 
 def add_isolation(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +82,7 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temp",
         action="store_true",
-        help="run beside your files, from how they are now; untracked and ignored ones stay out",
+        help="run beside your files, from how they are now, without untracked and ignored ones",
     )
     parser.add_argument(
         "-C",

@@ -28,7 +28,7 @@ from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk
 
 
-class Beside:
+class Isolated:
     """The guard of files that are made for one run: whatever it does to them is done."""
 
     def __init__(self, root: Path, uid: str, scratch: Path) -> None:
@@ -142,7 +142,7 @@ def run(
         spec = replace(spec, edits=edits)
         graph = _graph(place, spec, snapshot, tree.root)
         stages = spec.which.stages(graph, spec.targets, spec.here)
-        workspace = Beside(tree.root, uid, own_folder(place.root) / "runs" / uid)
+        workspace = Isolated(tree.root, uid, own_folder(place.root) / "runs" / uid)
         refs = place.git.refs("refs/exps/")
         filesystem.crash_point("isolated.ready")
         ran = running.run(spec, there, graph, stages, refs, workspace, emit, command, fence=fence)
