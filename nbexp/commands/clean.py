@@ -2,12 +2,12 @@
 
 Runs beside your files (`run --temp`, the queue) keep a work tree each for the next; this takes them away,
 ends what a killed run left running, and has Git forget work trees whose folders are gone. What runs now is left
-alone; experiments, logs and data stay.
+alone; experiments, logs and data stay (`nbexp gc` looks at those).
 
 Examples
 --------
   nbexp clean                     free what nothing uses
-  nbexp gc                        what else nbexp keeps: trash, undo points, logs
+  nbexp clean --json              say what went, for programs
 """
 
 from __future__ import annotations
