@@ -321,10 +321,7 @@ def recover(journal: Journal, emit: Emit) -> None:
         journal.sweep()
         return
     journal.read()
-    process.kill_marked(journal.uid)
-    runs = journal.folder.parent / "runs"  # `run.run_dir`
-    for noted in (runs / journal.uid).rglob(process.PROCESSES_FILE):
-        process.kill_recorded(noted.parent)
+    process.kill_run(journal.uid, journal.folder.parent / "runs" / journal.uid)
     folders = journal.folders
     edited = journal.roll_back()
     journal.sweep()

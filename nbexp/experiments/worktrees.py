@@ -119,7 +119,7 @@ def end_left_over(root: Path, slot: str) -> None:
     """End the processes of a run that was killed in the slot, which the caller has locked."""
     uid = _uid_in(root, slot)
     if uid:
-        process.kill_marked(uid)
+        process.kill_run(uid, own_folder(root) / "runs" / uid)
     filesystem.remove(_note_of(root, slot))
 
 

@@ -205,6 +205,13 @@ def kill_recorded(run_dir: Path) -> int:
     return killed
 
 
+def kill_run(uid: str, folder: Path) -> None:
+    """End at once what the run called `uid` left behind: marked, or noted anywhere below its `folder`."""
+    kill_marked(uid)
+    for noted in folder.rglob(PROCESSES_FILE):
+        kill_recorded(noted.parent)
+
+
 def _group(pid: int) -> int:
     try:
         return os.getpgid(pid)
