@@ -167,9 +167,6 @@ class ForkedKernel(Kernel):
     """A forked kernel. Its keeper is its parent, and tells of its end."""
 
     def __init__(self, asked: Asked, lines: zygote.Lines, pid: int) -> None:
-        from jupyter_core.utils import ensure_event_loop
-
-        ensure_event_loop()
         self.name, self.info, self.pid = asked.name, {}, pid
         self._asked, self._lines = asked, lines
         self._code: int | None = None
