@@ -87,6 +87,7 @@ def command_line(spec: Spec) -> CommandLine:
         "--allow-missing": how.allow_missing,
         "-k": how.on_failure == "keep-going",
         "--ignore-errors": how.on_failure == "ignore",
+        "--no-hydra": not spec.hydra,
     }
     words += [option for option, is_on in options.items() if is_on]
     own = []

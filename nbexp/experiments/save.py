@@ -133,6 +133,7 @@ def _spec(
         name=name,
         message=message,
         force=force,
+        hydra=False,
         verb="save",
         untouched="Nothing was saved.",
     )
