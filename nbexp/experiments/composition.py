@@ -224,6 +224,7 @@ class _Fault:
 
 def _serve() -> None:
     """Answer the one request on standard input."""
+    sys.dont_write_bytecode = True  # no `__pycache__` in the user's folders
     # Whatever plugins print must not stand in the answer.
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -236,13 +237,10 @@ def _serve() -> None:
 
 
 def _composed(where: Source, root: str, points: Sequence[Sequence[str]]) -> list[str] | _Fault:
-    import yaml
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir, initialize_config_module
     from hydra.core.plugins import Plugins
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     if where.directory is not None and not os.path.isdir(where.directory):
         return _Fault(
@@ -274,15 +272,7 @@ def _composed(where: Source, root: str, points: Sequence[Sequence[str]]) -> list
             try:
                 composed = hydra_compose(config_name=where.name, overrides=list(point))
                 OmegaConf.resolve(composed)
-            except (
-                HydraException,
-                OmegaConfBaseException,
-                yaml.YAMLError,
-                OSError,
-                ValueError,
-                TypeError,
-                ImportError,
-            ) as error:
+            except Exception as error:  # noqa: BLE001 - resolvers and plugins are anybody's code
                 return _Explained(where, point, hydra_compose, composed).fault(error)
             texts.append(OmegaConf.to_yaml(composed))
     return texts
@@ -307,6 +297,7 @@ class _Explained:
             (r"Primary config module '(?P<module>[^']*)' not found", self._no_module),
             (r"Could not override '(?P<key>[^']+)'", self._no_key),
             (r"Could not delete from config\. '(?P<key>[^']+)' does not exist", self._no_key),
+            (r"Could not delete '(?P<key>[^']+)'\. No match", self._no_key),
             (r"Could not append to config\. An item is already at '(?P<key>[^']+)'", self._is_there),
             (r"Interpolation key '(?P<name>[^']+)' not found", self._refers_to_nothing),
             (r"Environment variable '(?P<name>[^']+)' not found", self._no_variable),

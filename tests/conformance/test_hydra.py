@@ -27,13 +27,13 @@ RICH = {
         "defaults:\n  - base\n  - model: small\n  - optional local: nothing_here\n  - db@store: mysql\n"
         "  - db@backup: [mysql, port]\n  - override model: big\n  - _self_\n"
         "lr: 0.1\nscaled: ${model.depth}\ntext: 'x-${model.name}-${.lr}'\nmissing: ???\nnothing: null\nyes_text: 'yes'\n"
-        "when: ${oc.env:NOT_SET_ANYWHERE,never}\nlist: [1, ${lr}, {a: '${nested.deep.er}'}]\nnested: {deep: {er: 1e-3}}\n"
+        "when: ${oc.env:NOT_SET_ANYWHERE,never}\nlist: [1, '${lr}', {a: '${nested.deep.er}'}]\nnested: {deep: {er: 1e-3}}\n"
     ),
     "conf/base.yaml": "# @package _global_\nseed: 1\nlr: 5\nunicode: Zürich\n",
     "conf/db/mysql.yaml": "kind: mysql\nport: 3306\n",
     "conf/db/port.yaml": "port: 1\n",
     "conf/exp/fast.yaml": "# @package _global_\ndefaults:\n  - override /model: small\nlr: 1.0\n",
-    "conf/model/deep/er.yaml": "defaults: [../big]\ndepth: 100\n",
+    "conf/model/deep/er.yaml": "defaults: [/model/big@_here_, _self_]\ndepth: 100\n",
 }
 
 ELSEWHERE = {
@@ -82,7 +82,7 @@ PLUGIN = {
         (BASE, ("+model@second=big", "~lr", "++model.depth=1e-3", "+lr=[1,{a: x y}]")),
         (RICH, ()),
         (RICH, ("model=deep/er", "+exp=fast", "db@store=port", "text='${model.name},${seed}'")),
-        (RICH, ("~db@backup", "missing=3", "+model.new={a:1}", "hydra.run.dir=x", "unicode='Grüße'")),
+        (RICH, ("~db@store", "missing=3", "+model.new={a:1}", "hydra.run.dir=x", "unicode='Grüße'")),
         (ELSEWHERE, ("other.json:a=5", "lr=2", "other.json:~b", "+other.json.x=1")),
         (MODULE, ("lr=7",)),
         (PLUGIN, ("+n=1",)),
@@ -98,6 +98,7 @@ def test_params_are_composed_as_dvc_composes_them(
     pair = twins(project(files))
     # DVC finds a module of configurations where Python does; nbexp in the project as well.
     monkeypatch.setenv("PYTHONPATH", str(pair.dvc_side))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     asked = [word for one in words for word in ("-S", one)]
     pair.run(*asked, "-n", "one")
     pair.delete(*(["other.json"] if files is ELSEWHERE else []))
