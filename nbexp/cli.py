@@ -240,7 +240,8 @@ class Narrator:
             case events.Notice(message=message, hint=hint):
                 self._aside(message if hint is None else f"{message} Hint: {hint}")
             case events.Alert(message=message):
-                self._aside(f"alert: {message}")
+                # A terminal in the background marks its tab.
+                self._aside(f"alert: {message}" + ("\a" if sys.stderr.isatty() else ""))
             case events.Phase(text=text, total=total) if total and total > 100:
                 self._aside(text)
             case events.Moving():
