@@ -166,9 +166,7 @@ def refuse_choices(root: Path, overrides: Sequence[Override], untouched: str) ->
 # ---- the process that composes, seen from here
 
 
-def _ask(
-    where: Source, cwd: Path, root: Path, points: Sequence[Sequence[str]]
-) -> Sequence[str]:
+def _ask(where: Source, cwd: Path, root: Path, points: Sequence[Sequence[str]]) -> Sequence[str]:
     import subprocess
 
     request = {
@@ -281,9 +279,7 @@ def _composed(where: Source, root: str, points: Sequence[Sequence[str]]) -> list
 class _Explained:
     """Says of what Hydra or OmegaConf raise which file or override it is about, in one sentence."""
 
-    def __init__(
-        self, where: Source, point: Sequence[str], compose: Any, composed: Any
-    ) -> None:
+    def __init__(self, where: Source, point: Sequence[str], compose: Any, composed: Any) -> None:
         self.where = where
         self.point = point
         self.compose = compose
@@ -298,7 +294,10 @@ class _Explained:
             (r"Could not override '(?P<key>[^']+)'", self._no_key),
             (r"Could not delete from config\. '(?P<key>[^']+)' does not exist", self._no_key),
             (r"Could not delete '(?P<key>[^']+)'\. No match", self._no_key),
-            (r"Could not append to config\. An item is already at '(?P<key>[^']+)'", self._is_there),
+            (
+                r"Could not append to config\. An item is already at '(?P<key>[^']+)'",
+                self._is_there,
+            ),
             (r"Interpolation key '(?P<name>[^']+)' not found", self._refers_to_nothing),
             (r"Environment variable '(?P<name>[^']+)' not found", self._no_variable),
             (r"The value of '(?P<key>[^']+)' is (?P<value>.*) and not", self._has_another),
@@ -349,7 +348,9 @@ class _Explained:
             hint = " ".join([*([hint] if hint else []), f"{folder} has {has}."])
         if typed is not None:
             return _Fault(
-                "NotFound", f"No configuration `{member}` in {folder}, for `{typed}`. Nothing was run.", hint
+                "NotFound",
+                f"No configuration `{member}` in {folder}, for `{typed}`. Nothing was run.",
+                hint,
             )
         path = self.where.file(file)
         return self._in_file(

@@ -92,7 +92,9 @@ def promote(
     refs = {ref: rev for ref, rev in git.refs("refs/exps/").items() if ref_names.parse(ref)}
     base, members = fitting.find(place, head, run, runs, stage, using, emit)
     try:
-        asked = spec.make(place.root, base.rev, refs, here=place.here, name=name, message=message, hydra=False)
+        asked = spec.make(
+            place.root, base.rev, refs, here=place.here, name=name, message=message, hydra=False
+        )
     except NameTaken:
         raise _taken(
             f"Experiment `{name}` already exists on baseline {base.rev[:7]}", run

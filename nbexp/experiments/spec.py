@@ -306,9 +306,7 @@ def _resolved(
 ) -> tuple[Override, ...]:
     """The overrides with values in place of `${key}`; those that went into a composition as they were typed."""
     plain = [one for one in overrides if composed is None or not composition.is_composed(one)]
-    found = iter(
-        resolve(plain, lambda file: values.parse(_params_file(root, here, file), file))
-    )
+    found = iter(resolve(plain, lambda file: values.parse(_params_file(root, here, file), file)))
     return tuple(next(found) if one in plain else one for one in overrides)
 
 

@@ -221,7 +221,9 @@ def test_every_form_comes_to_the_same(
         found = by_nbexp(root, form)
         if form.ours is not None:
             ours = found if found == REFUSED else [value_of(name, one, form) for one in found]  # type: ignore[arg-type]
-            dvcs = expected if expected == REFUSED else [value_of(name, one, form) for one in expected]  # type: ignore[arg-type]
+            dvcs = (
+                expected if expected == REFUSED else [value_of(name, one, form) for one in expected]
+            )  # type: ignore[arg-type]
             if form.by_dvc == "longer":
                 dvcs = "longer" if dvcs != ours else dvcs
             if ours != form.ours:
@@ -251,8 +253,10 @@ PLAIN = st.recursive(
     | st.integers(-(10**18), 10**18)
     | st.floats(allow_nan=False)
     | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.from_regex(r"[a-z]{1,4}_", fullmatch=True), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.from_regex(r"[a-z]{1,4}_", fullmatch=True), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

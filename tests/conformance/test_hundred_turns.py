@@ -151,7 +151,9 @@ class Turns:
         __tracebackhide__ = True
         story = "\n".join(self.done)
         look, alone, shared = self.look, self.alone, self.shared
-        assert _without_pickle(look.recorded(shared)) == _without_pickle(look.recorded(alone)), story
+        assert _without_pickle(look.recorded(shared)) == _without_pickle(look.recorded(alone)), (
+            story
+        )
         assert look.files(shared) == look.files(alone), story
         assert look.changes(shared) == look.changes(alone), story
         theirs, ours = look.cache(alone), look.cache(shared)
@@ -172,7 +174,9 @@ class Turns:
         theirs, ours = (look.refs(top, "refs/heads").keys() for top in self.both)
         assert ours == theirs, story
         there = [
-            sorted(ref.rpartition("/")[2] for ref in look.refs(top.parent / "bare.git", "refs/exps"))
+            sorted(
+                ref.rpartition("/")[2] for ref in look.refs(top.parent / "bare.git", "refs/exps")
+            )
             for top in self.both
         ]
         assert there[1] == there[0], story
@@ -318,8 +322,14 @@ class Story:
             self.names.append(name)
 
     def _edit(self, by: str) -> None:
-        path = self.chance.choice(["data/raw.csv", "train.sh", "extra.csv", "README.md", "parts/1.txt"])
-        line = f"# {self.chance.randrange(3)}\n" if path.endswith(("sh", "md")) else f"{self.count},1\n"
+        path = self.chance.choice(
+            ["data/raw.csv", "train.sh", "extra.csv", "README.md", "parts/1.txt"]
+        )
+        line = (
+            f"# {self.chance.randrange(3)}\n"
+            if path.endswith(("sh", "md"))
+            else f"{self.count},1\n"
+        )
         self.turns.edit(path, lambda text: text + line)
 
     def _data_add(self, by: str) -> None:
@@ -329,7 +339,9 @@ class Story:
         self.turns.act(by, "data", "commit", "-f")
 
     def _data_checkout(self, by: str) -> None:
-        self.turns.act(by, "data", "checkout", self.chance.choice(["extra.csv.dvc", "parts.dvc"]), "-f")
+        self.turns.act(
+            by, "data", "checkout", self.chance.choice(["extra.csv.dvc", "parts.dvc"]), "-f"
+        )
 
     def _data_push(self, by: str) -> None:
         self.turns.act(by, "data", "push")

@@ -148,9 +148,7 @@ def test_in_a_sub_directory_its_own_params_are_composed(
     assert (pair.nbexp_side / "params.yaml").read_text() == "# by hand\nold: 1\n"
 
 
-def test_what_cannot_be_composed_is_refused_by_both(
-    twins: MakeTwins, project: MakeProject
-) -> None:
+def test_what_cannot_be_composed_is_refused_by_both(twins: MakeTwins, project: MakeProject) -> None:
     pair = twins(project(BASE))
     before = [pair.look.files(side) for side in pair.sides]
     for word in ("model=huge", "lrr=1", "+lr=1", "~zz", "lr=${nope}", "model=null", "model.x=1"):

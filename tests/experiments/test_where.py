@@ -202,7 +202,9 @@ def test_any_text_is_a_filter_or_is_told_to_be_none(text):
 
 @given(
     st.lists(
-        st.sampled_from("acc epochs name > < == in is created not and or ( ) [ ] , 3 'x' /x/ ~ star".split())
+        st.sampled_from(
+            "acc epochs name > < == in is created not and or ( ) [ ] , 3 'x' /x/ ~ star".split()
+        )
     )
 )
 def test_any_words_are_a_filter_or_are_told_to_be_none(words):

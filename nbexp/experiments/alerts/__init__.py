@@ -119,7 +119,9 @@ def try_out(root: Path, name: str, env: Mapping[str, str] | None = None) -> Aler
         hint = f"did you mean `{near}`?" if near else (f"there is {known}." if known else None)
         raise NotFound(f"There is no alert `{name}`. Nothing was sent.", hint)
     told = Told(name, "test", "finished", f"`test`: the alert `{name}` works", None, {}, root.name)
-    problems = [_untrusted([rule]).message] if not rule.trusted else _carried_out(rule, told, root, env)
+    problems = (
+        [_untrusted([rule]).message] if not rule.trusted else _carried_out(rule, told, root, env)
+    )
     return Alerts(found, _past(root), tried=name, problems=tuple(problems))
 
 
@@ -171,8 +173,7 @@ class _Watch:
     ) -> None:
         self._rules = found
         self._conditions = {
-            rule.name: [(text, rules.condition(text)) for text in rule.conditions]
-            for rule in found
+            rule.name: [(text, rules.condition(text)) for text in rule.conditions] for rule in found
         }
         self._root = root
         self._emit = emit
@@ -205,11 +206,15 @@ class _Watch:
             try:
                 self._values.update(self._metrics(event.rev))
             except (NbexpError, OSError, ValueError) as error:
-                self._problems.append(f"The metrics of `{event.name}` could not be read for alerts: {error}")
+                self._problems.append(
+                    f"The metrics of `{event.name}` could not be read for alerts: {error}"
+                )
             self._check("finished", event.rev)
             took = time.monotonic() - self._began_s
             values = ", ".join(f"{key} {_short(value)}" for key, value in self._best())
-            message = f"`{event.name}` finished in {_duration(took)}" + (f": {values}" if values else "")
+            message = f"`{event.name}` finished in {_duration(took)}" + (
+                f": {values}" if values else ""
+            )
             self._ended("finished", message, event.rev)
         self._tell_problems()
 
@@ -222,7 +227,9 @@ class _Watch:
         said = str(getattr(error, "message", "") or type(error).__name__).rstrip(".")
         what = f": {without_secrets(said)}" if state == "failed" else ""
         try:
-            self._ended(state, f"`{self._run}` {'failed' if what else 'was interrupted'}{what}", None)
+            self._ended(
+                state, f"`{self._run}` {'failed' if what else 'was interrupted'}{what}", None
+            )
         except OSError as problem:
             self._problems.append(str(problem))
 
@@ -286,9 +293,7 @@ class _Watch:
         return list(self._values.items())[:4]
 
 
-def _carried_out(
-    rule: Rule, told: Told, root: Path, env: Mapping[str, str] | None
-) -> list[str]:
+def _carried_out(rule: Rule, told: Told, root: Path, env: Mapping[str, str] | None) -> list[str]:
     """What went wrong with the command and the webhook."""
     env = os.environ if env is None else env
     problems = []

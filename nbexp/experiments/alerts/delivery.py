@@ -130,7 +130,9 @@ def webhook(rule: Rule, told: Told, env: Mapping[str, str]) -> str | None:
     if parts.username is not None:
         import base64
 
-        pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        pair = (
+            f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        )
         headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         url = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
@@ -154,7 +156,9 @@ def webhook(rule: Rule, told: Told, env: Mapping[str, str]) -> str | None:
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         text = "no answer in time" if isinstance(reason, TimeoutError) else str(reason)
-        return f"{what} was not reached: {without_secrets(text.replace(url, shown_url(url)))[:200]}."
+        return (
+            f"{what} was not reached: {without_secrets(text.replace(url, shown_url(url)))[:200]}."
+        )
     return None
 
 

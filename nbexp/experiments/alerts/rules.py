@@ -291,7 +291,7 @@ def _check_condition(text: str, at: str, file: str) -> None:
         )
 
 
-def _replace_trusted(rule: Rule, trusted: bool) -> Rule:  # noqa: FBT001 - private, one caller
+def _replace_trusted(rule: Rule, trusted: bool) -> Rule:
     from nbexp.frozen import replace
 
     return replace(rule, trusted=trusted)

@@ -74,9 +74,7 @@ def test_a_command_has_what_happened_in_its_environment(tmp_path: Path) -> None:
 
 
 def test_a_list_is_a_program_and_its_words_without_a_shell(tmp_path: Path) -> None:
-    assert (
-        delivery.command(Rule("a", command=("touch", "$NAME; x")), TOLD, tmp_path, ENV) is None
-    )
+    assert delivery.command(Rule("a", command=("touch", "$NAME; x")), TOLD, tmp_path, ENV) is None
     assert [path.name for path in tmp_path.iterdir()] == ["$NAME; x"]
 
 

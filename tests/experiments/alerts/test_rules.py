@@ -45,7 +45,9 @@ def test_they_may_stand_in_pyproject(tmp_path: Path) -> None:
 
 def test_a_projects_command_counts_once_the_user_has_agreed_to_it(tmp_path: Path) -> None:
     root, other = tmp_path / "one", tmp_path / "two"
-    text = '[alerts.a]\ncommand = "./tell"\n[alerts.b]\nwebhook = "https://example.org"\n[alerts.c]\n'
+    text = (
+        '[alerts.a]\ncommand = "./tell"\n[alerts.b]\nwebhook = "https://example.org"\n[alerts.c]\n'
+    )
     for folder in (root, other):
         folder.mkdir()
         (folder / "nbexp.toml").write_text(text)
@@ -113,7 +115,9 @@ def test_what_is_wrong_is_told_with_file_and_key(tmp_path: Path, text: str, said
 
 def test_the_users_own_file_has_alerts_alone(tmp_path: Path, home: Path) -> None:
     own(home, "hints = false\n")
-    with pytest.raises(ProjectFileError, match="no setting `hints` for all projects, only `alerts`"):
+    with pytest.raises(
+        ProjectFileError, match="no setting `hints` for all projects, only `alerts`"
+    ):
         rules.read(tmp_path)
 
 

@@ -62,7 +62,9 @@ def due(told: list[Event]) -> list[tuple[str, str]]:
 
 
 def test_the_end_of_a_run_is_told_with_its_metrics(root: Path, own: Path) -> None:
-    own.write_text('[alerts.done]\nwhen = "finished"\ncommand = \'echo "$STATE $METRICS" >> told\'\n')
+    own.write_text(
+        '[alerts.done]\nwhen = "finished"\ncommand = \'echo "$STATE $METRICS" >> told\'\n'
+    )
     told = watched(root, START, END, metrics={"acc": 0.9, "loss": math.nan})
     assert told[:2] == [START, END]
     (alert,) = told[2:]
@@ -105,7 +107,7 @@ def test_a_run_that_was_done_when_the_interrupt_came_has_finished(root: Path, ow
 
 def test_a_bar_is_passed_once_however_often_it_is(root: Path, own: Path) -> None:
     own.write_text(
-        "[alerts.good]\nwhen = [\"acc > 0.95\", \"finished\"]\ncommand = 'echo $STATE >> told'\n"
+        '[alerts.good]\nwhen = ["acc > 0.95", "finished"]\ncommand = \'echo $STATE >> told\'\n'
         '[alerts.bad]\nwhen = "loss is nan"\n'
     )
     told = watched(
@@ -203,7 +205,9 @@ def test_the_list_of_those_that_were_due_does_not_grow_without_end(root: Path, o
     own.write_text("[alerts.any]\n")
     log = root / ".dvc" / "tmp" / "nbexp" / "alerts.jsonl"
     log.parent.mkdir(parents=True)
-    log.write_text('{"time": 1, "alert": "old", "name": "x", "state": "failed", "message": "m"}\n' * 5000)
+    log.write_text(
+        '{"time": 1, "alert": "old", "name": "x", "state": "failed", "message": "m"}\n' * 5000
+    )
     watched(root, START, END)
     assert len(log.read_text().splitlines()) == 501
     assert alerts.listing(root).past[0].alert == "any"
