@@ -6,6 +6,7 @@ import builtins
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -31,6 +32,7 @@ from nbexp.project.results import (
 if TYPE_CHECKING:
     from nbexp.experiments import again
     from nbexp.experiments import run as running
+    from nbexp.experiments.alerts import Alerts
     from nbexp.experiments.collect import Collected
     from nbexp.experiments.columns import Groups
     from nbexp.experiments.compare import Diff
@@ -211,6 +213,7 @@ class Project:
         run_cache: bool = True,
         jobs: int = 1,
         interactive: bool = False,
+        hydra: bool = True,
         emit: Emit = ignore,
     ) -> Experiment:
         """Run what changed and record it as an experiment on the present commit.
@@ -246,6 +249,8 @@ class Project:
             How many stages run at once.
         interactive
             Ask `confirm` before each stage.
+        hydra
+            Compose params.yaml where the project's config has `hydra.enabled`.
 
         Raises
         ------
@@ -274,7 +279,8 @@ class Project:
         )
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         self._head()  # a repository without a commit is told so before anybody waits
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+        in_place = InPlace(self.git, self.cache, self.root)
+        with self._watched(emit) as tell, in_place.held(tell) as workspace:
             baseline = self._head()
             which = specs.Which(
                 pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
@@ -297,12 +303,13 @@ class Project:
                 which=which,
                 pull=pull,
                 run_cache=run_cache,
+                hydra=hydra,
             )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
             asked = environment.command_line(spec)
-            ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
+            ran = running.run(spec, where, graph, stages, refs, workspace, tell, asked)
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
         return experiment
@@ -969,6 +976,28 @@ class Project:
             self.show(all_states=True)  # learns of every experiment again
         return health
 
+    def alerts(self, *, trust: bool = False, test: str | None = None) -> Alerts:
+        """The alerts that are set up, and those that were due last.
+
+        Parameters
+        ----------
+        trust
+            Agree to the commands and webhooks of this project's settings, as they are now.
+        test
+            Carry this one out now.
+
+        Raises
+        ------
+        ProjectFileError
+            One is not set up as it should be.
+        NotFound
+            There is no alert of the name in `test`.
+        """
+        from nbexp.experiments import alerts
+
+        listed = alerts.listing(self.root, trust=trust)
+        return listed if test is None else alerts.try_out(self.root, test, self.stage_env)
+
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
         from nbexp.experiments import ref_changes
@@ -1215,6 +1244,7 @@ class Project:
         allow_missing: bool = False,
         run_cache: bool = True,
         new: bool = False,
+        hydra: bool = True,
     ) -> Plan:
         """What a run with these arguments would do to each stage, why, and what it costs; nothing is changed.
 
@@ -1233,7 +1263,7 @@ class Project:
 
         point = specs.one_point(grammar.parse(set_params or []))
         head, refs = self.git.head(), self._refs()
-        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
+        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point, hydra=hydra)
         graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
         which = specs.Which(
             pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
@@ -1615,20 +1645,30 @@ class Project:
         started = time.monotonic()
         source = again.source(self.git, experiment)
         refs = self._refs()
-        ran, stages = again.run(
-            self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
-            source,
-            asked,
-            refs,
-            emit,
-            here=self.here,
-            keep=self._open_notebooks(),
-            how=self._how(jobs=jobs),
-        )
+        with self._watched(emit) as tell:
+            ran, stages = again.run(
+                self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
+                source,
+                asked,
+                refs,
+                tell,
+                here=self.here,
+                keep=self._open_notebooks(),
+                how=self._how(jobs=jobs),
+            )
         differs = None
         if asked.verb == "rerun":
             differs = again.differences(self.git, self._reader, source.rev, ran.rev)
         return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
+
+    def _watched(self, emit: Emit) -> AbstractContextManager[Emit]:
+        """The consumer of a run's events, with the alerts that are set up carried out."""
+        if not self.settings.alerts and not settings.user_file(place.home()).exists():
+            return nullcontext(emit)
+        from nbexp.experiments import alerts
+
+        metrics = alerts.metrics_of(self._reader)
+        return alerts.watching(self.root, emit, metrics, self.stage_env)
 
     def _ran(
         self,

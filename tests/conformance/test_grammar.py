@@ -173,8 +173,8 @@ def by_nbexp(root: Path, form: Form) -> list[dict[str, str]] | str:
             files = {name: (root / name).read_bytes() for name in START} | made.edits
             found.append({name: data.decode() for name, data in files.items()})
     except NbexpError as error:
-        assert "Nothing was run." in error.message
-        return REFUSED
+        # A refusal that does not say so is none to compare with.
+        return REFUSED if "Nothing was run." in error.message else error.message
     return found
 
 
@@ -204,7 +204,7 @@ def value_of(name: str, files: dict[str, str], form: Form) -> Any:
     key = form.words[0].partition("=")[0].rpartition(":")[2].lstrip("+")
     if name.endswith(".py"):
         space: dict[str, Any] = {}
-        exec(files[name], space)  # noqa: S102 - a file of this test
+        exec(files[name], space)
         return space[key]
     found = tree(name, files[name])
     for part in key.split("."):

@@ -199,7 +199,7 @@ class Turns:
             if verb == "data":
                 self.look.dvc(*rest, cwd=top)
             else:
-                in_exp = verb not in {"repro"}
+                in_exp = verb != "repro"
                 self.look.dvc(*(["exp"] if in_exp else []), verb, *rest, cwd=top)
             return
         # DVC records a run of nothing new once more and goes over edits; so does nbexp when told to.

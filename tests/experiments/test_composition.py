@@ -115,53 +115,73 @@ def test_a_cell_that_uses_hydra_itself_does_not_meet_it(root: Path) -> None:
         ),
         (
             "model=bog",
-            "No configuration `bog` in conf/model, for `model=bog`. Nothing was run.\n"
-            "Hint: did you mean `big`? conf/model has `big`, `small`.",
+            (
+                "No configuration `bog` in conf/model, for `model=bog`. Nothing was run.\n"
+                "Hint: did you mean `big`? conf/model has `big`, `small`."
+            ),
         ),
         (
             "lrr=1",
-            "No param `lrr` in what is composed of conf/config.yaml. Nothing was run.\n"
-            "Hint: did you mean `lr`? A new one is added with a plus: `nbexp run -S +lrr=1`.",
+            (
+                "No param `lrr` in what is composed of conf/config.yaml. Nothing was run.\n"
+                "Hint: did you mean `lr`? A new one is added with a plus: `nbexp run -S +lrr=1`."
+            ),
         ),
         (
             "model.deptth=3",
-            "No param `model.deptth` in what is composed of conf/config.yaml. Nothing was run.\n"
-            "Hint: did you mean `model.depth`? A new one is added with a plus: `nbexp run -S +model.deptth=3`.",
+            (
+                "No param `model.deptth` in what is composed of conf/config.yaml. Nothing was run.\n"
+                "Hint: did you mean `model.depth`? A new one is added with a plus: `nbexp run -S +model.deptth=3`."
+            ),
         ),
         (
             "modell=big",
-            "No param `modell` in what is composed of conf/config.yaml. Nothing was run.\n"
-            "Hint: did you mean `model`? A new one is added with a plus: `nbexp run -S +modell=big`.",
+            (
+                "No param `modell` in what is composed of conf/config.yaml. Nothing was run.\n"
+                "Hint: did you mean `model`? A new one is added with a plus: `nbexp run -S +modell=big`."
+            ),
         ),
         (
             "+lr=1",
-            "`lr` is in what is composed of conf/config.yaml already. Nothing was run.\n"
-            "Hint: without the plus it is changed: `nbexp run -S lr=1`.",
+            (
+                "`lr` is in what is composed of conf/config.yaml already. Nothing was run.\n"
+                "Hint: without the plus it is changed: `nbexp run -S lr=1`."
+            ),
         ),
         (
             "~zz",
-            "No param `zz` in what is composed of conf/config.yaml. Nothing was run.\n"
-            "Hint: conf/config.yaml says what there is.",
+            (
+                "No param `zz` in what is composed of conf/config.yaml. Nothing was run.\n"
+                "Hint: conf/config.yaml says what there is."
+            ),
         ),
         (
             "~lr=5",
-            "`lr` is 0.1 in what is composed of conf/config.yaml, not what `~lr=5` says. Nothing was run.\n"
-            "Hint: `nbexp run -S '~lr'` removes it whatever it is.",
+            (
+                "`lr` is 0.1 in what is composed of conf/config.yaml, not what `~lr=5` says. Nothing was run.\n"
+                "Hint: `nbexp run -S '~lr'` removes it whatever it is."
+            ),
         ),
         (
             "lr=${nope}",
-            "`lr=${nope}` cannot be resolved: there is no `nope` in what is composed. Nothing was run.\n"
-            "Hint: `${key}` stands for the value of another param.",
+            (
+                "`lr=${nope}` cannot be resolved: there is no `nope` in what is composed. Nothing was run.\n"
+                "Hint: `${key}` stands for the value of another param."
+            ),
         ),
         (
             "model=null",
-            "`model=null` chooses none of the configurations of conf/model. Nothing was run.\n"
-            "Hint: conf/model has `big`, `small`; `nbexp run -S '~model'` chooses none.",
+            (
+                "`model=null` chooses none of the configurations of conf/model. Nothing was run.\n"
+                "Hint: conf/model has `big`, `small`; `nbexp run -S '~model'` chooses none."
+            ),
         ),
         (
             "a b=1",
-            "`a b=1` cannot be composed: Hydra does not read it. Nothing was run.\n"
-            "Hint: keys are names with dots, text with grammar in it stands in quotes.",
+            (
+                "`a b=1` cannot be composed: Hydra does not read it. Nothing was run.\n"
+                "Hint: keys are names with dots, text with grammar in it stands in quotes."
+            ),
         ),
     ],
 )

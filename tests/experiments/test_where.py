@@ -144,8 +144,10 @@ def test_what_does_not_hold(text):
         ("created > 'soon'", None),
         (
             "created in ['today', 'soon']",
-            "The filter `created in ['today', 'soon']` compares with a time, which is written 2024-05-04, and has none "
-            "at `'soon']`.",
+            (
+                "The filter `created in ['today', 'soon']` compares with a time, which is written 2024-05-04, and has none "
+                "at `'soon']`."
+            ),
         ),
         ("acc is", None),
         ("is nan", None),

@@ -26,11 +26,12 @@ from nbexp.experiments.alerts import delivery, rules
 from nbexp.experiments.alerts.delivery import Told
 from nbexp.experiments.alerts.rules import Rule
 from nbexp.experiments.place import own_folder
+from nbexp.experiments.reading import Reader
 from nbexp.formats.secrets import without_secrets
 from nbexp.frozen import frozen
 from nbexp.results import Result, strict
 
-__all__ = ["Alerts", "Rule", "Told", "listing", "try_out", "watching"]
+__all__ = ["Alerts", "Rule", "Told", "listing", "metrics_of", "try_out", "watching"]
 
 # A little more than a command and a webhook may take.
 _WAIT_S = delivery.COMMAND_S + 2.0
@@ -123,6 +124,20 @@ def try_out(root: Path, name: str, env: Mapping[str, str] | None = None) -> Aler
         [_untrusted([rule]).message] if not rule.trusted else _carried_out(rule, told, root, env)
     )
     return Alerts(found, _past(root), tried=name, problems=tuple(problems))
+
+
+def metrics_of(reader: Reader) -> Callable[[str], Mapping[str, object]]:
+    """What `watching` asks for the metrics of a commit: by key, with the file before it where two files have one."""
+
+    def read(rev: str) -> Mapping[str, object]:
+        flat = reader.data(rev).flat("metrics")
+        keys = [key for _, key in flat]
+        return {
+            key if keys.count(key) == 1 else f"{file}:{key}": value
+            for (file, key), value in flat.items()
+        }
+
+    return read
 
 
 @contextmanager

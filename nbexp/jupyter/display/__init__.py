@@ -33,6 +33,7 @@ FAMILIES = {
     "run_cache": ("RunTable", "CachedRun"),
     "diffs": ("Diff",),
     "reports": ("Report", "Printed"),
+    "alerts": ("Alerts",),
     "labels": ("Tagged", "Recorded"),
     "pipelines": ("InitReport", "Detected", "Setup", "StageWritten"),
     "plans": ("Status", "Plan", "Why"),

@@ -148,8 +148,8 @@ def test_a_refusal_a_redirect_and_silence_are_told_without_secrets(
     [
         (
             "http://example.org/x",
-            "The webhook http://example.org/*** of the alert `a` was not asked: over http anybody on the way can read it; "
-            "`allow_http = true` sends it all the same.",
+            ("The webhook http://example.org/*** of the alert `a` was not asked: over http anybody on the way can read it; "
+            "`allow_http = true` sends it all the same."),
         ),
         (
             "https://example.org/${NOT_SET}",

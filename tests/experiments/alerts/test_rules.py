@@ -96,13 +96,13 @@ def test_a_projects_command_counts_once_the_user_has_agreed_to_it(tmp_path: Path
         ),
         (
             "[alerts.a]\nwhen = 'finishd'",
-            "nbexp.toml: `alerts.a.when` is 'finishd', which is no end of a run and compares nothing.\n"
-            'Hint: did you mean "finished"?',
+            ("nbexp.toml: `alerts.a.when` is 'finishd', which is no end of a run and compares nothing.\n"
+            'Hint: did you mean "finished"?'),
         ),
         (
             "[alerts.a]\nwhen = ['failed', 'acc > > 1']",
-            "nbexp.toml: `alerts.a.when`: `acc > > 1` cannot be understood at `> 1`.\n"
-            'Hint: "finished", "failed", "interrupted", or a condition as "acc > 0.95" and "loss is nan".',
+            ("nbexp.toml: `alerts.a.when`: `acc > > 1` cannot be understood at `> 1`.\n"
+            'Hint: "finished", "failed", "interrupted", or a condition as "acc > 0.95" and "loss is nan".'),
         ),
     ],
 )  # fmt: skip

@@ -47,7 +47,7 @@ def watched(
     """What a consumer is told of a run in which this happens."""
     told: list[Event] = []
     try:
-        with alerts.watching(root, told.append, lambda rev: metrics or {}) as emit:
+        with alerts.watching(root, told.append, lambda _: metrics or {}) as emit:
             for one in happened:
                 if isinstance(one, BaseException):
                     raise one
@@ -161,7 +161,7 @@ def test_the_run_does_not_wait_for_an_alert_while_it_goes_on(
     own.write_text('[alerts.slow]\nwhen = "acc > 0"\ncommand = "sleep 600"\n')
     monkeypatch.setattr(delivery, "COMMAND_S", 2.0)
     told: list[Event] = []
-    with alerts.watching(root, told.append, lambda rev: {}) as emit:
+    with alerts.watching(root, told.append, lambda _: {}) as emit:
         emit(START)
         began = time.monotonic()
         emit(logged(1, acc=1))
