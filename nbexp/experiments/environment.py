@@ -117,6 +117,18 @@ def again_line(verb: str, source: str, spec: Spec, *, run_cache: bool = True) ->
     return CommandLine(tuple(words_without_secrets(words)))
 
 
+def typed_line(words: Sequence[str], *, as_dvc: bool = False) -> CommandLine:
+    """The command line of any other verb, in words; secrets are hidden.
+
+    Examples
+    --------
+    >>> typed_line(["save", "-n", "by-hand"], as_dvc=True).to_json()["dvc"]
+    'dvc exp save -n by-hand'
+    """
+    hidden = tuple(words_without_secrets(words))
+    return CommandLine(hidden, hidden if as_dvc else None)
+
+
 class Recorder:
     """Gathers what is told about one run, from before its first stage until its commit is made."""
 

@@ -423,6 +423,7 @@ class Project:
             force=force,
             include_untracked=include_untracked,
             recursive=recursive,
+            env=self.stage_env if self.stage_env is not None else os.environ,
         )
         self._auto_push(ref_names.ExpRef(saved.baseline, saved.name).ref, emit)
         return saved
