@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
+from nbexp.events import Emit, ignore
 from nbexp.experiments import dvc_queue
 from nbexp.experiments.reading import Commit, Reader
 from nbexp.experiments.selection import Revisions
@@ -57,6 +58,7 @@ def rows(
     asked: Asked,
     names: Mapping[str, str],
     labels: Labels = lambda _: {},
+    emit: Emit = ignore,
 ) -> tuple[Row, ...]:
     """The workspace, then each baseline with its experiments, the newest first.
 
@@ -88,7 +90,7 @@ def rows(
     baselines = _baselines(git, asked.revisions, head, of_baseline)
     shown = {rev: of_baseline.get(rev, []) for rev in baselines}
     revs = [*baselines, *(member.rev for listed in shown.values() for member in listed)]
-    commits = reader.commits(revs, deps_only=asked.param_deps, force=asked.force)
+    commits = reader.commits(revs, deps_only=asked.param_deps, force=asked.force, emit=emit)
     if asked.revisions is None:
         baselines.sort(
             key=lambda rev: (rev != head, -(commits[rev].time_s if rev in commits else 0), rev)

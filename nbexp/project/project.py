@@ -624,6 +624,7 @@ class Project:
         hide_queued: bool = False,
         hide_failed: bool = False,
         force: bool = False,
+        emit: Emit = ignore,
     ) -> Table | Groups:
         """Every experiment below its baseline, newest first, with the workspace on top.
 
@@ -685,6 +686,7 @@ class Project:
             asked,
             catalogue.baseline_names(self.git),
             self._labels,
+            emit,
         )
         return columns.arranged(
             rows,
