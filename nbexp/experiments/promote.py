@@ -23,8 +23,8 @@ from nbexp.formats import dvc_lock, ignore, ref_names, values
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, NewCommit
 from nbexp.results import Result
-from nbexp.version import __version__
 from nbexp.store.cache import Cache
+from nbexp.version import __version__
 
 
 @frozen
