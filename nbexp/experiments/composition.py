@@ -16,13 +16,15 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nbexp.errors import NbexpError, NotFound, ProjectFileError, UsageError, nearest
 from nbexp.experiments.place import home
 from nbexp.formats import config, values
-from nbexp.frozen import frozen
+from nbexp.frozen import frozen, replace
+from nbexp.git import Git
 from nbexp.overrides import DEFAULT_FILE, Override, hydra_text
 
 
@@ -96,6 +98,15 @@ def source(root: Path) -> Source | None:
     )
 
 
+@frozen
+class Version:
+    """A commit whose configurations are taken, instead of those in the workspace."""
+
+    git: Git
+    prefix: str
+    rev: str
+
+
 def compose(root: Path, here: str, overrides: Sequence[Override]) -> str | None:
     """The text of params.yaml for a run with these overrides; None where composing is off.
 
@@ -113,9 +124,18 @@ def compose(root: Path, here: str, overrides: Sequence[Override]) -> str | None:
 
 
 def compose_all(
-    root: Path, here: str, points: Sequence[Sequence[Override]]
+    root: Path,
+    here: str,
+    points: Sequence[Sequence[Override]],
+    version: Version | None = None,
 ) -> tuple[str, ...] | None:
     """The texts of params.yaml for the points of a sweep, each distinct one composed once; None where it is off.
+
+    Parameters
+    ----------
+    version
+        Whose configurations; None means those in the workspace, committed or not. A module of configurations and
+        plugins are those that Python finds in any case.
 
     Raises
     ------
@@ -131,8 +151,29 @@ def compose_all(
         return None
     asked = [tuple(hydra_text(one) for one in point if is_composed(one)) for point in points]
     distinct = list(dict.fromkeys(asked))
-    texts = dict(zip(distinct, _ask(where, root / here, root, distinct), strict=True))
+    with _files_of(where, version) as there:
+        texts = dict(zip(distinct, _ask(there, root / here, root, distinct), strict=True))
     return tuple(texts[one] for one in asked)
+
+
+@contextmanager
+def _files_of(where: Source, version: Version | None) -> Iterator[Source]:
+    """The source, its folder that of the version while inside."""
+    if version is None or where.directory is None:
+        yield where
+        return
+    import tempfile
+
+    top = posixpath.normpath(posixpath.join(version.prefix, where.shown)) + "/"
+    git = version.git
+    paths = [path for path in git.tree(version.rev) if path.startswith(top)]
+    contents = git.read_many([f"{version.rev}:{path}" for path in paths])
+    with tempfile.TemporaryDirectory(prefix="nbexp-") as folder:
+        for path, data in zip(paths, contents, strict=True):
+            file = Path(folder, path.removeprefix(top))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data or b"")
+        yield replace(where, directory=os.path.realpath(folder) if paths else folder + "/none")
 
 
 def is_composed(override: Override) -> bool:

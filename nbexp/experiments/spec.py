@@ -6,17 +6,19 @@ import math
 import posixpath
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.experiments import composition
 from nbexp.formats import editing, ref_names, values
+from nbexp.formats.interpolation import Read
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import field, frozen
 from nbexp.overrides import DEFAULT_FILE, Override, resolve
 from nbexp.pipeline.context import How
-from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.graph import Graph, bytes_of
 from nbexp.pipeline.stage import Stage
 
 
@@ -237,6 +239,7 @@ def make(
     composed: str | None = None,
     verb: str = "run",
     untouched: str = "Nothing was run.",
+    read: Read | None = None,
 ) -> Spec:
     """The spec of a request.
 
@@ -251,6 +254,8 @@ def make(
         before, for all points of a sweep at once (`composition.compose_all`).
     verb, untouched
         For messages: the command, and what it has left alone.
+    read
+        Gives the params files by their path relative to the root; None: the disk.
 
     Raises
     ------
@@ -261,9 +266,10 @@ def make(
     NotFound
         A params file or key does not exist; the nearest key is in the hint.
     """
+    read = read or partial(bytes_of, root)
     if hydra and composed is None:
         composed = composition.compose(root, here, overrides)
-    overrides = _resolved(root, here, overrides, composed)
+    overrides = _resolved(read, here, overrides, composed)
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
@@ -285,7 +291,7 @@ def make(
         here=here,
         targets=tuple(targets),
         overrides=overrides,
-        edits=params_edits(root, here, overrides, composed),
+        edits=params_edits(root, here, overrides, read, composed=composed),
         message=message,
         force=force,
         new=new,
@@ -295,23 +301,35 @@ def make(
         which=which or Which(),
         pull=pull,
         run_cache=run_cache,
-        copies=tuple(copies),
+        copies=tuple(_as_seen_from(root, here, path) for path in copies),
         hydra=hydra,
         composed=composed,
     )
 
 
+def _as_seen_from(root: Path, here: str, path: str) -> str:
+    """A path of the project's, relative to the user's directory, however it was typed."""
+    if not Path(path).is_absolute() or not Path(path).is_relative_to(root):
+        return path
+    return posixpath.relpath(Path(path).as_posix(), (root / here).as_posix())
+
+
 def _resolved(
-    root: Path, here: str, overrides: Sequence[Override], composed: str | None
+    read: Read, here: str, overrides: Sequence[Override], composed: str | None
 ) -> tuple[Override, ...]:
     """The overrides with values in place of `${key}`; those that went into a composition as they were typed."""
     plain = [one for one in overrides if composed is None or not composition.is_composed(one)]
-    found = iter(resolve(plain, lambda file: values.parse(_params_file(root, here, file), file)))
+    found = iter(resolve(plain, lambda file: values.parse(_params_file(read, here, file), file)))
     return tuple(next(found) if one in plain else one for one in overrides)
 
 
 def params_edits(
-    root: Path, here: str, overrides: Sequence[Override], composed: str | None = None
+    root: Path,
+    here: str,
+    overrides: Sequence[Override],
+    read: Read | None = None,
+    *,
+    composed: str | None = None,
 ) -> dict[str, bytes]:
     """The params files as the overrides make them; files that stay equal are left out.
 
@@ -320,6 +338,7 @@ def params_edits(
     composed
         What params.yaml says instead of what is in it; the overrides that went into that are passed over.
     """
+    read = read or partial(bytes_of, root)
     by_file: dict[str, list[editing.Edit]] = {}
     start: dict[str, bytes] = {}
     if composed is not None:
@@ -329,32 +348,25 @@ def params_edits(
         path = posixpath.normpath(posixpath.join(here, override.file))
         edit = editing.Edit(override.key, override.value, override.op, override.has_value)
         by_file.setdefault(path, []).append(edit)
-    edits = {path: data for path, data in start.items() if _bytes(root / path) != data}
+    edits = {path: data for path, data in start.items() if read(path) != data}
     for path, wanted in by_file.items():
         shown = posixpath.relpath(path, here)
-        data = start.get(path) or _params_file(root, here, shown)
+        data = start.get(path) or _params_file(read, here, shown)
         changed = editing.edit(data, shown, wanted)
         if changed != data:
             edits[path] = changed
     return edits
 
 
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
-
-
-def _params_file(root: Path, here: str, file: str) -> bytes:
+def _params_file(read: Read, here: str, file: str) -> bytes:
     """The bytes of a params file, named as from the user's directory."""
-    try:
-        return (root / here / file).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    data = read(posixpath.normpath(posixpath.join(here, file)))
+    if data is None:
         raise NotFound(
             f"There is no params file {posixpath.normpath(file)}. Nothing was run.",
             "a value of another file is set as `nbexp run -S other.json:key=value`.",
-        ) from None
+        )
+    return data
 
 
 def one_point(points: Sequence[tuple[Override, ...]]) -> tuple[Override, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conformance.conftest import MakeProject, MakeTwins
+    from tests.conformance.conftest import Look, MakeProject, MakeTwins
 
 _STAGE = "stages:\n  one:\n    cmd: cp params.yaml out.txt\n    params: [lr, model]\n    outs: [out.txt]\n"
 _ON = "[hydra]\n    enabled = True\n"
@@ -157,3 +157,37 @@ def test_what_cannot_be_composed_is_refused_by_both(twins: MakeTwins, project: M
         assert ran.returncode in {2, 3}
         assert "Nothing was run." in ran.stderr
     assert [pair.look.files(side) for side in pair.sides] == before
+
+
+def test_a_run_beside_the_workspace_is_composed_as_well(
+    twins: MakeTwins, project: MakeProject
+) -> None:
+    """The workspace keeps its params; a configuration that Git does not know yet counts, as with DVC."""
+    pair = twins(project(BASE))
+    pair.write("conf/model/new.yaml", "name: new\n")
+    pair.run("--temp", "-S", "model=new", "-n", "one")
+    trees = [pair.look.recorded(side).popitem()[1].tree for side in pair.sides]
+    assert trees[1]["params.yaml"] == trees[0]["params.yaml"]
+    assert trees[1]["dvc.lock"] == trees[0]["dvc.lock"]
+    pair.agree_on_files()
+    assert (pair.nbexp_side / "params.yaml").read_text() == "# by hand\nold: 1\n"
+
+
+def test_from_another_version_its_configurations_are_composed(
+    project: MakeProject, look: Look
+) -> None:
+    root = project(BASE)
+    (root / "conf/model/big.yaml").write_text("name: bigger\n")
+    (root / "conf/model/small.yaml").unlink()
+    look.git("commit", "--quiet", "--all", "--message=later", cwd=root)
+    look.nbexp("run", "--temp", "--baseline", "HEAD~1", "-S", "model=big", "-n", "one", cwd=root)
+    look.nbexp("run", "--temp", "--baseline", "HEAD~1", "-n", "two", cwd=root)
+    found = look.experiments(root)
+    texts = {
+        name.rpartition("/")[2]: look.git("show", f"{rev}:params.yaml", cwd=root)
+        for name, rev in found.items()
+    }
+    assert texts == {
+        "one": "model:\n  name: big\n  depth: 8\nlr: 0.1",
+        "two": "model:\n  name: small\n  depth: 2\nlr: 0.1",
+    }
