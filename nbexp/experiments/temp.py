@@ -117,8 +117,9 @@ def run(
     composed = None
     if hydra:
         # The configurations of the version that it starts from; else those that lie here, new ones too.
-        rev = None if start.typed is None else snapshot.rev
-        version = rev and composition.Version(place.git, place.prefix, rev)
+        version = None
+        if start.typed is not None:
+            version = composition.Version(place.git, place.prefix, snapshot.rev)
         (composed,) = composition.compose_all(place.root, here, [overrides], version) or (None,)
     spec = specs.make(
         place.root,
