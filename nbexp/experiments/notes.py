@@ -102,6 +102,13 @@ class Beside:
         """The commit of the notes that tells of the first of `revs`."""
         return _changed(self._git, {revs[0]: {"run": self._run}}, self._stored)
 
+    def write(self, rev: str) -> None:
+        """Write it for a commit that is there already; `error` says where that did not work."""
+        try:
+            self._git.advance(lambda: self.make([rev]))
+        except GitError as error:
+            self.failed(error)
+
     def failed(self, error: GitError) -> None:
         """Remember why it could not be made."""
         self.error = error

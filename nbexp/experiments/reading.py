@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, Self
 
 from nbexp import filesystem
 from nbexp.errors import GitError, NbexpError, ProjectFileError
+from nbexp.events import Emit, Phase, ignore
 from nbexp.experiments.table import Data, FileError, Row, Stored, wrapped
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
@@ -86,7 +87,12 @@ class Reader:
         return self._data(files, targets=targets, deps_only=deps_only)
 
     def commits(
-        self, revs: Sequence[str], *, deps_only: bool = False, force: bool = False
+        self,
+        revs: Sequence[str],
+        *,
+        deps_only: bool = False,
+        force: bool = False,
+        emit: Emit = ignore,
     ) -> dict[str, Commit]:
         """What each commit says; those seen before come from the index.
 
@@ -99,12 +105,19 @@ class Reader:
             Of params, only what stages read.
         force
             Read all again, whatever the index has.
+        emit
+            Told how far it is where there are thousands to read.
         """
-        stored, new = self.stored(revs, deps_only=deps_only, force=force)
+        stored, new = self.stored(revs, deps_only=deps_only, force=force, emit=emit)
         return {rev: from_memo(text) for rev, text in stored.items()} | new
 
     def stored(
-        self, revs: Sequence[str], *, deps_only: bool = False, force: bool = False
+        self,
+        revs: Sequence[str],
+        *,
+        deps_only: bool = False,
+        force: bool = False,
+        emit: Emit = ignore,
     ) -> tuple[dict[str, str], dict[str, Commit]]:
         """As `commits`: those that the index has, as `from_memo` takes them, and those that were read now."""
         wanted = list(dict.fromkeys(revs))
@@ -118,6 +131,9 @@ class Reader:
             new = list(unknown)
             # The first one alone, to learn which files there are to ask for.
             for start in [0, *range(1, len(new), _AT_ONCE)]:
+                if len(new) >= _TELL_FROM and start:
+                    done, total = start - 1, len(new)
+                    emit(Phase(f"reading commits: {done:,} of {total:,}", done, total))
                 kept: dict[str, str] = {}
                 part = new[start : start + (_AT_ONCE if start else 1)]
                 blobs.fetch(part)
@@ -324,6 +340,8 @@ class _Files:
 
 # Commits whose files are asked for together: their contents are in memory at the same time.
 _AT_ONCE = 500
+# Fewer are read within a second.
+_TELL_FROM = 1500
 
 
 class _TooBig(bytes):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
+from nbexp.events import Emit, ignore
 from nbexp.experiments import dvc_queue
 from nbexp.experiments.reading import Commit, Reader, from_memo, stored_row
 from nbexp.experiments.selection import Revisions
@@ -68,6 +69,7 @@ def rows(
     asked: Asked,
     names: Mapping[str, str],
     labels: Labels = lambda _: {},
+    emit: Emit = ignore,
 ) -> tuple[Row, ...]:
     """The workspace, then each baseline with its experiments, the newest first.
 
@@ -97,7 +99,7 @@ def rows(
     shown = [(rev, groups[rev].revs) for rev in baselines if rev in groups]
     members = [rev for _, revs in shown for rev in revs]
     stored, commits = reader.stored(
-        [*baselines, *members], deps_only=asked.param_deps, force=asked.force
+        [*baselines, *members], deps_only=asked.param_deps, force=asked.force, emit=emit
     )
     commits.update((rev, from_memo(stored[rev])) for rev in baselines if rev in stored)
     if asked.revisions is None:
