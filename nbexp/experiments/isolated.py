@@ -7,13 +7,14 @@ wait for. Objects, run cache, memo of hashes and the locks of stages that run ar
 from __future__ import annotations
 
 import os
+import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from nbexp import filesystem
-from nbexp.errors import StoreError
+from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit
 from nbexp.experiments import freezing, restore, worktrees
 from nbexp.experiments import run as running
@@ -26,7 +27,8 @@ from nbexp.frozen import replace
 from nbexp.git import NewCommit
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph
-from nbexp.pipeline.plan import Disk
+from nbexp.pipeline.plan import Disk, hash_of
+from nbexp.store.cache import Cache, Hash
 
 
 class Isolated:
@@ -130,7 +132,9 @@ def run(
     """
     clock = time.monotonic()
     with worktrees.occupied(place.root, slot, uid):
-        tree = worktrees.prepare(place, slot, snapshot)
+        tree = worktrees.prepare(
+            place, slot, snapshot, lambda root: _up_to_date(place, spec, snapshot, root)
+        )
         _bring_copies(place, spec, snapshot, tree)
         there = replace(
             place,
@@ -174,6 +178,67 @@ def _graph(place: running.Place, spec: Spec, snapshot: Snapshot, root: Path) -> 
     listed = restore.stage_files_at(place.git, place.prefix, snapshot.rev)
     found = graphs.stage_files_among(root, listed)
     return graphs.load(root, {path: read(path) or b"" for path in found}, read)
+
+
+def _up_to_date(place: running.Place, spec: Spec, snapshot: Snapshot, root: Path) -> list[str]:
+    """The outputs that the run before left and that are, to the byte, what the snapshot wants there.
+
+    So data is not copied from the cache for each run. What has no entry in the snapshot's own dvc.lock
+    and `.dvc` files is no output of it, whoever made it.
+    """
+    if spec.copies:
+        return []  # which may be outputs, and come from the user
+    listed = restore.stage_files_at(place.git, place.prefix, snapshot.rev)
+    recorded = [path for path in listed if (root / _record_of(path)).is_file()]
+    if not recorded:
+        return []
+    read = Disk(root, {}).read
+    try:
+        graph = graphs.load(root, {path: read(path) or b"" for path in listed}, read)
+        cache = place.cache.without(DvcIgnores(root).below)
+        found = []
+        for stage in graph.stages:
+            entry = stage.entry_in(read(stage.lock_file if stage.data is None else stage.file))
+            outs = {out.spelled: out for out in stage.outs if out.cache}
+            for locked in entry.outs if entry is not None else ():
+                out = outs.get(locked.path)
+                if out is not None and _is_as(root, out.path, hash_of(locked), cache):
+                    found.append(out.path)
+    except (NbexpError, OSError):
+        return []  # told when the run looks at it
+    return found
+
+
+def _record_of(path: str) -> str:
+    """The file that says what the stages of a dvc.yaml, or a `.dvc` file, made."""
+    return path if path.endswith(".dvc") else posixpath.join(posixpath.dirname(path), "dvc.lock")
+
+
+def _is_as(root: Path, path: str, wanted: Hash, cache: Cache) -> bool:
+    """Whether this is there and nothing else: no ignored file, and no link but to an object."""
+    target = filesystem.check_inside(root, path)
+    if not os.path.lexists(target) or not _is_own(target, cache):
+        return False
+    if target.is_dir() != wanted.is_dir:
+        return False
+    count = 0
+    for folder, folders, names in os.walk(target):
+        if not folders and not names:
+            return False
+        if not all(_is_own(Path(folder, name), cache) for name in (*folders, *names)):
+            return False
+        count += len(names)
+    found = cache.hash(target)
+    return (
+        found is not None
+        and (found.md5, found.isexec) == (wanted.md5, wanted.isexec)
+        and (not found.is_dir or found.nfiles == count)
+    )
+
+
+def _is_own(path: Path, cache: Cache) -> bool:
+    """Whether the path is no link, or one to an object of the cache."""
+    return not path.is_symlink() or path.resolve().is_relative_to(cache.folder.resolve())
 
 
 def _bring_copies(

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -147,8 +149,17 @@ def end_all_left_over(root: Path, kind: str) -> None:
             end_left_over(root, note.stem)
 
 
-def prepare(place: Place, slot: str, snapshot: Snapshot) -> Tree:
+# The paths, from the project's root, that may stay in a work tree (its root is given) beside tracked files.
+Keep = Callable[[Path], Sequence[str]]
+
+
+def prepare(place: Place, slot: str, snapshot: Snapshot, keep: Keep | None = None) -> Tree:
     """The slot's work tree, exactly as the snapshot: nothing else is in it, ignored files neither.
+
+    Parameters
+    ----------
+    keep
+        Asked when tracked files are those of the snapshot, and what the run before left is still there.
 
     Raises
     ------
@@ -161,11 +172,11 @@ def prepare(place: Place, slot: str, snapshot: Snapshot) -> Tree:
     folder = _sound(place.git, top)
     if folder is not None:
         try:
-            return _brought(place, top, folder, snapshot)
+            return _brought(place, top, folder, snapshot, keep)
         except GitError:
             pass  # a damaged index, for one
     folder = _made(place.git, top, snapshot.baseline)
-    return _brought(place, top, folder, snapshot)
+    return _brought(place, top, folder, snapshot, None)
 
 
 def clean(place: Place) -> Cleaned:
@@ -248,7 +259,7 @@ def _sound(git: Git, top: Path) -> Path | None:
     return folder
 
 
-def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot) -> Tree:
+def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot, keep: Keep | None) -> Tree:
     """Make a sound work tree what the snapshot says."""
     main = place.git
     # Whoever held it is dead: the slot is ours.
@@ -261,7 +272,11 @@ def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot) -> Tree:
     tree.run("read-tree", "-u", "--reset", snapshot.rev)
     filesystem.crash_point("worktree.read")
     if not is_fresh:
-        tree.run("clean", "-ffdxq")
+        kept = keep(top / place.prefix) if keep is not None else ()
+        rules = [f"--exclude={_rule(posixpath.join(place.prefix, path))}" for path in kept]
+        if sum(map(len, rules)) > _MOST_RULES_BYTES:
+            rules = []
+        tree.run("clean", "-ffdxq", *rules)
         filesystem.crash_point("worktree.cleaned")
     _bring_submodules(place.git, tree, folder)
     root = top / place.prefix
@@ -270,6 +285,15 @@ def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot) -> Tree:
     local = config.set_value(b"", "cache", "dir", os.fspath(place.cache.folder))
     filesystem.atomic_write(root / ".dvc" / "config.local", local, durable=False)
     return Tree(top, root, tree)
+
+
+# A command line has a limit.
+_MOST_RULES_BYTES = 50_000
+
+
+def _rule(path: str) -> str:
+    """The ignore rule that means this path alone."""
+    return "/" + re.sub(r"([\\*?\[\]!#\s])", r"\\\1", path)
 
 
 def _set_head(git: Git, top: Path, folder: Path, baseline: str) -> None:
