@@ -215,9 +215,16 @@ def _record_of(path: str) -> str:
 
 
 def _is_as(root: Path, path: str, wanted: Hash, cache: Cache) -> bool:
-    """Whether this is there and nothing else: no ignored file, and no link but to an object."""
+    """Whether this is there and nothing else: no ignored file, and no link but to an object.
+
+    What the cache has lost is not as wanted: a run in another slot would not have it either.
+    """
     target = filesystem.check_inside(root, path)
-    if not os.path.lexists(target) or not _is_own(target, cache):
+    if (
+        not os.path.lexists(target)
+        or not _is_own(target, cache)
+        or not cache.has_object(wanted.md5)
+    ):
         return False
     if target.is_dir() != wanted.is_dir:
         return False

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from nbexp.errors import NbexpError
+from nbexp.errors import NbexpError, NotFound
 from nbexp.events import Emit, Notice
 from nbexp.experiments import freezing
 from nbexp.experiments.freezing import View
@@ -20,6 +20,7 @@ from nbexp.experiments.run import Place
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.pipeline import detect
+from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.plan import hash_of
 from nbexp.pipeline.stage import Stage
@@ -115,10 +116,48 @@ def missing(
         elif (place.root / path).exists():
             is_known = bool(inner) or any(is_inside(path, one.rstrip("/")) for one in untracked)
             found.setdefault(path, Absent(path, "untracked" if is_known else "ignored", by))
+    for path in pipelines(place, view):
+        found.setdefault(path, Absent(path, "untracked", "it says what stages there are"))
     for data in _data(place, graph, stages, view):
         if not any(is_inside(data.path, copied) for copied in copies):
             found[data.path] = data
     return tuple(found[path] for path in sorted(found))
+
+
+def pipelines(place: Place, view: View) -> list[str]:
+    """The dvc.yaml and `.dvc` files, from the project's root, that are in no commit and so not there either."""
+    top = f"{place.prefix}/" if place.prefix else ""
+    mine = [path.removeprefix(top) for path in view.untracked if path.startswith(top)]
+    return graphs.stage_files_among(
+        place.root,
+        [path for path in mine if path.endswith(("/dvc.yaml", ".dvc")) or path == "dvc.yaml"],
+    )
+
+
+def reader(place: Place, view: View) -> Callable[[str], bytes | None]:
+    """Reads params files of the frozen state; one that is in the workspace alone is an error that says so.
+
+    Raises
+    ------
+    NotFound
+        When such a file is read.
+    """
+
+    def read(path: str) -> bytes | None:
+        data = view.read(path)
+        if data is None and (place.root / path).is_file():
+            raise absent_file(path)
+        return data
+
+    return read
+
+
+def absent_file(path: str) -> NotFound:
+    """What the run cannot do without, and would not have."""
+    return NotFound(
+        f"{path} is in your files and in no commit, so a run beside them does not have it. Nothing was run.",
+        f"`git add {shlex.quote(path)}`",
+    )
 
 
 def tell(absent: Sequence[Absent], here: str, emit: Emit) -> None:
