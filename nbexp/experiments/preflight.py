@@ -6,6 +6,7 @@ and the files that they read, as far as their text says so. Nothing is run.
 
 from __future__ import annotations
 
+import json
 import posixpath
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -232,7 +233,7 @@ def _wanted(
         modules = detect.imports(root / path, root, folders=[root / stage.cwd])
         for module in modules:
             needed.setdefault(module, f"imported by {path}")
-        for read in _read_by(root, path, stage.cwd):
+        for read in _read_by(place, path, modules, stage.cwd):
             needed.setdefault(read, f"read by {path}")
     for path, by in needed.items():
         parts = path.split("/")
@@ -256,24 +257,49 @@ def _inside(root: Path, path: Path) -> str | None:
     return None if relative.split("/")[0] in ("..", ".") else relative
 
 
-def _read_by(root: Path, script: str, cwd: str) -> Iterator[str]:
+def _read_by(place: Place, script: str, modules: Sequence[str], cwd: str) -> Iterator[str]:
     """The files that code reads, and that are there; what it writes as well is its own to make."""
-    from nbexp.pipeline.detection import reading
-    from nbexp.pipeline.detection.symbols import GAP
-
-    try:
-        found = reading.read(root, script, None, cwd)
-    except (NbexpError, RecursionError, OSError):
-        return
-    written = {one.path for one in found.accesses if one.does == "write"}
-    for one in found.accesses:
-        path = posixpath.normpath(one.path)
-        is_read = one.does != "write" and GAP not in one.path and one.path not in written
-        if is_read and path.split("/")[0] not in ("..", ".", "") and (root / path).is_file():
+    root = place.root
+    for path in _reads(place, script, modules, cwd):
+        if (root / path).is_file():
             yield path
     # `load_dotenv()` names no file; everybody knows which one it is.
     if (root / ".env").is_file() and "dotenv" in _text(root / script):
         yield ".env"
+
+
+def _reads(place: Place, script: str, modules: Sequence[str], cwd: str) -> list[str]:
+    """The paths that code reads, found once for each state of it: reading a big program takes a second."""
+    import hashlib
+
+    digest = hashlib.sha256(f"{script}\0{cwd}".encode())
+    for path in (script, *modules):
+        digest.update(hashlib.sha256(_text(place.root / path).encode()).digest())
+    known = place.cache.memo(_FORM, digest.hexdigest())
+    if known is not None:
+        return [str(path) for path in json.loads(known)]
+    from nbexp.pipeline.detection import reading
+    from nbexp.pipeline.detection.symbols import GAP
+
+    try:
+        found = reading.read(place.root, script, None, cwd, steps=_STEPS).accesses
+    except (NbexpError, RecursionError, OSError):
+        found = ()
+    written = {one.path for one in found if one.does == "write"}
+    paths = {
+        posixpath.normpath(one.path)
+        for one in found
+        if one.does != "write" and GAP not in one.path and one.path not in written
+    }
+    inside = sorted(path for path in paths if path.split("/")[0] not in ("..", ".", ""))
+    place.cache.remember(_FORM, digest.hexdigest(), json.dumps(inside))
+    return inside
+
+
+# The form of what is remembered; a new form gets a new number.
+_FORM = "reads-1"
+# Of evaluating code; a script of a hundred lines takes a few hundred.
+_STEPS = 10_000
 
 
 def _text(path: Path) -> str:
