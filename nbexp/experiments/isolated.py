@@ -34,9 +34,10 @@ from nbexp.store.cache import Cache, Hash
 class Isolated:
     """The guard of files that are made for one run: whatever it does to them is done."""
 
-    def __init__(self, root: Path, uid: str, scratch: Path) -> None:
+    def __init__(self, root: Path, uid: str, marker: str, scratch: Path) -> None:
         self.root = root
         self.uid = uid
+        self.marker = marker
         self.is_users = False
         self._scratch = scratch
 
@@ -112,7 +113,7 @@ def run(
     slot
         Its lock (`worktrees.lock_of`) is held by the caller.
     uid
-        Marks the processes of the run (`NBEXP_ITEM`), and names its folder of logs.
+        Marks the processes of the run (`NBEXP_ITEM` begins with it), and names its folder of logs.
     fence
         Called with the rev when all of the experiment is on disk and it has no name yet; what it raises
         drops the result.
@@ -131,7 +132,9 @@ def run(
     Three Git processes: `read-tree`, `clean` and `status`; reading goes through the one of `place`.
     """
     clock = time.monotonic()
-    with worktrees.occupied(place.root, slot, uid):
+    # Whoever ends what was killed in this slot must not end another attempt at the same, in another slot.
+    marker = f"{uid}.{os.urandom(4).hex()}"
+    with worktrees.occupied(place.root, slot, marker):
         tree = worktrees.prepare(
             place, slot, snapshot, lambda root: _up_to_date(place, spec, snapshot, root)
         )
@@ -142,13 +145,14 @@ def run(
             cache=place.cache.without(DvcIgnores(tree.root).below),
             root=tree.root,
             env={**(os.environ if place.env is None else place.env), **(env or {})},
+            use_run_cache=place.use_run_cache and spec.run_cache,
             home=place,
         )
         edits = specs.params_edits(tree.root, spec.here, spec.overrides)
         spec = replace(spec, edits=edits)
         graph = _graph(place, spec, snapshot, tree.root)
         stages = spec.which.stages(graph, spec.targets, spec.here)
-        workspace = Isolated(tree.root, uid, own_folder(place.root) / "runs" / uid)
+        workspace = Isolated(tree.root, uid, marker, own_folder(place.root) / "runs" / uid)
         refs = place.git.refs("refs/exps/")
         filesystem.crash_point("isolated.ready")
         ran = running.run(spec, there, graph, stages, refs, workspace, emit, command, fence=fence)

@@ -100,15 +100,15 @@ def lock_released(lock: filesystem.FileLock) -> Iterator[None]:
 
 
 @contextmanager
-def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
-    """While inside, the run `uid` is known to be in the slot, which the caller has locked.
+def occupied(root: Path, slot: str, marker: str) -> Iterator[None]:
+    """While inside, the run whose processes have this marker is known to be in the slot, which the caller has locked.
 
     What was killed there before is ended first.
     """
     note = _note_of(root, slot)
     end_left_over(root, slot)
     filesystem.crash_point("slot.taking")
-    filesystem.atomic_write(note, json.dumps({"uid": uid, "pid": os.getpid()}).encode())
+    filesystem.atomic_write(note, json.dumps({"marker": marker, "pid": os.getpid()}).encode())
     filesystem.crash_point("slot.taken")
     try:
         yield
@@ -119,9 +119,9 @@ def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
 
 def end_left_over(root: Path, slot: str) -> None:
     """End the processes of a run that was killed in the slot, which the caller has locked."""
-    uid = _uid_in(root, slot)
-    if uid:
-        process.kill_marked(uid)
+    marker = _marker_in(root, slot)
+    if marker:
+        process.kill_marked(marker)
     filesystem.remove(_note_of(root, slot))
 
 
@@ -129,10 +129,10 @@ def _note_of(root: Path, slot: str) -> Path:
     return own_folder(root) / "slots" / f"{slot}.json"
 
 
-def _uid_in(root: Path, slot: str) -> str:
-    """The run that is in the slot, or was killed there; empty where there is none."""
+def _marker_in(root: Path, slot: str) -> str:
+    """What marks the run that is in the slot, or was killed there; empty where there is none."""
     try:
-        return str(json.loads(_note_of(root, slot).read_bytes())["uid"])
+        return str(json.loads(_note_of(root, slot).read_bytes())["marker"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -204,7 +204,7 @@ def clean(place: Place) -> Cleaned:
             _forget(place.git, top)
     stray = _forget_lost(place.git, own / "wt")
     place.git.run("worktree", "prune")
-    uids = {_uid_in(place.root, slot) for slot in busy}
+    uids = {_marker_in(place.root, slot).partition(".")[0] for slot in busy}
     stray += freezing.sweep_copies(place.git, place.root, uids, _STRAY_S)
     for folder in (own, own / "slots", own / "locks", own / "wt"):
         stray += filesystem.sweep(folder, _STRAY_S)

@@ -142,6 +142,24 @@ def test_what_is_recorded_already_is_returned(project: Project, files: Files) ->
     assert files(project.root) == before
 
 
+def test_a_stage_may_read_but_not_run(project: Project, nbexp_cli) -> None:
+    """And neither may somebody who looks around where a run was."""
+    root = project.root
+    (root / "train.sh").write_text(
+        f"{sys.executable} -m nbexp.cli list > seen.txt\n{sys.executable} -m nbexp.cli run 2> said.txt\n"
+        "cat said.txt >&2; exit 4\n"
+    )
+    with pytest.raises(StageFailed):
+        project.run(temp=True)
+    top = root / ".dvc" / "tmp" / "nbexp" / "wt" / "temp-0"
+    assert (top / "seen.txt").read_text()
+    assert (top / "said.txt").read_text().splitlines() == [
+        "These are the files of a run beside a project's own, which the next run makes anew. Nothing was changed.",
+        "Hint: a stage may read (`nbexp show`), but not run, apply or undo.",
+    ]
+    assert "Nothing was changed." in nbexp_cli("run", cwd=top, code=2).stderr
+
+
 def test_there_is_nothing_to_undo(project: Project) -> None:
     project.run({"train.lr": 0.03}, temp=True)
     with pytest.raises(NotFound):
