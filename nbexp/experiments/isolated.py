@@ -148,7 +148,7 @@ def run(
             use_run_cache=place.use_run_cache and spec.run_cache,
             home=place,
         )
-        edits = specs.params_edits(tree.root, spec.here, spec.overrides)
+        edits = specs.params_edits(tree.root, spec.here, spec.overrides, composed=spec.composed)
         spec = replace(spec, edits=edits)
         graph = _graph(place, spec, snapshot, tree.root)
         stages = spec.which.stages(graph, spec.targets, spec.here)
