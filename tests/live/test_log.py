@@ -11,7 +11,7 @@ import pytest
 
 from nbexp import live
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 DVC_PYTHON = REPOSITORY / ".venv-dvc" / "bin" / "python"
 
 
