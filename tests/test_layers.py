@@ -58,8 +58,8 @@ HOMES = {
     "aiohttp": {"store.remotes.http"},
     "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
-    # Not required: where training code has brought it, pictures of a site become smaller.
-    "PIL": {"experiments.site.pictures"},
+    # Not required: where training code has brought it, pictures of a site become smaller, and `Live` takes its own.
+    "PIL": {"experiments.site.pictures", "live.plots"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},
     "dask": {"queue.executors.dask"},
@@ -70,6 +70,11 @@ HOMES = {
     "ipykernel": {"jupyter", "pipeline.kinds.notebook"},
     "ipywidgets": {"jupyter"},
     "jupyter_client": {"pipeline.kinds.notebook"},
+    # Of these `Live` takes objects, or what only they can compute or see.
+    "matplotlib": {"live.plots"},
+    "psutil": {"live.system"},
+    "pynvml": {"live.system"},
+    "sklearn": {"live.plots"},
     "mistune": {"experiments.site.book"},
     # The demo plays the user: it executes a lab notebook, in a process of its own.
     "nbclient": {"pipeline.kinds.notebook", "commands.demo"},
