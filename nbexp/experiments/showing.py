@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
-from nbexp.experiments import dvc_queue
+from nbexp.experiments import dvc_queue, ongoing
 from nbexp.experiments.reading import Commit, Reader
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
@@ -85,6 +85,10 @@ def rows(
     of_baseline: dict[str, list[_Member]] = {}
     for member in members:
         of_baseline.setdefault(member.baseline, []).append(member)
+    going: dict[str, list[ongoing.Ongoing]] = {}
+    for one in ongoing.read(root):
+        going.setdefault(one.baseline, []).append(one)
+        of_baseline.setdefault(one.baseline, [])
     baselines = _baselines(git, asked.revisions, head, of_baseline)
     shown = {rev: of_baseline.get(rev, []) for rev in baselines}
     revs = [*baselines, *(member.rev for listed in shown.values() for member in listed)]
@@ -99,7 +103,7 @@ def rows(
     known_labels = labels([member.rev for listed in shown.values() for member in listed])
     for rev in baselines:
         listed = [member for member in shown[rev] if member.rev in commits]
-        if rev not in commits and not listed:
+        if rev not in commits and not listed and rev not in going:
             continue
         commit = commits.get(rev)
         found.append(
@@ -116,8 +120,50 @@ def rows(
         listed.sort(key=lambda member: member.name or "")
         listed.sort(key=lambda member: commits[member.rev].time_s, reverse=True)
         listed.sort(key=lambda member: _ORDER.get(member.state, 1) if member.executor else 1)
+        running = going.get(rev, ())
+        if running:
+            known = _metric_files(commit.data for commit in commits.values())
+            found += (_running(one, reader, root, known, asked) for one in running)
         found += (_row(member, commits, reader, asked, known_labels) for member in listed)
     return tuple(found)
+
+
+def _running(
+    one: ongoing.Ongoing, reader: Reader, root: Path, files: Mapping[str, str], asked: Asked
+) -> Row:
+    """A run that goes on: the params it has, and the last values it logged in the columns they will have."""
+    in_place = one.folder == root
+    values = {**one.values, **({} if one.step is None else {"step": one.step})}
+    metrics: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        file = files.get(name.replace("/", "."), "dvclive/metrics.json")
+        metrics.setdefault(file, {})[name] = value
+    params = _workspace(reader, deps_only=asked.param_deps).data if in_place else None
+    data = Data(
+        params.params if params is not None else {},
+        {file: ongoing.tree(found) for file, found in metrics.items()},
+    )
+    local = {"root": str(one.folder), "log": None, "pid": one.pid, "returncode": None}
+    executor = {
+        "state": "running",
+        "name": "workspace" if in_place else "nbexp",
+        "local": {**local, "task_id": None},
+    }
+    return Row(
+        "workspace",
+        one.name,
+        "experiment",
+        data,
+        one.baseline,
+        int(one.started_s),
+        "running",
+        executor=executor,
+    )
+
+
+def _metric_files(known: Iterable[Data | None]) -> dict[str, str]:
+    """The file that each metric is in, by the metric's dotted key."""
+    return {key: file for data in known if data is not None for file, key in data.flat("metrics")}
 
 
 # Tasks of DVC's queue come as DVC has them: what runs, what is done, what waits, what failed.
