@@ -58,8 +58,8 @@ HOMES = {
     "aiohttp": {"store.remotes.http"},
     "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
-    # Not required: where training code has brought it, pictures of a site become smaller, and `Live` takes its own.
-    "PIL": {"experiments.site.pictures", "live.plots"},
+    # Of these, training code brings its own to `Live`.
+    "PIL": {"experiments.pixels", "experiments.site.pictures", "live.plots"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},
     "dask": {"queue.executors.dask"},

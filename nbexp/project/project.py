@@ -15,7 +15,7 @@ from nbexp.errors import NotFound, StoreError, UsageError
 from nbexp.events import Emit, ignore
 from nbexp.experiments import card, place
 from nbexp.formats import ref_names
-from nbexp.frozen import frozen, replace
+from nbexp.frozen import replace
 from nbexp.git import Git
 from nbexp.project.results import (
     Branched,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.importing import Home, Imported
     from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
+    from nbexp.experiments.notebook_diff import NotebookDiff
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
@@ -63,9 +64,9 @@ if TYPE_CHECKING:
     from nbexp.experiments.trash import Trash
     from nbexp.experiments.verify import Verified
     from nbexp.experiments.why import Why
+    from nbexp.experiments.worktrees import Cleaned
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
-    from nbexp.pipeline.graph import Graph
     from nbexp.pipeline.stage import Stage
     from nbexp.project.results import ShowOptions
     from nbexp.store.cache import Cache
@@ -212,6 +213,10 @@ class Project:
         run_cache: bool = True,
         jobs: int = 1,
         interactive: bool = False,
+        temp: bool = False,
+        copy_paths: Sequence[str] = (),
+        baseline: str | Experiment | None = None,
+        with_edits: bool = False,
         emit: Emit = ignore,
     ) -> Experiment:
         """Run what changed and record it as an experiment on the present commit.
@@ -247,6 +252,15 @@ class Project:
             How many stages run at once.
         interactive
             Ask `confirm` before each stage.
+        temp
+            Run beside the workspace, from how it is now: its files may be edited meanwhile, and none changes.
+            Untracked and ignored files are not there.
+        copy_paths
+            With `temp`: untracked or ignored files and folders of which the run gets a copy.
+        baseline
+            With `temp`: the branch, tag, commit or experiment to start from instead of HEAD.
+        with_edits
+            With `baseline`: uncommitted edits go along to it.
 
         Raises
         ------
@@ -274,18 +288,44 @@ class Project:
             jobs=jobs,
         )
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
+        which = specs.Which(
+            pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
+        )
         self._head()  # a repository without a commit is told so before anybody waits
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
-            baseline = self._head()
-            which = _Which(
-                pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
+        if temp or baseline is not None or with_edits:
+            from nbexp.experiments import temp as beside
+
+            if name is not None:
+                naming.refuse_git_names(self.git, name)
+            refs = self._refs()
+            ran, stages = beside.run(
+                where,
+                refs,
+                emit,
+                here=self.here,
+                targets=targets,
+                overrides=specs.one_point(points),
+                which=which,
+                how=how,
+                name=name,
+                message=message,
+                force=force,
+                new=new,
+                pull=pull,
+                run_cache=run_cache,
+                copies=copy_paths,
+                start=beside.start(temp, baseline, self._resolve, with_edits),
             )
+            experiment = self._ran(ran, stages, refs, started)
+            self._auto_push(ran.ref, emit)
+            return experiment
+        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             refs = self._refs()
             if name is not None:
                 naming.refuse_git_names(self.git, name)
             spec = specs.make(
                 self.root,
-                baseline,
+                self._head(),
                 refs,
                 here=self.here,
                 targets=targets,
@@ -293,22 +333,16 @@ class Project:
                 name=name,
                 message=message,
                 force=force,
-                single=which.is_single,
                 new=new,
-                downstream=which.is_downstream,
                 how=how,
+                which=which,
+                pull=pull,
+                run_cache=run_cache,
             )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
-            asked = environment.command_line(
-                spec,
-                pipeline=pipeline,
-                all_pipelines=all_pipelines,
-                recursive=recursive,
-                pull=pull,
-                run_cache=run_cache,
-            )
+            asked = environment.command_line(spec)
             ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
@@ -566,6 +600,7 @@ class Project:
             It was stopped; the same holds.
         """
         from nbexp.experiments import repro as reproducing
+        from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
         from nbexp.pipeline import graph as graphs
 
@@ -580,7 +615,7 @@ class Project:
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             graph = graphs.load(self.root)
-            which = _Which(
+            which = specs.Which(
                 pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
             )
             stages = which.stages(graph, targets, self.here)
@@ -730,6 +765,27 @@ class Project:
         found = compare.compare(*both, all_values=all_values, better=self.settings.better)
         found = details.add(found, *both, site, self._environment)
         return replace(found, no_path=no_path, precision=precision)
+
+    def diff_notebooks(
+        self, old: str | Experiment | None = None, new: str | Experiment | None = None
+    ) -> NotebookDiff:
+        """What changed in executed notebooks from `old` (HEAD when None) to `new` (the workspace when None).
+
+        Cells are paired by what they say; of each pair the source, the text and the pictures are compared, pictures
+        pixel by pixel.
+
+        Raises
+        ------
+        NotFound
+            Neither has an executed notebook.
+        """
+        from nbexp.experiments import notebook_diff, sides
+
+        site = self._site()
+        return notebook_diff.compare(
+            sides.of(site, old if old is not None else "HEAD"),
+            sides.of(site, new if new is not None else "workspace"),
+        )
 
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
@@ -952,6 +1008,12 @@ class Project:
         return collect.collect(
             self._site(), emit, kinds=kinds, older_than=older_than, keep_last=keep_last, yes=yes
         )
+
+    def clean(self, *, emit: Emit = ignore) -> Cleaned:
+        """Remove the work trees that nothing runs in, and what killed commands left; what is recorded stays."""
+        from nbexp.experiments import worktrees
+
+        return worktrees.clean(self._place(emit, run_cache=True, pull=False, interactive=False))
 
     def doctor(
         self, *, fix: bool = False, rebuild: bool = False, full: bool = False, emit: Emit = ignore
@@ -1241,7 +1303,7 @@ class Project:
         head, refs = self.git.head(), self._refs()
         spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
         graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
-        which = _Which(
+        which = specs.Which(
             pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
         )
         is_for_execution = new or force or single_item or downstream or force_downstream
@@ -1749,43 +1811,6 @@ class Project:
         from nbexp.experiments import open_notebooks
 
         return open_notebooks.to_keep(self.git, self.root, self.prefix, self.asking_notebook)
-
-
-@frozen
-class _Which:
-    """Which stages a request is about: DVC's words for them, of which some go before others."""
-
-    pipeline: bool
-    all_pipelines: bool
-    recursive: bool
-    glob: bool = False
-    downstream: bool = False
-    single: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        return self.pipeline or self.all_pipelines
-
-    @property
-    def is_single(self) -> bool:
-        return self.single and not self.is_whole
-
-    @property
-    def is_downstream(self) -> bool:
-        return self.downstream and not self.is_whole and not self.single
-
-    def stages(self, graph: Graph, targets: Sequence[str], here: str) -> tuple[Stage, ...]:
-        found = graph.targets(
-            tuple(targets),
-            here,
-            recursive=self.recursive,
-            glob=self.glob,
-            whole_pipeline=self.pipeline,
-            all_pipelines=self.all_pipelines,
-        )
-        if self.is_downstream:
-            return graph.downstream(found)
-        return graph.order(found, single=self.is_single)
 
 
 def _relative(here: Path, root: Path) -> str:

@@ -19,6 +19,7 @@ FAMILIES = {
     "runs": ("Experiment", "Imported", "Verified", "Saved", "Script", "Reproduced"),
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown", "Curves"),
     "diffs": ("Diff",),
+    "notebooks": ("NotebookDiff",),
     "pipelines": (
         "Detected",
         "InitReport",
@@ -30,7 +31,7 @@ FAMILIES = {
     ),
     "plans": ("Status", "Plan", "Why"),
     "undo": ("Applied", "Undone", "Steps", "TrashList", "Untrashed"),
-    "upkeep": ("Health", "Collected"),
+    "upkeep": ("Health", "Collected", "Cleaned"),
     "run_cache": ("RunTable", "CachedRun", "RestoredRun", "Promoted"),
     "labels": ("Recorded", "Removed", "Renamed", "Tagged"),
     "sharing": ("Branches", "Branched", "Pushed", "PulledExperiments"),

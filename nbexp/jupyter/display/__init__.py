@@ -32,13 +32,14 @@ FAMILIES = {
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown"),
     "run_cache": ("RunTable", "CachedRun"),
     "diffs": ("Diff",),
+    "notebooks": ("NotebookDiff",),
     "reports": ("Report", "Printed"),
     "labels": ("Tagged", "Recorded"),
     "pipelines": ("InitReport", "Detected", "Setup", "StageWritten"),
     "plans": ("Status", "Plan", "Why"),
     "sharing": ("Pushed", "PulledExperiments", "Branches"),
     "undo": ("TrashList", "Steps"),
-    "upkeep": ("Collected", "Health"),
+    "upkeep": ("Cleaned", "Collected", "Health"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
