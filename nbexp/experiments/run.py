@@ -159,7 +159,8 @@ def run(
                 others = [one for one in graph.stages if one.is_data and one not in stages]
                 execute.take_data(others, graph, inspector, where, ignore)
             how = replace(spec.how, force=spec.force, checks_out=True)
-            with ongoing.told(root, ongoing.new(workspace.uid, spec, root), emit) as heard:
+            home = (place.home or place).root
+            with ongoing.told(home, ongoing.new(workspace.uid, spec, root), emit) as heard:
                 outcome = execute.execute(stages, graph, inspector, where, heard, how)
             emit(Phase("recording"))
             undo_point = workspace.undo_point()

@@ -138,7 +138,8 @@ def _running(
     for name, value in values.items():
         file = files.get(name.replace("/", "."), "dvclive/metrics.json")
         metrics.setdefault(file, {})[name] = value
-    params = _workspace(reader, deps_only=asked.param_deps).data if in_place else None
+    there = reader if in_place else reader.beside(one.folder)
+    params = _workspace(there, deps_only=asked.param_deps).data
     data = Data(
         params.params if params is not None else {},
         {file: ongoing.tree(found) for file, found in metrics.items()},

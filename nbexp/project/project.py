@@ -1376,17 +1376,18 @@ class Project:
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit.
 
-        A run that goes on in the workspace is one of them, as far as it has come.
+        A run that goes on is one of them, as far as it has come.
         """
         from nbexp.experiments import catalogue, ongoing, series
 
-        # What goes on in place has its values in the workspace.
-        going = [one for one in ongoing.read(self.root) if one.folder == self.root]
-        names = {one.name for one in going}
+        going = ongoing.read(self.root)
+        folders = {one.name: one.folder for one in going}
         sources: builtins.list[tuple[str, str | None]]
         if experiments:
             sources = [
-                (str(one), None) if str(one) in names else self._resolve(one, failed=True)
+                (one, None)
+                if isinstance(one, str) and one in folders
+                else self._resolve(one, failed=True)
                 for one in experiments
             ]
         else:
@@ -1397,7 +1398,7 @@ class Project:
             if not sources:
                 sources = [("workspace", None)]
         finder = series.Finder(self.git, self.cache, self.root, self.prefix)
-        return finder.read(metric, sources)
+        return finder.read(metric, sources, folders)
 
     def open(
         self,

@@ -78,9 +78,14 @@ def row_of(nbexp_cli, root: Path, name: str) -> dict[str, object] | None:
     return None
 
 
+@pytest.mark.parametrize("temp", [False, True], ids=["in place", "beside"])
 @pytest.mark.parametrize("script", [LOG, LIVE], ids=["live.log", "Live"])
 def test_each_value_is_seen_by_another_process_before_the_next_is_logged(
-    script: str, project: Callable[[str], Path], nbexp_cli, monkeypatch: pytest.MonkeyPatch
+    script: str,
+    temp: bool,
+    project: Callable[[str], Path],
+    nbexp_cli,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = project(script)
     monkeypatch.chdir(root)
@@ -93,9 +98,11 @@ def test_each_value_is_seen_by_another_process_before_the_next_is_logged(
         row = row_of(nbexp_cli, root, "one")
         assert row is not None and event.step is not None
         seen[event.step] = row, nbexp_cli("plot", "train/loss", cwd=root).stdout
-        (root / f"go-{event.step}").touch()
+        (going,) = ongoing.read(root)
+        assert (going.folder == root) is not temp
+        (going.folder / f"go-{event.step}").touch()
 
-    nbexp.open().run({"lr": 0.5}, name="one", emit=look)
+    nbexp.open().run({"lr": 0.5}, name="one", temp=temp, emit=look)
     assert sorted(seen) == [0, 1, 2]
     for step, (row, curve) in seen.items():
         assert row["executor"]["state"] == "running"
