@@ -44,7 +44,8 @@ class Study:
     options
         The sampler's own, by name: `{"sampler": "tpe", "pruner": "median"}`.
     past
-        The trials there have been already, by number, those that still run among them.
+        The trials there have been already, by number, those that still run among them. Numbers are missing
+        where somebody took a trial out of the list.
     """
 
     space: Space
@@ -53,18 +54,23 @@ class Study:
     options: Mapping[str, str] = field(default_factory=dict)
     past: Sequence[Trial] = ()
 
+    @property
+    def next(self) -> int:
+        """The number of the next trial."""
+        return self.past[-1].number + 1 if self.past else 0
+
 
 class Sampler(Protocol):
     """What the module's class `Sampler` does.
 
     Made by `Sampler(study)`, which is quick, loads no heavy library, and raises `UsageError` for a study that is
-    none of its. Called by one thread, each call ending within milliseconds.
+    none of its. One thread calls it, and waits for it: a call ends within milliseconds, but for the first.
     """
 
     def ask(self, n: int) -> Sequence[Point]:
         """Up to `n` new points; fewer where the space has no more.
 
-        Each becomes a trial, numbered on from those of `past`. A point has a value for every param of the space.
+        Each becomes a trial, numbered on from `study.next`. A point has a value for every param of the space.
         """
 
     def tell(self, number: int, value: float | None) -> None:

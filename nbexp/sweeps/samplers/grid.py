@@ -23,7 +23,7 @@ class Sampler:
                 f"`{between}` has no end of values to try one after the other. Nothing was run.",
                 f"`nbexp sweep --random 20 -S '{between}'` draws some of them.",
             )
-        self._space, self._size, self._next = study.space, size, len(study.past)
+        self._space, self._size, self._next = study.space, size, study.next
 
     def ask(self, n: int) -> Sequence[Point]:
         first, self._next = self._next, min(self._next + n, self._size)

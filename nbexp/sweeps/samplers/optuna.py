@@ -66,14 +66,15 @@ class Sampler:
         self._asked = study
         self._study: optuna.Study | None = None
         self._trials: dict[int, optuna.Trial] = {}
+        self._next = study.next
 
     def ask(self, n: int) -> Sequence[Point]:
         study = self._loaded()
         found: list[Point] = []
         for _ in range(n):
-            self._reseed(len(study.get_trials(deepcopy=False)))
-            trial = study.ask(self._distributions())
-            self._trials[trial.number] = trial
+            self._reseed(self._next)
+            trial = self._trials[self._next] = study.ask(self._distributions())
+            self._next += 1
             found.append(self._point(trial.params))
         return found
 
@@ -117,7 +118,7 @@ class Sampler:
         pruner = getattr(optuna.pruners, _PRUNERS[self._pruner])
         self._study = optuna.create_study(
             direction=self._asked.direction,
-            sampler=self._made(len(self._asked.past)),
+            sampler=self._made(self._next),
             pruner=pruner(25.0) if self._pruner == "percentile" else pruner(),
         )
         for trial in self._asked.past:
@@ -138,7 +139,7 @@ class Sampler:
         if trial.state == "pruned":
             ours.set_user_attr("pruned", True)
         if trial.state != "running":
-            self.tell(ours.number, trial.value)
+            self.tell(trial.number, trial.value)
 
     def _made(self, number: int) -> optuna.samplers.BaseSampler:
         import optuna

@@ -16,7 +16,7 @@ class Sampler:
     """Each point follows from the seed and its number alone, so that a sweep goes on as it would have gone."""
 
     def __init__(self, study: Study) -> None:
-        self._space, self._seed, self._next = study.space, study.seed, len(study.past)
+        self._space, self._seed, self._next = study.space, study.seed, study.next
         size = study.space.size
         self._order = None if size is None else Random(study.seed).sample(range(size), size)
 
