@@ -2,6 +2,8 @@
 
     python -m nbexp.queue.worker --root ROOT --slot 1         any task that waits, in order
     python -m nbexp.queue.worker --root ROOT --only UID       that one, in a slot that is free
+    python -m nbexp.queue.worker --root ROOT --slot sweep-1.0 --batch BATCH
+                                                              those of the batch, for which it is there
 
 It leads a session of its own, so neither the cell nor the shell that started it takes it along. SIGTERM sends it
 away: what it runs is ended and waits again. Nothing heavy is loaded here; notebooks have processes of their own.
@@ -40,13 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     """Work until there is nothing left to do; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m nbexp.queue.worker")
     parser.add_argument("--root", required=True, type=Path)
-    parser.add_argument("--slot", type=int)
+    parser.add_argument("--slot")
+    parser.add_argument("--batch")
     parser.add_argument("--only", metavar="UID")
     parser.add_argument("--idle", type=float, default=IDLE_S)
     args = parser.parse_args(argv)
     folder: Path = args.root / ".dvc" / "tmp" / "nbexp"
     if args.only is None:
-        lock = owners.slot_lock(folder, str(args.slot))
+        lock = owners.slot_lock(folder, args.slot)
         try:
             # First of all: whoever started it waits for that.
             lock.acquire(blocking=False)
@@ -62,8 +65,15 @@ def main(argv: list[str] | None = None) -> int:
         with worktrees.free_slot(args.root, "detached") as slot:
             worker = Worker(site, slot, None)
             worker.run_one(args.only)
+    elif args.batch is not None:
+        from nbexp.experiments import worktrees
+
+        # Work trees are for whatever sweep comes next as well.
+        with worktrees.free_slot(args.root, "sweep") as slot:
+            worker = Worker(site, slot, lock, idle_s=args.idle, batch=args.batch)
+            worker.run()
     else:
-        worker = Worker(site, str(args.slot), lock, idle_s=args.idle)
+        worker = Worker(site, args.slot, lock, idle_s=args.idle)
         worker.run()
     return 0
 
@@ -75,6 +85,8 @@ class Worker:
     ----------
     lock
         The slot's, held; None where the caller keeps it.
+    batch
+        Takes tasks of that batch alone.
     """
 
     def __init__(
@@ -84,6 +96,7 @@ class Worker:
         lock: filesystem.FileLock | None,
         *,
         idle_s: float = IDLE_S,
+        batch: str | None = None,
     ) -> None:
         from nbexp.pipeline import schedule
 
@@ -91,6 +104,7 @@ class Worker:
         self._slot = slot
         self._lock = lock
         self._idle_s = idle_s
+        self._batch = batch
         self._totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
         self._current: Task | None = None
         self._since_s = 0.0
@@ -176,7 +190,7 @@ class Worker:
 
     def _claim(self) -> Task | None:
         return self._site.store.claim(
-            self._site.owner.id, totals=self._totals, place=self._place()
+            self._site.owner.id, batch=self._batch, totals=self._totals, place=self._place()
         )
 
     def _place(self) -> str:
@@ -238,7 +252,7 @@ class Worker:
         store = self._site.store
         return bool(
             store.is_told_to_stop(self._site.owner.id)
-            or (not store.setting("paused") and store.has_waiting())
+            or (not store.setting("paused") and store.has_waiting(self._batch))
         ) and not self._is_full()
 
     def _is_full(self) -> bool:
@@ -257,7 +271,7 @@ class Worker:
             self._lock.release()
             return True
         self._lock.release()
-        if self._leaves or store.setting("paused") or not store.has_waiting():
+        if self._leaves or store.setting("paused") or not store.has_waiting(self._batch):
             return True
         try:
             self._lock.acquire(blocking=False)

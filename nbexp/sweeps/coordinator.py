@@ -9,15 +9,14 @@ are never more of them than were asked for, and none is forgotten.
 
 from __future__ import annotations
 
-import os
+import posixpath
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import uuid4
 
 from nbexp import filesystem, overrides
-from nbexp.errors import NbexpError, NotFound, StoreError, UsageError
+from nbexp.errors import NbexpError, NotFound, QueueError, StoreError, UsageError
 from nbexp.experiments import environment
 from nbexp.experiments import spec as specs
 from nbexp.experiments.place import files_of
@@ -32,10 +31,9 @@ from nbexp.queue.site import Site
 from nbexp.queue.store import Happened, NewTask, Task
 from nbexp.queue.watching import Watcher
 from nbexp.sweeps import course as courses
-from nbexp.sweeps import samplers
+from nbexp.sweeps import definition, objective, samplers
 from nbexp.sweeps.course import Course
 from nbexp.sweeps.definition import Definition
-from nbexp.sweeps.objective import Objective
 from nbexp.sweeps.samplers import Trial
 from nbexp.sweeps.space import Point
 
@@ -44,8 +42,10 @@ _AT_ONCE = 1_000
 _RECOVER_S = 1.0
 # Where so many trials fail and none brings a value, all will.
 _HOPELESS = 5
-# A worker that ends so often before it takes a trial will not do better.
+# Workers that end so often by an error of their own will not do better.
 _BROKEN = 3
+# How long a worker waits for the next trial. It may be that of another process than the one that started it.
+_IDLE_S = 10.0
 
 
 class Coordinator:
@@ -56,14 +56,13 @@ class Coordinator:
         self._sweep = sweep
         self._store = site.store
         self._reader = Reader(site.git, site.cache, site.root, site.prefix)
-        self._objective = (
-            Objective(sweep.metric, sweep.direction) if sweep.metric and sweep.direction else None
-        )
+        self._objective = objective.of(sweep)
         self._kind = samplers.load(sweep.sampler)
         self._live: dict[str, int] = {}  # uid -> number, of trials that are not over
         self._steps: dict[str, list[tuple[float, float]]] = {}
         self._failed = self._valued = 0
-        self._exhausted = False
+        self._problem = ""
+        self._is_exhausted = False
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._broken = 0
         self._recovered_s = 0.0
@@ -115,7 +114,7 @@ class Coordinator:
             )
             if state == "running":
                 self._live[task.uid] = courses.number(task)
-            self._count(state, value)
+            self._valued += value is not None or state == "pruned"
         self._next = past[-1].number + 1 if past else 0
         self._sampler = self._kind.Sampler(self._sweep.study(past))
 
@@ -132,7 +131,7 @@ class Coordinator:
 
     def _fill(self, course: Course) -> None:
         """Queue as many trials as there is room for."""
-        if self._exhausted:
+        if self._is_exhausted or self._is_hopeless:
             return
         left = course.trials - self._next
         # Who learns from values asks as late as possible.
@@ -141,7 +140,7 @@ class Coordinator:
         if wanted <= 0:
             return
         points = self._sampler.ask(wanted)
-        self._exhausted = len(points) < wanted
+        self._is_exhausted = len(points) < wanted
         if not points:
             return
         new = self._tasks(points)
@@ -191,18 +190,30 @@ class Coordinator:
 
     def _params_file(self, file: str) -> object:
         """The tree of a params file as trials find it."""
-        path = os.path.normpath(os.path.join(self._sweep.spec.here, file))
+        path = posixpath.normpath(posixpath.join(self._sweep.spec.here, file))
         data = files_of(self._site.git, self._site.prefix, self._sweep.snapshot)(path)
         return values.parse(data, file) if data is not None else {}
 
     # ---- what happens
 
     def _hear(self, events: Sequence[Happened]) -> None:
-        changed = dict.fromkeys(one.uid for one in events if one.uid in self._live)
+        changed: dict[str, None] = {}
         for event in events:
-            if event.uid in self._live and (step := self._step(event)) is not None:
+            if event.uid not in self._live:
+                if event.kind == "queued":
+                    self._take_again(event.uid)
+                continue
+            changed[event.uid] = None
+            step = self._step(event)
+            if step is not None:
                 self._logged_step(event.uid, step)
         self._look([*changed])
+
+    def _take_again(self, uid: str) -> None:
+        """A trial that was over waits again: somebody wants it to be retried."""
+        task = self._store.task(uid)
+        if task is not None and task.batch == self._sweep.batch and task.state in states.LIVE:
+            self._live[uid] = courses.number(task)
 
     def _step(self, event: Happened) -> tuple[float, float] | None:
         """The step and value of the metric that a line of the history tells."""
@@ -233,7 +244,14 @@ class Coordinator:
                 continue
             value = self._value(task) if task is not None and state == "done" else None
             self._sampler.tell(self._live.pop(uid), value)
-            self._count(state, value)
+            if value is not None or state == "pruned":
+                self._valued += 1
+                continue
+            self._failed += 1
+            if state == "done":
+                self._failed += _HOPELESS  # it ended well, and so will the others: without a value
+            elif task is not None and task.error:
+                self._problem = f"{task.name}: {task.error}"
 
     def _value(self, task: Task) -> float | None:
         """What the trial brought: what its commit says, else what it logged last."""
@@ -253,18 +271,10 @@ class Coordinator:
         self._problem = f"{problem.message.rstrip('.')} in {task.name}."
         return None
 
-    def _count(self, state: str, value: float | None) -> None:
-        if self._objective is None:
-            return
-        if value is not None or state == "pruned":
-            self._valued += 1
-        elif state in ("done", "failed"):
-            self._failed += 1
-        if state == "done" and value is None:
-            self._mute = True
-
-    _problem = ""
-    _mute = False
+    @property
+    def _is_hopeless(self) -> bool:
+        """Whether trials end without a value, one like the other, where values are all that counts."""
+        return self._kind.needs_metric and self._valued == 0 and self._failed >= _HOPELESS
 
     def _how_it_ended(self, course: Course) -> Course | None:
         """The course of a sweep that is over; None where it goes on."""
@@ -272,34 +282,58 @@ class Coordinator:
             return None
         if course.stops:
             return replace(course, stops=False, over="stopped")
-        if self._next >= course.trials or self._exhausted:
+        if self._next >= course.trials or self._is_exhausted:
             return replace(course, over="done")
-        if self._valued == 0 and self._mute:
+        if self._is_hopeless:
             return replace(course, over="failed", note=self._problem)
         return None
 
     # ---- workers
 
     def _staff(self, course: Course) -> None:
-        """See to it that there are workers for the trials that wait or run."""
+        """See to it that there are workers for the trials that wait or run.
+
+        Raises
+        ------
+        QueueError
+            They end before they take a trial.
+        """
         for number in range(min(course.jobs, len(self._live))):
+            slot = f"{self._sweep.name}.{number}"
             child = self._workers.get(number)
             if child is not None and child.poll() is None:
                 continue
-            if owners.slot_lock(self._site.folder, f"{self._sweep.name}.{number}").held():
-                continue
-            self._workers[number] = starting.spawn_for(self._site, self._sweep.batch, f"{self._sweep.name}.{number}")
+            if child is not None and child.returncode > 0:
+                self._broken += 1
+                if self._broken >= _BROKEN:
+                    raise QueueError(
+                        f"The workers of {self._sweep.name} end with {child.returncode} before they take a trial.",
+                        f"what one said is in .dvc/tmp/nbexp/workers/slot-{slot}.log.",
+                    )
+            if not owners.slot_lock(self._site.folder, slot).held():
+                self._workers[number] = starting.start_for(
+                    self._site, self._sweep.batch, slot, idle_s=_IDLE_S
+                )
 
 
 def lead(site: Site, name: str) -> int:
     """Lead the sweep of that name, unless a process does; the exit code of this one."""
-    from nbexp.sweeps import definition
-
     lock = courses.lock(site, name)
     try:
         lock.acquire(blocking=False)
     except filesystem.Locked:
         return 0
     with lock:
-        Coordinator(site, definition.load(site.git, name)).run()
+        sweep = definition.load(site.git, name)
+        try:
+            Coordinator(site, sweep).run()
+        except Exception as error:
+            # Whoever follows the sweep is told; nobody reads this process's own words.
+            said = error.message if isinstance(error, NbexpError) else f"{type(error).__name__}: {error}"
+            courses.stop(site, sweep)
+            course = courses.read(site.store, sweep)
+            courses.write(site.store, sweep, replace(course, stops=False, over="failed", note=said))
+            if not isinstance(error, NbexpError):
+                raise
+            return error.exit_code
     return 0

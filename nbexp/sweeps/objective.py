@@ -11,7 +11,7 @@ from nbexp.errors import NotFound, UsageError, nearest
 from nbexp.experiments.polarity import polarity
 from nbexp.experiments.table import Data
 from nbexp.frozen import frozen
-from nbexp.sweeps.definition import Direction
+from nbexp.sweeps.definition import Definition, Direction
 
 
 @frozen
@@ -58,6 +58,13 @@ class Objective:
             raise NotFound(f"The metric `{found[0]}` is {value!r}, which is no number.")
         return number
 
+    def find(self, data: Data) -> float | None:
+        """The same; None where there is none, or nobody can tell which."""
+        try:
+            return self.value(data)
+        except (NotFound, UsageError):
+            return None
+
     def logged(self, values: Mapping[str, Any]) -> float | None:
         """What a running trial logged of it: as text code names it, which knows nothing of files."""
         key = self.metric.rpartition(":")[2]
@@ -70,6 +77,13 @@ class Objective:
     def better(self, one: float, other: float) -> bool:
         """Whether `one` is better than `other`."""
         return one < other if self.direction == "minimize" else one > other
+
+
+def of(sweep: Definition) -> Objective | None:
+    """What the sweep is about; None where nothing is compared."""
+    if sweep.metric is None or sweep.direction is None:
+        return None
+    return Objective(sweep.metric, sweep.direction)
 
 
 def parse(text: str, better: Mapping[str, str]) -> Objective:
