@@ -40,6 +40,7 @@ FAMILIES = {
     "undo": ("TrashList", "Steps"),
     "upkeep": ("Collected", "Health"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
+    "sweeps": ("Sweep", "Sweeps"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

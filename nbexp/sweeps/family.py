@@ -1,0 +1,218 @@
+"""The sweeps of a project, as Python, the command line and cells use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from nbexp.errors import Interrupted, UsageError
+from nbexp.events import Emit, Notice, ignore
+from nbexp.experiments import planning
+from nbexp.experiments import run as running
+from nbexp.experiments import spec as specs
+from nbexp.overrides import parse
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.context import OnFailure
+from nbexp.pipeline.plan import Disk
+from nbexp.queue.site import Site
+from nbexp.sweeps import asking, definition, following
+from nbexp.sweeps import course as courses
+from nbexp.sweeps.asking import Asked, Request
+from nbexp.sweeps.definition import Definition
+from nbexp.sweeps.results import Sweep, SweepPlan, Sweeps
+
+_SHOWN = 4
+
+
+class SweepOptions(TypedDict, total=False):
+    """What `Project.sweep` takes beside the space."""
+
+    set_params: Sequence[str]
+    file: str | None
+    sampler: str | None
+    minimize: str | None
+    maximize: str | None
+    trials: int | None
+    jobs: int
+    repeat: int
+    seed_param: str | None
+    seed: int | None
+    name: str | None
+
+
+class KeptSweeps:
+    """`project.sweeps`: those there are, gone on with, stopped, and foreseen."""
+
+    def __init__(self, site: Site, place: running.Place) -> None:
+        self._site = site
+        self._place = place
+
+    def list(self) -> Sweeps:
+        """The sweeps of the project, the newest first."""
+        kept = definition.kept(self._site.git)
+        return Sweeps(tuple(following.result(self._site, one) for one in kept))
+
+    def show(self, name: str) -> Sweep:
+        """What a sweep has come to so far.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        """
+        return following.result(self._site, definition.load(self._site.git, name))
+
+    def resume(
+        self,
+        name: str,
+        *,
+        trials: int | None = None,
+        jobs: int | None = None,
+        detach: bool = False,
+        emit: Emit = ignore,
+    ) -> Sweep:
+        """Go on with a sweep from the state it was asked for in, and watch it until it is over.
+
+        Parameters
+        ----------
+        trials
+            How many there shall be in all; None: as many as were asked for.
+        jobs
+            How many run at once.
+        detach
+            Do not watch.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        Interrupted
+            Only the watching was: the sweep goes on.
+        """
+        sweep = definition.load(self._site.git, name)
+        asking.go_on(self._site, sweep, trials=trials, jobs=jobs)
+        return self._lead(sweep, detach=detach, emit=emit)
+
+    def stop(self, name: str) -> Sweep:
+        """Let no new trial of a sweep begin, and end those that run; what is recorded stays.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        """
+        sweep = definition.load(self._site.git, name)
+        courses.stop(self._site, sweep)
+        if courses.read(self._site.store, sweep).over is None:
+            # Who leads it sees the last trials end, and closes it.
+            self._lead(sweep, detach=False, emit=ignore)
+        return following.result(self._site, sweep)
+
+    # ---- for the project
+
+    def run(self, request: Request, *, detach: bool = False, emit: Emit = ignore) -> Sweep:
+        """What `Project.sweep` does; see there."""
+        asked = self._understood(request, emit)
+        known = asked.known
+        sweep = asking.begin(self._site, self._place, asked, emit)
+        _say(asked, sweep, emit, verb=request.verb)
+        if known is not None and courses.read(self._site.store, sweep).over == "done":
+            return following.result(self._site, sweep)
+        return self._lead(sweep, detach=detach, emit=emit, stops=request.verb == "run")
+
+    def foresee(self, request: Request, emit: Emit = ignore) -> SweepPlan:
+        """What `Project.sweep` would run, and how long that takes by past runs; nothing is changed."""
+        site, asked = self._site, self._understood(request, emit)
+        known, wanted = asked.known, asked.wanted
+        done = len(courses.tasks(site.store, known)) if known is not None else 0
+        first = asking.points(wanted, _SHOWN)
+        return SweepPlan(
+            trials=max(0, wanted.trials - done),
+            jobs=wanted.jobs,
+            sampler=wanted.sampler,
+            seconds=self._seconds(wanted),
+            first=tuple(following.typed(point) for point in first),
+            goes_on=known.name if known is not None else None,
+        )
+
+    def _understood(self, request: Request, emit: Emit) -> Asked:
+        return asking.understand(self._site, self._place, request, self._site.here, emit)
+
+    def _seconds(self, sweep: Definition) -> float | None:
+        """How long the stages take that a point makes run, by past runs."""
+        site, spec = self._site, sweep.spec
+        example: dict[str, object] = {**sweep.space.points[0]}
+        example.update({one.param: one.at(0.0) for one in sweep.space.dimensions})
+        edits = specs.params_edits(
+            site.root, spec.here, [*spec.overrides, *parse(example)[0]]
+        )
+        graph = graphs.load(site.root, read=Disk(site.root, edits).read)
+        stages = spec.which.stages(graph, spec.targets, spec.here)
+        plan = planning.make(
+            site.git, site.cache, site.root, site.prefix, {}, graph, stages, edits,
+            here=spec.here, how=spec.how, use_run_cache=False,
+        )  # fmt: skip
+        return plan.seconds
+
+    def _lead(
+        self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False
+    ) -> Sweep:
+        site = self._site
+        if courses.read(site.store, sweep).over is None:
+            following.start(site, sweep)
+        if detach:
+            return following.result(site, sweep)
+        try:
+            following.follow(site, sweep, emit)
+        except KeyboardInterrupt:
+            if stops:
+                courses.stop(site, sweep)
+                following.follow(site, sweep, ignore)
+            raise _interrupted(following.result(site, sweep), stopped=stops) from None
+        return following.result(site, sweep)
+
+
+def _say(asked: Asked, sweep: Definition, emit: Emit, *, verb: str) -> None:
+    if asked.known is not None:
+        emit(Notice(f"Going on with {sweep.name}, which the same line began."))
+        return
+    count, jobs = sweep.trials, min(sweep.jobs, sweep.trials)
+    at_once = f"{jobs} at a time" if jobs > 1 else "one after the other"
+    what = "experiments" if verb == "run" else "trials"
+    what = what if count != 1 else what[:-1]
+    emit(Notice(f"{sweep.name}: {count} {what}, {at_once}, beside your files."))
+
+
+def _interrupted(so_far: Sweep, *, stopped: bool) -> Interrupted:
+    over = sum(one.state in ("done", "pruned", "failed") for one in so_far.trials)
+    if stopped:
+        done = so_far.counts.get("done", 0)
+        return Interrupted(
+            f"Stopped: {done} of {so_far.planned} experiments {'is' if done == 1 else 'are'} recorded, "
+            "the others were ended. Your workspace is as it was.",
+            f"`nbexp sweep --resume {so_far.name}` runs what is left.",
+        )
+    return Interrupted(
+        f"{so_far.name} goes on without you: {over} of {so_far.planned} trials are over.",
+        f"`nbexp sweep --resume {so_far.name}` watches again; `nbexp stop {so_far.name}` ends it.",
+    )
+
+
+
+def objective_of(minimize: str | None, maximize: str | None) -> str | None:
+    """The one that was given, with its way.
+
+    Raises
+    ------
+    UsageError
+        Both were.
+    """
+    if minimize is not None and maximize is not None:
+        raise UsageError(
+            f"`{minimize}` is to be minimized and `{maximize}` maximized; one metric is expected. "
+            "Nothing was run.",
+            f'`nbexp sweep --optuna "minimize {minimize}"`.',
+        )
+    if minimize is not None:
+        return f"minimize {minimize}"
+    return None if maximize is None else f"maximize {maximize}"
