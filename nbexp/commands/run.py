@@ -13,6 +13,9 @@ Examples
   nbexp run -S other.json:depth=3              a param of another file
   nbexp run train                              only this stage and what it needs
   nbexp run -j 4                               four stages at once
+  nbexp run --temp                             beside your files, which can be edited meanwhile
+  nbexp run --temp -C .env                     with a file that Git ignores
+  nbexp run --temp --baseline v1.0             from another version
   nbexp run --dry                              what would run, and why
 """
 
@@ -51,6 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_selection(parser)
     add_manner(parser)
+    add_isolation(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -66,7 +70,40 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         emit=emit,
         **selection(args),
         **manner(args),
+        **isolation(args),
     )
+
+
+def add_isolation(parser: argparse.ArgumentParser) -> None:
+    """The options of a run that leaves the user's files alone."""
+    parser.add_argument(
+        "--temp",
+        action="store_true",
+        help="run beside your files, from how they are now; untracked and ignored ones stay out",
+    )
+    parser.add_argument(
+        "-C",
+        "--copy-paths",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an untracked or ignored file or folder that a run beside your files gets a copy of; may be repeated",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="REV",
+        help="what such a run starts from: a branch, tag, commit or experiment; default: HEAD",
+    )
+    parser.add_argument(
+        "--with-edits",
+        action="store_true",
+        help="uncommitted edits go along to the --baseline",
+    )
+
+
+def isolation(args: argparse.Namespace) -> dict[str, Any]:
+    """Where it runs, as `Project` has it."""
+    return {name: getattr(args, name) for name in ("temp", "copy_paths", "baseline", "with_edits")}
 
 
 # What `repro` has as well.

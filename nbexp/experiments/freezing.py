@@ -43,7 +43,10 @@ _LOOKS, _PAUSE_S = 100, 0.05
 
 @frozen
 class Snapshot:
-    """A frozen state: the commit `rev`, whose parent is `baseline`; `batch` names it where it has a ref."""
+    """A frozen state: the commit `rev`, which is `baseline` or has it as its parent.
+
+    `batch` names it where it has a ref.
+    """
 
     rev: str
     baseline: str
@@ -100,9 +103,11 @@ def look(
     files: Mapping[str, FileContent] = edits
     if files and base != head:
         files = _carried_over(git, files, head, base)
-    new = NewCommit(ref=None, parent=base, message=b"nbexp: asked for", base=base, files=files)
     filesystem.crash_point("freeze.looking")
-    rev = git.commit(new)[0]
+    rev = base
+    if files:
+        new = NewCommit(ref=None, parent=base, message=b"nbexp: asked for", base=base, files=files)
+        rev = git.commit(new)[0]
     return View(Snapshot(rev, base), status.untracked, files_of(git, place.prefix, rev))
 
 

@@ -208,9 +208,9 @@ def _read_by(root: Path, script: str, cwd: str) -> Iterator[str]:
     written = {one.path for one in found.accesses if one.does == "write"}
     for one in found.accesses:
         path = posixpath.normpath(one.path)
-        if one.does != "write" and GAP not in one.path and one.path not in written:
-            if path.split("/")[0] not in ("..", ".", "") and (root / path).is_file():
-                yield path
+        is_read = one.does != "write" and GAP not in one.path and one.path not in written
+        if is_read and path.split("/")[0] not in ("..", ".", "") and (root / path).is_file():
+            yield path
     # `load_dotenv()` names no file; everybody knows which one it is.
     if (root / ".env").is_file() and "dotenv" in _text(root / script):
         yield ".env"

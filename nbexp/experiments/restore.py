@@ -282,14 +282,17 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     return found
 
 
-def graph_at(git: Git, root: Path, prefix: str, rev: str) -> Graph:
-    """The stages as the commit has them."""
+def graph_at(
+    git: Git, root: Path, prefix: str, rev: str, *, edits: Mapping[str, bytes] = {}
+) -> Graph:
+    """The stages as the commit has them, templates filled in from it and from `edits`."""
     top = f"{prefix}/" if prefix else ""
     listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
     paths = [path[len(top) :] for path in listed if path.startswith(top)]
     texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
     found = {p: t for p, t in zip(paths, texts, strict=True) if t is not None}
-    return graphs.load(root, found, files_of(git, prefix, rev))
+    read = files_of(git, prefix, rev)
+    return graphs.load(root, found, lambda path: edits[path] if path in edits else read(path))
 
 
 def _left_over(

@@ -110,6 +110,7 @@ def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
     try:
         yield
     finally:
+        filesystem.crash_point("slot.leaving")
         filesystem.remove(note)
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Self
 
 from nbexp import events
 from nbexp.errors import NbexpError, QueueError
@@ -148,7 +148,9 @@ def _over(store: Store, task: Task, owner: str, error: BaseException, why: Why) 
             crash_point("queue.returned")
             return
         if why == "timeout":
-            event = state.Ended(owner, attempt, "failed", f"it took longer than {task.timeout_s:g} s")
+            event = state.Ended(
+                owner, attempt, "failed", f"it took longer than {task.timeout_s:g} s"
+            )
         else:
             event = state.Ended(owner, attempt, "interrupted", "stopped by the user")
     elif isinstance(error, NbexpError):
@@ -175,7 +177,7 @@ class Told:
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> Self:
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         self._file = os.open(self._path, flags, 0o600)
@@ -252,5 +254,3 @@ class Told:
                 data = data[os.write(self._file, data) :]
         except OSError:
             pass  # a full disk does not stop the run
-
-

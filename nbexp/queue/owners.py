@@ -47,6 +47,7 @@ class Owner:
 
 
 def lock_path(folder: Path, id: str) -> Path:
+    """The lock that says whether an owner is alive."""
     return folder / "workers" / f"{id}.lock"
 
 
@@ -56,6 +57,7 @@ def log_path(folder: Path, id: str) -> Path:
 
 
 def slot_lock(folder: Path, slot: str) -> filesystem.FileLock:
+    """The lock of whoever works in a slot."""
     return filesystem.FileLock(folder / "slots" / f"{slot}.lock")
 
 
@@ -106,17 +108,17 @@ def sweep(folder: Path, known: set[str]) -> None:
         return
     now = time.time()
     for entry in entries:
-        id, _, kind = entry.name.rpartition(".")
+        owner, _, kind = entry.name.rpartition(".")
         try:
             # One that is being made is young, and not locked for an instant.
-            if id in known or now - entry.stat().st_mtime < 60:
+            if owner in known or now - entry.stat().st_mtime < 60:
                 continue
             if kind == "lock":
                 lock = filesystem.FileLock(Path(entry.path))
                 lock.acquire(blocking=False)
                 filesystem.remove(lock.path)
                 lock.release()
-            elif now - entry.stat().st_mtime > 86_400 and not is_alive(folder, id):
+            elif now - entry.stat().st_mtime > 86_400 and not is_alive(folder, owner):
                 filesystem.remove(Path(entry.path))
         except (OSError, filesystem.Locked):
             continue

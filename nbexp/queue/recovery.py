@@ -75,12 +75,13 @@ def sweep(store: Store, git: Git, folder: Path) -> None:
     ]
     let_go(store, git, stale)
     used = {task.owner for task in store.tasks(*states.ACTIVE)} | {w.id for w in store.workers()}
-    owners.sweep(folder, {id for id in used if id is not None})
+    owners.sweep(folder, {owner for owner in used if owner is not None})
 
 
 def adopt(task: Task, store: Store, git: Git) -> None:
     """Give the fenced result of a dead owner its name; the task is done then, or waits again."""
-    assert task.owner is not None and task.rev is not None
+    assert task.owner is not None
+    assert task.rev is not None
     if git.info(f"{task.rev}^{{commit}}") is None:
         store.apply(task.uid, states.ResultLost(task.owner, task.attempt), durable=True)
         return

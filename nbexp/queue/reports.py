@@ -85,7 +85,9 @@ class QueueStatus(Result):
     in_detail: bool = False
 
     def __repr__(self) -> str:
-        return f"<Queue: {', '.join(f'{n} {state}' for state, n in self.counts.items()) or 'empty'}>"
+        return (
+            f"<Queue: {', '.join(f'{n} {state}' for state, n in self.counts.items()) or 'empty'}>"
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -17,7 +17,13 @@ from nbexp.queue.site import Site
 # Python starts in 0.1 s; on a machine that is busy with everything else, in a second.
 _PATIENCE_S = 30.0
 # What belongs to the stage of a run that starts workers, not to the workers.
-_OF_A_STAGE = ("NBEXP_ITEM", "NBEXP_EVENTS", "NBEXP_RUN_DIR", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+_OF_A_STAGE = (
+    "NBEXP_ITEM",
+    "NBEXP_EVENTS",
+    "NBEXP_RUN_DIR",
+    "DVC_EXP_NAME",
+    "DVC_EXP_BASELINE_REV",
+)
 
 
 def start(site: Site, workers: int, *, idle_s: float | None = None) -> int:
@@ -73,9 +79,7 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in _OF_A_STAGE}
 
 
-def _spawn(
-    site: Site, words: Sequence[str], name: str
-) -> tuple[subprocess.Popen[bytes], Path]:
+def _spawn(site: Site, words: Sequence[str], name: str) -> tuple[subprocess.Popen[bytes], Path]:
     log = site.folder / "workers" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # Not `-I`: the user's packages are those of stages too. But no `queue.py` of the project in place of Python's own.

@@ -178,8 +178,8 @@ def step(task: Situation, event: Event) -> Step:
     --------
     >>> step(Situation("queued"), Claimed("w1")).task.state
     'running'
-    >>> step(Situation("running", "w2", 2), Fenced("w1", 1, "5e")).do
-    (<Do.DISCARD: 'throw the result away: the task is somebody else\\'s'>,)
+    >>> [one.name for one in step(Situation("running", "w2", 2), Fenced("w1", 1, "5e")).do]
+    ['DISCARD']
     """
     handle = _HANDLERS[type(event)]
     return handle(task, event)
@@ -273,9 +273,7 @@ def _stop_asked(task: Situation, event: StopAsked) -> Step:
 def _retried(task: Situation, _event: Retried) -> Step:
     if task.state in ("done", *LIVE):
         return Step(task, refused=_is(task))
-    return Step(
-        Situation("queued", max_attempts=task.max_attempts, is_attended=task.is_attended)
-    )
+    return Step(Situation("queued", max_attempts=task.max_attempts, is_attended=task.is_attended))
 
 
 def _changed(task: Situation, _event: Changed) -> Step:

@@ -309,6 +309,11 @@ class Store:
         )
         return [Happened(seq, uid, at, kind, json.loads(data)) for seq, uid, at, kind, data in rows]
 
+    def last_position(self) -> float:
+        """Where the last task of the queue stands."""
+        rows = self._ask("SELECT max(position) FROM tasks")
+        return float(rows[0][0] or 0) if rows else 0.0
+
     def last_event(self) -> int:
         """The number of the newest line of the history; 0 where there is none."""
         rows = self._ask("SELECT max(seq) FROM events")
@@ -489,14 +494,17 @@ class Store:
             )
 
     @_mended
-    def sign_off(self, id: str) -> None:
-        if self._ask("SELECT 1 FROM workers WHERE id = ?", [id]):
+    def sign_off(self, owner: str) -> None:
+        if self._ask("SELECT 1 FROM workers WHERE id = ?", [owner]):
             with self._transaction(durable=False) as db:
-                db.execute("DELETE FROM workers WHERE id = ?", (id,))
+                db.execute("DELETE FROM workers WHERE id = ?", (owner,))
 
     def workers(self) -> list[WorkerRow]:
         rows = self._ask("SELECT id, slot, pid, since, stops FROM workers ORDER BY since")
-        return [WorkerRow(*row[:4], bool(row[4])) for row in rows]
+        return [
+            WorkerRow(owner, slot, pid, since, bool(stops))
+            for owner, slot, pid, since, stops in rows
+        ]
 
     @_mended
     def stop_workers(self, *, stops: bool, slots: Sequence[str] | None = None) -> None:
@@ -509,8 +517,8 @@ class Store:
                     "UPDATE workers SET stops = ? WHERE slot = ?", [(stops, slot) for slot in slots]
                 )
 
-    def is_told_to_stop(self, id: str) -> bool:
-        rows = self._ask("SELECT stops FROM workers WHERE id = ?", [id])
+    def is_told_to_stop(self, owner: str) -> bool:
+        rows = self._ask("SELECT stops FROM workers WHERE id = ?", [owner])
         return not rows or bool(rows[0][0])
 
     def setting(self, name: str) -> str | None:
@@ -549,11 +557,19 @@ class Store:
                 rows,
             )
         except sqlite3.IntegrityError:
-            taken = {str(name).lower(): str(name) for (name,) in db.execute(
-                "SELECT name FROM tasks WHERE state IN ('queued', 'running', 'committing')")}  # fmt: skip
-            name = next((one.name for one, _, _ in new if one.name.lower() in taken), new[0][0].name)
+            own = {one.uid for one, _, _ in new}
+            taken = {
+                (str(baseline), str(name).lower()): str(name)
+                for uid, baseline, name in db.execute(
+                    "SELECT uid, baseline, name FROM tasks"
+                    " WHERE state IN ('queued', 'running', 'committing')"
+                )
+                if uid not in own
+            }
+            keys = [(one.baseline, one.name.lower()) for one, _, _ in new]
+            name = next((taken[key] for key in keys if key in taken), new[0][0].name)
             raise NameTaken(
-                f"A task that is queued or runs has the name `{taken.get(name.lower(), name)}`. Nothing was queued.",
+                f"A task that is queued or runs has the name `{name}`. Nothing was queued.",
                 f"`nbexp queue remove {name}` takes one that waits out of the queue.",
             ) from None
         db.executemany(
@@ -635,24 +651,30 @@ class Store:
         """Rows; none where nothing was ever written, for looking makes no file."""
         if not self.exists and self._connection is None:
             return []
-        return self._guarded(lambda db: db.execute(sql, list(values)).fetchall())
+        found: list[Any] = self._guarded(lambda db: db.execute(sql, list(values)).fetchall())
+        return found
 
     @contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
         """All that is inside happens, or nothing of it."""
+        import sqlite3
+
         with self._lock:
-            db = self._guarded(lambda db: self._begun(db, durable=durable))
+            db: sqlite3.Connection = self._guarded(lambda db: self._begun(db, durable=durable))
+            is_over = False
             try:
                 yield db
                 db.execute("COMMIT")
-            except BaseException as error:
-                if self._connection is db and db.in_transaction:
-                    with suppress(Exception):
-                        db.execute("ROLLBACK")
+                is_over = True
+            except sqlite3.Error as error:
                 if self._is_damage(error):
                     self._set_aside()
                     raise _Damaged(str(error)) from None
-                raise self._explained(error) from error.__cause__
+                raise self._explained(error) from None
+            finally:
+                if not is_over and self._connection is db and db.in_transaction:
+                    with suppress(sqlite3.Error):
+                        db.execute("ROLLBACK")
 
     def _begun(self, db: sqlite3.Connection, *, durable: bool) -> sqlite3.Connection:
         if durable != self._is_full:
@@ -672,9 +694,10 @@ class Store:
                 try:
                     return use(self._opened())
                 except sqlite3.Error as error:
-                    if self._connection is not None and self._connection.in_transaction:
+                    db = self._connection
+                    if db is not None and db.in_transaction:
                         with suppress(sqlite3.Error):
-                            self._connection.execute("ROLLBACK")
+                            db.execute("ROLLBACK")
                     if attempt == 3 or not self._is_damage(error):
                         raise self._explained(error) from None
                     self._set_aside()
@@ -684,9 +707,9 @@ class Store:
         import sqlite3
 
         return isinstance(error, sqlite3.DatabaseError) and (
-            getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT or (
-            "no such table" in str(error) or "no such column" in str(error)
-        ))
+            getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+            or ("no such table" in str(error) or "no such column" in str(error))
+        )
 
     def _explained(self, error: BaseException) -> BaseException:
         import sqlite3
@@ -771,11 +794,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with filesystem.FileLock(self.path.parent / "locks" / "queue-made.lock"):
             # Another process may have been faster.
-            if (
-                self.path.exists()
-                and self.path.stat().st_size >= 512
-                and not _is_cut(self.path)
-            ):
+            if self.path.exists() and self.path.stat().st_size >= 512 and not _is_cut(self.path):
                 return
             if self.path.exists():
                 self._put_away("it was cut short")
@@ -852,7 +871,9 @@ class Store:
             with suppress(FileNotFoundError):
                 os.replace(rest, f"{kept}{rest.name.removeprefix(self.path.name)}")
         os.replace(self.path, kept)
-        self._damaged(f"{self._shown[0].upper()}{self._shown[1:]} is set aside as {kept.name}: {why}.")
+        self._damaged(
+            f"{self._shown[0].upper()}{self._shown[1:]} is set aside as {kept.name}: {why}."
+        )
 
 
 _abandoned: list[object] = []  # connections of a parent process: closing them here would harm it
@@ -935,5 +956,3 @@ def _task(row: Sequence[Any]) -> Task:
 
 def _marks(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
-
-

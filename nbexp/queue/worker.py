@@ -117,18 +117,17 @@ class Worker:
         from nbexp.queue.store import WorkerRow
 
         site, store = self._site, self._site.store
-        id = site.owner.id
+        own = site.owner.id
         with _Signals(self):
-            store.sign_on(WorkerRow(id, self._slot, os.getpid(), time.time(), False))
+            store.sign_on(WorkerRow(own, self._slot, os.getpid(), time.time(), False))
             self._recover(sweeps=True)
             while not self._leaves:
-                task = None if store.is_told_to_stop(id) else self._claim()
+                task = None if store.is_told_to_stop(own) else self._claim()
                 if task is not None:
                     self._carry(task)
-                elif store.is_told_to_stop(id) or not self._wait():
-                    if self._goes():
-                        break
-            store.sign_off(id)
+                elif (store.is_told_to_stop(own) or not self._wait()) and self._goes():
+                    break
+            store.sign_off(own)
         self._end()
 
     def run_one(self, uid: str) -> None:
@@ -153,15 +152,21 @@ class Worker:
     def interrupted(self) -> bool:
         """Whether an interrupt is meant for what runs now."""
         if not self._why and self._current is not None:
-            self._leaves, self._why = True, "leave"  # Ctrl-C, where somebody started it in a terminal
+            self._leaves, self._why = (
+                True,
+                "leave",
+            )  # Ctrl-C, where somebody started it in a terminal
         return self._current is not None
 
     def watch(self) -> None:
         """Look whether the task that runs is to be stopped; a thread, with a connection of its own."""
-        from nbexp.queue.store import Store
+        import sqlite3
+
+        from nbexp.errors import NbexpError
+        from nbexp.queue.site import Site
         from nbexp.queue.watching import ACTIVE_S
 
-        store = Store(self._site.folder)
+        store = Site.at(self._site.root).store
         known: object = None
         while not self._over.wait(ACTIVE_S):
             task = self._current
@@ -176,12 +181,12 @@ class Worker:
                     continue
                 known = now
                 found = store.task(task.uid)
-            except Exception:
+            except (NbexpError, sqlite3.Error):
                 continue  # busy, or being made anew: another look comes
             is_ours = found is not None and (found.owner, found.attempt) == (
                 task.owner, task.attempt,
             )  # fmt: skip
-            if self._current is task and (found is None or not is_ours or found.stops):
+            if self._current is task and found is not None and (found.stops or not is_ours):
                 from nbexp.pipeline import process
 
                 process.grace_s = GRACE_S
@@ -214,7 +219,7 @@ class Worker:
             )
         except (NbexpError, KeyboardInterrupt) as ended:
             error = ended
-        except Exception as bug:
+        except Exception as bug:  # noqa: BLE001 - the next task is not to suffer from it
             error = bug
             traceback.print_exc()
         finally:
@@ -250,10 +255,13 @@ class Worker:
 
     def _is_work(self) -> bool:
         store = self._site.store
-        return bool(
-            store.is_told_to_stop(self._site.owner.id)
-            or (not store.setting("paused") and store.has_waiting(self._batch))
-        ) and not self._is_full()
+        return (
+            bool(
+                store.is_told_to_stop(self._site.owner.id)
+                or (not store.setting("paused") and store.has_waiting(self._batch))
+            )
+            and not self._is_full()
+        )
 
     def _is_full(self) -> bool:
         """Whether what waits waits for room, which only the end of another task makes."""
@@ -324,9 +332,7 @@ class _Signals:
             raise Stopped
 
 
-def devices(
-    resources: Mapping[str, object], needs: Mapping[str, float], slot: str
-) -> str | None:
+def devices(resources: Mapping[str, object], needs: Mapping[str, float], slot: str) -> str | None:
     """`CUDA_VISIBLE_DEVICES` for a slot, where the setting names the devices; None where it does not.
 
     Examples

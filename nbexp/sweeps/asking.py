@@ -116,7 +116,13 @@ def understand(site: Site, place: Place, request: Request, here: str, emit: Emit
         verb=request.verb,
     )
     spec = replace(
-        trial, name="", edits={}, overrides=tuple(fixed), new=request.new, named=False, replaces=None
+        trial,
+        name="",
+        edits={},
+        overrides=tuple(fixed),
+        new=request.new,
+        named=False,
+        replaces=None,
     )
     direction = aim.direction if aim else None
     metric = aim.metric if aim else None
@@ -262,9 +268,7 @@ def _known(
     stages = trial.which.stages(graph, trial.targets, trial.here)
     changed: list[str] = []
     for one in same:
-        changed = definition.changed(
-            site.git, site.prefix, one, view.snapshot.rev, graph, stages
-        )
+        changed = definition.changed(site.git, site.prefix, one, view.snapshot.rev, graph, stages)
         if not changed:
             return one
     latest = same[0]

@@ -85,7 +85,8 @@ def number(task: Task) -> int:
 def point(task: Task, sweep: Definition) -> Point:
     """The values that the trial has of what the sweep varies."""
     by_key = {
-        (one["file"], one["key"]): one["value"] for one in cast("list[dict[str, object]]", task.spec["overrides"])
+        (one["file"], one["key"]): one["value"]
+        for one in cast("list[dict[str, object]]", task.spec["overrides"])
     }
     found: dict[str, object] = {}
     for param in sweep.space.params:

@@ -196,7 +196,9 @@ def load(git: Git, name: str) -> Definition:
     if near:
         hint = f"did you mean `{near}`?"
     else:
-        hint = "`nbexp sweep` lists them." if names else "`nbexp sweep -S train.lr=0.1,0.2` makes one."
+        hint = (
+            "`nbexp sweep` lists them." if names else "`nbexp sweep -S train.lr=0.1,0.2` makes one."
+        )
     raise NotFound(f"There is no sweep `{name}`.", hint)
 
 

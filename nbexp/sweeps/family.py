@@ -143,9 +143,7 @@ class KeptSweeps:
         site, spec = self._site, sweep.spec
         example: dict[str, object] = {**sweep.space.points[0]}
         example.update({one.param: one.at(0.0) for one in sweep.space.dimensions})
-        edits = specs.params_edits(
-            site.root, spec.here, [*spec.overrides, *parse(example)[0]]
-        )
+        edits = specs.params_edits(site.root, spec.here, [*spec.overrides, *parse(example)[0]])
         graph = graphs.load(site.root, read=Disk(site.root, edits).read)
         stages = spec.which.stages(graph, spec.targets, spec.here)
         plan = planning.make(
@@ -154,9 +152,7 @@ class KeptSweeps:
         )  # fmt: skip
         return plan.seconds
 
-    def _lead(
-        self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False
-    ) -> Sweep:
+    def _lead(self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False) -> Sweep:
         site = self._site
         if courses.read(site.store, sweep).over is None:
             following.start(site, sweep)
@@ -196,7 +192,6 @@ def _interrupted(so_far: Sweep, *, stopped: bool) -> Interrupted:
         f"{so_far.name} goes on without you: {over} of {so_far.planned} trials are over.",
         f"`nbexp sweep --resume {so_far.name}` watches again; `nbexp stop {so_far.name}` ends it.",
     )
-
 
 
 def objective_of(minimize: str | None, maximize: str | None) -> str | None:

@@ -63,7 +63,9 @@ def start(site: Site, sweep: Definition) -> None:
             return  # all was done before it was looked at
         if code is not None or time.monotonic() > end:
             lines = log.read_text(errors="replace").strip().splitlines()
-            what = f"ended with {code}" if code is not None else f"did not begin in {_PATIENCE_S:g} s"
+            what = (
+                f"ended with {code}" if code is not None else f"did not begin in {_PATIENCE_S:g} s"
+            )
             raise QueueError(
                 f"The process that leads {sweep.name} {what}{f': {lines[-1]}' if lines else ''}.",
                 f"what it said is in .dvc/tmp/nbexp/workers/{log.name}.",
@@ -133,7 +135,9 @@ def result(site: Site, sweep: Definition) -> Sweep:
     rows = [
         TrialRow(
             courses.number(task) + 1,
-            names.get((task.rev or "", task.name.lower()), names.get((task.rev or "", ""), task.name)),
+            names.get(
+                (task.rev or "", task.name.lower()), names.get((task.rev or "", ""), task.name)
+            ),
             task.state,
             values.get(task.uid),
             courses.point(task, sweep),
@@ -176,9 +180,7 @@ def _names(site: Site, revs: list[str]) -> dict[tuple[str, str], str]:
     return found
 
 
-def _values(
-    site: Site, found: list[Task], aim: objective.Objective | None
-) -> dict[str, float]:
+def _values(site: Site, found: list[Task], aim: objective.Objective | None) -> dict[str, float]:
     """By uid, what trials brought; of those that were pruned or run, what they logged last."""
     if aim is None:
         return {}

@@ -100,7 +100,14 @@ def parse(text: str, better: Mapping[str, str]) -> Objective:
         It names no metric, several, or nothing says which way is better.
     """
     words = re.split(r"[\s,]+", text.strip())
-    if len(words) == 2 and words[0] in {"minimize", "maximize", "minimise", "maximise", "min", "max"}:
+    if len(words) == 2 and words[0] in {
+        "minimize",
+        "maximize",
+        "minimise",
+        "maximise",
+        "min",
+        "max",
+    }:
         return Objective(words[1], cast("Direction", f"{words[0][:3]}imize"))
     if len(words) != 1 or not words[0]:
         raise UsageError(

@@ -55,7 +55,9 @@ def _line(result: Sweep, one: TrialRow, *, is_best: bool) -> Markup:
         cells.append(cell(brief(one.value), is_number=True, title=_whole(one.value)))
     for param in result.params:
         value = one.point.get(param, "")
-        cells.append(cell(brief(value) if param in one.point else "", is_number=True, title=_whole(value)))
+        cells.append(
+            cell(brief(value) if param in one.point else "", is_number=True, title=_whole(value))
+        )
     took = said.duration(one.seconds) if one.seconds is not None else "-"
     return tag("tr", *cells, cell(took, is_number=True))
 
@@ -81,7 +83,9 @@ def _sweeps(result: Sweeps) -> Markup:
                 cell(f"{best.name} {said.shown(best.value)}" if best else ""),
             )
         )
-    return grid([head(t) for t in ("name", "state", "trials", "sampler", "objective", "best")], lines)
+    return grid(
+        [head(t) for t in ("name", "state", "trials", "sampler", "objective", "best")], lines
+    )
 
 
 WRITERS: Mapping[str, Callable[[Any], Markup]] = {"Sweep": _sweep, "Sweeps": _sweeps}

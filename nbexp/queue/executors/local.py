@@ -25,7 +25,9 @@ class Submitted:
         recovery.recover(self.site.store, lambda: self.site.git, self.site.folder)
         task = self.site.store.task(self.uid)
         if task is None:
-            raise NotFound(f"There is no task {self.uid} any more.", "`nbexp queue` lists those there are.")
+            raise NotFound(
+                f"There is no task {self.uid} any more.", "`nbexp queue` lists those there are."
+            )
         return task.state
 
     def cancel(self) -> None:
@@ -52,9 +54,7 @@ class Executor:
             self.ensure()
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            shared_fs=True, cancel_running=True, live_events=True, resources=True
-        )
+        return Capabilities(shared_fs=True, cancel_running=True, live_events=True, resources=True)
 
     def ensure(self, *, idle_s: float | None = None) -> int:
         """See to it that the workers are there; how many were started for it."""

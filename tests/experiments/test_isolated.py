@@ -1,0 +1,344 @@
+"""A run beside the user's files: from the state at the asking, with the same result as in place."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbexp import events
+from nbexp.errors import NotFound, StageFailed, UsageError
+from nbexp.git import Git as GitDoor
+
+if TYPE_CHECKING:
+    from nbexp import Project
+
+Files = Callable[[Path], dict[str, tuple[str, bytes]]]
+GitState = Callable[[Path], dict[str, bytes]]
+Git = Callable[..., str]
+
+
+def actions(experiment: object) -> list[str]:
+    report = experiment.report  # type: ignore[attr-defined]
+    return [f"{stage.name} {stage.action}" for stage in report.stages]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def users(state: dict[str, bytes]) -> dict[str, bytes]:
+    """What of the repository is the user's: not what it knows of the pool."""
+    return {path: data for path, data in state.items() if not path.startswith("worktrees/")}
+
+
+# --- What it leaves alone, and what it makes ----------------------------------------------------
+
+
+def test_a_run_beside_makes_the_experiment_and_changes_no_file(
+    project: Project, git: Git, files: Files, git_state: GitState
+) -> None:
+    root = project.root
+    edit(root / "train.sh", "acc %.4f", "accuracy %.4f")
+    before, state = files(root), git_state(root)
+    made = project.run({"train.lr": 0.03}, name="low-lr", temp=True)
+    assert files(root) == before
+    assert users(git_state(root)) == state
+    head = git("rev-parse", "HEAD", cwd=root)
+    assert (made.name, made.baseline, made.metrics) == (
+        "low-lr", head, {"acc": 0.9333, "steps.last": 3},
+    )  # fmt: skip
+    assert git("for-each-ref", "--format=%(refname)", "refs/exps", "refs/nbexp", cwd=root) == (
+        f"refs/exps/{head[:2]}/{head[2:]}/low-lr"
+    )
+    assert git("fsck", "--strict", "--no-dangling", cwd=root) == ""
+
+
+def test_it_is_the_same_experiment_as_one_in_place(project: Project, git: Git) -> None:
+    edit(project.root / "train.sh", "acc %.4f", "accuracy %.4f")
+    beside = project.run({"train.lr": 0.03}, name="beside", temp=True)
+    here = project.run({"train.lr": 0.03}, name="here", new=True)
+    tree = [git("rev-parse", f"{rev}^{{tree}}", cwd=project.root) for rev in (beside.rev, here.rev)]
+    assert tree[0] == tree[1]
+    assert actions(here) == ["prepare restored", "train restored"]
+    assert beside.params == here.params
+
+
+def test_a_second_run_takes_what_the_first_made_from_the_shared_cache(project: Project) -> None:
+    assert actions(project.run({"train.lr": 0.03}, temp=True)) == ["prepare ran", "train ran"]
+    assert actions(project.run({"train.lr": 0.05}, temp=True)) == ["prepare restored", "train ran"]
+
+
+def test_a_clean_workspace_leaves_nothing_but_the_experiment(project: Project, git: Git) -> None:
+    project.run({"train.lr": 0.03}, temp=True)
+    assert git("fsck", "--strict", cwd=project.root) == ""
+
+
+def test_the_work_tree_is_kept_and_is_nobody_elses(project: Project, git: Git) -> None:
+    root = project.root
+    made = project.run({"train.lr": 0.03}, temp=True)
+    top = root / ".dvc" / "tmp" / "nbexp" / "wt" / "temp-0"
+    assert made.report is not None
+    assert made.report.folder == str(top)
+    assert (top.stat().st_mode & 0o777, top.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert git("rev-parse", "HEAD", cwd=top) == made.baseline
+    assert git("status", "--porcelain", "--branch", cwd=top).startswith("## HEAD (no branch)")
+    inode = (top / "train.sh").stat().st_ino
+    project.run({"train.lr": 0.05}, temp=True)
+    assert (top / "train.sh").stat().st_ino == inode
+    assert [path.name for path in top.parent.iterdir()] == ["temp-0"]
+    assert not list((root / ".dvc" / "tmp" / "nbexp" / "slots").glob("*.json"))
+
+
+def test_only_where_the_cache_is_is_told_there(project: Project) -> None:
+    """Passwords of remotes stand in `.dvc/config.local`; a stage that wants one does not get it here."""
+    root = project.root
+    (root / ".dvc" / "config.local").write_text("['remote \"s3\"']\n    password = hunter2\n")
+    project.run({"train.lr": 0.03}, temp=True)
+    top = root / ".dvc" / "tmp" / "nbexp" / "wt" / "temp-0"
+    assert (top / ".dvc" / "config.local").read_text() == (
+        f"[cache]\n    dir = {root}/.dvc/cache\n"
+    )
+    assert not (top / ".dvc" / "cache").exists()
+    for path in top.rglob("*"):
+        assert not path.is_file() or b"hunter2" not in path.read_bytes(), path
+
+
+def test_stages_are_told_what_dvc_tells_them(project: Project, git: Git) -> None:
+    (project.root / "dvc.yaml").write_text(
+        "stages:\n  told:\n    cmd: env > env.txt; pwd > pwd.txt; git rev-parse --show-toplevel > top.txt\n"
+        "    params: [seed]\n    outs: [{env.txt: {cache: false}}, {pwd.txt: {cache: false}}, "
+        "{top.txt: {cache: false}}]\n"
+    )
+    made = project.run({"seed": 7}, name="told", temp=True)
+    env = dict(line.split("=", 1) for line in made.read("env.txt").decode().splitlines() if "=" in line)
+    assert env["DVC_ROOT"] == str(project.root)
+    assert env["DVC_EXP_NAME"] == "told"
+    assert env["DVC_EXP_BASELINE_REV"] == git("rev-parse", "HEAD", cwd=project.root)
+    assert env["DVC_STAGE"] == "told"
+    top = f"{project.root}/.dvc/tmp/nbexp/wt/temp-0\n"
+    assert (made.read("pwd.txt").decode(), made.read("top.txt").decode()) == (top, top)
+
+
+def test_what_is_recorded_already_is_returned(project: Project, files: Files) -> None:
+    first = project.run({"train.lr": 0.03}, name="first", temp=True)
+    before = files(project.root)
+    again = project.run({"train.lr": 0.03}, temp=True)
+    assert again.report is not None
+    assert (again.name, again.rev, again.report.identical) == ("first", first.rev, True)
+    named = project.run({"train.lr": 0.03}, name="second", temp=True)
+    assert (named.name, named.rev) == ("second", first.rev)
+    assert files(project.root) == before
+
+
+def test_there_is_nothing_to_undo(project: Project) -> None:
+    project.run({"train.lr": 0.03}, temp=True)
+    with pytest.raises(NotFound):
+        project.undo()
+
+
+def test_a_run_starts_at_most_six_git_processes_whatever_its_stages_and_files(
+    pipeline_project: Callable[..., Path], opened: Callable[..., Project], git: Git, count_git
+) -> None:
+    seen = []
+    for stages, count in ((1, 5), (5, 300)):
+        root = pipeline_project(f"of-{stages}", stages=stages)
+        for number in range(count):
+            (root / f"file-{number}").write_text(f"{number}\n")
+        git("add", "--all", cwd=root)
+        git("commit", "--quiet", "--message=files", cwd=root)
+        project = opened(root)
+        project.run({"prepare.rows": 7}, temp=True)
+        project.close()
+        (root / "file-0").write_text("edited\n")
+        count_git.clear()
+        project = opened(root)
+        project.run({"prepare.rows": 8}, temp=True)
+        project.close()
+        seen.append([call.partition("core.packedRefsTimeout=2000 ")[2] for call in count_git.calls])
+        assert len(seen[-1]) <= 6, seen[-1]
+    assert [len(one) for one in seen] == [len(seen[0])] * 2, seen
+
+
+# --- What is there, and what is not --------------------------------------------------------------
+
+
+def test_added_files_come_along_and_untracked_and_ignored_ones_stay_out(
+    project: Project, git: Git
+) -> None:
+    root = project.root
+    (root / ".gitignore").write_text("*.log\n")
+    git("add", ".gitignore", cwd=root)
+    git("commit", "--quiet", "--message=ignore", cwd=root)
+    (root / "ign.log").write_text("ignored\n")
+    (root / "staged.txt").write_text("staged\n")
+    (root / "untracked.txt").write_text("untracked\n")
+    git("add", "staged.txt", cwd=root)
+    listing(root)
+    made = project.run({"seed": 1}, temp=True)
+    seen = made.read("seen.txt").decode().split()
+    assert "staged.txt" in seen
+    assert not {"ign.log", "untracked.txt"} & {*seen}
+    assert git("show", f"{made.rev}:staged.txt", cwd=root) == "staged"
+    git("reset", "--quiet", cwd=root)
+    assert git("status", "--porcelain", "staged.txt", cwd=root) == "?? staged.txt"
+
+
+def listing(root: Path) -> None:
+    """A pipeline that records which files it finds."""
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: ls -A > seen.txt\n    params: [seed]\n"
+        "    outs: [{seen.txt: {cache: false}}]\n"
+    )
+
+
+def test_nothing_of_one_run_is_there_in_the_next(project: Project, git: Git) -> None:
+    root = project.root
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: ls -A > seen.txt; mkdir -p deep/er; touch stray.txt deep/er/x.log;"
+        " git init -q inner; rm README.md; echo edited > train.sh; git add stray.txt; chmod 500 deep/er\n"
+        "    params: [seed]\n    outs: [{seen.txt: {cache: false}}]\n"
+    )
+    first = project.run({"seed": 1}, temp=True)
+    second = project.run({"seed": 2}, temp=True)
+    assert second.read("seen.txt") == first.read("seen.txt")
+    assert b"stray.txt" not in second.read("seen.txt")
+    assert (root / "README.md").exists()
+
+
+def test_copied_files_are_there_and_in_no_experiment(project: Project, git: Git) -> None:
+    root = project.root
+    (root / ".gitignore").write_text(".env\n")
+    (root / ".env").write_text("TOKEN=1\n")
+    (root / "notes").mkdir()
+    (root / "notes" / "a b.txt").write_text("untracked\n")
+    (root / "notes" / "run.sh").write_text("#!/bin/sh\n")
+    (root / "notes" / "run.sh").chmod(0o755)
+    (root / "train.sh").write_text((root / "train.sh").read_text() + "# edited\n")
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: cat .env 'notes/a b.txt' > seen.txt; test -x notes/run.sh\n"
+        "    deps: [notes/a b.txt]\n    outs: [{seen.txt: {cache: false}}]\n"
+    )
+    made = project.run(temp=True, copy_paths=[".env", "notes/", "train.sh"])
+    assert made.read("seen.txt") == b"TOKEN=1\nuntracked\n"
+    listed = git("ls-tree", "-r", "--name-only", made.rev, cwd=root).splitlines()
+    assert not [path for path in listed if path.startswith((".env", "notes"))]
+    assert made.report is not None
+    assert made.report.not_recorded == ()
+    assert made.read("train.sh") == (root / "train.sh").read_bytes()
+    assert not (root / ".dvc" / "tmp" / "nbexp" / "copies").exists() or not list(
+        (root / ".dvc" / "tmp" / "nbexp" / "copies").iterdir()
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "says"),
+    [
+        ("nowhere.txt", NotFound, "There is no nowhere.txt to copy. Nothing was run."),
+        ("../other", UsageError, "`../other` is no file of the project that could be copied."),
+        (".", UsageError, "`.` is no file of the project that could be copied."),
+        (".dvc/config.local", UsageError, "`.dvc/config.local` is no file of the project"),
+        ("/etc/passwd", UsageError, "`/etc/passwd` is no file of the project"),
+    ],
+)
+def test_what_cannot_be_copied_is_told_before_anything_runs(
+    path: str, error: type[Exception], says: str, project: Project, git: Git
+) -> None:
+    with pytest.raises(error) as raised:
+        project.run(temp=True, copy_paths=[path])
+    assert says in str(raised.value)
+    assert git("for-each-ref", "refs/exps", cwd=project.root) == ""
+
+
+def test_tracked_data_comes_from_the_cache_by_links(
+    project: Project, git: Git, dvc: Callable[..., object]
+) -> None:
+    root = project.root
+    (root / "big.bin").write_bytes(b"0123456789" * 1000)
+    dvc("config", "cache.type", "hardlink", cwd=root)
+    dvc("add", "big.bin", cwd=root)
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: wc -c < big.bin > size.txt; stat -c %h-%i big.bin > link.txt\n"
+        "    deps: [big.bin]\n    outs: [size.txt, link.txt]\n"
+    )
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=data", cwd=root)
+    (root / "big.bin").unlink()
+    project.close()
+    made = project.run(temp=True)
+    assert project.read(made, "size.txt").decode().strip() == "10000"
+    links, inode = project.read(made, "link.txt").decode().strip().split("-")
+    objects = [path for path in (root / ".dvc" / "cache" / "files").rglob("*") if path.is_file()]
+    assert int(inode) in {path.stat().st_ino for path in objects}
+    assert int(links) >= 2
+    assert not (root / "big.bin").exists()
+
+
+# --- Frozen when asked ---------------------------------------------------------------------------
+
+
+def test_edits_made_while_it_runs_do_not_leak_in(project: Project) -> None:
+    root = project.root
+    (root / "dvc.yaml").write_text(
+        "stages:\n  slow:\n    cmd: touch started; while [ ! -e $GATE ]; do sleep 0.02; done; "
+        "cat train.sh params.yaml > seen.txt\n"
+        "    params: [seed]\n    outs: [{seen.txt: {cache: false}}]\n"
+    )
+    gate = root.parent / "gate"
+    project.stage_env = {**os.environ, "GATE": str(gate)}
+    before = (root / "train.sh").read_text()
+    top = root / ".dvc" / "tmp" / "nbexp" / "wt" / "temp-0"
+
+    def meddle(event: events.Event) -> None:
+        if isinstance(event, events.CommandStarted):
+            edit(root / "params.yaml", "seed: 0", "seed: 5")
+            (root / "train.sh").write_text("edited\n")
+            gate.touch()
+
+    made = project.run({"seed": 3}, temp=True, emit=meddle)
+    assert made.params["seed"] == 3
+    assert made.read("seen.txt").decode().startswith(before)
+    assert (root / "train.sh").read_text() == "edited\n"
+    assert "seed: 5" in (root / "params.yaml").read_text()
+    assert top.is_dir()
+
+
+def test_it_runs_while_a_run_in_place_holds_the_workspace(
+    project: Project, nbexp_cli: Callable[..., object], tmp_path: Path
+) -> None:
+    """What that run has changed is not the user's: `lr: 0.5` and its metrics are not in the other."""
+    root = project.root
+    project.run(name="first")
+    (root / "dvc.yaml").write_text(
+        (root / "dvc.yaml").read_text().replace("sh train.sh", "sh wait.sh; sh train.sh")
+    )
+    (root / "wait.sh").write_text('[ -z "$GATE" ] || while [ ! -e "$GATE" ]; do sleep 0.02; done\n')
+    subprocess.run(["git", "add", "wait.sh"], cwd=root, check=True)
+    edit(root / "params.yaml", "seed: 0", "seed: 4")
+    gate = tmp_path / "gate"
+    running = nbexp_cli.start(  # type: ignore[attr-defined]
+        "run", "-S", "train.lr=0.5", "-n", "here", cwd=root, env={"GATE": str(gate)}
+    )
+    deadline = time.monotonic() + 60
+    while "lr: 0.5" not in (root / "params.yaml").read_text() or (root / "model.txt").exists():
+        assert time.monotonic() < deadline
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.02)
+    made = project.run(name="beside", temp=True)
+    assert running.poll() is None
+    assert (made.params["train.lr"], made.params["seed"]) == (0.1, 4)
+    gate.touch()
+    assert running.wait(60) == 0
+    project.close()
+    assert project["here"].params["train.lr"] == 0.5
+    assert made.read("wait.sh") == (root / "wait.sh").read_bytes()
