@@ -142,6 +142,18 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def add_manner(parser: argparse.ArgumentParser) -> None:
     """The options that say how stages run."""
+    add_manner_of_each(parser)
+    _jobs.add_arguments(parser)
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="ask before each stage that would run"
+    )
+    parser.add_argument(
+        "--dry", action="store_true", help="say what would run, and why; change nothing"
+    )
+
+
+def add_manner_of_each(parser: argparse.ArgumentParser) -> None:
+    """Those of them that hold for each of many experiments."""
     parser.add_argument(
         "--force-downstream",
         action="store_true",
@@ -179,13 +191,6 @@ def add_manner(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run stages even if the run cache has their results",
     )
-    _jobs.add_arguments(parser)
-    parser.add_argument(
-        "-i", "--interactive", action="store_true", help="ask before each stage that would run"
-    )
-    parser.add_argument(
-        "--dry", action="store_true", help="say what would run, and why; change nothing"
-    )
 
 
 def selection(args: argparse.Namespace) -> dict[str, Any]:
@@ -196,7 +201,12 @@ def selection(args: argparse.Namespace) -> dict[str, Any]:
 
 def manner(args: argparse.Namespace) -> dict[str, Any]:
     """How they run, as `Project` has it."""
-    names = ("force_downstream", "pull", "allow_missing", "on_failure", "jobs", "interactive")
+    return manner_of_each(args) | {"jobs": args.jobs, "interactive": args.interactive}
+
+
+def manner_of_each(args: argparse.Namespace) -> dict[str, Any]:
+    """How each of many experiments runs."""
+    names = ("force_downstream", "pull", "allow_missing", "on_failure")
     return {name: getattr(args, name) for name in names} | {"run_cache": not args.no_run_cache}
 
 

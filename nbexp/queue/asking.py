@@ -62,6 +62,7 @@ def make(
     emit: Emit,
     *,
     is_sweep: bool | None = None,
+    untouched: str = "Nothing was queued.",
 ) -> Made:
     """A spec for each point, checked against the frozen state.
 
@@ -108,7 +109,7 @@ def make(
                 pull=asked.pull,
                 run_cache=asked.run_cache,
                 copies=asked.copies,
-                untouched="Nothing was queued.",
+                untouched=untouched,
                 read=view.read,
             )
             checked[keys] = first = replace(first, named=asked.name is not None)

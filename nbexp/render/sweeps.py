@@ -69,10 +69,10 @@ def notes(result: Sweep) -> list[str]:
     if best is not None:
         found.append(best_line(result, best))
     failed = [one for one in result.trials if one.state == "failed"]
-    for one in failed[:3]:
-        found.append(
-            f"failed: {one.name}: {one.error or 'no reason is known'}   (nbexp logs {one.name})"
-        )
+    found += [
+        f"failed: {one.name}: {one.error or 'no reason is known'}   (nbexp logs {one.name})"
+        for one in failed[:3]
+    ]
     if len(failed) > 3:
         found.append(f"… {counted(len(failed) - 3, 'more failure')}: nbexp queue status")
     if result.note:

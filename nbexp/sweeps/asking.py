@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,9 +16,8 @@ from nbexp import overrides
 from nbexp.errors import NameTaken, UsageError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import freezing, preflight
-from nbexp.experiments import spec as specs
 from nbexp.experiments.freezing import View
-from nbexp.experiments.run import Place
+from nbexp.experiments.preflight import Absent
 from nbexp.experiments.spec import Spec, Which
 from nbexp.formats import ref_names, values
 from nbexp.frozen import field, frozen, replace
@@ -25,13 +25,14 @@ from nbexp.overrides import Override
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.context import How
 from nbexp.pipeline.plan import Disk
+from nbexp.queue import asking as queueing
 from nbexp.queue import state as states
 from nbexp.queue.site import Site
 from nbexp.sweeps import course as courses
 from nbexp.sweeps import definition, objective, samplers
 from nbexp.sweeps import space as spaces
 from nbexp.sweeps.definition import Definition
-from nbexp.sweeps.space import Space
+from nbexp.sweeps.space import Point, Space
 
 _SEEDS = ("seed", "random_state", "random_seed")
 
@@ -66,14 +67,18 @@ class Request:
 
 @frozen
 class Asked:
-    """The sweep that a request means; `known` where there is one already, which is gone on with."""
+    """The sweep that a request means; `known` where there is one already, which is gone on with.
+
+    `missing` are the files that trials need and will not find.
+    """
 
     wanted: Definition
     view: View
+    missing: Sequence[Absent]
     known: Definition | None
 
 
-def understand(site: Site, place: Place, request: Request, here: str, emit: Emit) -> Asked:
+def understand(site: Site, request: Request, emit: Emit) -> Asked:
     """What a request means; nothing is written but loose objects.
 
     Raises
@@ -81,8 +86,9 @@ def understand(site: Site, place: Place, request: Request, here: str, emit: Emit
     UsageError, NotFound, ProjectFileError
         It cannot be met, and nothing was run.
     """
-    view = freezing.look(place, emit=emit)
-    space, common, fixed = _space(request, view, place, here)
+    here = site.here
+    view = freezing.look(site.place(emit), emit=emit)
+    space, common, fixed = _space(request, view, site.root, here)
     aim = objective.parse(request.objective, site.settings.better) if request.objective else None
     sampler = request.sampler or "grid"
     kind = samplers.load(sampler)
@@ -96,34 +102,30 @@ def understand(site: Site, place: Place, request: Request, here: str, emit: Emit
         raise UsageError(f"{request.jobs} experiments at once is none. Nothing was run.", "`-j 2`")
     baseline = view.snapshot.baseline
     refs = site.git.refs("refs/exps/")
-    # Checked with the values of one point: that every key is there, and its name may be used.
-    trial = specs.make(
-        site.root,
-        baseline,
+    # Checked with the values of one point, as it will be run from: that every key is there.
+    made = queueing.make(
+        site,
+        view,
+        [(*fixed, *common)],
+        queueing.Asked(
+            here,
+            tuple(request.targets),
+            None,
+            request.message,
+            request.force,
+            request.new,
+            request.how,
+            request.which,
+            request.pull,
+            request.run_cache,
+            tuple(request.copies),
+        ),
         refs,
-        here=here,
-        targets=request.targets,
-        overrides=[*fixed, *common],
-        name=None,
-        message=request.message,
-        force=request.force,
-        new=request.new,
-        how=request.how,
-        which=request.which,
-        pull=request.pull,
-        run_cache=request.run_cache,
-        copies=request.copies,
-        verb=request.verb,
+        emit,
+        untouched="Nothing was run.",
     )
-    spec = replace(
-        trial,
-        name="",
-        edits={},
-        overrides=tuple(fixed),
-        new=request.new,
-        named=False,
-        replaces=None,
-    )
+    (trial,) = made.specs
+    spec = replace(trial, name="", edits={}, overrides=tuple(fixed))
     direction = aim.direction if aim else None
     metric = aim.metric if aim else None
     seed = request.seed if request.seed is not None else int(uuid4().hex[:8], 16)
@@ -145,6 +147,7 @@ def understand(site: Site, place: Place, request: Request, here: str, emit: Emit
         seed=seed,
         prefix=request.prefix,
         created_s=definition.now_s(),
+        resources=made.resources,
     )
     samplers.make(sampler, wanted.study())
     key = definition.key_of(
@@ -156,18 +159,18 @@ def understand(site: Site, place: Place, request: Request, here: str, emit: Emit
     if known is None and request.prefix is not None:
         ref_names.check_name(f"{request.prefix}-{trials}")
         _refuse_taken(site, wanted, request, refs)
-    return Asked(wanted, view, known)
+    return Asked(wanted, view, made.missing, known)
 
 
-def begin(site: Site, place: Place, asked: Asked, emit: Emit) -> Definition:
+def begin(site: Site, asked: Asked, emit: Emit) -> Definition:
     """Keep the sweep, or go on with the one that is known; `following.start` sets out then."""
     wanted, store = asked.wanted, site.store
     if asked.known is not None:
         sweep = asked.known
         go_on(site, sweep, trials=wanted.trials, jobs=wanted.jobs)
         return sweep
-    _say_what_is_missing(place, asked, emit)
-    freezing.keep_copies(place, [wanted.spec], wanted.batch)
+    preflight.tell(asked.missing, wanted.spec.here, emit)
+    freezing.keep_copies(site.place(emit), [wanted.spec], wanted.batch)
     sweep = definition.keep(site.git, wanted, asked.view.snapshot.rev)
     courses.write(store, sweep, courses.Course(sweep.trials, sweep.jobs))
     return sweep
@@ -191,7 +194,7 @@ def go_on(site: Site, sweep: Definition, *, trials: int | None, jobs: int | None
         courses.write(site.store, sweep, after)
 
 
-def points(sweep: Definition, count: int) -> list[samplers.Point]:
+def points(sweep: Definition, count: int) -> list[Point]:
     """The first points that it would try, where they do not follow from values."""
     if samplers.load(sweep.sampler).needs_metric:
         return []
@@ -199,7 +202,7 @@ def points(sweep: Definition, count: int) -> list[samplers.Point]:
 
 
 def _space(
-    request: Request, view: View, place: Place, here: str
+    request: Request, view: View, root: Path, here: str
 ) -> tuple[Space, list[Override], list[Override]]:
     """The space; the overrides of one of its points; those that all points have."""
 
@@ -209,7 +212,7 @@ def _space(
 
     asked: Any = request.space
     if request.file is not None:
-        asked = spaces.read_points(place.root / here / request.file, request.file)
+        asked = spaces.read_points(root / here / request.file, request.file)
     seeds = _seeds(view, here) if request.repeat != 1 and request.seed_param is None else []
     space, common = spaces.of(
         asked,
@@ -298,11 +301,3 @@ def _refuse_taken(
             f"Experiment `{names[0]}` already exists on baseline {wanted.baseline[:7]}. Nothing was run.",
             f"another prefix: `nbexp {request.verb} --name {wanted.prefix}-more`.",
         )
-
-
-def _say_what_is_missing(place: Place, asked: Asked, emit: Emit) -> None:
-    spec = asked.wanted.spec
-    graph = graphs.load(place.root)
-    stages = spec.which.stages(graph, spec.targets, spec.here)
-    absent = preflight.missing(place, graph, stages, view=asked.view, copies=spec.copies)
-    preflight.tell(absent, spec.here, emit)

@@ -18,7 +18,6 @@ from uuid import uuid4
 from nbexp import filesystem, overrides
 from nbexp.errors import NbexpError, NotFound, QueueError, StoreError, UsageError
 from nbexp.experiments import environment
-from nbexp.experiments import spec as specs
 from nbexp.experiments.place import files_of
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.spec import Spec
@@ -172,6 +171,7 @@ class Coordinator:
                         "trial": number,
                     },
                     kind=courses.KIND,
+                    resources=sweep.resources,
                 )
             )
         return found

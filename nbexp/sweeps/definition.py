@@ -22,7 +22,7 @@ from nbexp.errors import GitError, NotFound, ProjectFileError, UsageError, neare
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
 from nbexp.formats import notebook, values
-from nbexp.frozen import frozen, replace
+from nbexp.frozen import field, frozen, replace
 from nbexp.git import Git, NewCommit
 from nbexp.overrides import parse
 from nbexp.pipeline.graph import Graph, is_inside
@@ -58,6 +58,8 @@ class Definition:
         How many run at once.
     prefix
         What their names begin with; None: each gets two words.
+    resources
+        What each of them needs.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Definition:
     prefix: str | None = None
     created_s: float = 0.0
     snapshot: str = ""
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     def study(self, past: Sequence[Trial] = ()) -> Study:
         return Study(self.space, self.direction, self.seed, self.options, past)
@@ -96,6 +99,7 @@ class Definition:
             "seed": self.seed,
             "prefix": self.prefix,
             "created": self.created_s,
+            "resources": dict(self.resources),
         }
 
 
@@ -226,12 +230,14 @@ def _read(name: str, rev: str, message: str) -> Definition | None:
             stored["prefix"],
             stored["created"],
             rev,
+            stored["resources"],
         )
     except (ValueError, KeyError, TypeError, UsageError):
         return None
 
 
 def now_s() -> float:
+    """The present, as sweeps are dated."""
     return time.time()
 
 

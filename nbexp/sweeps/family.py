@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict, Unpack
 
 from nbexp.errors import Interrupted, UsageError
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import planning
-from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
+from nbexp.experiments.spec import Which
 from nbexp.overrides import parse
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.context import OnFailure
+from nbexp.pipeline import schedule
+from nbexp.pipeline.context import How, OnFailure
 from nbexp.pipeline.plan import Disk
 from nbexp.queue.site import Site
 from nbexp.sweeps import asking, definition, following
@@ -24,12 +25,16 @@ from nbexp.sweeps.results import Sweep, SweepPlan, Sweeps
 _SHOWN = 4
 
 
+Space = Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]]
+
+
 class SweepOptions(TypedDict, total=False):
-    """What `Project.sweep` takes beside the space."""
+    """What `Project.sweep` takes beside the space; see there."""
 
     set_params: Sequence[str]
     file: str | None
     sampler: str | None
+    options: Mapping[str, str]
     minimize: str | None
     maximize: str | None
     trials: int | None
@@ -38,14 +43,28 @@ class SweepOptions(TypedDict, total=False):
     seed_param: str | None
     seed: int | None
     name: str | None
+    new: bool
+    message: str | None
+    force: bool
+    targets: Sequence[str]
+    single_item: bool
+    pipeline: bool
+    all_pipelines: bool
+    recursive: bool
+    downstream: bool
+    force_downstream: bool
+    pull: bool
+    allow_missing: bool
+    on_failure: OnFailure
+    run_cache: bool
+    copy_paths: Sequence[str]
 
 
 class KeptSweeps:
     """`project.sweeps`: those there are, gone on with, stopped, and foreseen."""
 
-    def __init__(self, site: Site, place: running.Place) -> None:
+    def __init__(self, site: Site) -> None:
         self._site = site
-        self._place = place
 
     def list(self) -> Sweeps:
         """The sweeps of the project, the newest first."""
@@ -108,21 +127,18 @@ class KeptSweeps:
             self._lead(sweep, detach=False, emit=ignore)
         return following.result(self._site, sweep)
 
-    # ---- for the project
+    def plan(
+        self, space: Space = (), *, emit: Emit = ignore, **options: Unpack[SweepOptions]
+    ) -> SweepPlan:
+        """What `Project.sweep` would run with these arguments, and how long by past runs; nothing is changed.
 
-    def run(self, request: Request, *, detach: bool = False, emit: Emit = ignore) -> Sweep:
-        """What `Project.sweep` does; see there."""
-        asked = self._understood(request, emit)
-        known = asked.known
-        sweep = asking.begin(self._site, self._place, asked, emit)
-        _say(asked, sweep, emit, verb=request.verb)
-        if known is not None and courses.read(self._site.store, sweep).over == "done":
-            return following.result(self._site, sweep)
-        return self._lead(sweep, detach=detach, emit=emit, stops=request.verb == "run")
-
-    def foresee(self, request: Request, emit: Emit = ignore) -> SweepPlan:
-        """What `Project.sweep` would run, and how long that takes by past runs; nothing is changed."""
-        site, asked = self._site, self._understood(request, emit)
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, ProjectFileError
+            As `Project.sweep`.
+        """
+        site = self._site
+        asked = asking.understand(site, self._request(space, "sweep", options), emit)
         known, wanted = asked.known, asked.wanted
         done = len(courses.tasks(site.store, known)) if known is not None else 0
         first = asking.points(wanted, _SHOWN)
@@ -135,8 +151,67 @@ class KeptSweeps:
             goes_on=known.name if known is not None else None,
         )
 
-    def _understood(self, request: Request, emit: Emit) -> Asked:
-        return asking.understand(self._site, self._place, request, self._site.here, emit)
+    # ---- for the project
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._site.close()
+
+    def begin(
+        self,
+        space: Space,
+        *,
+        detach: bool = False,
+        verb: str = "sweep",
+        emit: Emit = ignore,
+        **options: Unpack[SweepOptions],
+    ) -> Sweep:
+        """What `Project.sweep` does; see there."""
+        asked = asking.understand(self._site, self._request(space, verb, options), emit)
+        known = asked.known
+        sweep = asking.begin(self._site, asked, emit)
+        _say(asked, sweep, emit, verb=verb)
+        if known is not None and courses.read(self._site.store, sweep).over == "done":
+            return following.result(self._site, sweep)
+        return self._lead(sweep, detach=detach, emit=emit, stops=verb == "run")
+
+    def _request(self, space: Space, verb: str, options: SweepOptions) -> Request:
+        totals = schedule.amounts(self._site.settings.resources, "`resources`", "nbexp.toml")
+        return Request(
+            space=space,
+            items=tuple(options.get("set_params", ())),
+            file=options.get("file"),
+            sampler=options.get("sampler"),
+            options=options.get("options", {}),
+            objective=_objective(options.get("minimize"), options.get("maximize")),
+            trials=options.get("trials"),
+            jobs=options.get("jobs", 1),
+            repeat=options.get("repeat", 1),
+            seed_param=options.get("seed_param"),
+            seed=options.get("seed"),
+            prefix=options.get("name"),
+            new=options.get("new", False),
+            targets=tuple(options.get("targets", ())),
+            message=options.get("message"),
+            force=options.get("force", False),
+            how=How(
+                force_downstream=options.get("force_downstream", False),
+                allow_missing=options.get("allow_missing", False),
+                on_failure=options.get("on_failure", "stop"),
+                totals=totals,
+            ),
+            which=Which(
+                options.get("pipeline", False),
+                options.get("all_pipelines", False),
+                options.get("recursive", False),
+                downstream=options.get("downstream", False),
+                single=options.get("single_item", False),
+            ),
+            pull=options.get("pull", False),
+            run_cache=options.get("run_cache", True),
+            copies=tuple(options.get("copy_paths", ())),
+            verb=verb,
+        )
 
     def _seconds(self, sweep: Definition) -> float | None:
         """How long the stages take that a point makes run, by past runs."""
@@ -194,7 +269,7 @@ def _interrupted(so_far: Sweep, *, stopped: bool) -> Interrupted:
     )
 
 
-def objective_of(minimize: str | None, maximize: str | None) -> str | None:
+def _objective(minimize: str | None, maximize: str | None) -> str | None:
     """The one that was given, with its way.
 
     Raises

@@ -25,6 +25,7 @@ from nbexp.sweeps import definition, objective, samplers
 from nbexp.sweeps.course import Course
 from nbexp.sweeps.definition import Definition
 from nbexp.sweeps.results import Over, Sweep, TrialRow
+from nbexp.sweeps.space import Point
 
 _PATIENCE_S = 30.0
 _children: list[subprocess.Popen[bytes]] = []
@@ -80,7 +81,7 @@ def follow(site: Site, sweep: Definition, emit: Emit) -> None:
     for course in _changes(site, sweep, watcher):
         found = courses.tasks(site.store, sweep)
         over = [task for task in found if task.state in states.OVER]
-        text = _line(sweep, course, found)
+        text = _line(sweep, found)
         if text != shown:
             shown = text
             emit(Phase(text, len(over), course.trials))
@@ -97,7 +98,7 @@ def _changes(site: Site, sweep: Definition, watcher: Watcher) -> Iterator[Course
         watcher.wait(1.0)
 
 
-def _line(sweep: Definition, course: Course, found: list[Task]) -> str:
+def _line(sweep: Definition, found: list[Task]) -> str:
     counts = courses.counts(found)
     running = [task for task in found if task.state in states.ACTIVE]
     parts = [f"{sweep.name}:"]
@@ -199,6 +200,6 @@ def _values(site: Site, found: list[Task], aim: objective.Objective | None) -> d
     return values
 
 
-def typed(point: samplers.Point) -> str:
+def typed(point: Point) -> str:
     """A point as it would be typed: `train.lr=0.1 train.seed=2`."""
     return " ".join(f"{param}={spell(value)}" for param, value in point.items())

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from nbexp import overrides
 from nbexp.errors import NotFound, ProjectFileError, UsageError
@@ -138,7 +138,7 @@ class Space:
                 is_log=one["log"],
                 is_whole=one["whole"],
             )
-            for one in cast("list[dict[str, object]]", stored["dimensions"])
+            for one in cast("list[dict[str, Any]]", stored["dimensions"])
         )
         return cls(dimensions, tuple(cast("list[Point]", stored["points"])))
 
@@ -302,7 +302,7 @@ def _asked(asked: object) -> tuple[list[Point] | None, tuple[Axis, ...]]:
             f"{odd!r} is no point: a mapping from params to values is expected. Nothing was run.",
             '`project.sweep([{"train.lr": 0.1}, {"train.lr": 0.2}])`.',
         )
-    points = [
+    points: list[Point] = [
         {str(param): _plain(value, param) for param, value in cast("Point", one).items()}
         for one in listed
     ]
