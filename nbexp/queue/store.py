@@ -375,7 +375,7 @@ class Store:
         columns
             What to note about the task as well.
         """
-        if uid is None and not self.has_waiting():
+        if uid is None and not self.has_waiting(batch):
             return None
         crash_point("queue.claiming")
         with self._transaction(durable=False) as db:

@@ -323,21 +323,22 @@ def lead(site: Site, name: str) -> int:
         lock.acquire(blocking=False)
     except filesystem.Locked:
         return 0
-    with lock:
-        sweep = definition.load(site.git, name)
-        try:
-            Coordinator(site, sweep).run()
-        except Exception as error:
-            # Whoever follows the sweep is told; nobody reads this process's own words.
-            said = (
-                error.message
-                if isinstance(error, NbexpError)
-                else f"{type(error).__name__}: {error}"
-            )
-            courses.stop(site, sweep)
-            course = courses.read(site.store, sweep)
-            courses.write(site.store, sweep, replace(course, stops=False, over="failed", note=said))
-            if not isinstance(error, NbexpError):
-                raise
+    try:
+        return _led(site, definition.load(site.git, name))
+    finally:
+        lock.release()
+
+
+def _led(site: Site, sweep: Definition) -> int:
+    try:
+        Coordinator(site, sweep).run()
+    except Exception as error:
+        # Whoever follows the sweep is told; nobody reads this process's own words.
+        said = error.message if isinstance(error, NbexpError) else f"{type(error).__name__}: {error}"
+        courses.stop(site, sweep)
+        course = courses.read(site.store, sweep)
+        courses.write(site.store, sweep, replace(course, stops=False, over="failed", note=said))
+        if isinstance(error, NbexpError):
             return error.exit_code
+        raise
     return 0

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 from nbexp.errors import QueueError
@@ -31,8 +32,8 @@ _PATIENCE_S = 30.0
 _children: list[subprocess.Popen[bytes]] = []
 
 
-def start(site: Site, sweep: Definition) -> None:
-    """See to it that a process leads the sweep, which outlives this one.
+def start(site: Site, sweep: Definition) -> subprocess.Popen[bytes] | None:
+    """See to it that a process leads the sweep, which outlives this one; the process, if it had to be started.
 
     Raises
     ------
@@ -40,8 +41,8 @@ def start(site: Site, sweep: Definition) -> None:
         It ended before it began; what it said is in the message.
     """
     if courses.is_led(site, sweep.name):
-        return
-    log = site.folder / "workers" / f"lead-{sweep.name}.log"
+        return None
+    log = _log(site, sweep)
     log.parent.mkdir(parents=True, exist_ok=True)
     argv = [sys.executable, "-P", "-m", "nbexp.sweeps", "--root", os.fspath(site.root), sweep.name]
     crash_point("sweep.starting")
@@ -61,17 +62,25 @@ def start(site: Site, sweep: Definition) -> None:
     while not courses.is_led(site, sweep.name):
         code = child.poll()
         if code == 0 or courses.read(site.store, sweep).over is not None:
-            return  # all was done before it was looked at
+            break  # all was done before it was looked at
         if code is not None or time.monotonic() > end:
-            lines = log.read_text(errors="replace").strip().splitlines()
-            what = (
-                f"ended with {code}" if code is not None else f"did not begin in {_PATIENCE_S:g} s"
-            )
-            raise QueueError(
-                f"The process that leads {sweep.name} {what}{f': {lines[-1]}' if lines else ''}.",
-                f"what it said is in .dvc/tmp/nbexp/workers/{log.name}.",
-            )
+            raise _ended_early(site, sweep, code)
         time.sleep(0.005)
+    return child
+
+
+def _log(site: Site, sweep: Definition) -> Path:
+    return site.folder / "workers" / f"lead-{sweep.name}.log"
+
+
+def _ended_early(site: Site, sweep: Definition, code: int | None) -> QueueError:
+    log = _log(site, sweep)
+    lines = log.read_text(errors="replace").strip().splitlines()
+    what = f"ended with {code}" if code is not None else f"did not begin in {_PATIENCE_S:g} s"
+    return QueueError(
+        f"The process that leads {sweep.name} {what}{f': {lines[-1]}' if lines else ''}.",
+        f"what it said is in .dvc/tmp/nbexp/workers/{log.name}.",
+    )
 
 
 def follow(site: Site, sweep: Definition, emit: Emit) -> None:
@@ -88,13 +97,18 @@ def follow(site: Site, sweep: Definition, emit: Emit) -> None:
 
 
 def _changes(site: Site, sweep: Definition, watcher: Watcher) -> Iterator[Course]:
+    child: subprocess.Popen[bytes] | None = None
     while True:
         course = courses.read(site.store, sweep)
         yield course
         if course.over is not None:
             return
         if not courses.is_led(site, sweep.name) and courses.read(site.store, sweep).over is None:
-            start(site, sweep)
+            code = child.poll() if child is not None else None
+            if code is not None and code > 0:
+                # Not killed: it ended by an error of its own, and would again.
+                raise _ended_early(site, sweep, code)
+            child = start(site, sweep) or child
         watcher.wait(1.0)
 
 
