@@ -235,6 +235,10 @@ class Store:
             if connection is not None and self._process == os.getpid():
                 connection.close()
 
+    def open(self) -> None:
+        """Make the database if there is none; before a snapshot is made that a lost one would be made of."""
+        self._guarded(lambda db: db.execute("SELECT 1"))
+
     @property
     def exists(self) -> bool:
         """Whether anything was ever queued or run here."""
@@ -336,8 +340,15 @@ class Store:
             A task that is not over has the name on that baseline.
         """
         crash_point("queue.adding")
+        if not new:
+            return []
         with self._transaction(durable=True) as db:
-            self._insert(db, [(one, "queued", None) for one in new])
+            # A database that was made anew in this moment has them from their snapshot already.
+            there = {
+                uid
+                for (uid,) in db.execute("SELECT uid FROM tasks WHERE batch = ?", (new[0].batch,))
+            }
+            self._insert(db, [(one, "queued", None) for one in new if one.uid not in there])
         crash_point("queue.added")
         return self.tasks(uids=[one.uid for one in new])
 
