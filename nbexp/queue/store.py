@@ -57,6 +57,7 @@ _COLUMNS = (
     " state, owner, attempt, stops, rev, error, place, log, live, created, started, ended, id"
 )
 KEPT_EVENTS = 10_000
+_KEPT_RUNS = 2_000
 _BUSY_MS = 30_000
 _CORRUPT = frozenset({11, 26})  # SQLITE_CORRUPT, SQLITE_NOTADB
 # WAL needs memory that all users of the file share: processes of one machine.
@@ -632,6 +633,12 @@ class Store:
         )
         if cursor.lastrowid and cursor.lastrowid % 1000 == 0:
             db.execute("DELETE FROM events WHERE seq <= ?", (cursor.lastrowid - KEPT_EVENTS,))
+            # Of runs in the workspace, which may be ten thousand, nobody removes the rows.
+            db.execute(
+                "DELETE FROM tasks WHERE kind IN ('place', 'temp') AND ended IS NOT NULL AND id <="
+                " (SELECT max(id) FROM tasks) - ?",
+                (_KEPT_RUNS,),
+            )
 
     def _rows(self, db: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Task]:
         found = db.execute(
