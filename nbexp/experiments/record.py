@@ -18,7 +18,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.experiments import notes, trash
 from nbexp.experiments.spec import Spec
-from nbexp.formats.ref_names import ExpRef
+from nbexp.formats import ref_names
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
 from nbexp.pipeline import kinds
@@ -26,7 +26,6 @@ from nbexp.pipeline.execute import Outcome, StageResult, labels
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
 
-FAILED = "refs/nbexp/failed/"
 TRASH = trash.PREFIX
 
 
@@ -171,7 +170,7 @@ def record_failed(
         f"Nbexp-State: {state}\nNbexp-Stage: {stage}\n"
     )
     commit = NewCommit(
-        ref=FAILED + spec.ref.removeprefix("refs/exps/"),
+        ref=ref_names.FAILED + spec.ref.removeprefix("refs/exps/"),
         parent=spec.baseline,
         message=message.encode(),
         base=status.head or spec.baseline,
@@ -321,9 +320,3 @@ def _not_recorded(
         shown = posixpath.relpath(path, prefix) if prefix else path
         found.append(NotRecorded(shown, writer.stage.name))
     return tuple(found)
-
-
-def parse_failed(ref: str) -> ExpRef:
-    """The baseline and name in a ref below `refs/nbexp/failed/`."""
-    first, rest, name = ref.removeprefix(FAILED).split("/")
-    return ExpRef(first + rest, name)

@@ -6,6 +6,7 @@ import builtins
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.site import Published
+    from nbexp.experiments.spec import Spec
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Table
@@ -67,6 +69,8 @@ if TYPE_CHECKING:
     from nbexp.pipeline.dag import Dag
     from nbexp.pipeline.stage import Stage
     from nbexp.project.results import ShowOptions
+    from nbexp.queue import Queue
+    from nbexp.queue.reports import Queued
     from nbexp.store.cache import Cache
     from nbexp.store.config_files import Configuration
     from nbexp.store.configured import Remotes
@@ -89,12 +93,16 @@ class Project:
         self.asking_notebook: Path | None = None
         self.confirm: Callable[[str], bool] | None = None
         self._fetching: FromRemotes | None = None
+        self._queue: Queue | None = None
 
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
 
     def close(self) -> None:
         """Let go of Git's reading process and of the database; the next command opens them again."""
+        if self._queue is not None:
+            self._queue.site.close()
+            self._queue = None
         self.git.close()
         self.__dict__.pop("data", None)
         sweeps = self.__dict__.pop("sweeps", None)
@@ -147,6 +155,18 @@ class Project:
         return Site(
             self.git, self.cache, self.root, self.here, self.prefix, rev_of, self._open_notebooks
         )
+
+    @property
+    def queue(self) -> Queue:
+        """What waits and runs: `project.queue.add({"train.lr": 0.02})`, `start(workers=2)`, `status()`, …"""
+        from nbexp.queue import Queue
+        from nbexp.queue.site import Site as QueueSite
+
+        if self._queue is None:
+            site = QueueSite(self.git, self.root, self.here, cache=lambda: self.cache)
+            self._queue = Queue(site, lambda name: self._resolve(name)[1])
+        self._queue.site.env = self.stage_env
+        return self._queue
 
     @cached_property
     def stage(self) -> Stages:
@@ -300,7 +320,7 @@ class Project:
             spec = specs.make(
                 self.root,
                 baseline,
-                refs,
+                refs if name is not None else self.queue.with_reserved(refs),
                 here=self.here,
                 targets=targets,
                 overrides=specs.one_point(points),
@@ -475,6 +495,37 @@ class Project:
         point = specs.one_point(grammar.parse(set_params or []))
         asked = again.Asked("clone", point, name, message, force, run_cache)
         return self._again(asked, experiment, jobs, emit)
+
+    def clone_to_queue(
+        self,
+        experiment: str | Experiment,
+        set_params: Mapping[str, object] | Iterable[str] | None = None,
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        jobs: int = 1,
+        run_cache: bool = True,
+        in_detail: bool = False,
+        emit: Emit = ignore,
+    ) -> Queued:
+        """`clone`, queued: an experiment's own code, params and data with other values; the workspace stays as it is."""
+        ref, rev = self._ref_of(experiment)
+        parsed = ref_names.parse(ref)
+        assert parsed is not None, ref
+        return self.queue.clone(
+            parsed.name,
+            rev,
+            parsed.baseline,
+            set_params,
+            name=name,
+            message=message,
+            force=force,
+            jobs=jobs,
+            run_cache=run_cache,
+            in_detail=in_detail,
+            emit=emit,
+        )
 
     def rerun(
         self,
@@ -1247,7 +1298,7 @@ class Project:
         everywhere
             Those of every commit, also of one that no branch leads to any more.
         """
-        from nbexp.experiments import catalogue, showing
+        from nbexp.experiments import catalogue
         from nbexp.experiments.selection import Revisions
 
         self._head()
@@ -1257,7 +1308,7 @@ class Project:
         return Listing(
             tuple(
                 (names.get(baseline, baseline[:7]), members)
-                for baseline, members in showing.listed(self.git, self.cache, refs).items()
+                for baseline, members in catalogue.listed(self.git, self.cache, refs).items()
             )
         )
 
@@ -1843,7 +1894,15 @@ class Project:
             self.stage_env,
             self.confirm if asks else None,
             fetch,
+            attend=self._attended,
         )
+
+    def _attended(
+        self, spec: Spec, uid: str, where: running.Place
+    ) -> AbstractContextManager[Callable[[str], None]]:
+        """While a run goes on that this process waits for, the queue knows of it."""
+        kind = "place" if where.home is None else "temp"
+        return self.queue.attended(kind, spec, uid, place=os.fspath(where.root))
 
     def _environment(self) -> dict[str, object]:
         """What a run made now would tell of its environment."""

@@ -19,7 +19,6 @@ from nbexp.queue.state import ACTIVE, LIVE, OVER, Do, State
 
 if TYPE_CHECKING:
     from nbexp.experiments.freezing import View
-    from nbexp.experiments.run import Ran
     from nbexp.experiments.spec import Spec
     from nbexp.pipeline.context import OnFailure
     from nbexp.queue.asking import Asked, Made, Point
@@ -49,18 +48,6 @@ class TaskChange:
     task: Task
     kind: str
     data: Mapping[str, object]
-
-
-class Attended:
-    """A run that its maker waits for, as the queue knows it; `done` says what came of it."""
-
-    def __init__(self, queue: Queue, uid: str) -> None:
-        self._queue = queue
-        self._uid = uid
-        self.rev: str | None = None
-
-    def done(self, rev: str) -> None:
-        self.rev = rev
 
 
 class Queue:
@@ -349,7 +336,7 @@ class Queue:
         running = sum(counts.get(state, 0) for state in ACTIVE)
         return QueuePaused(running, counts.get("queued", 0))
 
-    def run(self, task: str, *, emit: Emit = ignore) -> tuple[Task, Ran]:
+    def run(self, task: str, *, emit: Emit = ignore) -> RunOver:
         """Run a task that waits, now, in this process; whoever is before it in the queue stays there.
 
         Raises
@@ -361,6 +348,7 @@ class Queue:
         """
         from nbexp.experiments import worktrees
         from nbexp.queue import carrying
+        from nbexp.queue.reports import RunOver
 
         self._recover(emit)
         found = self.find(task)
@@ -374,19 +362,13 @@ class Queue:
                 )
             error: BaseException | None = None
             try:
-                ran = carrying.carry_out(
-                    self.site, taken, slot=slot, emit=emit, env={"NBEXP_SLOT": slot}
-                )
+                carrying.carry_out(self.site, taken, slot=slot, emit=emit, env={"NBEXP_SLOT": slot})
             except BaseException as ended:
                 error = ended
                 raise
             finally:
                 carrying.settle(self.site, taken, error, "")
-        if ran is None:
-            raise QueueError(
-                f"Task `{found.name}` was stopped by somebody else; there is no result."
-            )
-        return self._now(found), ran
+        return RunOver((self._now(found),))
 
     def run_all(self, workers: int = 1, *, emit: Emit = ignore) -> RunOver:
         """Start workers and wait until all that waits now is over; Ctrl-C only stops the waiting.
@@ -795,8 +777,11 @@ class Queue:
     @contextmanager
     def attended(
         self, kind: Kind, spec: Spec, uid: str, *, place: str | None = None
-    ) -> Iterator[Attended]:
+    ) -> Iterator[Callable[[str], None]]:
         """While inside, a run of this process is a row of the queue, and its name reserved.
+
+        What is given is to be called with the rev of what came of it. That the queue cannot be written is no reason
+        not to run.
 
         Raises
         ------
@@ -806,34 +791,34 @@ class Queue:
         from nbexp.errors import NbexpError
         from nbexp.queue.store import NewTask
 
-        store, owner = self.site.store, self.site.owner.id
-        store.begin(
-            NewTask(
-                uid, "", spec.baseline, spec.name, "", spec.to_json(), kind=kind, max_attempts=1
-            ),
-            owner,
-            place=place,
-        )
-        run = Attended(self, uid)
+        owner = self.site.owner.id
+        told = spec.to_json()
+        new = NewTask(uid, "", spec.baseline, spec.name, "", told, kind=kind, max_attempts=1)
+        revs: list[str] = []
+        with suppress(QueueError):
+            self.site.store.begin(new, owner, place=place)
+        event: states.Event
         try:
-            yield run
+            yield revs.append
         except BaseException as error:
-            kinds: Literal["failed", "interrupted"] = (
-                "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            )
-            said = error.message if isinstance(error, NbexpError) else "stopped by the user"
-            if not isinstance(error, (NbexpError, KeyboardInterrupt)):
-                said = f"{type(error).__name__}: {error}"
+            if isinstance(error, NbexpError):
+                event = states.Ended(owner, 1, "failed", error.message)
+            elif isinstance(error, KeyboardInterrupt):
+                event = states.Ended(owner, 1, "interrupted", "stopped by the user")
+            else:
+                event = states.Ended(owner, 1, "failed", f"{type(error).__name__}: {error}")
             with suppress(QueueError):
-                if run.rev is None:
-                    store.apply(uid, states.Ended(owner, 1, kinds, said))
-                else:
-                    store.apply(uid, states.Finished(owner, 1, run.rev))
+                self.site.store.apply(uid, event)
             raise
-        if run.rev is not None:
-            store.apply(uid, states.Finished(owner, 1, run.rev))
-        else:
-            store.apply(uid, states.Ended(owner, 1, "failed", "there is no result"))
+        if revs:
+            with suppress(QueueError):
+                self.site.store.apply(uid, states.Finished(owner, 1, revs[0]))
+
+    def with_reserved(self, refs: Mapping[str, str]) -> dict[str, str]:
+        """The refs, and those that tasks which wait or run have reserved: names to be drawn are not among them."""
+        from nbexp.formats.ref_names import ExpRef
+
+        return {**refs, **{ExpRef("0" * 40, name).ref: "" for name in self.site.store.reserved()}}
 
     # ---- inside
 
@@ -899,16 +884,25 @@ class Queue:
         )
 
     def _workers(self) -> tuple[WorkerState, ...]:
-        from nbexp.queue import owners
+        """Those who work: whose slots are locked."""
+        from nbexp.filesystem import FileLock
         from nbexp.queue.reports import WorkerState
 
         store = self.site.store
         busy = {task.owner: task.name for task in store.tasks(*ACTIVE)}
-        return tuple(
-            WorkerState(one.slot, one.pid, busy.get(one.id), one.stops)
-            for one in store.workers()
-            if owners.is_alive(self.site.folder, one.id)
-        )
+        known = {one.slot: one for one in store.workers()}
+        found = []
+        for path in (self.site.folder / "slots").glob("*.lock"):
+            lock = FileLock(path)
+            if not path.stem.isdigit() or not lock.held():
+                continue
+            word = lock.holder().partition(" ")[0]
+            row = known.get(path.stem)
+            is_its = row is not None and str(row.pid) == word
+            task = busy.get(row.id) if row is not None and is_its else None
+            stops = row is not None and is_its and row.stops
+            found.append(WorkerState(path.stem, int(word) if word.isdigit() else 0, task, stops))
+        return tuple(sorted(found, key=lambda one: int(one.slot)))
 
     def _waiting(self, name: str) -> Task:
         task = self.find(name)

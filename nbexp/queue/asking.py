@@ -154,6 +154,7 @@ def enqueue(
         Another request has reserved one of the names meanwhile. Nothing was queued.
     """
     batch = new_batch()
+    site.store.open()
     snapshot = freezing.freeze(site.place(emit), made, batch=batch, view=view, emit=emit)
     try:
         return add(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Site:
     env
         The environment of stages and workers; None is this process's own.
     cache
-        Shared with whoever has one open.
+        Gives the one that whoever asks has open.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Site:
         here: str = ".",
         *,
         env: Mapping[str, str] | None = None,
-        cache: Cache | None = None,
+        cache: Callable[[], Cache] | None = None,
     ) -> None:
         self.git = git
         self.root = root
@@ -48,8 +48,7 @@ class Site:
         self.folder = places.own_folder(root)
         self.owner = Owner(self.folder)
         self.said: list[str] = []
-        if cache is not None:
-            self.__dict__["cache"] = cache
+        self._shared_cache = cache
 
     @classmethod
     def at(cls, root: Path) -> Site:
@@ -71,6 +70,8 @@ class Site:
 
     @cached_property
     def cache(self) -> Cache:
+        if self._shared_cache is not None:
+            return self._shared_cache()
         from nbexp.formats import config
 
         found = config.read(self.root / ".dvc", home=places.home())

@@ -57,6 +57,7 @@ _COLUMNS = (
     " state, owner, attempt, stops, rev, error, place, log, live, created, started, ended, id"
 )
 KEPT_EVENTS = 10_000
+_KEPT_RUNS = 2_000
 _BUSY_MS = 30_000
 _CORRUPT = frozenset({11, 26})  # SQLITE_CORRUPT, SQLITE_NOTADB
 # WAL needs memory that all users of the file share: processes of one machine.
@@ -235,6 +236,10 @@ class Store:
             if connection is not None and self._process == os.getpid():
                 connection.close()
 
+    def open(self) -> None:
+        """Make the database if there is none; before a snapshot is made that a lost one would be made of."""
+        self._guarded(lambda db: db.execute("SELECT 1"))
+
     @property
     def exists(self) -> bool:
         """Whether anything was ever queued or run here."""
@@ -337,8 +342,15 @@ class Store:
             A task that is not over has the name on that baseline.
         """
         crash_point("queue.adding")
+        if not new:
+            return []
         with self._transaction(durable=True) as db:
-            self._insert(db, [(one, "queued", None) for one in new])
+            # A database that was made anew in this moment has them from their snapshot already.
+            there = {
+                uid
+                for (uid,) in db.execute("SELECT uid FROM tasks WHERE batch = ?", (new[0].batch,))
+            }
+            self._insert(db, [(one, "queued", None) for one in new if one.uid not in there])
         crash_point("queue.added")
         return self.tasks(uids=[one.uid for one in new])
 
@@ -626,6 +638,12 @@ class Store:
         )
         if cursor.lastrowid and cursor.lastrowid % 1000 == 0:
             db.execute("DELETE FROM events WHERE seq <= ?", (cursor.lastrowid - KEPT_EVENTS,))
+            # Of runs in the workspace, which may be ten thousand, nobody removes the rows.
+            db.execute(
+                "DELETE FROM tasks WHERE kind IN ('place', 'temp') AND ended IS NOT NULL AND id <="
+                " (SELECT max(id) FROM tasks) - ?",
+                (_KEPT_RUNS,),
+            )
 
     def _rows(self, db: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Task]:
         found = db.execute(

@@ -43,6 +43,16 @@ FAMILIES = {
         "Garbage",
         "Unprotected",
     ),
+    "queue": (
+        "Queued",
+        "QueueStatus",
+        "WorkersStarted",
+        "WorkersStopped",
+        "QueuePaused",
+        "TasksChanged",
+        "TaskLog",
+        "RunOver",
+    ),
     "opened": (
         "OpenedBytes",
         "OpenedDirectory",

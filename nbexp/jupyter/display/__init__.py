@@ -39,6 +39,7 @@ FAMILIES = {
     "sharing": ("Pushed", "PulledExperiments", "Branches"),
     "undo": ("TrashList", "Steps"),
     "upkeep": ("Collected", "Health"),
+    "queue": ("QueueStatus", "Queued", "TaskLog", "RunOver"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
     "sweeps": ("Sweep", "Sweeps"),
 }
