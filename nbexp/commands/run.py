@@ -9,6 +9,7 @@ Examples
   nbexp run                                    run what changed
   nbexp run -S train.lr=0.01                   with another value
   nbexp run -S train.lr=0.01 -n low-lr         and a name
+  nbexp run -S train.lr=0.01,0.1 -j 2          two experiments, beside your files
   nbexp run -S +train.momentum=0.9             add a param
   nbexp run -S other.json:depth=3              a param of another file
   nbexp run train                              only this stage and what it needs
@@ -24,9 +25,11 @@ Examples
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbexp.commands import _jobs, _named, _queueing
+from nbexp.errors import UsageError
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -62,6 +65,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    if not args.queue and not args.run_all and _is_many(args.set_param):
+        return _many(project, args, emit)
     if args.dry:
         return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
     if _queueing.is_meant(args):
@@ -79,6 +84,34 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         **manner(args),
         **isolation(args),
     )
+
+
+def _is_many(items: Sequence[str]) -> bool:
+    """Whether they give several values to a param, and so are several experiments."""
+    from nbexp import overrides
+
+    return len(overrides.parse(items)) > 1
+
+
+def _many(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    """Run them beside the user's files, so many at a time, and wait."""
+    if args.interactive:
+        raise UsageError(
+            "`-i` asks before each stage; several experiments run beside each other, and ask nobody. "
+            "Nothing was run.",
+            "`nbexp run -S …` with one value each, or without `-i`.",
+        )
+    asked: dict[str, Any] = {
+        **selection(args),
+        **manner_of_each(args),
+        **{name: getattr(args, name) for name in ("name", "message", "force", "new", "jobs")},
+        "copy_paths": args.copy_paths,
+        "baseline": args.baseline,
+        "with_edits": args.with_edits or None,
+    }
+    if args.dry:
+        return project.sweeps.plan(args.set_param, emit=emit, **asked)
+    return project.sweeps.begin(args.set_param, verb="run", detach=args.detach, emit=emit, **asked)
 
 
 def add_isolation(parser: argparse.ArgumentParser) -> None:

@@ -105,9 +105,6 @@ class Project:
             self._queue = None
         self.git.close()
         self.__dict__.pop("data", None)
-        sweeps = self.__dict__.pop("sweeps", None)
-        if sweeps is not None:
-            sweeps.close()
         if self._fetching is not None:
             self._fetching.close()
             self._fetching = None
@@ -212,15 +209,12 @@ class Project:
             self.git, self.cache, self.root, self.prefix, self.here, self._open_notebooks
         )
 
-    @cached_property
+    @property
     def sweeps(self) -> KeptSweeps:
         """The sweeps there are: `project.sweeps.list()`, `project.sweeps.resume("sweep-1")`."""
-        from nbexp.queue.site import Site as QueueSite
         from nbexp.sweeps.family import KeptSweeps
 
-        return KeptSweeps(
-            QueueSite(self.git, self.root, self.here, env=self.stage_env, cache=self.cache)
-        )
+        return KeptSweeps(self.queue)
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
@@ -374,6 +368,8 @@ class Project:
         on_failure: OnFailure = "stop",
         run_cache: bool = True,
         copy_paths: Sequence[str] = (),
+        baseline: str | None = None,
+        with_edits: bool | None = None,
         emit: Emit = ignore,
     ) -> Sweep:
         """Run many experiments beside your files, and watch them until all are over.
@@ -415,6 +411,8 @@ class Project:
             With the other names, as in `run`.
         copy_paths
             Files and folders that trials need and Git does not have.
+        baseline, with_edits
+            As in `queue.add`: what they start from, and whether uncommitted edits go along.
 
         Raises
         ------
@@ -455,6 +453,8 @@ class Project:
             on_failure=on_failure,
             run_cache=run_cache,
             copy_paths=copy_paths,
+            baseline=baseline,
+            with_edits=with_edits,
         )
 
     def clone(

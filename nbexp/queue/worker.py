@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from nbexp import filesystem
 from nbexp.queue import owners
@@ -109,6 +110,7 @@ class Worker:
         self._current: Task | None = None
         self._since_s = 0.0
         self._why: Why = ""
+        self.stopped_as: Literal["interrupted", "pruned"] = "interrupted"
         self._leaves = False
         self._over = threading.Event()
 
@@ -190,6 +192,7 @@ class Worker:
                 from nbexp.pipeline import process
 
                 process.grace_s = GRACE_S
+                self.stopped_as = "pruned" if found.stops == "pruned" else "interrupted"
                 self.interrupt("stop")
         store.close()
 
@@ -210,7 +213,7 @@ class Worker:
         from nbexp.pipeline import process
         from nbexp.queue import carrying
 
-        self._why, self._since_s = "", time.monotonic()
+        self._why, self._since_s, self.stopped_as = "", time.monotonic(), "interrupted"
         self._current = task
         error: BaseException | None = None
         try:
@@ -326,10 +329,10 @@ class _Signals:
         self._worker.leave()
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        from nbexp.queue.carrying import Stopped
+        from nbexp.experiments.run import Stopped
 
         if self._worker.interrupted():
-            raise Stopped
+            raise Stopped(self._worker.stopped_as)
 
 
 def devices(resources: Mapping[str, object], needs: Mapping[str, float], slot: str) -> str | None:

@@ -78,8 +78,8 @@ class Asked:
     known: Definition | None
 
 
-def understand(site: Site, request: Request, emit: Emit) -> Asked:
-    """What a request means; nothing is written but loose objects.
+def understand(site: Site, request: Request, view: View, emit: Emit) -> Asked:
+    """What a request means, started from that state; nothing is written but loose objects.
 
     Raises
     ------
@@ -87,7 +87,6 @@ def understand(site: Site, request: Request, emit: Emit) -> Asked:
         It cannot be met, and nothing was run.
     """
     here = site.here
-    view = freezing.look(site.place(emit), emit=emit)
     space, common, fixed = _space(request, view, site.root, here)
     aim = objective.parse(request.objective, site.settings.better) if request.objective else None
     sampler = request.sampler or "grid"

@@ -334,7 +334,9 @@ def _led(site: Site, sweep: Definition) -> int:
         Coordinator(site, sweep).run()
     except Exception as error:
         # Whoever follows the sweep is told; nobody reads this process's own words.
-        said = error.message if isinstance(error, NbexpError) else f"{type(error).__name__}: {error}"
+        said = (
+            error.message if isinstance(error, NbexpError) else f"{type(error).__name__}: {error}"
+        )
         courses.stop(site, sweep)
         course = courses.read(site.store, sweep)
         courses.write(site.store, sweep, replace(course, stops=False, over="failed", note=said))

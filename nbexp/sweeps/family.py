@@ -15,7 +15,7 @@ from nbexp.pipeline import graph as graphs
 from nbexp.pipeline import schedule
 from nbexp.pipeline.context import How, OnFailure
 from nbexp.pipeline.plan import Disk
-from nbexp.queue.site import Site
+from nbexp.queue import Queue
 from nbexp.sweeps import asking, definition, following
 from nbexp.sweeps import course as courses
 from nbexp.sweeps.asking import Asked, Request
@@ -58,13 +58,19 @@ class SweepOptions(TypedDict, total=False):
     on_failure: OnFailure
     run_cache: bool
     copy_paths: Sequence[str]
+    baseline: str | None
+    with_edits: bool | None
 
 
 class KeptSweeps:
     """`project.sweeps`: those there are, gone on with, stopped, and foreseen."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._site = queue.site
+
+    def __contains__(self, name: str) -> bool:
+        return definition.PREFIX + name in self._site.git.refs(definition.PREFIX)
 
     def list(self) -> Sweeps:
         """The sweeps of the project, the newest first."""
@@ -138,7 +144,7 @@ class KeptSweeps:
             As `Project.sweep`.
         """
         site = self._site
-        asked = asking.understand(site, self._request(space, "sweep", options), emit)
+        asked = self._understood(space, "sweep", options, emit)
         known, wanted = asked.known, asked.wanted
         done = len(courses.tasks(site.store, known)) if known is not None else 0
         first = asking.points(wanted, _SHOWN)
@@ -153,10 +159,6 @@ class KeptSweeps:
 
     # ---- for the project
 
-    def close(self) -> None:
-        """Let go of the database."""
-        self._site.close()
-
     def begin(
         self,
         space: Space,
@@ -167,13 +169,28 @@ class KeptSweeps:
         **options: Unpack[SweepOptions],
     ) -> Sweep:
         """What `Project.sweep` does; see there."""
-        asked = asking.understand(self._site, self._request(space, verb, options), emit)
+        asked = self._understood(space, verb, options, emit)
         known = asked.known
         sweep = asking.begin(self._site, asked, emit)
-        _say(asked, sweep, emit, verb=verb)
         if known is not None and courses.read(self._site.store, sweep).over == "done":
+            emit(
+                Notice(
+                    f"{sweep.name} has run this already.", f"`nbexp {verb} --new …` runs it anew."
+                )
+            )
             return following.result(self._site, sweep)
+        _say(asked, sweep, emit, verb=verb)
         return self._lead(sweep, detach=detach, emit=emit, stops=verb == "run")
+
+    def _understood(
+        self, space: Space, verb: str, options: SweepOptions, emit: Emit
+    ) -> asking.Asked:
+        view = self._queue.look(
+            baseline=options.get("baseline"), with_edits=options.get("with_edits"), emit=emit
+        )
+        found = asking.understand(self._site, self._request(space, verb, options), view, emit)
+        self._site.tell(emit)
+        return found
 
     def _request(self, space: Space, verb: str, options: SweepOptions) -> Request:
         totals = schedule.amounts(self._site.settings.resources, "`resources`", "nbexp.toml")
