@@ -74,7 +74,7 @@ def notes(result: Sweep) -> list[str]:
         for one in failed[:3]
     ]
     if len(failed) > 3:
-        found.append(f"… {counted(len(failed) - 3, 'more failure')}: nbexp queue status")
+        found.append(f"… {counted(len(failed) - 3, 'more failure')}")
     if result.note:
         found.append(f"over: {result.note}")
     if result.state == "running":

@@ -178,6 +178,10 @@ def begin(site: Site, asked: Asked, emit: Emit) -> Definition:
 def go_on(site: Site, sweep: Definition, *, trials: int | None, jobs: int | None) -> None:
     """Let a sweep that is not over, or was stopped, go on; with more trials, one that is."""
     course = courses.read(site.store, sweep)
+    if course.stops or course.over == "stopped":
+        # What was stopped with it is run after all.
+        ended = site.store.tasks("cancelled", "interrupted", batch=sweep.batch)
+        site.store.apply_all([task.uid for task in ended], states.Retried())
     more = max(trials or 0, course.trials)
     live = site.store.tasks(*states.LIVE, batch=sweep.batch)
     is_over = course.over == "done" and more == course.trials and not live

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from nbexp.errors import NbexpError, StageFailed
 from nbexp.frozen import field, frozen
 from nbexp.queue.state import State
 from nbexp.results import Result
@@ -117,11 +118,19 @@ class Sweep(Result):
         return found
 
     @property
-    def exit_code(self) -> int:
-        failed = self.counts.get("failed", 0)
-        if self.state == "failed" or (failed and self.stops_at_failure):
-            return 1
-        return 1 if failed and failed == len(self.trials) else 0
+    def failure(self) -> NbexpError | None:
+        failed = [one for one in self.trials if one.state == "failed"]
+        if self.state == "failed":
+            return StageFailed(self.note or f"{self.name} makes no sense.", stage="")
+        if not failed or not (self.stops_at_failure or len(failed) == len(self.trials)):
+            return None
+        first = failed[0]
+        return StageFailed(
+            f"{len(failed)} of {len(self.trials)} trials failed, {first.name} for one: "
+            f"{first.error or 'no reason is known'}",
+            f"`nbexp logs {first.name}`",
+            stage="",
+        )
 
     def to_json(self) -> dict[str, object]:
         best = self.best
