@@ -121,7 +121,9 @@ def test_stages_are_told_what_dvc_tells_them(project: Project, git: Git) -> None
         "{top.txt: {cache: false}}]\n"
     )
     made = project.run({"seed": 7}, name="told", temp=True)
-    env = dict(line.split("=", 1) for line in made.read("env.txt").decode().splitlines() if "=" in line)
+    env = dict(
+        line.split("=", 1) for line in made.read("env.txt").decode().splitlines() if "=" in line
+    )
     assert env["DVC_ROOT"] == str(project.root)
     assert env["DVC_EXP_NAME"] == "told"
     assert env["DVC_EXP_BASELINE_REV"] == git("rev-parse", "HEAD", cwd=project.root)
