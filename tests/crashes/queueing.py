@@ -117,7 +117,9 @@ def marked(project: Path) -> Iterator[int]:
             folder = os.readlink(f"/proc/{entry.name}/cwd")
         except OSError:
             continue
-        if (b"nbexp.queue.worker" in words and place in words) or (b"NBEXP_ITEM=" in environ and folder.startswith(os.fspath(project))):
+        if (b"nbexp.queue.worker" in words and place in words) or (
+            b"NBEXP_ITEM=" in environ and folder.startswith(os.fspath(project))
+        ):
             yield int(entry.name)
 
 
