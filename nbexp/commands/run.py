@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbexp.commands import _jobs, _named, _queueing
 from nbexp.errors import UsageError
-from nbexp.events import Emit
+from nbexp.events import Emit, Notice
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -73,7 +73,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         options = {**selection(args), **manner(args), **isolation(args)}
         options |= {name: getattr(args, name) for name in ("name", "message", "force", "new")}
         return _queueing.run(project, args, emit, options)
-    return project.run(
+    made = project.run(
         args.set_param,
         name=args.name,
         message=args.message,
@@ -84,6 +84,9 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         **manner(args),
         **isolation(args),
     )
+    if args.verbose and made.report is not None and made.report.folder is not None:
+        emit(Notice(f"It ran in {made.report.folder}."))
+    return made
 
 
 def _is_many(items: Sequence[str]) -> bool:
@@ -119,7 +122,7 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--temp",
         action="store_true",
-        help="run beside your files, from how they are now; untracked and ignored ones stay out",
+        help="run beside your files, from how they are now, without untracked and ignored ones",
     )
     parser.add_argument(
         "-C",

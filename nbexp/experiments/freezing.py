@@ -265,7 +265,7 @@ def _edits(place: Place, with_edits: bool, emit: Emit) -> tuple[Status, dict[str
         # What a killed command left half done is put right first, as by any command that writes.
         with InPlace(git, place.cache, place.root).held(emit):
             status = git.status()
-            return status, git.snapshot(status) if with_edits else {}
+            return status, dict(git.snapshot(status)) if with_edits else {}
     journal = Journal(git.root, journal_folder(place.root))
     for _ in range(_LOOKS):
         before = _bytes(journal.folder / "lines")
@@ -273,7 +273,7 @@ def _edits(place: Place, with_edits: bool, emit: Emit) -> tuple[Status, dict[str
             if before is not None:
                 journal.read()
             status = git.status()
-            files = git.snapshot(status) if with_edits else {}
+            files: dict[str, FileContent] = dict(git.snapshot(status)) if with_edits else {}
             if with_edits and before is not None:
                 files = _as_before(git, journal, status, files)
             if _bytes(journal.folder / "lines") == before:

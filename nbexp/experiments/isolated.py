@@ -14,7 +14,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import StoreError
 from nbexp.events import Emit
-from nbexp.experiments import freezing, worktrees
+from nbexp.experiments import freezing, restore, worktrees
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
 from nbexp.experiments.environment import CommandLine
@@ -24,10 +24,11 @@ from nbexp.experiments.spec import Spec
 from nbexp.frozen import replace
 from nbexp.git import NewCommit
 from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk
 
 
-class Beside:
+class Isolated:
     """The guard of files that are made for one run: whatever it does to them is done."""
 
     def __init__(self, root: Path, uid: str, scratch: Path) -> None:
@@ -139,14 +140,35 @@ def run(
         )
         edits = specs.params_edits(tree.root, spec.here, spec.overrides)
         spec = replace(spec, edits=edits)
-        graph = graphs.load(tree.root, read=Disk(tree.root, edits).read)
+        graph = _graph(place, spec, snapshot, tree.root)
         stages = spec.which.stages(graph, spec.targets, spec.here)
-        workspace = Beside(tree.root, uid, own_folder(place.root) / "runs" / uid)
+        workspace = Isolated(tree.root, uid, own_folder(place.root) / "runs" / uid)
         refs = place.git.refs("refs/exps/")
         filesystem.crash_point("isolated.ready")
         ran = running.run(spec, there, graph, stages, refs, workspace, emit, command, fence=fence)
         filesystem.crash_point("isolated.done")
     return replace(ran, folder=tree.root)
+
+
+def graph_of(place: running.Place, view: freezing.View, edits: Mapping[str, bytes]) -> Graph:
+    """The stages of a frozen state, templates filled in from it and from `edits`."""
+
+    def read(path: str) -> bytes | None:
+        return edits[path] if path in edits else view.read(path)
+
+    listed = restore.stage_files_at(place.git, place.prefix, view.snapshot.rev)
+    texts = {path: view.read(path) or b"" for path in listed}
+    return graphs.load(place.root, texts, read)
+
+
+def _graph(place: running.Place, spec: Spec, snapshot: Snapshot, root: Path) -> Graph:
+    """The stages in a work tree that is as the snapshot, which knows its files: it is not searched."""
+    read = Disk(root, spec.edits).read
+    if spec.copies:
+        return graphs.load(root, read=read)
+    listed = restore.stage_files_at(place.git, place.prefix, snapshot.rev)
+    found = graphs.stage_files_among(root, listed)
+    return graphs.load(root, {path: read(path) or b"" for path in found}, read)
 
 
 def _bring_copies(

@@ -98,9 +98,9 @@ def missing(
         elif (place.root / path).exists():
             is_known = bool(inner) or any(is_inside(path, one.rstrip("/")) for one in untracked)
             found.setdefault(path, Absent(path, "untracked" if is_known else "ignored", by))
-    for one in _data(place, graph, stages, view):
-        if not any(is_inside(one.path, copied) for copied in copies):
-            found[one.path] = one
+    for data in _data(place, graph, stages, view):
+        if not any(is_inside(data.path, copied) for copied in copies):
+            found[data.path] = data
     return tuple(found[path] for path in sorted(found))
 
 

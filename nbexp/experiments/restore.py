@@ -282,17 +282,20 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     return found
 
 
-def graph_at(
-    git: Git, root: Path, prefix: str, rev: str, *, edits: Mapping[str, bytes] = {}
-) -> Graph:
-    """The stages as the commit has them, templates filled in from it and from `edits`."""
+def graph_at(git: Git, root: Path, prefix: str, rev: str) -> Graph:
+    """The stages as the commit has them."""
     top = f"{prefix}/" if prefix else ""
-    listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
-    paths = [path[len(top) :] for path in listed if path.startswith(top)]
+    paths = stage_files_at(git, prefix, rev)
     texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
     found = {p: t for p, t in zip(paths, texts, strict=True) if t is not None}
-    read = files_of(git, prefix, rev)
-    return graphs.load(root, found, lambda path: edits[path] if path in edits else read(path))
+    return graphs.load(root, found, files_of(git, prefix, rev))
+
+
+def stage_files_at(git: Git, prefix: str, rev: str) -> list[str]:
+    """Every dvc.yaml and `.dvc` file of the commit below the project's root, as seen from there."""
+    top = f"{prefix}/" if prefix else ""
+    listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
+    return [path[len(top) :] for path in listed if path.startswith(top)]
 
 
 def _left_over(

@@ -9,7 +9,7 @@ from typing import TypeVar
 from nbexp import filesystem
 from nbexp.errors import UsageError
 from nbexp.events import Emit
-from nbexp.experiments import environment, freezing, isolated, preflight, restore, worktrees
+from nbexp.experiments import environment, freezing, isolated, preflight, worktrees
 from nbexp.experiments import spec as specs
 from nbexp.experiments.run import Place, Ran
 from nbexp.experiments.spec import Which
@@ -124,7 +124,7 @@ def run(
         copies=copies,
         read=view.read,
     )
-    graph = restore.graph_at(place.git, place.root, place.prefix, snapshot.rev, edits=spec.edits)
+    graph = isolated.graph_of(place, view, spec.edits)
     stages = which.stages(graph, targets, here)
     absent = preflight.missing(place, graph, stages, view=view, copies=freezing.copied_paths(spec))
     preflight.tell(absent, here, emit)

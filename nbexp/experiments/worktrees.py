@@ -209,18 +209,20 @@ def _made(git: Git, top: Path, baseline: str) -> Path:
         "--", os.fspath(top), baseline,
     )  # fmt: skip
     filesystem.crash_point("worktree.added")
-    folder = _sound(git, top)
-    if folder is None:
-        raise GitError(f"Git made no work tree at {top}.", "`nbexp doctor` looks for the cause.")
+    folder = _linked(top)
     _note_sparse(git, folder)
     return folder
+
+
+def _linked(top: Path) -> Path:
+    """The Git directory of a work tree, as its link says."""
+    return Path((top / ".git").read_text().strip().removeprefix("gitdir: "))
 
 
 def _sound(git: Git, top: Path) -> Path | None:
     """The Git directory of the work tree; None where there is none, or one of another repository."""
     try:
-        link = (top / ".git").read_text().strip()
-        folder = Path(link.removeprefix("gitdir: "))
+        folder = _linked(top)
         back = Path((folder / "gitdir").read_text().strip())
         is_ours = os.path.samefile(folder.parent.parent, git.common)
         if not is_ours or not os.path.samefile(back, top / ".git"):

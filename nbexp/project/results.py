@@ -133,6 +133,8 @@ class Experiment(Result):
             found["unlisted_modules"] = {
                 stage: list(paths) for stage, paths in report.unlisted.items()
             }
+            if report.folder is not None:
+                found["directory"] = report.folder
             if report.differs is not None:
                 found["differs"] = list(report.differs)
             found["changed"] = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from nbexp import overrides as grammar
 from nbexp.errors import NameTaken
 from nbexp.events import Emit
-from nbexp.experiments import environment, freezing, preflight, restore
+from nbexp.experiments import environment, freezing, isolated, preflight
 from nbexp.experiments import spec as specs
 from nbexp.experiments.freezing import Snapshot, View
 from nbexp.experiments.spec import Spec
@@ -128,7 +128,6 @@ def make(
         for what, amount in needs.items():
             # Its stages run one after the other, so it needs what the greediest of them does.
             resources[what] = max(resources.get(what, 0), amount)
-    place = site.place(emit)
     copies = freezing.copied_paths(first)
     absent = preflight.missing(place, graph, stages, view=view, copies=copies)
     return Made(tuple(made), view, resources, len(points) - len(kept), absent)

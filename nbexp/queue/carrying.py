@@ -20,6 +20,7 @@ from nbexp.experiments import environment, freezing, isolated
 from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
+from nbexp.formats import ref_names
 from nbexp.queue import recovery, state
 from nbexp.queue.site import Site
 from nbexp.queue.state import Do
@@ -95,6 +96,8 @@ def carry_out(
             told.flush()
             if not _is_named(site, task):
                 told.say(str(error) or type(error).__name__)
+                if why() == "leave":
+                    _forget(site, spec)
                 _over(store, task, owner, error, why())
                 recovery.let_go(store, site.git, [task.batch])
             raise
@@ -131,6 +134,13 @@ def _is_named(site: Site, task: Task) -> bool:
     site.store.apply(task.uid, state.Finished(site.owner.id, task.attempt, now.rev))
     recovery.let_go(site.store, site.git, [task.batch])
     return True
+
+
+def _forget(site: Site, spec: Spec) -> None:
+    """An attempt that is given back has not failed: what it left is not kept."""
+    ref = ref_names.FAILED + spec.ref.removeprefix("refs/exps/")
+    if ref in site.git.refs(ref_names.FAILED):
+        site.git.update_refs([(ref, None, None)])
 
 
 def _over(store: Store, task: Task, owner: str, error: BaseException, why: Why) -> None:

@@ -121,12 +121,13 @@ class Site:
 
         What was removed from such a batch, or got other values in the queue, comes back as it was asked for.
         """
-        from nbexp.experiments import freezing, record
+        from nbexp.experiments import freezing
+        from nbexp.formats import ref_names
 
         found: list[tuple[NewTask, State, str | None]] = []
         batches = self.git.refs(SNAPSHOTS)
         done = self.git.refs("refs/exps/") if batches else {}
-        failed = self.git.refs(record.FAILED) if batches else {}
+        failed = self.git.refs(ref_names.FAILED) if batches else {}
         for ref, rev in batches.items():
             batch = ref.removeprefix(SNAPSHOTS)
             try:
@@ -143,7 +144,7 @@ class Site:
                     rev,
                     spec.to_json(),
                 )
-                kept = record.FAILED + spec.ref.removeprefix("refs/exps/")
+                kept = ref_names.FAILED + spec.ref.removeprefix("refs/exps/")
                 if spec.ref in done and done[spec.ref] != spec.replaces:
                     found.append((new, "done", done[spec.ref]))
                 else:

@@ -818,7 +818,10 @@ class Store:
                 self._put_away("it was cut short")
             for rest in _beside(self.path):
                 filesystem.remove(rest)  # of no file any more; a new one would take it for its own
-            new = filesystem.temporary(self.path.parent)
+            # Always the same one: what a killed process left of it goes.
+            new = self.path.with_name(".nbexp-queue.tmp")
+            for rest in (new, *_beside(new)):
+                filesystem.remove(rest)
             try:
                 db = self._fresh(new)
                 try:

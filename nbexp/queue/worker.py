@@ -204,7 +204,7 @@ class Worker:
     def _place(self) -> str:
         from nbexp.experiments import worktrees
 
-        return os.path.join(worktrees.folder_of(self._site.root, self._slot), self._site.prefix)
+        return os.fspath(Path(worktrees.folder_of(self._site.root, self._slot), self._site.prefix))
 
     def _carry(self, task: Task) -> None:
         import traceback
@@ -228,6 +228,8 @@ class Worker:
         finally:
             self._current = None
         process.grace_s = process.AFTER_INT_S
+        # What a stage left in the background would go on in the work tree of the next task.
+        process.kill_marked(task.marker)
         carrying.settle(self._site, task, error, self._why)
         for line in self._site.said:
             sys.stderr.write(f"{line}\n")

@@ -255,6 +255,8 @@ def _count(request: Request, needs_metric: bool, size: int | None, sampler: str)
         raise UsageError(f"{request.trials} trials are none. Nothing was run.", "`--trials 40`")
     if size is not None and not needs_metric:
         return min(size, request.trials or size)
+    if not needs_metric and sampler == "grid":
+        return 1  # the sampler says what is wrong with it
     if request.trials is None:
         raise UsageError(
             f"With `{sampler}` there is no end of points, and no number of trials was given. Nothing was run.",

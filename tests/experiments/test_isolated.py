@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,6 @@ import pytest
 
 from nbexp import events
 from nbexp.errors import NotFound, StageFailed, UsageError
-from nbexp.git import Git as GitDoor
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -121,7 +120,9 @@ def test_stages_are_told_what_dvc_tells_them(project: Project, git: Git) -> None
         "{top.txt: {cache: false}}]\n"
     )
     made = project.run({"seed": 7}, name="told", temp=True)
-    env = dict(line.split("=", 1) for line in made.read("env.txt").decode().splitlines() if "=" in line)
+    env = dict(
+        line.split("=", 1) for line in made.read("env.txt").decode().splitlines() if "=" in line
+    )
     assert env["DVC_ROOT"] == str(project.root)
     assert env["DVC_EXP_NAME"] == "told"
     assert env["DVC_EXP_BASELINE_REV"] == git("rev-parse", "HEAD", cwd=project.root)
@@ -342,3 +343,395 @@ def test_it_runs_while_a_run_in_place_holds_the_workspace(
     project.close()
     assert project["here"].params["train.lr"] == 0.5
     assert made.read("wait.sh") == (root / "wait.sh").read_bytes()
+
+
+# --- From another version ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def versions(project: Project, git: Git) -> Project:
+    """HEAD has another train.sh, and a file more, than the tag `v1`; params.yaml is edited."""
+    root = project.root
+    git("tag", "v1", cwd=root)
+    git("branch", "old", cwd=root)
+    (root / "train.sh").write_text((root / "train.sh").read_text() + "# second\n")
+    (root / "new.txt").write_text("new\n")
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=second", cwd=root)
+    edit(root / "params.yaml", "seed: 0", "seed: 4")
+    return project
+
+
+@pytest.mark.parametrize("what", ["v1", "old", "HEAD~1", "rev", "experiment"])
+def test_a_run_starts_from_any_version(
+    what: str, versions: Project, git: Git, files: Files, git_state: GitState
+) -> None:
+    root = versions.root
+    rev = git("rev-parse", "v1", cwd=root)
+    if what == "experiment":
+        rev = versions.run({"seed": 9}, name="known", temp=True).rev
+    before, state = files(root), git_state(root)
+    typed = {"rev": rev, "experiment": "known"}.get(what, what)
+    made = versions.run({"train.lr": 0.03}, name="from-there", temp=True, baseline=typed)
+    assert made.baseline == rev
+    assert git("rev-parse", f"{made.rev}^", cwd=root) == rev
+    assert made.params["seed"] == (9 if what == "experiment" else 0)
+    assert b"# second" in made.read("train.sh") or what != "experiment"
+    assert (b"# second" in made.read("train.sh")) == (what == "experiment")
+    assert files(root) == before
+    assert users(git_state(root)) == users(state)
+    assert versions.git.head() == git("rev-parse", "main", cwd=root)
+
+
+def test_edits_go_along_when_asked(versions: Project, git: Git) -> None:
+    root = versions.root
+    made = versions.run(temp=True, baseline="v1", with_edits=True)
+    assert made.params["seed"] == 4
+    assert b"# second" not in made.read("train.sh")
+    # What both changed, in different lines, is merged.
+    script = (root / "train.sh").read_text().splitlines(keepends=True)
+    (root / "train.sh").write_text("".join([script[0], "# mine\n", *script[1:]]))
+    made = versions.run(temp=True, baseline="v1", with_edits=True)
+    assert b"# mine" in made.read("train.sh")
+    assert b"# second" not in made.read("train.sh")
+
+
+def test_edits_that_do_not_fit_are_named_in_one_line(
+    versions: Project, git: Git, files: Files
+) -> None:
+    root = versions.root
+    (root / "train.sh").write_text((root / "train.sh").read_text().replace("# second", "# third"))
+    (root / "new.txt").write_text("newer\n")
+    before = files(root)
+    with pytest.raises(UsageError) as raised:
+        versions.run(temp=True, baseline="v1", with_edits=True)
+    rev = git("rev-parse", "v1", cwd=root)[:7]
+    assert str(raised.value).splitlines() == [
+        f"Your edits of new.txt, train.sh do not fit on {rev}. Nothing was run.",
+        "Hint: without `--with-edits` the run has that version's own files.",
+    ]
+    assert files(root) == before
+    assert git("for-each-ref", "refs/exps", cwd=root) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"baseline": "v1"}, "`--baseline` is for a run that leaves your files alone."),
+        ({"with_edits": True}, "`--with-edits` says that edits go along to another `--baseline`"),
+        ({"temp": True, "with_edits": True}, "`--with-edits` says that edits go along to another"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: dict[str, object], says: str, versions: Project
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        versions.run(**options)  # type: ignore[arg-type]
+
+
+def test_a_baseline_that_is_nothing(versions: Project) -> None:
+    with pytest.raises(NotFound, match="nothing-of-that-name"):
+        versions.run(temp=True, baseline="nothing-of-that-name")
+
+
+# --- When it does not end well -------------------------------------------------------------------
+
+
+def test_a_failed_run_is_kept_and_the_next_one_is_none_the_worse(
+    project: Project, git: Git, files: Files
+) -> None:
+    root = project.root
+    (root / "train.sh").write_text("echo partial > model.txt\nexit 3\n")
+    before = files(root)
+    with pytest.raises(StageFailed) as raised:
+        project.run(name="bad", temp=True)
+    assert raised.value.experiment == "bad"
+    assert files(root) == before
+    kept = git("for-each-ref", "--format=%(refname)", "refs/nbexp/failed", cwd=root)
+    assert kept.endswith("/bad")
+    assert git("show", f"{kept}:model.txt", cwd=root) == "partial"
+    log = list((root / ".dvc" / "tmp" / "nbexp" / "runs").rglob("train.log"))
+    assert log
+    git("checkout", "--quiet", "train.sh", cwd=root)
+    assert actions(project.run(temp=True)) == ["prepare restored", "train ran"]
+
+
+def test_an_interrupted_run_leaves_no_process_and_a_pool_that_works(
+    project: Project, nbexp_cli, git: Git, files: Files, tmp_path: Path
+) -> None:
+    root = project.root
+    marker = tmp_path / "pid"
+    (root / "train.sh").write_text(f"sleep 300 & echo $! > {marker}; wait\n")
+    before = files(root)
+    running = nbexp_cli.start("run", "--temp", "-n", "stopped", cwd=root)
+    wait_for(lambda: marker.exists() and marker.read_text().strip())
+    os.kill(running.pid, 2)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert "Run `stopped` was interrupted. Your workspace is as it was before it." in err
+    assert files(root) == before
+    wait_for(lambda: not Path(f"/proc/{marker.read_text().strip()}").exists())
+    assert "refs/nbexp/failed" in git("for-each-ref", cwd=root)
+    git("checkout", "--quiet", "train.sh", cwd=root)
+    assert "train" in nbexp_cli("run", "--temp", cwd=root).stdout
+    assert [path.name for path in (root / ".dvc/tmp/nbexp/wt").iterdir()] == ["temp-0"]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_two_at_once_have_a_slot_each_and_run_a_shared_stage_once(
+    project: Project, nbexp_cli, git: Git, tmp_path: Path
+) -> None:
+    root = project.root
+    (root / "prepare.sh").write_text(
+        f"echo x >> {tmp_path}/ran; sleep 1\n" + (root / "prepare.sh").read_text()
+    )
+    running = [
+        nbexp_cli.start(
+            "run", "--temp", "-S", f"train.lr=0.{number}", "-n", f"lr-{number}", cwd=root
+        )
+        for number in (2, 3)
+    ]
+    for one in running:
+        out, err = one.communicate(timeout=120)
+        assert one.returncode == 0, out + err
+    assert (tmp_path / "ran").read_text() == "x\n"
+    found = git("for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps", cwd=root).split()
+    assert sorted(found) == ["lr-2", "lr-3"]
+
+
+def test_it_goes_on_when_the_shell_is_closed(project: Project, git: Git, tmp_path: Path) -> None:
+    root = project.root
+    gate = tmp_path / "gate"
+    (root / "train.sh").write_text(
+        f"touch {tmp_path}/started; while [ ! -e {gate} ]; do sleep 0.02; done\n"
+        + (root / "train.sh").read_text()
+    )
+    shell = subprocess.Popen(
+        ["setsid", "--wait", "sh", "-c", f"nohup {sys.executable} -m nbexp.cli run --temp -n kept & wait"],
+        cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for((tmp_path / "started").exists)
+    group = int(subprocess.run(
+        ["ps", "-o", "pgid=", "--ppid", str(shell.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()[0])  # fmt: skip
+    os.killpg(group, 1)  # what a terminal sends to all when it closes
+    gate.touch()
+    wait_for(lambda: git("for-each-ref", "refs/exps", cwd=root).endswith("/kept"))
+    shell.wait(60)
+
+
+# --- The pool -----------------------------------------------------------------------------------
+
+
+def break_link(root: Path, top: Path) -> None:
+    (top / ".git").write_text("gitdir: /nowhere\n")
+
+
+def break_index(root: Path, top: Path) -> None:
+    (root / ".git" / "worktrees" / "temp-0" / "index").write_bytes(b"no index")
+
+
+def break_head(root: Path, top: Path) -> None:
+    (root / ".git" / "worktrees" / "temp-0" / "HEAD").unlink()
+
+
+def lose_tree(root: Path, top: Path) -> None:
+    shutil.rmtree(top)
+
+
+def lose_all(root: Path, top: Path) -> None:
+    shutil.rmtree(root / ".dvc" / "tmp")
+
+
+def lose_metadata(root: Path, top: Path) -> None:
+    shutil.rmtree(root / ".git" / "worktrees")
+
+
+def leave_locks(root: Path, top: Path) -> None:
+    (root / ".git" / "worktrees" / "temp-0" / "index.lock").write_bytes(b"")
+
+
+def switch_branch(root: Path, top: Path) -> None:
+    subprocess.run(["git", "switch", "-qc", "theirs"], cwd=top, check=True)
+    subprocess.run(["git", "rm", "-q", "train.sh"], cwd=top, check=True)
+    subprocess.run(["git", "commit", "-qm", "theirs"], cwd=top, check=True)
+
+
+def make_it_a_file(root: Path, top: Path) -> None:
+    shutil.rmtree(top)
+    top.write_text("")
+
+
+def prune_it(root: Path, top: Path) -> None:
+    shutil.rmtree(top)
+    subprocess.run(["git", "worktree", "unlock", top], cwd=root, check=True)
+    subprocess.run(["git", "worktree", "prune"], cwd=root, check=True)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        break_link, break_index, break_head, lose_tree, lose_all, lose_metadata, leave_locks,
+        switch_branch, make_it_a_file, prune_it,
+    ],
+)  # fmt: skip
+def test_a_damaged_work_tree_is_made_anew(
+    damage: Callable[[Path, Path], None], project: Project, git: Git
+) -> None:
+    root = project.root
+    top = root / ".dvc" / "tmp" / "nbexp" / "wt" / "temp-0"
+    project.run({"train.lr": 0.2}, temp=True)
+    damage(root, top)
+    project.close()
+    made = project.run({"train.lr": 0.03}, temp=True)
+    assert made.metrics["acc"] == 0.9333
+    assert git("rev-parse", "HEAD", cwd=top) == made.baseline
+    listed = git("worktree", "list", "--porcelain", cwd=root)
+    assert listed.count("worktree ") == 2
+    git("fsck", "--strict", cwd=root)
+
+
+def test_a_project_in_a_subdirectory(
+    pipeline_project: Callable[..., Path], opened: Callable[..., Project], git: Git, files: Files
+) -> None:
+    top = pipeline_project(subdir="deep/er")
+    project = opened(top / "deep" / "er")
+    before = files(top)
+    made = project.run({"train.lr": 0.03}, temp=True)
+    assert made.metrics["acc"] == 0.9333
+    assert files(top) == before
+    assert "deep/er/metrics.json" in git("ls-tree", "-r", "--name-only", made.rev, cwd=top)
+
+
+def test_a_repository_that_was_moved_or_copied(
+    project: Project, opened: Callable[..., Project], git: Git
+) -> None:
+    root = project.root
+    project.run({"train.lr": 0.2}, temp=True)
+    project.close()
+    copy = root.parent / "copy"
+    shutil.copytree(root, copy, symlinks=True)
+    made = opened(copy).run({"train.lr": 0.03}, temp=True)
+    assert git("for-each-ref", "refs/exps", cwd=root).count("\n") == 0
+    assert made.rev in git("for-each-ref", "refs/exps", cwd=copy)
+    moved = root.parent / "moved"
+    root.rename(moved)
+    again = opened(moved).run({"train.lr": 0.05}, temp=True)
+    assert again.report is not None
+    assert again.report.folder == str(moved / ".dvc/tmp/nbexp/wt/temp-0")
+    git("fsck", "--strict", cwd=moved)
+
+
+def test_a_sparse_checkout_stays_sparse_there(project: Project, git: Git) -> None:
+    root = project.root
+    for name in ("big", "small"):
+        (root / name).mkdir()
+        (root / name / "x").write_text(name)
+    listing(root)
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=folders", cwd=root)
+    git("sparse-checkout", "set", "small", "data", "prepared", cwd=root)
+    made = project.run({"seed": 1}, temp=True)
+    seen = made.read("seen.txt").decode().split()
+    assert ("small" in seen, "big" in seen) == (True, False)
+    assert "big/x" in git("ls-tree", "-r", "--name-only", made.rev, cwd=root)
+    git("sparse-checkout", "disable", cwd=root)
+    project.close()
+    made = project.run({"seed": 2}, temp=True)
+    assert "big" in made.read("seen.txt").decode().split()
+
+
+# --- Submodules ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_submodule(project: Project, git: Git, tmp_path: Path) -> Project:
+    root = project.root
+    lib = tmp_path / "lib"
+    git("init", "--quiet", lib)
+    (lib / "lib.txt").write_text("one\n")
+    git("add", "--all", cwd=lib)
+    git("commit", "--quiet", "--message=one", cwd=lib)
+    git("submodule", "--quiet", "add", lib, "libs/lib", cwd=root)
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: cat libs/lib/lib.txt > seen.txt; git -C libs/lib rev-parse HEAD >> seen.txt\n"
+        "    params: [seed]\n    outs: [{seen.txt: {cache: false}}]\n"
+    )
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=submodule", cwd=root)
+    return project
+
+
+def test_submodules_are_there(with_submodule: Project, git: Git, files: Files) -> None:
+    root = with_submodule.root
+    rev = git("rev-parse", "HEAD", cwd=root / "libs" / "lib")
+    for seed in (1, 2):
+        made = with_submodule.run({"seed": seed}, temp=True)
+        assert made.read("seen.txt").decode().split() == ["one", rev]
+    inner = root / "libs" / "lib"
+    (inner / "lib.txt").write_text("two\n")
+    git("commit", "--quiet", "--all", "--message=two", cwd=inner)
+    made = with_submodule.run({"seed": 3}, temp=True)
+    newer = git("rev-parse", "HEAD", cwd=inner)
+    assert made.read("seen.txt").decode().split() == ["two", newer]
+    assert newer in git("ls-tree", made.rev, "libs/lib", cwd=root)
+    assert git("status", "--porcelain", cwd=inner) == ""
+
+
+def test_a_submodule_that_is_not_here_is_refused_in_one_line(
+    with_submodule: Project, git: Git
+) -> None:
+    root = with_submodule.root
+    git("submodule", "--quiet", "deinit", "--force", "libs/lib", cwd=root)
+    with pytest.raises(UsageError) as raised:
+        with_submodule.run({"seed": 1}, temp=True)
+    rev = git("rev-parse", "HEAD:libs/lib", cwd=root)[:7]
+    assert str(raised.value).splitlines() == [
+        f"The submodule libs/lib is not here at commit {rev}, which the run needs. Nothing was run.",
+        "Hint: `git submodule update --init libs/lib`",
+    ]
+
+
+# --- Cleaning -----------------------------------------------------------------------------------
+
+
+def test_clean_takes_away_what_nothing_runs_in(
+    project: Project, nbexp_cli, git: Git, tmp_path: Path
+) -> None:
+    root = project.root
+    project.run({"train.lr": 0.2}, temp=True)
+    own = root / ".dvc" / "tmp" / "nbexp"
+    gate = tmp_path / "gate"
+    (root / "train.sh").write_text(f"touch {gate}; sleep 300\n")
+    running = nbexp_cli.start("run", "--temp", cwd=root)
+    wait_for(gate.exists)
+    (own / "wt" / "temp-7").mkdir()
+    told = json.loads(nbexp_cli("clean", "--json", cwd=root).stdout)
+    assert told == {"work_trees": ["temp-7"], "leftovers": 0, "in_use": ["temp-0"]}
+    running.kill()
+    running.wait()
+    told = json.loads(nbexp_cli("clean", "--json", cwd=root).stdout)
+    assert told == {"work_trees": ["temp-0"], "leftovers": 0, "in_use": []}
+    assert not list((own / "wt").iterdir())
+    assert git("worktree", "list", "--porcelain", cwd=root).count("worktree ") == 1
+    listed = subprocess.run(
+        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+    ).stdout
+    assert str(gate) not in listed
+    assert nbexp_cli("clean", cwd=root).stdout == "Nothing to clean.\n"
+    git("checkout", "--quiet", "train.sh", cwd=root)
+    assert "train" in nbexp_cli("run", "--temp", cwd=root).stdout
+
+
+def test_clean_forgets_work_trees_that_are_gone(project: Project, nbexp_cli, git: Git) -> None:
+    root = project.root
+    project.run({"train.lr": 0.2}, temp=True)
+    shutil.rmtree(root / ".dvc" / "tmp")
+    assert nbexp_cli("clean", cwd=root).stdout == "1 leftover of killed commands removed.\n"
+    assert git("worktree", "list", "--porcelain", cwd=root).count("worktree ") == 1

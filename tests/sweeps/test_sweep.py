@@ -150,7 +150,7 @@ class TestGrid:
         )
         assert [one["state"] for one in said["trials"]] == ["failed", "done"]
         name = said["trials"][0]["name"]
-        assert f"failed: {name}: Stage `train` ended with 1" in ran.stdout
+        assert f"failed: {name}: Stage `train` stopped, `python train.py`: exit code 1." in ran.stdout
         assert "1 of 2 trials failed" in ran.stderr
         assert "no luck" in nbexp_cli("logs", name, cwd=project).stdout
         assert failed(project, git) == {name: "failed"}

@@ -38,7 +38,7 @@ FAMILIES = {
     "plans": ("Status", "Plan", "Why"),
     "sharing": ("Pushed", "PulledExperiments", "Branches"),
     "undo": ("TrashList", "Steps"),
-    "upkeep": ("Collected", "Health"),
+    "upkeep": ("Cleaned", "Collected", "Health"),
     "queue": ("QueueStatus", "Queued", "TaskLog", "RunOver"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
     "sweeps": ("Sweep", "Sweeps"),
