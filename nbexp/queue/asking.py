@@ -120,7 +120,8 @@ def make(
         replaces = refs.get(ExpRef(baseline, name).ref)
         made.append(replace(known, name=name, overrides=point, edits={}, replaces=replaces))
     first = made[0]
-    graph = restore.graph_at(site.git, site.root, site.prefix, view.snapshot.rev, edits=first.edits)
+    place = site.place(emit)
+    graph = isolated.graph_of(place, view, first.edits)
     stages = first.which.stages(graph, first.targets, first.here)
     totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
     resources: dict[str, float] = {}

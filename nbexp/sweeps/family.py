@@ -246,12 +246,11 @@ class KeptSweeps:
 
     def _lead(self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False) -> Sweep:
         site = self._site
-        if courses.read(site.store, sweep).over is None:
-            following.start(site, sweep)
-        if detach:
-            return following.result(site, sweep)
         try:
-            following.follow(site, sweep, emit)
+            if courses.read(site.store, sweep).over is None:
+                following.start(site, sweep)
+            if not detach:
+                following.follow(site, sweep, emit)
         except KeyboardInterrupt:
             if stops:
                 courses.stop(site, sweep)
