@@ -9,10 +9,13 @@ are never more of them than were asked for, and none is forgotten.
 
 from __future__ import annotations
 
+import os
 import posixpath
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 from nbexp import filesystem, overrides
@@ -45,6 +48,8 @@ _HOPELESS = 5
 _BROKEN = 3
 # How long a worker waits for the next trial. It may be that of another process than the one that started it.
 _IDLE_S = 10.0
+# How long they get to go when all is over.
+_GOING_S = 10.0
 
 
 class Coordinator:
@@ -63,6 +68,7 @@ class Coordinator:
         self._problem = ""
         self._is_exhausted = False
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
+        self._most = sweep.jobs
         self._broken = 0
         self._recovered_s = 0.0
 
@@ -79,6 +85,7 @@ class Coordinator:
                 self._fill(course)
             ended = self._how_it_ended(course)
             if ended is not None:
+                self._dismiss()
                 crash_point("sweep.ending")
                 courses.write(self._store, self._sweep, ended)
                 return
@@ -298,6 +305,7 @@ class Coordinator:
         QueueError
             They end before they take a trial.
         """
+        self._most = max(self._most, course.jobs)
         for number in range(min(course.jobs, len(self._live))):
             slot = f"{self._sweep.name}.{number}"
             child = self._workers.get(number)
@@ -314,6 +322,21 @@ class Coordinator:
                 self._workers[number] = starting.start_for(
                     self._site, self._sweep.batch, slot, idle_s=_IDLE_S
                 )
+
+
+    def _dismiss(self) -> None:
+        """Send the workers away, whoever started them: nothing of a sweep that is over runs any more."""
+        end = time.monotonic() + _GOING_S
+        for number in range(self._most):
+            lock = owners.slot_lock(self._site.folder, f"{self._sweep.name}.{number}")
+            asked = False
+            while lock.held() and time.monotonic() < end:
+                pid = lock.holder().partition(" ")[0]
+                if not asked and pid.isdigit():
+                    asked = True
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGTERM)
+                time.sleep(0.01)
 
 
 def lead(site: Site, name: str) -> int:

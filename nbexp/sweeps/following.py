@@ -102,6 +102,9 @@ def _changes(site: Site, sweep: Definition, watcher: Watcher) -> Iterator[Course
         course = courses.read(site.store, sweep)
         yield course
         if course.over is not None:
+            end = time.monotonic() + _PATIENCE_S
+            while courses.is_led(site, sweep.name) and time.monotonic() < end:
+                time.sleep(0.005)  # it has only to go
             return
         if not courses.is_led(site, sweep.name) and courses.read(site.store, sweep).over is None:
             code = child.poll() if child is not None else None
