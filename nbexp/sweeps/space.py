@@ -197,6 +197,18 @@ def of(
     return space, tuple(one.text for one in fixed)
 
 
+def points_of(listed: object) -> list[dict[str, object]]:
+    """A list of mappings, or a table of pandas, as points in Python's own types.
+
+    Raises
+    ------
+    UsageError
+        A value is none that a param can have.
+    """
+    points, _ = _asked(listed)
+    return [dict(point) for point in points or ()]
+
+
 def read_points(path: Path, shown: str) -> list[Point]:
     """The points of a file: rows of a CSV or TSV file, or a list of mappings in YAML or JSON.
 
