@@ -119,7 +119,8 @@ def make(
         replaces = refs.get(ExpRef(baseline, name).ref)
         made.append(replace(known, name=name, overrides=point, edits={}, replaces=replaces))
     first = made[0]
-    graph = restore.graph_at(site.git, site.root, site.prefix, view.snapshot.rev, edits=first.edits)
+    place = site.place(emit)
+    graph = isolated.graph_of(place, view, first.edits)
     stages = first.which.stages(graph, first.targets, first.here)
     totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
     resources: dict[str, float] = {}
@@ -220,7 +221,7 @@ def _names(
     """Names that neither an experiment nor a task has."""
     reserved = site.store.reserved()
     if asked.name is None:
-        taken = {ref_names.name_of(ref).lower() for ref in refs} | reserved
+        taken = {ref_names.name_of(ref).lower() for ref in refs} | {*reserved}
         found = []
         for _ in range(count):
             found.append(ref_names.draw(taken))
@@ -240,8 +241,8 @@ def _names(
             )
         if name.lower() in here:
             raise NameTaken(
-                f"A task that is queued or runs has the name `{name}`. Nothing was queued.",
-                f"`nbexp queue remove {name}` takes it out of the queue; without `-n` a fresh name is drawn.",
+                f"A task that is queued or runs has the name `{here[name.lower()]}`. Nothing was queued.",
+                f"`nbexp queue remove {here[name.lower()]}` takes it out of the queue; without `-n` a fresh name is drawn.",
             )
     return found
 
