@@ -761,14 +761,26 @@ class Project:
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
         )
+        names = catalogue.baseline_names(self.git)
         rows = showing.rows(
             self.git,
             self._reader,
             self.root,
             asked,
-            catalogue.baseline_names(self.git),
+            names,
             self._labels,
         )
+        if self.queue.site.store.exists:
+            from nbexp.queue import showing as tasks
+
+            rows = tasks.with_tasks(
+                rows,
+                self.queue.site,
+                self._reader,
+                names,
+                hide_queued=hide_queued,
+                every_baseline=revisions is None,
+            )
         return columns.arranged(
             rows,
             view,

@@ -169,4 +169,6 @@ def new_batch() -> str:
     import os
     import time
 
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
+    now = time.time_ns()
+    second = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
+    return f"{second}-{now % 10**9:09d}-{os.urandom(2).hex()}"

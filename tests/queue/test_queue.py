@@ -541,6 +541,36 @@ class TestLooking:
         gate.unlink()
         list(queue.wait())
 
+    def test_the_table_has_what_waits_and_what_runs_with_its_metrics_so_far(
+        self, queue, project, gate, nbexp_cli, git
+    ):
+        text = (project / "train.sh").read_text()
+        (project / "train.sh").write_text(f"echo '{{\"acc\": 0.5}}' > metrics.json\n{text}")
+        queue.add(["train.lr=0.05,0.02"], name="n")
+        queue.start(1, idle_s=0.2)
+        until(lambda: at_work(project))
+        here = nbexp.open(str(project))
+        rows = {row.name: row for row in here.show().rows}
+        assert (rows["n-1"].state, rows["n-1"].metrics["acc"]) == ("running", 0.5)
+        assert (rows["n-2"].state, rows["n-2"].params["train.lr"]) == ("queued", 0.02)
+        assert rows["n-2"].metrics == {}
+        assert [row.name for row in here.show().rows if row.kind == "experiment"] == ["n-1", "n-2"]
+        hidden = [row.name for row in here.show(hide_queued=True).rows]
+        assert "n-1" in hidden
+        assert "n-2" not in hidden
+        here.close()
+        told = json.loads(nbexp_cli("show", "--json", cwd=project).stdout)
+        listed = [one for entry in told for one in entry.get("experiments") or []]
+        states = {
+            one["revs"][0]["name"] if "name" in one["revs"][0] else one["name"]: one["executor"][
+                "state"
+            ]
+            for one in listed
+        }
+        assert states == {"n-1": "running", "n-2": "queued"}
+        gate.unlink()
+        list(queue.wait())
+
     def test_a_log_is_followed_while_it_is_written_and_to_its_end(
         self, queue, project, gate, nbexp_cli
     ):
