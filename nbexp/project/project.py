@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.importing import Home, Imported
     from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
+    from nbexp.experiments.notebook_diff import NotebookDiff
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
@@ -827,6 +828,27 @@ class Project:
         found = compare.compare(*both, all_values=all_values, better=self.settings.better)
         found = details.add(found, *both, site, self._environment)
         return replace(found, no_path=no_path, precision=precision)
+
+    def diff_notebooks(
+        self, old: str | Experiment | None = None, new: str | Experiment | None = None
+    ) -> NotebookDiff:
+        """What changed in executed notebooks from `old` (HEAD when None) to `new` (the workspace when None).
+
+        Cells are paired by what they say; of each pair the source, the text and the pictures are compared, pictures
+        pixel by pixel.
+
+        Raises
+        ------
+        NotFound
+            Neither has an executed notebook.
+        """
+        from nbexp.experiments import notebook_diff, sides
+
+        site = self._site()
+        return notebook_diff.compare(
+            sides.of(site, old if old is not None else "HEAD"),
+            sides.of(site, new if new is not None else "workspace"),
+        )
 
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
