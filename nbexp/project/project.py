@@ -991,6 +991,7 @@ class Project:
         git_remote: str | None = None,
         revisions: Revisions | None = None,
         keep: bool = False,
+        queued: bool = False,
     ) -> Removed:
         """Take experiments out of the list; nothing of them is deleted.
 
@@ -1004,6 +1005,8 @@ class Project:
             The experiments of these commits as well.
         keep
             All others instead.
+        queued
+            All that waits in the queue as well. A name that only a task which waits has is that task's.
 
         Raises
         ------
@@ -1014,9 +1017,23 @@ class Project:
         from nbexp.experiments.selection import Revisions
 
         words, which = naming.words(experiments), revisions or Revisions()
-        return Removed(
-            *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
+        if keep and queued:
+            raise UsageError(
+                "`--keep` and `--queue` do not go together. Nothing was removed.",
+                "`nbexp queue remove --queued`",
+            )
+        tasks: tuple[str, ...] = ()
+        if not keep and git_remote is None:
+            left, tasks = self.queue.waiting_among(words)
+            if tasks or queued:
+                self.queue.remove(*tasks, queued=queued)
+            asked, words = bool(words), left
+            if (queued or asked) and not words and which.is_default:
+                return Removed(tasks)
+        names, remote = ref_changes.remove(
+            self._site(), words, which, keep=keep, git_remote=git_remote
         )
+        return Removed((*tasks, *names), remote)
 
     def rename(
         self,

@@ -128,7 +128,7 @@ def make(
         for what, amount in needs.items():
             # Its stages run one after the other, so it needs what the greediest of them does.
             resources[what] = max(resources.get(what, 0), amount)
-    copies = freezing.copied_paths(first)
+    copies = freezing.copied_paths(first, site.root)
     absent = preflight.missing(place, graph, stages, view=view, copies=copies)
     return Made(tuple(made), view, resources, len(points) - len(kept), absent)
 
