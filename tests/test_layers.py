@@ -58,8 +58,7 @@ HOMES = {
     "aiohttp": {"store.remotes.http"},
     "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
-    # Not required: where training code has brought it, pictures of a site become smaller.
-    "PIL": {"experiments.site.pictures"},
+    "PIL": {"experiments.pixels", "experiments.site.pictures"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},
     "dask": {"queue.executors.dask"},

@@ -36,6 +36,11 @@ RESULTS = (
     ("nbexp.experiments.compare", "Diff"),
     ("nbexp.experiments.compare", "Change"),
     ("nbexp.experiments.compare", "NotebookChange"),
+    ("nbexp.experiments.notebook_diff", "NotebookDiff"),
+    ("nbexp.experiments.notebook_diff", "NotebookPair"),
+    ("nbexp.experiments.notebook_diff", "CellPair"),
+    ("nbexp.experiments.notebook_diff", "OutputPair"),
+    ("nbexp.experiments.pixels", "Pixels"),
     ("nbexp.experiments.series", "Curves"),
     ("nbexp.experiments.series", "Series"),
     ("nbexp.experiments.report", "Report"),
@@ -85,6 +90,7 @@ RESULTS = (
     ("nbexp.experiments.steps", "Undone"),
     ("nbexp.experiments.steps", "Steps"),
     ("nbexp.experiments.steps", "Step"),
+    ("nbexp.experiments.worktrees", "Cleaned"),
     ("nbexp.experiments.collect", "Collected"),
     ("nbexp.experiments.collect", "Heap"),
     ("nbexp.experiments.doctor", "Health"),
@@ -118,6 +124,7 @@ RESULTS = (
 # What a family of commands is in Python: an object at the project.
 FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
+    ("nbexp.queue", "Queue", "project.queue"),
     ("nbexp.experiments.measures", "Params", "project.params"),
     ("nbexp.experiments.measures", "Metrics", "project.metrics"),
     ("nbexp.store.config_files", "Configuration", "project.config"),

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import json
 import os
-import posixpath
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -180,12 +179,29 @@ def snapshot_at(git: Git, ref: str) -> Snapshot:
 # ---- files that are copied
 
 
+def sweep_copies(git: Git, root: Path, in_use: Collection[str], older_than_s: float) -> int:
+    """Remove the copies of batches that are no more, and say of how many; those `in_use` stay."""
+    count = 0
+    try:
+        kept = sorted((own_folder(root) / "copies").iterdir())
+    except FileNotFoundError:
+        return 0
+    known = {ref.removeprefix(PREFIX) for ref in git.refs(PREFIX)}
+    for folder in kept:
+        # A batch that is being frozen has its copies before it has its ref.
+        age_s = time.time() - folder.lstat().st_mtime
+        if folder.name not in known and folder.name not in in_use and age_s > older_than_s:
+            filesystem.remove(folder)
+            count += 1
+    return count
+
+
 def copies_folder(root: Path, batch: str) -> Path:
     """Where the files wait that the runs of a batch want copied."""
     return own_folder(root) / "copies" / batch
 
 
-def copied_paths(spec: Spec) -> list[str]:
+def copied_paths(spec: Spec, root: Path) -> list[str]:
     """What the spec wants copied, relative to the project's root.
 
     Raises
@@ -195,9 +211,9 @@ def copied_paths(spec: Spec) -> list[str]:
     """
     found: dict[str, None] = {}
     for spelled in spec.copies:
-        path = posixpath.normpath(posixpath.join(spec.here, spelled.replace(os.sep, "/")))
-        inside = not posixpath.isabs(path) and path.split("/")[0] not in ("..", ".")
-        if not inside or {".git", ".dvc"}.intersection(path.split("/")):
+        asked = Path(os.path.abspath(root / spec.here / spelled))
+        path = Path(os.path.relpath(asked, root)).as_posix()
+        if path.split("/")[0] in ("..", ".") or {".git", ".dvc"}.intersection(path.split("/")):
             raise UsageError(
                 f"`{spelled}` is no file of the project that could be copied. Nothing was run.",
                 "`-C` takes files and folders below the project's root.",
@@ -214,7 +230,7 @@ def keep_copies(place: Place, specs: Sequence[Spec], batch: str) -> None:
     NotFound, UsageError
         Nothing is there, or it is not the project's. Nothing was copied.
     """
-    wanted = dict.fromkeys(path for spec in specs for path in copied_paths(spec))
+    wanted = dict.fromkeys(path for spec in specs for path in copied_paths(spec, place.root))
     for path in wanted:
         if not (place.root / path).exists():
             raise NotFound(

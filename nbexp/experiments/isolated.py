@@ -7,6 +7,7 @@ wait for. Objects, run cache, memo of hashes and the locks of stages that run ar
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -127,6 +128,7 @@ def run(
     -----
     Three Git processes: `read-tree`, `clean` and `status`; reading goes through the one of `place`.
     """
+    clock = time.monotonic()
     with worktrees.occupied(place.root, slot, uid):
         tree = worktrees.prepare(place, slot, snapshot)
         _bring_copies(place, spec, snapshot, tree)
@@ -147,7 +149,10 @@ def run(
         filesystem.crash_point("isolated.ready")
         ran = running.run(spec, there, graph, stages, refs, workspace, emit, command, fence=fence)
         filesystem.crash_point("isolated.done")
-    return replace(ran, folder=tree.root)
+    took = time.monotonic() - clock
+    # What was made ready is nbexp's time as well.
+    own = ran.own_s + took - ran.elapsed_s
+    return replace(ran, folder=tree.root, elapsed_s=took, own_s=own)
 
 
 def graph_of(place: running.Place, view: freezing.View, edits: Mapping[str, bytes]) -> Graph:
@@ -178,5 +183,5 @@ def _bring_copies(
     if not spec.copies:
         return
     kept = freezing.copies_folder(place.root, snapshot.batch)
-    for path in freezing.copied_paths(spec):
+    for path in freezing.copied_paths(spec, place.root):
         freezing.copy(kept / path, tree.root / path, overwrites=False)

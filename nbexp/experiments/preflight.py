@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -78,14 +78,31 @@ def missing(
     No process but that of `freezing.look` where there is no view. Code that cannot be parsed tells nothing.
     """
     view = view or freezing.look(place)
+    top = f"{place.prefix}/" if place.prefix else ""
+    rev = view.snapshot.rev
+    is_old = view.snapshot.baseline != place.git.head()
+
+    def is_same(path: str) -> bool:
+        """Whether the run will have the code that is read here."""
+        info = place.git.info(f"{rev}:{top}{path}") if is_old else None
+        return not is_old or (
+            info is not None and info[0] == place.git.hash_bytes((place.root / path).read_bytes())
+        )
+
     wanted: dict[str, str] = {}
     for stage in stages:
         if not stage.is_data:
-            for path, by in _wanted(place, graph, stage):
+            for path, by in _wanted(place, graph, stage, is_same):
                 wanted.setdefault(path, by)
     paths = [path for path in wanted if not any(is_inside(path, one) for one in copies)]
-    top = f"{place.prefix}/" if place.prefix else ""
-    rev = view.snapshot.rev
+    if is_old:  # what HEAD has and the baseline has not is no file that somebody forgot to add
+        newer = place.git.info_many([f"HEAD:{top}{path}" for path in paths])
+        there = place.git.info_many([f"{rev}:{top}{path}" for path in paths])
+        paths = [
+            path
+            for path, new, old in zip(paths, newer, there, strict=True)
+            if new is None or old is not None
+        ]
     known = place.git.info_many([f"{rev}:{top}{path}" for path in paths])
     found: dict[str, Absent] = {}
     untracked = [path.removeprefix(top) for path in view.untracked if path.startswith(top)]
@@ -144,7 +161,9 @@ _BECAUSE: Mapping[str, str] = {
 # ---- what stages need
 
 
-def _wanted(place: Place, graph: Graph, stage: Stage) -> Iterator[tuple[str, str]]:
+def _wanted(
+    place: Place, graph: Graph, stage: Stage, is_same: Callable[[str], bool]
+) -> Iterator[tuple[str, str]]:
     """Paths that the stage needs of Git, as far as anything says so, and who says it."""
     root = place.root
     code: dict[str, None] = {}
@@ -169,6 +188,8 @@ def _wanted(place: Place, graph: Graph, stage: Stage) -> Iterator[tuple[str, str
         if not (root / path).is_file():
             continue
         needed.setdefault(path, f"run by {stage.name}")
+        if not is_same(path):
+            continue
         modules = detect.imports(root / path, root, folders=[root / stage.cwd])
         for module in modules:
             needed.setdefault(module, f"imported by {path}")

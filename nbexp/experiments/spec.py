@@ -283,8 +283,15 @@ def make(
         which=which or Which(),
         pull=pull,
         run_cache=run_cache,
-        copies=tuple(copies),
+        copies=tuple(_as_seen_from(root, here, path) for path in copies),
     )
+
+
+def _as_seen_from(root: Path, here: str, path: str) -> str:
+    """A path of the project's, relative to the user's directory, however it was typed."""
+    if not Path(path).is_absolute() or not Path(path).is_relative_to(root):
+        return path
+    return posixpath.relpath(Path(path).as_posix(), (root / here).as_posix())
 
 
 def params_edits(

@@ -126,7 +126,9 @@ def run(
     )
     graph = isolated.graph_of(place, view, spec.edits)
     stages = which.stages(graph, targets, here)
-    absent = preflight.missing(place, graph, stages, view=view, copies=freezing.copied_paths(spec))
+    absent = preflight.missing(
+        place, graph, stages, view=view, copies=freezing.copied_paths(spec, place.root)
+    )
     preflight.tell(absent, here, emit)
     words = ["--temp"]
     if start.typed is not None:

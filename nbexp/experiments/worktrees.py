@@ -19,6 +19,7 @@ from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.errors import GitError, StoreError, UsageError
+from nbexp.experiments import freezing
 from nbexp.experiments.freezing import Snapshot
 from nbexp.experiments.place import own_folder
 from nbexp.experiments.run import Place
@@ -102,7 +103,7 @@ def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
 
     What was killed there before is ended first.
     """
-    note = own_folder(root) / "slots" / f"{slot}.json"
+    note = _note_of(root, slot)
     end_left_over(root, slot)
     filesystem.crash_point("slot.taking")
     filesystem.atomic_write(note, json.dumps({"uid": uid, "pid": os.getpid()}).encode())
@@ -116,16 +117,22 @@ def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
 
 def end_left_over(root: Path, slot: str) -> None:
     """End the processes of a run that was killed in the slot, which the caller has locked."""
-    note = own_folder(root) / "slots" / f"{slot}.json"
-    try:
-        uid = str(json.loads(note.read_bytes())["uid"])
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError):
-        uid = ""
+    uid = _uid_in(root, slot)
     if uid:
         process.kill_marked(uid)
-    filesystem.remove(note)
+    filesystem.remove(_note_of(root, slot))
+
+
+def _note_of(root: Path, slot: str) -> Path:
+    return own_folder(root) / "slots" / f"{slot}.json"
+
+
+def _uid_in(root: Path, slot: str) -> str:
+    """The run that is in the slot, or was killed there; empty where there is none."""
+    try:
+        return str(json.loads(_note_of(root, slot).read_bytes())["uid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def end_all_left_over(root: Path, kind: str) -> None:
@@ -167,7 +174,8 @@ def clean(place: Place) -> Cleaned:
     Their processes are ended. What runs is left alone.
     """
     own = own_folder(place.root)
-    gone, busy = [], []
+    gone: list[str] = []
+    busy: list[str] = []
     names = {path.name for path in _entries(own / "wt")}
     names |= {path.stem for path in (own / "slots").glob("*.json")}
     for slot in sorted(names):
@@ -183,9 +191,11 @@ def clean(place: Place) -> Cleaned:
             if os.path.lexists(top):
                 gone.append(slot)
             _forget(place.git, top)
-    stray = sum(_forget_lost(git, own / "wt") for git in (place.git,))
+    stray = _forget_lost(place.git, own / "wt")
     place.git.run("worktree", "prune")
-    for folder in (own, own / "slots", own / "locks", own / "copies", own / "wt"):
+    uids = {_uid_in(place.root, slot) for slot in busy}
+    stray += freezing.sweep_copies(place.git, place.root, uids, _STRAY_S)
+    for folder in (own, own / "slots", own / "locks", own / "wt"):
         stray += filesystem.sweep(folder, _STRAY_S)
     return Cleaned(tuple(gone), stray, tuple(busy))
 

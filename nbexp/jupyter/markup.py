@@ -54,6 +54,7 @@ STYLE = (
     ".nbexp pre{margin:2px 0 8px;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.4}"
     f".nbexp .nbexp-cell{{border-left:3px solid {_RULE};padding-left:10px;margin:2px 0}}"
     ".nbexp img{max-width:100%}"
+    ".nbexp.nbexp .nbexp-sides{table-layout:fixed;width:100%}.nbexp.nbexp .nbexp-sides td{white-space:normal}"
     ".nbexp progress{width:8em;vertical-align:middle}"
 )
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.importing import Home, Imported
     from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
+    from nbexp.experiments.notebook_diff import NotebookDiff
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
@@ -891,14 +892,26 @@ class Project:
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
         )
+        names = catalogue.baseline_names(self.git)
         rows = showing.rows(
             self.git,
             self._reader,
             self.root,
             asked,
-            catalogue.baseline_names(self.git),
+            names,
             self._labels,
         )
+        if self.queue.site.store.exists:
+            from nbexp.queue import showing as tasks
+
+            rows = tasks.with_tasks(
+                rows,
+                self.queue.site,
+                self._reader,
+                names,
+                hide_queued=hide_queued,
+                every_baseline=revisions is None,
+            )
         return columns.arranged(
             rows,
             view,
@@ -945,6 +958,27 @@ class Project:
         found = compare.compare(*both, all_values=all_values, better=self.settings.better)
         found = details.add(found, *both, site, self._environment)
         return replace(found, no_path=no_path, precision=precision)
+
+    def diff_notebooks(
+        self, old: str | Experiment | None = None, new: str | Experiment | None = None
+    ) -> NotebookDiff:
+        """What changed in executed notebooks from `old` (HEAD when None) to `new` (the workspace when None).
+
+        Cells are paired by what they say; of each pair the source, the text and the pictures are compared, pictures
+        pixel by pixel.
+
+        Raises
+        ------
+        NotFound
+            Neither has an executed notebook.
+        """
+        from nbexp.experiments import notebook_diff, sides
+
+        site = self._site()
+        return notebook_diff.compare(
+            sides.of(site, old if old is not None else "HEAD"),
+            sides.of(site, new if new is not None else "workspace"),
+        )
 
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
@@ -1087,6 +1121,7 @@ class Project:
         git_remote: str | None = None,
         revisions: Revisions | None = None,
         keep: bool = False,
+        queued: bool = False,
     ) -> Removed:
         """Take experiments out of the list; nothing of them is deleted.
 
@@ -1100,6 +1135,8 @@ class Project:
             The experiments of these commits as well.
         keep
             All others instead.
+        queued
+            All that waits in the queue as well. A name that only a task which waits has is that task's.
 
         Raises
         ------
@@ -1110,9 +1147,23 @@ class Project:
         from nbexp.experiments.selection import Revisions
 
         words, which = naming.words(experiments), revisions or Revisions()
-        return Removed(
-            *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
+        if keep and queued:
+            raise UsageError(
+                "`--keep` and `--queue` do not go together. Nothing was removed.",
+                "`nbexp queue remove --queued`",
+            )
+        tasks: tuple[str, ...] = ()
+        if not keep and git_remote is None:
+            left, tasks = self.queue.waiting_among(words)
+            if tasks or queued:
+                self.queue.remove(*tasks, queued=queued)
+            asked, words = bool(words), left
+            if (queued or asked) and not words and which.is_default:
+                return Removed(tasks)
+        names, remote = ref_changes.remove(
+            self._site(), words, which, keep=keep, git_remote=git_remote
         )
+        return Removed((*tasks, *names), remote)
 
     def rename(
         self,

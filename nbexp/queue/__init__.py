@@ -635,6 +635,16 @@ class Queue:
         removed = tuple(task.name for task in tasks if task.name not in refused)
         return TasksChanged("removed", removed, refused)
 
+    def waiting_among(self, words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The words without those that name a task which waits and no experiment, and these."""
+        waiting = {task.name for task in self.site.store.tasks("queued")}
+        if waiting.isdisjoint(words):
+            return tuple(words), ()
+        refs = self.site.git.refs(ref_names.PREFIX)
+        there = {ref_names.name_of(ref) for ref in refs}
+        tasks = tuple(word for word in words if word in waiting - there)
+        return tuple(word for word in words if word not in tasks), tasks
+
     def retry(self, *names: str, failed: bool = False, emit: Emit = ignore) -> TasksChanged:
         """Let tasks that failed, or were stopped, wait again, behind all others; what they start from is the same.
 

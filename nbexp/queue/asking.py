@@ -129,7 +129,7 @@ def make(
         for what, amount in needs.items():
             # Its stages run one after the other, so it needs what the greediest of them does.
             resources[what] = max(resources.get(what, 0), amount)
-    copies = freezing.copied_paths(first)
+    copies = freezing.copied_paths(first, site.root)
     absent = preflight.missing(place, graph, stages, view=view, copies=copies)
     return Made(tuple(made), view, resources, len(points) - len(kept), absent)
 
@@ -222,7 +222,7 @@ def _names(
     """Names that neither an experiment nor a task has."""
     reserved = site.store.reserved()
     if asked.name is None:
-        taken = {ref_names.name_of(ref).lower() for ref in refs} | reserved
+        taken = {ref_names.name_of(ref).lower() for ref in refs} | {*reserved}
         found = []
         for _ in range(count):
             found.append(ref_names.draw(taken))
@@ -242,8 +242,8 @@ def _names(
             )
         if name.lower() in here:
             raise NameTaken(
-                f"A task that is queued or runs has the name `{name}`. Nothing was queued.",
-                f"`nbexp queue remove {name}` takes it out of the queue; without `-n` a fresh name is drawn.",
+                f"A task that is queued or runs has the name `{here[name.lower()]}`. Nothing was queued.",
+                f"`nbexp queue remove {here[name.lower()]}` takes it out of the queue; without `-n` a fresh name is drawn.",
             )
     return found
 

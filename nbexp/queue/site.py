@@ -119,12 +119,12 @@ class Site:
     def _what_git_knows(self) -> list[tuple[NewTask, State, str | None]]:
         """The tasks of a database that is lost, from the snapshots of batches that were not over.
 
-        What was removed from such a batch, or got other values in the queue, comes back as it was asked for.
+        What was removed from such a batch comes back.
         """
         from nbexp.experiments import freezing
         from nbexp.formats import ref_names
 
-        found: list[tuple[NewTask, State, str | None]] = []
+        found: dict[str, tuple[NewTask, State, str | None]] = {}
         batches = self.git.refs(SNAPSHOTS)
         done = self.git.refs("refs/exps/") if batches else {}
         failed = self.git.refs(ref_names.FAILED) if batches else {}
@@ -145,11 +145,13 @@ class Site:
                     spec.to_json(),
                 )
                 kept = ref_names.FAILED + spec.ref.removeprefix("refs/exps/")
+                key = spec.ref.lower()
                 if spec.ref in done and done[spec.ref] != spec.replaces:
-                    found.append((new, "done", done[spec.ref]))
+                    found[key] = (new, "done", done[spec.ref])
                 else:
-                    found.append((new, "failed" if kept in failed else "queued", None))
-        return found
+                    # What got other values in the queue is in a later batch as well.
+                    found[key] = (new, "failed" if kept in failed else "queued", None)
+        return [*found.values()]
 
     def _damaged(self, what: str) -> None:
         self.said.append(what)
@@ -167,4 +169,6 @@ def new_batch() -> str:
     import os
     import time
 
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
+    now = time.time_ns()
+    second = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
+    return f"{second}-{now % 10**9:09d}-{os.urandom(2).hex()}"

@@ -39,15 +39,15 @@ def start(site: Site, workers: int, *, idle_s: float | None = None) -> int:
     slots = [str(number) for number in range(1, workers + 1)]
     store = site.store
     store.stop_workers(stops=False, slots=slots)
-    started: list[tuple[str, subprocess.Popen[bytes], Path]] = []
+    started: list[tuple[subprocess.Popen[bytes], Path]] = []
     for slot in slots:
         if not owners.slot_lock(site.folder, slot).held():
             words = ["--slot", slot]
             if idle_s is not None:
                 words += ["--idle", str(idle_s)]
-            started.append((slot, *_spawn(site, words, f"slot-{slot}")))
-    for slot, child, log in started:
-        _await(site, slot, child, log)
+            started.append(_spawn(site, words, f"slot-{slot}"))
+    for child, log in started:
+        _await(site, child, log)
     return len(started)
 
 
@@ -101,10 +101,10 @@ def _spawn(site: Site, words: Sequence[str], name: str) -> tuple[subprocess.Pope
     return child, log
 
 
-def _await(site: Site, slot: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    lock = owners.slot_lock(site.folder, slot)
+def _await(site: Site, child: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the worker has signed on, which it does when it is about to take its first task."""
     end = time.monotonic() + _PATIENCE_S
-    while not lock.held():
+    while not any(one.pid == child.pid for one in site.store.workers()):
         if child.poll() is not None:
             if child.returncode == 0:
                 return  # another one was faster, or it has done all there was to do

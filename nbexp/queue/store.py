@@ -295,8 +295,8 @@ class Store:
             for state, number in self._ask("SELECT state, count(*) FROM tasks GROUP BY state")
         }
 
-    def reserved(self, baseline: str | None = None) -> set[str]:
-        """The names, in small letters, that tasks have taken which are not over."""
+    def reserved(self, baseline: str | None = None) -> dict[str, str]:
+        """The names that tasks have taken which are not over, by the same in small letters."""
         where, values = "", list[object]()
         if baseline is not None:
             where, values = " AND baseline = ?", [baseline]
@@ -304,7 +304,7 @@ class Store:
             f"SELECT name FROM tasks WHERE state IN ('queued', 'running', 'committing'){where}",  # noqa: S608
             values,
         )
-        return {str(name).lower() for (name,) in rows}
+        return {str(name).lower(): str(name) for (name,) in rows}
 
     def events(self, since: int = 0, limit: int = KEPT_EVENTS) -> list[Happened]:
         """What happened after the line `since`, oldest first."""

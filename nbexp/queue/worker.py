@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     from nbexp.queue.site import Site
 
     site = Site.at(args.root)
+    _ = site.settings  # what is wrong with them is said to whoever starts it
     _redirect(owners.log_path(folder, site.owner.id))
     if args.only is not None:
         from nbexp.experiments import worktrees

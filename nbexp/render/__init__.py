@@ -19,6 +19,7 @@ FAMILIES = {
     "runs": ("Experiment", "Imported", "Verified", "Saved", "Script", "Reproduced"),
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown", "Curves"),
     "diffs": ("Diff",),
+    "notebooks": ("NotebookDiff",),
     "pipelines": (
         "Detected",
         "InitReport",

@@ -159,7 +159,7 @@ class Coordinator:
         sweep = self._sweep
         taken = {
             name.lower() for _, _, name in ref_names.experiments(self._site.git.refs("refs/exps/"))
-        } | self._store.reserved()
+        } | {*self._store.reserved()}
         found = []
         for number, point in enumerate(points, self._next):
             spec = self._spec(number, point, taken)

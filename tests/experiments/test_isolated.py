@@ -230,7 +230,7 @@ def test_copied_files_are_there_and_in_no_experiment(project: Project, git: Git)
         "stages:\n  look:\n    cmd: cat .env 'notes/a b.txt' > seen.txt; test -x notes/run.sh\n"
         "    deps: [notes/a b.txt]\n    outs: [{seen.txt: {cache: false}}]\n"
     )
-    made = project.run(temp=True, copy_paths=[".env", "notes/", "train.sh"])
+    made = project.run(temp=True, copy_paths=[str(root / ".env"), "notes/", "train.sh"])
     assert made.read("seen.txt") == b"TOKEN=1\nuntracked\n"
     listed = git("ls-tree", "-r", "--name-only", made.rev, cwd=root).splitlines()
     assert not [path for path in listed if path.startswith((".env", "notes"))]
@@ -609,6 +609,94 @@ def test_a_project_in_a_subdirectory(
     assert "deep/er/metrics.json" in git("ls-tree", "-r", "--name-only", made.rev, cwd=top)
 
 
+def test_a_project_below_the_repository(
+    tmp_path: Path, opened: Callable[..., Project], git: Git, dvc, files: Files
+) -> None:
+    top = tmp_path / "mono"
+    git("init", "--quiet", top)
+    (top / "other.txt").write_text("other\n")
+    root = top / "projects" / "one"
+    root.mkdir(parents=True)
+    dvc("init", "--quiet", "--subdir", cwd=root)
+    (root / "params.yaml").write_text("seed: 0\n")
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: cat ../../other.txt params.yaml > seen.txt\n    params: [seed]\n"
+        "    outs: [seen.txt]\n"
+    )
+    git("add", "--all", cwd=top)
+    git("commit", "--quiet", "--message=mono", cwd=top)
+    (top / "other.txt").write_text("edited\n")
+    project = opened(root)
+    before = files(top)
+    for seed in (1, 2):
+        made = project.run({"seed": seed}, temp=True)
+        assert project.read(made, "seen.txt") == f"edited\nseed: {seed}\n".encode()
+    assert files(top) == before
+    assert made.report is not None
+    assert made.report.folder == f"{root}/.dvc/tmp/nbexp/wt/temp-0/projects/one"
+
+
+def test_a_work_tree_of_the_users_own(
+    project: Project, opened: Callable[..., Project], git: Git, git_state: GitState
+) -> None:
+    """Its HEAD, index and edits are what counts, not those of the main one."""
+    root = project.root
+    other = root.parent / "other"
+    git("worktree", "add", "--quiet", "-b", "side", other, cwd=root)
+    edit(other / "params.yaml", "seed: 0", "seed: 8")
+    git("commit", "--quiet", "--all", "--message=side", cwd=other)
+    edit(other / "params.yaml", "seed: 8", "seed: 9")
+    state = git_state(root)
+    made = opened(other).run({"train.lr": 0.03}, temp=True)
+    assert made.params["seed"] == 9
+    assert made.baseline == git("rev-parse", "side", cwd=root)
+    after = git_state(root)
+    mine = {path: data for path, data in after.items() if not path.startswith("worktrees/temp-0/")}
+    assert mine == state
+
+
+def test_a_notebook_is_the_same_beside_as_in_place(project: Project, git: Git, nbexp_cli) -> None:
+    """Where it ran shows in none of its bytes."""
+    root = project.root
+    cells = [
+        {"source": "lr = 0.1", "tags": ["parameters"]},
+        {"source": "import os; print(os.getcwd()); open('m.json', 'w').write('{\"acc\": %s}' % lr)", "tags": []},
+    ]  # fmt: skip
+    book = {
+        "cells": [
+            {
+                "cell_type": "code", "execution_count": None, "id": f"c{number}", "outputs": [],
+                "metadata": {"tags": cell["tags"]}, "source": cell["source"],
+            }
+            for number, cell in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}},
+        "nbformat": 4, "nbformat_minor": 5,
+    }  # fmt: skip
+    (root / "train.ipynb").write_text(json.dumps(book))
+    (root / "params.yaml").write_text("train: {lr: 0.1}\n")
+    (root / "dvc.yaml").write_text(
+        "stages:\n  train:\n    cmd: nbexp notebook train.ipynb runs/train.ipynb --params train\n"
+        "    deps: [train.ipynb]\n    params: [train]\n    outs: [runs/train.ipynb]\n"
+        "    metrics: [{m.json: {cache: false}}]\n"
+    )
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=notebook", cwd=root)
+    made = project.run({"train.lr": 0.5}, name="beside", temp=True)
+    assert made.metrics == {"acc": 0.5}
+    assert not (root / "runs").exists()
+    here = project.run({"train.lr": 0.5}, name="here", new=True, run_cache=False)
+    assert project.read("beside", "runs/train.ipynb") == project.read("here", "runs/train.ipynb")
+    assert git("rev-parse", f"{made.rev}^{{tree}}", cwd=root) == git(
+        "rev-parse", f"{here.rev}^{{tree}}", cwd=root
+    )
+
+
+def test_the_doctor_has_nothing_against_it(project: Project) -> None:
+    project.run({"train.lr": 0.2}, temp=True)
+    assert [(one.check, one.text) for one in project.doctor(full=True).open] == []
+
+
 def test_a_repository_that_was_moved_or_copied(
     project: Project, opened: Callable[..., Project], git: Git
 ) -> None:
@@ -712,8 +800,10 @@ def test_clean_takes_away_what_nothing_runs_in(
     running = nbexp_cli.start("run", "--temp", cwd=root)
     wait_for(gate.exists)
     (own / "wt" / "temp-7").mkdir()
+    (own / "copies" / "lost").mkdir(parents=True)
+    os.utime(own / "copies" / "lost", (0, 0))
     told = json.loads(nbexp_cli("clean", "--json", cwd=root).stdout)
-    assert told == {"work_trees": ["temp-7"], "leftovers": 0, "in_use": ["temp-0"]}
+    assert told == {"work_trees": ["temp-7"], "leftovers": 1, "in_use": ["temp-0"]}
     running.kill()
     running.wait()
     told = json.loads(nbexp_cli("clean", "--json", cwd=root).stdout)

@@ -264,3 +264,19 @@ def test_paths_are_as_seen_from_the_users_directory(
     ]
     assert not is_done
     assert told(project, copy_paths=["run.sh"]) == ([], True)
+
+
+def test_code_of_another_version_is_not_asked_what_it_imports(project: Project, git: Git) -> None:
+    root = project.root
+    (root / "train.py").write_text("open('out.txt', 'w').write('x')\n")
+    pipeline(root, "python train.py", "train.py")
+    commit(git, root, "train.py")
+    git("tag", "v1", cwd=root)
+    (root / "added.py").write_text("x = 1\n")
+    (root / "new.py").write_text("x = 1\n")
+    (root / "train.py").write_text("import new, added\nopen('out.txt', 'w').write('x')\n")
+    commit(git, root, "train.py", "added.py")
+    assert told(project, baseline="v1") == ([], True)
+    assert [message for message, _ in told(project)[0]] == [
+        "new.py (untracked, imported by train.py) will not be in the run's folder."
+    ]

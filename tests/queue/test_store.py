@@ -59,7 +59,7 @@ def test_a_name_is_reserved_until_its_task_is_over(store):
     store.add([new("low-lr", uid="u3", baseline="0" * 40)])
     store.apply("uidlow-lr", states.StopAsked())
     store.add([new("low-lr", uid="u4")])
-    assert store.reserved(BASELINE) == {"low-lr"}
+    assert store.reserved(BASELINE) == {"low-lr": "low-lr"}
 
 
 def test_a_task_that_is_done_says_so_with_its_times_and_its_rev(store):

@@ -5,7 +5,7 @@ before anything is shown. What real dvc has queued is listed too.
 
 Examples
 --------
-  nbexp queue              the table
+  nbexp queue status       the table; `nbexp queue` is the same
   nbexp queue status -v    with the folder where each runs, and why it failed
 """
 

@@ -32,6 +32,7 @@ FAMILIES = {
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown"),
     "run_cache": ("RunTable", "CachedRun"),
     "diffs": ("Diff",),
+    "notebooks": ("NotebookDiff",),
     "reports": ("Report", "Printed"),
     "labels": ("Tagged", "Recorded"),
     "pipelines": ("InitReport", "Detected", "Setup", "StageWritten"),
