@@ -323,7 +323,6 @@ class Coordinator:
                     self._site, self._sweep.batch, slot, idle_s=_IDLE_S
                 )
 
-
     def _dismiss(self) -> None:
         """Send the workers away, whoever started them: nothing of a sweep that is over runs any more."""
         end = time.monotonic() + _GOING_S

@@ -72,7 +72,6 @@ class Sampler:
         study = self._loaded()
         found: list[Point] = []
         for _ in range(n):
-            self._reseed(self._next)
             trial = self._trials[self._next] = study.ask(self._distributions())
             self._next += 1
             found.append(self._point(trial.params))
@@ -118,7 +117,7 @@ class Sampler:
         pruner = getattr(optuna.pruners, _PRUNERS[self._pruner])
         self._study = optuna.create_study(
             direction=self._asked.direction,
-            sampler=self._made(self._next),
+            sampler=self._made(),
             pruner=pruner(25.0) if self._pruner == "percentile" else pruner(),
         )
         for trial in self._asked.past:
@@ -141,22 +140,14 @@ class Sampler:
         if trial.state != "running":
             self.tell(trial.number, trial.value)
 
-    def _made(self, number: int) -> optuna.samplers.BaseSampler:
+    def _made(self) -> optuna.samplers.BaseSampler:
         import optuna
 
-        seed = (self._asked.seed * 1_000_003 + number) % (1 << 32)
+        # A process that goes on must not draw what the one before it drew.
+        seed = (self._asked.seed * 1_000_003 + self._asked.next) % (1 << 32)
         more = {"constant_liar": True} if self._sampler == "tpe" else {}
         kind = getattr(optuna.samplers, _SAMPLERS[self._sampler][0])
         return cast("optuna.samplers.BaseSampler", kind(seed=seed, **more))
-
-    def _reseed(self, number: int) -> None:
-        """Let what is drawn for a trial follow from its number, for the samplers that remember nothing else.
-
-        A study that goes on after its process was killed then asks what it would have asked.
-        """
-        assert self._study is not None
-        if self._sampler in {"tpe", "random"}:
-            self._study.sampler = self._made(number)
 
     def _distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         return {one.param: _distribution(one) for one in self._asked.space.dimensions}
