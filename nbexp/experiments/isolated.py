@@ -140,7 +140,7 @@ def run(
             env={**(os.environ if place.env is None else place.env), **(env or {})},
             home=place,
         )
-        edits = specs.params_edits(tree.root, spec.here, spec.overrides)
+        edits = specs.params_edits(tree.root, spec.here, spec.overrides, composed=spec.composed)
         spec = replace(spec, edits=edits)
         graph = _graph(place, spec, snapshot, tree.root)
         stages = spec.which.stages(graph, spec.targets, spec.here)
