@@ -121,9 +121,7 @@ def _many(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         **selection(args),
         **manner_of_each(args),
         **{name: getattr(args, name) for name in ("name", "message", "force", "new", "jobs")},
-        "copy_paths": args.copy_paths,
-        "baseline": args.baseline,
-        "with_edits": args.with_edits or None,
+        **start_of_each(args),
     }
     if args.dry:
         return project.sweeps.plan(args.set_param, emit=emit, **asked)
@@ -137,6 +135,11 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run beside your files, from how they are now, without untracked and ignored ones",
     )
+    add_start(parser)
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """The options that say what runs beside the user's files start from."""
     parser.add_argument(
         "-C",
         "--copy-paths",
@@ -155,6 +158,16 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="uncommitted edits go along to the --baseline",
     )
+
+
+def start_of_each(args: argparse.Namespace) -> dict[str, Any]:
+    """What each of many experiments starts from."""
+    return {
+        "copy_paths": args.copy_paths,
+        "baseline": args.baseline,
+        "with_edits": args.with_edits or None,
+        "hydra": not args.no_hydra,
+    }
 
 
 def isolation(args: argparse.Namespace) -> dict[str, Any]:

@@ -103,8 +103,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--detach", action="store_true", help="return at once; the sweep goes on")
     parser.add_argument("--resume", metavar="NAME", help="go on with a sweep, or watch it again")
+    parser.add_argument(
+        "--no-hydra",
+        action="store_true",
+        help="take params.yaml as it is, whatever the config says of Hydra",
+    )
     like_run.add_selection(parser)
     like_run.add_manner_of_each(parser)
+    like_run.add_start(parser)
     parser.add_argument(
         "--dry", action="store_true", help="say how many, and how long that takes; change nothing"
     )
@@ -161,6 +167,7 @@ def _asked(
         "force": args.force,
         **like_run.selection(args),
         **like_run.manner_of_each(args),
+        **like_run.start_of_each(args),
     }
 
 

@@ -419,6 +419,7 @@ class Project:
         copy_paths: Sequence[str] = (),
         baseline: str | None = None,
         with_edits: bool | None = None,
+        hydra: bool = True,
         emit: Emit = ignore,
     ) -> Sweep:
         """Run many experiments beside your files, and watch them until all are over.
@@ -462,6 +463,8 @@ class Project:
             Files and folders that trials need and Git does not have.
         baseline, with_edits
             As in `queue.add`: what they start from, and whether uncommitted edits go along.
+        hydra
+            Compose params.yaml of configurations, where the config says so.
 
         Raises
         ------
@@ -504,6 +507,7 @@ class Project:
             copy_paths=copy_paths,
             baseline=baseline,
             with_edits=with_edits,
+            hydra=hydra,
         )
 
     def clone(

@@ -40,6 +40,7 @@ class Asked:
     pull: bool = False
     run_cache: bool = True
     copies: tuple[str, ...] = ()
+    hydra: bool = True
 
 
 @frozen
@@ -109,6 +110,7 @@ def make(
                 pull=asked.pull,
                 run_cache=asked.run_cache,
                 copies=asked.copies,
+                hydra=asked.hydra,
                 untouched=untouched,
                 read=view.read,
             )

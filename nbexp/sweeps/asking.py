@@ -15,7 +15,7 @@ from uuid import uuid4
 from nbexp import overrides
 from nbexp.errors import NameTaken, UsageError
 from nbexp.events import Emit, Notice
-from nbexp.experiments import freezing, preflight
+from nbexp.experiments import composition, freezing, preflight
 from nbexp.experiments.freezing import View
 from nbexp.experiments.preflight import Absent
 from nbexp.experiments.spec import Spec, Which
@@ -62,6 +62,7 @@ class Request:
     pull: bool = False
     run_cache: bool = True
     copies: Sequence[str] = ()
+    hydra: bool = True
     verb: str = "sweep"
 
 
@@ -118,13 +119,18 @@ def understand(site: Site, request: Request, view: View, emit: Emit) -> Asked:
             request.pull,
             request.run_cache,
             tuple(request.copies),
+            request.hydra,
         ),
         refs,
         emit,
         untouched="Nothing was run.",
     )
     (trial,) = made.specs
-    spec = replace(trial, name="", edits={}, overrides=tuple(fixed))
+    if trial.composed is not None:
+        # Trials are composed of what is frozen, which has no configurations that were never added to Git.
+        version = composition.Version(site.git, site.prefix, view.snapshot.rev)
+        composition.compose_all(site.root, here, [(*fixed, *common)], version)
+    spec = replace(trial, name="", edits={}, overrides=tuple(fixed), composed=None)
     direction = aim.direction if aim else None
     metric = aim.metric if aim else None
     seed = request.seed if request.seed is not None else int(uuid4().hex[:8], 16)

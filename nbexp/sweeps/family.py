@@ -58,6 +58,7 @@ class SweepOptions(TypedDict, total=False):
     on_failure: OnFailure
     run_cache: bool
     copy_paths: Sequence[str]
+    hydra: bool
     baseline: str | None
     with_edits: bool | None
 
@@ -227,6 +228,7 @@ class KeptSweeps:
             pull=options.get("pull", False),
             run_cache=options.get("run_cache", True),
             copies=tuple(options.get("copy_paths", ())),
+            hydra=options.get("hydra", True),
             verb=verb,
         )
 

@@ -433,3 +433,46 @@ class TestRefusals:
         said = [json.loads(one.communicate(timeout=120)[0]) for one in started]
         assert sorted(one["name"] for one in said) == ["sweep-1", "sweep-2", "sweep-3"]
         assert all(one["counts"] == {"done": 2} for one in said)
+
+
+class TestStart:
+    def test_trials_start_from_another_version_and_get_copies(
+        self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str]
+    ) -> None:
+        project = training()
+        old = git("rev-parse", "HEAD", cwd=project)
+        train = project / "train.py"
+        train.write_text(train.read_text() + "print(open('local.txt').read())\n")
+        git("commit", "--quiet", "--all", "--message=newer", cwd=project)
+        (project / "local.txt").write_text("only here\n")
+        line = ("-S", "train.lr=0.1,0.2", "-j", "2")
+        nbexp_cli("sweep", *line, "--baseline", old, "-n", "old", cwd=project)
+        assert git("rev-parse", "refs/nbexp/sweeps/old^", cwd=project) == old
+        nbexp_cli("run", *line, "-C", "local.txt", "-n", "new", cwd=project)
+        assert "only here" in nbexp_cli("logs", "new-1", cwd=project).stdout
+        names = set(experiments(project, git))
+        assert names == {"old-1", "old-2", "new-1", "new-2"}
+
+    def test_each_point_is_composed_where_hydra_is_on(
+        self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str]
+    ) -> None:
+        project = training()
+        (project / ".dvc" / "config").write_text("[hydra]\n    enabled = True\n")
+        conf = project / "conf"
+        (conf / "train").mkdir(parents=True)
+        (conf / "config.yaml").write_text("defaults:\n  - train: small\n  - _self_\n")
+        for name, steps in (("small", 2), ("big", 4)):
+            (conf / "train" / f"{name}.yaml").write_text(
+                f"lr: 0.1\nsteps: {steps}\npause: 0.0\nseed: 0\n"
+            )
+        git("add", "--all", cwd=project)
+        git("commit", "--quiet", "--message=configurations", cwd=project)
+        ran = nbexp_cli(
+            "sweep", "-S", "train=small,big", "-S", "train.lr=0.1,0.01", "--json", cwd=project
+        )
+        said = json.loads(ran.stdout)
+        assert said["counts"] == {"done": 4}
+        found = [git("show", f"{one['rev']}:params.yaml", cwd=project) for one in said["trials"]]
+        assert [("steps: 4" in text, "lr: 0.01" in text) for text in found] == [
+            (False, False), (False, True), (True, False), (True, True),
+        ]  # fmt: skip
