@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from nbexp import filesystem
-from nbexp.errors import UsageError
+from nbexp.errors import NotFound, UsageError
 from nbexp.events import Emit
 from nbexp.experiments import (
     composition,
@@ -139,10 +139,15 @@ def run(
         copies=copies,
         hydra=hydra,
         composed=composed,
-        read=view.read,
+        read=preflight.reader(place, view),
     )
     graph = isolated.graph_of(place, view, spec.edits)
-    stages = which.stages(graph, targets, here)
+    try:
+        stages = which.stages(graph, targets, here)
+    except NotFound:
+        for path in preflight.pipelines(place, view):
+            raise preflight.absent_file(path) from None
+        raise
     absent = preflight.missing(
         place, graph, stages, view=view, copies=freezing.copied_paths(spec, place.root)
     )
