@@ -71,7 +71,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    if not args.queue and not args.run_all and _is_many(args.set_param):
+    if not (args.queue or args.run_all or args.timeout) and _is_many(args.set_param):
         return _many(project, args, emit)
     if args.dry:
         return project.plan(

@@ -384,7 +384,8 @@ class Queue:
         uids = [task.uid for task in self.site.store.tasks(*LIVE) if task.kind == "queued"]
         if not uids:
             return RunOver(())
-        self.start(workers, emit=emit)
+        # Who asks for all that waits now has not asked for what comes later.
+        self.start(workers, idle_s=0.05, emit=emit)
         with suppress(KeyboardInterrupt):
             for change in self.wait(uids):
                 if change.kind in OVER:

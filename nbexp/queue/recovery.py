@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nbexp.errors import GitError
-from nbexp.experiments import record
 from nbexp.filesystem import crash_point
 from nbexp.formats.ref_names import ExpRef
 from nbexp.git import Git
@@ -104,9 +103,11 @@ def name_result(git: Git, task: Task) -> str | None:
     if present == task.rev:
         return None
     try:
+        from nbexp.experiments import trash
+
         resets: list[tuple[str, str | None, str | None]] = []
         if replaces is not None and present == replaces:
-            resets.append((record.trash_ref(ref, replaces), replaces, "any"))
+            resets.append((trash.ref_of(ref, replaces), replaces, "any"))
         git.update_refs([*resets, (ref, task.rev, replaces if present == replaces else None)])
     except GitError as error:
         if git.refs(ref).get(ref) == task.rev:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbexp import settings
 from nbexp.errors import NbexpError, QueueError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import place as places
-from nbexp.experiments import run as running
 from nbexp.git import Git
 from nbexp.queue.owners import Owner
 from nbexp.queue.state import State
 from nbexp.queue.store import NewTask, Store
-from nbexp.store.cache import Cache
+
+# Looking at the queue, as every `show` does, loads nothing of what runs stages.
+if TYPE_CHECKING:
+    from nbexp.experiments import run as running
+    from nbexp.store.cache import Cache
 
 SNAPSHOTS = "refs/nbexp/queue/"
 
@@ -73,6 +77,7 @@ class Site:
         if self._shared_cache is not None:
             return self._shared_cache()
         from nbexp.formats import config
+        from nbexp.store.cache import Cache
 
         found = config.read(self.root / ".dvc", home=places.home())
         return Cache(
@@ -89,6 +94,8 @@ class Site:
 
     def place(self, emit: Emit, *, pull: bool = False, run_cache: bool = True) -> running.Place:
         """For running stages."""
+        from nbexp.experiments import run as running
+
         fetch = None
         if pull:
             from nbexp.experiments.fetching import FromRemotes
