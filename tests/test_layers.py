@@ -65,7 +65,8 @@ HOMES = {
     "distributed": {"queue.executors.dask"},
     "fsspec": {"store.remotes"},
     "git": {"git"},
-    "hydra": {"overrides"},
+    # The grammar of overrides; and the process that composes params, which nothing else runs in.
+    "hydra": {"overrides", "experiments.composition"},
     "ipykernel": {"jupyter", "pipeline.kinds.notebook"},
     "ipywidgets": {"jupyter"},
     "jupyter_client": {"pipeline.kinds.notebook"},
@@ -74,7 +75,7 @@ HOMES = {
     "nbclient": {"pipeline.kinds.notebook", "commands.demo"},
     "nbconvert": {"commands.demo"},
     "nbformat": {"formats.notebook", "pipeline.kinds.notebook", "commands.demo"},
-    "omegaconf": {"overrides"},
+    "omegaconf": {"overrides", "experiments.composition"},
     "optuna": {"sweeps.samplers.optuna"},
     "papermill": {"pipeline.kinds.notebook"},
     "pathspec": {"formats.ignore"},

@@ -11,6 +11,7 @@ Examples
   nbexp run -S train.lr=0.01 -n low-lr         and a name
   nbexp run -S +train.momentum=0.9             add a param
   nbexp run -S other.json:depth=3              a param of another file
+  nbexp run -S model=big                       another member of a group, where params are composed
   nbexp run train                              only this stage and what it needs
   nbexp run -j 4                               four stages at once
   nbexp run --temp                             beside your files, which can be edited meanwhile
@@ -54,6 +55,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--new", action="store_true", help="run and record even what is recorded already"
     )
+    parser.add_argument(
+        "--no-hydra",
+        action="store_true",
+        help="take params.yaml as it is, whatever the config says of Hydra",
+    )
     add_selection(parser)
     add_manner(parser)
     add_isolation(parser)
@@ -63,17 +69,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if args.dry:
-        return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
+        return project.plan(
+            args.set_param,
+            force=args.force,
+            new=args.new,
+            hydra=not args.no_hydra,
+            **planned(args),
+        )
     if _queueing.is_meant(args):
         options = {**selection(args), **manner(args), **isolation(args)}
         options |= {name: getattr(args, name) for name in ("name", "message", "force", "new")}
-        return _queueing.run(project, args, emit, options)
+        return _queueing.run(project, args, emit, options | {"hydra": not args.no_hydra})
     made = project.run(
         args.set_param,
         name=args.name,
         message=args.message,
         force=args.force,
         new=args.new,
+        hydra=not args.no_hydra,
         emit=emit,
         **selection(args),
         **manner(args),

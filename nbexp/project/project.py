@@ -32,6 +32,7 @@ from nbexp.project.results import (
 if TYPE_CHECKING:
     from nbexp.experiments import again
     from nbexp.experiments import run as running
+    from nbexp.experiments.alerts import Alerts
     from nbexp.experiments.collect import Collected
     from nbexp.experiments.columns import Groups
     from nbexp.experiments.compare import Diff
@@ -233,6 +234,7 @@ class Project:
         run_cache: bool = True,
         jobs: int = 1,
         interactive: bool = False,
+        hydra: bool = True,
         temp: bool = False,
         copy_paths: Sequence[str] = (),
         baseline: str | Experiment | None = None,
@@ -272,6 +274,8 @@ class Project:
             How many stages run at once.
         interactive
             Ask `confirm` before each stage.
+        hydra
+            Compose params.yaml where the project's config has `hydra.enabled`.
         temp
             Run beside the workspace, from how it is now: its files may be edited meanwhile, and none changes.
             Untracked and ignored files are not there.
@@ -318,28 +322,31 @@ class Project:
             if name is not None:
                 naming.refuse_git_names(self.git, name)
             refs = self._refs()
-            ran, stages = beside.run(
-                where,
-                refs if name is not None else self.queue.with_reserved(refs),
-                emit,
-                here=self.here,
-                targets=targets,
-                overrides=specs.one_point(points),
-                which=which,
-                how=how,
-                name=name,
-                message=message,
-                force=force,
-                new=new,
-                pull=pull,
-                run_cache=run_cache,
-                copies=copy_paths,
-                start=beside.start(temp, baseline, self._resolve, with_edits),
-            )
+            with self._watched(emit) as tell:
+                ran, stages = beside.run(
+                    where,
+                    refs if name is not None else self.queue.with_reserved(refs),
+                    tell,
+                    here=self.here,
+                    targets=targets,
+                    overrides=specs.one_point(points),
+                    which=which,
+                    how=how,
+                    name=name,
+                    message=message,
+                    force=force,
+                    new=new,
+                    pull=pull,
+                    run_cache=run_cache,
+                    copies=copy_paths,
+                    hydra=hydra,
+                    start=beside.start(temp, baseline, self._resolve, with_edits),
+                )
             experiment = self._ran(ran, stages, refs, started)
             self._auto_push(ran.ref, emit)
             return experiment
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+        in_place = InPlace(self.git, self.cache, self.root)
+        with self._watched(emit) as tell, in_place.held(tell) as workspace:
             refs = self._refs()
             if name is not None:
                 naming.refuse_git_names(self.git, name)
@@ -358,12 +365,13 @@ class Project:
                 which=which,
                 pull=pull,
                 run_cache=run_cache,
+                hydra=hydra,
             )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
             asked = environment.command_line(spec)
-            ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
+            ran = running.run(spec, where, graph, stages, refs, workspace, tell, asked)
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
         return experiment
@@ -508,6 +516,7 @@ class Project:
             force=force,
             include_untracked=include_untracked,
             recursive=recursive,
+            env=self.stage_env if self.stage_env is not None else os.environ,
         )
         self._auto_push(ref_names.ExpRef(saved.baseline, saved.name).ref, emit)
         return saved
@@ -708,6 +717,7 @@ class Project:
         hide_queued: bool = False,
         hide_failed: bool = False,
         force: bool = False,
+        emit: Emit = ignore,
     ) -> Table | Groups:
         """Every experiment below its baseline, newest first, with the workspace on top.
 
@@ -770,6 +780,7 @@ class Project:
             asked,
             names,
             self._labels,
+            emit,
         )
         if self.queue.site.store.exists:
             from nbexp.queue import showing as tasks
@@ -1117,6 +1128,28 @@ class Project:
             self.show(all_states=True)  # learns of every experiment again
         return health
 
+    def alerts(self, *, trust: bool = False, test: str | None = None) -> Alerts:
+        """The alerts that are set up, and those that were due last.
+
+        Parameters
+        ----------
+        trust
+            Agree to the commands and webhooks of this project's settings, as they are now.
+        test
+            Carry this one out now.
+
+        Raises
+        ------
+        ProjectFileError
+            One is not set up as it should be.
+        NotFound
+            There is no alert of the name in `test`.
+        """
+        from nbexp.experiments import alerts
+
+        listed = alerts.listing(self.root, trust=trust)
+        return listed if test is None else alerts.try_out(self.root, test, self.stage_env)
+
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
         from nbexp.experiments import ref_changes
@@ -1363,6 +1396,7 @@ class Project:
         allow_missing: bool = False,
         run_cache: bool = True,
         new: bool = False,
+        hydra: bool = True,
     ) -> Plan:
         """What a run with these arguments would do to each stage, why, and what it costs; nothing is changed.
 
@@ -1381,7 +1415,7 @@ class Project:
 
         point = specs.one_point(grammar.parse(set_params or []))
         head, refs = self.git.head(), self._refs()
-        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
+        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point, hydra=hydra)
         graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
         which = specs.Which(
             pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
@@ -1763,20 +1797,29 @@ class Project:
         started = time.monotonic()
         source = again.source(self.git, experiment)
         refs = self._refs()
-        ran, stages = again.run(
-            self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
-            source,
-            asked,
-            refs,
-            emit,
-            here=self.here,
-            keep=self._open_notebooks(),
-            how=self._how(jobs=jobs),
-        )
+        with self._watched(emit) as tell:
+            ran, stages = again.run(
+                self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
+                source,
+                asked,
+                refs,
+                tell,
+                here=self.here,
+                keep=self._open_notebooks(),
+                how=self._how(jobs=jobs),
+            )
         differs = None
         if asked.verb == "rerun":
             differs = again.differences(self.git, self._reader, source.rev, ran.rev)
         return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
+
+    def _watched(self, emit: Emit) -> AbstractContextManager[Emit]:
+        """The consumer of a run's events, with the alerts that are set up carried out."""
+        from nbexp.experiments import alerting
+
+        return alerting.watched(
+            self.root, self.settings, emit, lambda: self._reader, self.stage_env
+        )
 
     def _ran(
         self,

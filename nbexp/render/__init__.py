@@ -33,6 +33,7 @@ FAMILIES = {
     "undo": ("Applied", "Undone", "Steps", "TrashList", "Untrashed"),
     "upkeep": ("Health", "Collected", "Cleaned"),
     "run_cache": ("RunTable", "CachedRun", "RestoredRun", "Promoted"),
+    "alerts": ("Alerts",),
     "labels": ("Recorded", "Removed", "Renamed", "Tagged"),
     "sharing": ("Branches", "Branched", "Pushed", "PulledExperiments"),
     "data": (

@@ -34,6 +34,7 @@ FAMILIES = {
     "diffs": ("Diff",),
     "notebooks": ("NotebookDiff",),
     "reports": ("Report", "Printed"),
+    "alerts": ("Alerts",),
     "labels": ("Tagged", "Recorded"),
     "pipelines": ("InitReport", "Detected", "Setup", "StageWritten"),
     "plans": ("Status", "Plan", "Why"),
