@@ -199,7 +199,7 @@ class Narrator:
     def _tell(self, event: events.Event) -> None:
         from nbexp import events
 
-        if self._quiet and not isinstance(event, events.Notice):
+        if self._quiet and not isinstance(event, events.Notice | events.Alert):
             return
         match event:
             case events.RunStarted(name=name):
@@ -229,6 +229,11 @@ class Narrator:
                 self._say(f"Updating lock file '{path}'")
             case events.RunFinished(name=name):
                 self._say(f"Ran experiment(s): {name}")
+            case events.TaskQueued(name=name, overrides=overrides):
+                if overrides:
+                    by_file = {file: list(texts) for file, texts in overrides.items()}
+                    self._say(f"Queueing with overrides '{by_file}'.")
+                self._say(f"Queued experiment '{name}' for future execution.")
             case events.ScriptTraced(script=script, number=number, total=total):
                 self._aside(f"running in a copy, {number} of {total}: {script}")
             case events.StageFinished(stage=stage):
@@ -243,6 +248,9 @@ class Narrator:
                     self._aside(f"{word} {names} will be skipped due to this failure")
             case events.Notice(message=message, hint=hint):
                 self._aside(message if hint is None else f"{message} Hint: {hint}")
+            case events.Alert(message=message):
+                # A terminal in the background marks its tab.
+                self._aside(f"alert: {message}" + ("\a" if sys.stderr.isatty() else ""))
             case events.Phase(text=text, total=total) if total and total > 100:
                 self._aside(text)
             case events.Moving():

@@ -136,11 +136,12 @@ class CellFinished(Event):
 
 @frozen
 class MetricLogged(Event):
-    """Training code logged values for a step."""
+    """Training code logged values for a step; `experiment` is the name under which the run will be recorded."""
 
     stage: str
     step: int | float | None
     values: Mapping[str, float | int | str] = field(default_factory=dict)
+    experiment: str = ""
 
 
 @frozen
@@ -182,11 +183,29 @@ class RunFinished(Event):
 
 
 @frozen
+class Alert(Event):
+    """An alert of this name is due; `state` is `running` where a metric passed its bar before the end of the run."""
+
+    name: str
+    run: str
+    state: str
+    message: str
+
+
+@frozen
 class LockUpdated(Event):
     """dvc.lock was written (`created`: it was not there before); path relative to the current directory."""
 
     path: str
     created: bool = False
+
+
+@frozen
+class TaskQueued(Event):
+    """An experiment waits in the queue under this name, with these overrides by params file."""
+
+    name: str
+    overrides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @frozen

@@ -122,6 +122,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         hide_queued=args.hide_queued,
         hide_failed=args.hide_failed,
         force=args.force,
+        emit=emit,
     )
     for row in getattr(found, "rows", ()):
         if row.error is not None and row.executor is None:

@@ -90,6 +90,7 @@ def command_line(spec: Spec, options: Sequence[str] = (), *, is_dvcs: bool = Tru
         "--allow-missing": how.allow_missing,
         "-k": how.on_failure == "keep-going",
         "--ignore-errors": how.on_failure == "ignore",
+        "--no-hydra": not spec.hydra,
     }
     words += [option for option, is_on in switches.items() if is_on]
     words += options
@@ -118,6 +119,18 @@ def again_line(verb: str, source: str, spec: Spec, *, run_cache: bool = True) ->
     if not run_cache and verb == "clone":
         words.append("--no-run-cache")
     return CommandLine(tuple(words_without_secrets(words)))
+
+
+def typed_line(words: Sequence[str], *, as_dvc: bool = False) -> CommandLine:
+    """The command line of any other verb, in words; secrets are hidden.
+
+    Examples
+    --------
+    >>> typed_line(["save", "-n", "by-hand"], as_dvc=True).to_json()["dvc"]
+    'dvc exp save -n by-hand'
+    """
+    hidden = tuple(words_without_secrets(words))
+    return CommandLine(hidden, hidden if as_dvc else None)
 
 
 class Recorder:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from nbexp import filesystem
-from nbexp.errors import UsageError
+from nbexp.errors import NotFound, UsageError
 from nbexp.events import Emit
-from nbexp.experiments import environment, freezing, isolated, preflight, worktrees
+from nbexp.experiments import (
+    composition,
+    environment,
+    freezing,
+    isolated,
+    preflight,
+    worktrees,
+)
 from nbexp.experiments import spec as specs
 from nbexp.experiments.run import Place, Ran
 from nbexp.experiments.spec import Which
 from nbexp.frozen import frozen, replace
-from nbexp.overrides import Override
+from nbexp.overrides import DEFAULT_FILE, Override
 from nbexp.pipeline.context import How
 from nbexp.pipeline.stage import Stage
 
@@ -85,6 +93,7 @@ def run(
     pull: bool = False,
     run_cache: bool = True,
     copies: Sequence[str] = (),
+    hydra: bool = True,
     start: Start,
 ) -> tuple[Ran, tuple[Stage, ...]]:
     """Run what was asked for beside the user's files, from how they are now; and the stages it was about.
@@ -106,6 +115,15 @@ def run(
     worktrees.end_all_left_over(place.root, KIND)
     view = freezing.look(place, with_edits=start.with_edits, baseline=start.baseline, emit=emit)
     snapshot = view.snapshot
+    composed = None
+    if hydra:
+        # The configurations of the version that it starts from; else those that lie here, new ones too.
+        version = None
+        if start.typed is not None:
+            version = composition.Version(place.git, place.prefix, snapshot.rev)
+        (composed,) = composition.compose_all(place.root, here, [overrides], version) or (None,)
+    params = posixpath.normpath(posixpath.join(here, DEFAULT_FILE))
+    made = () if composed is None else (params,)
     spec = specs.make(
         place.root,
         snapshot.baseline,
@@ -122,12 +140,23 @@ def run(
         pull=pull,
         run_cache=run_cache,
         copies=copies,
-        read=view.read,
+        hydra=hydra,
+        composed=composed,
+        read=preflight.reader(place, view, made),
     )
     graph = isolated.graph_of(place, view, spec.edits)
-    stages = which.stages(graph, targets, here)
+    try:
+        stages = which.stages(graph, targets, here)
+    except NotFound:
+        for path in preflight.pipelines(place, view):
+            raise preflight.absent_file(path) from None
+        raise
     absent = preflight.missing(
-        place, graph, stages, view=view, copies=freezing.copied_paths(spec, place.root)
+        place,
+        graph,
+        stages,
+        view=view,
+        copies=[*freezing.copied_paths(spec, place.root), *spec.edits],
     )
     preflight.tell(absent, here, emit)
     words = ["--temp"]

@@ -184,6 +184,7 @@ class ShowOptions(TypedDict, total=False):
     hide_queued: bool
     hide_failed: bool
     force: bool
+    emit: Emit
 
 
 @frozen

@@ -33,6 +33,7 @@ FAMILIES = {
     "undo": ("Applied", "Undone", "Steps", "TrashList", "Untrashed"),
     "upkeep": ("Health", "Collected", "Cleaned"),
     "run_cache": ("RunTable", "CachedRun", "RestoredRun", "Promoted"),
+    "alerts": ("Alerts",),
     "labels": ("Recorded", "Removed", "Renamed", "Tagged"),
     "sharing": ("Branches", "Branched", "Pushed", "PulledExperiments"),
     "data": (
@@ -44,6 +45,16 @@ FAMILIES = {
         "Garbage",
         "Unprotected",
     ),
+    "queue": (
+        "Queued",
+        "QueueStatus",
+        "WorkersStarted",
+        "WorkersStopped",
+        "QueuePaused",
+        "TasksChanged",
+        "TaskLog",
+        "RunOver",
+    ),
     "opened": (
         "OpenedBytes",
         "OpenedDirectory",
@@ -52,6 +63,7 @@ FAMILIES = {
         "OpenedTable",
         "OpenedText",
     ),
+    "sweeps": ("Sweep", "Sweeps", "SweepPlan"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

@@ -34,13 +34,16 @@ FAMILIES = {
     "diffs": ("Diff",),
     "notebooks": ("NotebookDiff",),
     "reports": ("Report", "Printed"),
+    "alerts": ("Alerts",),
     "labels": ("Tagged", "Recorded"),
     "pipelines": ("InitReport", "Detected", "Setup", "StageWritten"),
     "plans": ("Status", "Plan", "Why"),
     "sharing": ("Pushed", "PulledExperiments", "Branches"),
     "undo": ("TrashList", "Steps"),
     "upkeep": ("Cleaned", "Collected", "Health"),
+    "queue": ("QueueStatus", "Queued", "TaskLog", "RunOver"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
+    "sweeps": ("Sweep", "Sweeps"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

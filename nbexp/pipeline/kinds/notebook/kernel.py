@@ -168,7 +168,7 @@ class Kernel(ABC):
         folder = os.environ.get(process.RUN_DIR)
         if folder and pid:
             with contextlib.suppress(OSError):
-                process.record(Path(folder), pid)
+                process.record(Path(folder), pid, os.environ.get(process.MARKER, ""))
 
 
 class StartedKernel(Kernel):

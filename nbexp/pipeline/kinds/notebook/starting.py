@@ -242,7 +242,7 @@ def _fork(
                 templates.has_served = True
                 pid = int(said["pid"])
                 if env.get(process.RUN_DIR):
-                    process.record(Path(env[process.RUN_DIR]), pid)
+                    process.record(Path(env[process.RUN_DIR]), pid, env.get(process.MARKER, ""))
                 return _Forked(conversation, lines, pid, output)
             if stop is not None and stop.is_set():
                 raise KeyboardInterrupt
