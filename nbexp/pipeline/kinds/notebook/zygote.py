@@ -617,7 +617,7 @@ def _become_kernel(
     app.initialize([*asked["arguments"], f"--IPKernelApp.parent_handle={keeper}"])
     app.kernel._process_children = _only_with_children(app.kernel._process_children)
     app.start()
-    _end_interpreter(loaded)
+    _end_interpreter(app, loaded)
 
 
 def _only_with_children(look: Callable[[], object]) -> Callable[[], object]:
@@ -633,7 +633,7 @@ def _only_with_children(look: Callable[[], object]) -> Callable[[], object]:
     return quickly
 
 
-def _end_interpreter(template: set[str]) -> None:
+def _end_interpreter(app: Any, template: set[str]) -> None:
     """What the end of an interpreter does for a notebook, without taking the template's modules apart (25 ms).
 
     Threads are waited for, exit handlers run, and what the notebook and its modules still hold is let go
@@ -643,6 +643,10 @@ def _end_interpreter(template: set[str]) -> None:
     import io
     import threading
 
+    # Nobody listens any more. ipykernel (7.4) waits in these for threads that one time in twenty have missed
+    # that they are to end.
+    atexit.unregister(app.close)
+    atexit.unregister(app.iopub_thread.stop)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for name in [name for name in sys.modules if name not in template]:
