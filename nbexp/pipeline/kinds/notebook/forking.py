@@ -212,6 +212,11 @@ class ForkedKernel(Kernel):
         if self._code is None:  # its keeper is stopped
             process.kill_family(self.pid)
 
+    def _kill_alone(self) -> None:
+        with contextlib.suppress(OSError):
+            self._asked.conversation.send(b"s")
+        self._wait(_GRACE_S)
+
     def _wait(self, timeout_s: float) -> None:
         self._listen(timeout_s)
 

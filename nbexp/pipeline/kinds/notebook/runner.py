@@ -279,6 +279,7 @@ class _Run:
             raise KeyboardInterrupt
         # Files that the notebook left open are flushed when the kernel ends, so it is asked to, and
         # the result is put into form meanwhile.
+        self.kernel.is_done = stopped is None
         self.kernel.request_end()
         if stopped is None:
             if request.output is not None:

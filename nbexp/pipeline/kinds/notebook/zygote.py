@@ -562,6 +562,7 @@ def _keep(
         poll.register(ended, select.POLLIN)
         poll.register(conversation, select.POLLIN)
         code: int | None = None
+        is_spared = False
         while code is None:
             ready = {file for file, _ in poll.poll()}
             _empty(ended)
@@ -573,10 +574,13 @@ def _keep(
                 if said == b"i":
                     with contextlib.suppress(OSError):
                         os.killpg(kernel, signal.SIGINT)
+                elif said == b"s":
+                    is_spared = True
+                    os.kill(kernel, signal.SIGKILL)
                 else:
                     _end_all(kernel)
                     poll.unregister(conversation)
-    if code < 0:
+    if code < 0 and not is_spared:
         _end_all(None)
     with conversation, contextlib.suppress(OSError):
         send(conversation, {"status": code})
