@@ -517,12 +517,12 @@ class _Kernels(_Template):
         return ours
 
     def _fork(self, conversation: socket.socket) -> None:
-        if self.unfit:
-            with conversation:
-                send(conversation, {"unfit": self.unfit})
-            return
+        # Read in any case: what is hung up on with words unread is an error for the other side.
         asked, fds = _receive(conversation, 2)
-        if os.fork() == 0:
+        if self.unfit:
+            with contextlib.suppress(OSError):
+                send(conversation, {"unfit": self.unfit})
+        elif os.fork() == 0:
             self._leave()
             raise _Forked(lambda: _keep(conversation, asked, fds, self.place))
         conversation.close()
