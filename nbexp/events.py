@@ -200,6 +200,14 @@ class LockUpdated(Event):
 
 
 @frozen
+class TaskQueued(Event):
+    """An experiment waits in the queue under this name, with these overrides by params file."""
+
+    name: str
+    overrides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@frozen
 class ScriptTraced(Event):
     """`init --detect` runs a script in a copy of the project now: `number` of `total`."""
 

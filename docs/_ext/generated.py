@@ -120,6 +120,7 @@ RESULTS = (
 # What a family of commands is in Python: an object at the project.
 FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
+    ("nbexp.queue", "Queue", "project.queue"),
     ("nbexp.experiments.measures", "Params", "project.params"),
     ("nbexp.experiments.measures", "Metrics", "project.metrics"),
     ("nbexp.store.config_files", "Configuration", "project.config"),

@@ -17,6 +17,8 @@ Examples
   nbexp run --temp                             beside your files, which can be edited meanwhile
   nbexp run --temp -C .env                     with a file that Git ignores
   nbexp run --temp --baseline v1.0             from another version
+  nbexp run --queue -S train.lr=0.1,0.01       two experiments that wait for `nbexp queue start`
+  nbexp run --temp --detach                    in the background, at once
   nbexp run --dry                              what would run, and why
 """
 
@@ -25,7 +27,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from nbexp.commands import _jobs, _named
+from nbexp.commands import _jobs, _named, _queueing
 from nbexp.events import Emit, Notice
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     add_manner(parser)
     add_isolation(parser)
+    _queueing.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -73,6 +76,10 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             hydra=not args.no_hydra,
             **planned(args),
         )
+    if _queueing.is_meant(args):
+        options = {**selection(args), **manner(args), **isolation(args)}
+        options |= {name: getattr(args, name) for name in ("name", "message", "force", "new")}
+        return _queueing.run(project, args, emit, options)
     made = project.run(
         args.set_param,
         name=args.name,

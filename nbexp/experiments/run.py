@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from nbexp import filesystem
@@ -60,11 +61,16 @@ class Ran:
     folder: Path | None = None
 
 
+Attend = Callable[[Spec, str, "Place"], AbstractContextManager[Callable[[str], None]]]
+"""Given the spec, the uid that marks its processes, and where it runs."""
+
+
 @frozen
 class Place:
     """The project a run works on, and whom it asks: see `Context` for `confirm` and `fetch`.
 
-    `home` is the user's own project, where this one is a copy made for the run.
+    `home` is the user's own project, where this one is a copy made for the run. `attend` is told of a run that its
+    maker waits for: it is entered before the run begins, and called with the rev of what came of it.
     """
 
     git: Git
@@ -76,6 +82,7 @@ class Place:
     confirm: Callable[[str], bool] | None = None
     fetch: Fetch | None = None
     home: Place | None = None
+    attend: Attend | None = None
 
 
 def run(
@@ -114,6 +121,37 @@ def run(
     Interrupted
         The user stopped it; the same holds.
     """
+    with ExitStack() as stack:
+        done: Callable[[str], None] | None = None
+        if place.attend is not None:
+            try:
+                done = stack.enter_context(place.attend(spec, workspace.uid, place))
+            except BaseException:
+                if has_begun:
+                    workspace.roll_back()
+                raise
+        ran = _run(
+            spec, place, graph, stages, refs, workspace, emit, command,
+            has_begun=has_begun, fence=fence,
+        )  # fmt: skip
+        if done is not None:
+            done(ran.rev)
+        return ran
+
+
+def _run(
+    spec: Spec,
+    place: Place,
+    graph: Graph,
+    stages: Sequence[Stage],
+    refs: Mapping[str, str],
+    workspace: Workspace,
+    emit: Emit,
+    command: CommandLine,
+    *,
+    has_begun: bool,
+    fence: Callable[[str], None] | None,
+) -> Ran:
     clock = time.monotonic()
     git, root = place.git, place.root
     recorder: Recorder | None = None

@@ -30,7 +30,9 @@ MARKER, EVENTS, RUN_DIR = "NBEXP_ITEM", "NBEXP_EVENTS", "NBEXP_RUN_DIR"
 EVENTS_FILE = "events.jsonl"
 
 # From an interrupt to SIGKILL; with the sweep behind it all is over within 2 s.
-_AFTER_INT_S, _AFTER_TERM_S, _SWEEP_S = 1.0, 0.8, 1.0
+AFTER_INT_S, _AFTER_TERM_S, _SWEEP_S = 1.0, 0.8, 1.0
+grace_s = AFTER_INT_S
+"""What commands of this process get to end themselves after an interrupt; a queue's worker gives more."""
 _TICK_S = 0.05
 _BURST_S = 0.005
 _BUFFER = 1 << 18
@@ -353,11 +355,11 @@ def _end(marker: str, child: _Child | None, heard: Callable[[bytes], None]) -> N
     try:
         family = _Family(child.pid, marker)
         family.interrupt()
-        child.follow(heard, _nothing, until=begun + _AFTER_INT_S)
+        child.follow(heard, _nothing, until=begun + grace_s)
         if child.is_running or family.left():
             family.signal(signal.SIGTERM)
             # The last moment is counted from the interrupt: looking for processes adds nothing to it.
-            deadline = min(time.monotonic(), begun + _AFTER_INT_S) + _AFTER_TERM_S
+            deadline = min(time.monotonic(), begun + grace_s) + _AFTER_TERM_S
             while time.monotonic() < deadline and (child.is_running or family.left()):
                 if child.is_running:
                     child.follow(heard, _nothing, until=time.monotonic() + 0.02)

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.site import Published
+    from nbexp.experiments.spec import Spec
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Table
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from nbexp.pipeline.dag import Dag
     from nbexp.pipeline.stage import Stage
     from nbexp.project.results import ShowOptions
+    from nbexp.queue import Queue
+    from nbexp.queue.reports import Queued
     from nbexp.store.cache import Cache
     from nbexp.store.config_files import Configuration
     from nbexp.store.configured import Remotes
@@ -91,12 +94,16 @@ class Project:
         self.asking_notebook: Path | None = None
         self.confirm: Callable[[str], bool] | None = None
         self._fetching: FromRemotes | None = None
+        self._queue: Queue | None = None
 
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
 
     def close(self) -> None:
         """Let go of Git's reading process and of the database; the next command opens them again."""
+        if self._queue is not None:
+            self._queue.site.close()
+            self._queue = None
         self.git.close()
         self.__dict__.pop("data", None)
         if self._fetching is not None:
@@ -146,6 +153,18 @@ class Project:
         return Site(
             self.git, self.cache, self.root, self.here, self.prefix, rev_of, self._open_notebooks
         )
+
+    @property
+    def queue(self) -> Queue:
+        """What waits and runs: `project.queue.add({"train.lr": 0.02})`, `start(workers=2)`, `status()`, …"""
+        from nbexp.queue import Queue
+        from nbexp.queue.site import Site as QueueSite
+
+        if self._queue is None:
+            site = QueueSite(self.git, self.root, self.here, cache=lambda: self.cache)
+            self._queue = Queue(site, lambda name: self._resolve(name)[1])
+        self._queue.site.env = self.stage_env
+        return self._queue
 
     @cached_property
     def stage(self) -> Stages:
@@ -306,7 +325,7 @@ class Project:
             with self._watched(emit) as tell:
                 ran, stages = beside.run(
                     where,
-                    refs,
+                    refs if name is not None else self.queue.with_reserved(refs),
                     tell,
                     here=self.here,
                     targets=targets,
@@ -334,7 +353,7 @@ class Project:
             spec = specs.make(
                 self.root,
                 self._head(),
-                refs,
+                refs if name is not None else self.queue.with_reserved(refs),
                 here=self.here,
                 targets=targets,
                 overrides=specs.one_point(points),
@@ -395,6 +414,37 @@ class Project:
         point = specs.one_point(grammar.parse(set_params or []))
         asked = again.Asked("clone", point, name, message, force, run_cache)
         return self._again(asked, experiment, jobs, emit)
+
+    def clone_to_queue(
+        self,
+        experiment: str | Experiment,
+        set_params: Mapping[str, object] | Iterable[str] | None = None,
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        jobs: int = 1,
+        run_cache: bool = True,
+        in_detail: bool = False,
+        emit: Emit = ignore,
+    ) -> Queued:
+        """`clone`, queued: an experiment's own code, params and data with other values; the workspace stays as it is."""
+        ref, rev = self._ref_of(experiment)
+        parsed = ref_names.parse(ref)
+        assert parsed is not None, ref
+        return self.queue.clone(
+            parsed.name,
+            rev,
+            parsed.baseline,
+            set_params,
+            name=name,
+            message=message,
+            force=force,
+            jobs=jobs,
+            run_cache=run_cache,
+            in_detail=in_detail,
+            emit=emit,
+        )
 
     def rerun(
         self,
@@ -722,15 +772,27 @@ class Project:
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
         )
+        names = catalogue.baseline_names(self.git)
         rows = showing.rows(
             self.git,
             self._reader,
             self.root,
             asked,
-            catalogue.baseline_names(self.git),
+            names,
             self._labels,
             emit,
         )
+        if self.queue.site.store.exists:
+            from nbexp.queue import showing as tasks
+
+            rows = tasks.with_tasks(
+                rows,
+                self.queue.site,
+                self._reader,
+                names,
+                hide_queued=hide_queued,
+                every_baseline=revisions is None,
+            )
         return columns.arranged(
             rows,
             view,
@@ -940,6 +1002,7 @@ class Project:
         git_remote: str | None = None,
         revisions: Revisions | None = None,
         keep: bool = False,
+        queued: bool = False,
     ) -> Removed:
         """Take experiments out of the list; nothing of them is deleted.
 
@@ -953,6 +1016,8 @@ class Project:
             The experiments of these commits as well.
         keep
             All others instead.
+        queued
+            All that waits in the queue as well. A name that only a task which waits has is that task's.
 
         Raises
         ------
@@ -963,9 +1028,23 @@ class Project:
         from nbexp.experiments.selection import Revisions
 
         words, which = naming.words(experiments), revisions or Revisions()
-        return Removed(
-            *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
+        if keep and queued:
+            raise UsageError(
+                "`--keep` and `--queue` do not go together. Nothing was removed.",
+                "`nbexp queue remove --queued`",
+            )
+        tasks: tuple[str, ...] = ()
+        if not keep and git_remote is None:
+            left, tasks = self.queue.waiting_among(words)
+            if tasks or queued:
+                self.queue.remove(*tasks, queued=queued)
+            asked, words = bool(words), left
+            if (queued or asked) and not words and which.is_default:
+                return Removed(tasks)
+        names, remote = ref_changes.remove(
+            self._site(), words, which, keep=keep, git_remote=git_remote
         )
+        return Removed((*tasks, *names), remote)
 
     def rename(
         self,
@@ -1826,7 +1905,15 @@ class Project:
             self.stage_env,
             self.confirm if asks else None,
             fetch,
+            attend=self._attended,
         )
+
+    def _attended(
+        self, spec: Spec, uid: str, where: running.Place
+    ) -> AbstractContextManager[Callable[[str], None]]:
+        """While a run goes on that this process waits for, the queue knows of it."""
+        kind = "place" if where.home is None else "temp"
+        return self.queue.attended(kind, spec, uid, place=os.fspath(where.root))
 
     def _environment(self) -> dict[str, object]:
         """What a run made now would tell of its environment."""

@@ -45,6 +45,16 @@ FAMILIES = {
         "Garbage",
         "Unprotected",
     ),
+    "queue": (
+        "Queued",
+        "QueueStatus",
+        "WorkersStarted",
+        "WorkersStopped",
+        "QueuePaused",
+        "TasksChanged",
+        "TaskLog",
+        "RunOver",
+    ),
     "opened": (
         "OpenedBytes",
         "OpenedDirectory",
