@@ -6,7 +6,7 @@ import builtins
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -1815,12 +1815,11 @@ class Project:
 
     def _watched(self, emit: Emit) -> AbstractContextManager[Emit]:
         """The consumer of a run's events, with the alerts that are set up carried out."""
-        if not self.settings.alerts and not settings.user_file(place.home()).exists():
-            return nullcontext(emit)
-        from nbexp.experiments import alerts
+        from nbexp.experiments import alerting
 
-        metrics = alerts.metrics_of(self._reader)
-        return alerts.watching(self.root, emit, metrics, self.stage_env)
+        return alerting.watched(
+            self.root, self.settings, emit, lambda: self._reader, self.stage_env
+        )
 
     def _ran(
         self,

@@ -126,11 +126,11 @@ def try_out(root: Path, name: str, env: Mapping[str, str] | None = None) -> Aler
     return Alerts(found, _past(root), tried=name, problems=tuple(problems))
 
 
-def metrics_of(reader: Reader) -> Callable[[str], Mapping[str, object]]:
+def metrics_of(reader: Callable[[], Reader]) -> Callable[[str], Mapping[str, object]]:
     """What `watching` asks for the metrics of a commit: by key, with the file before it where two files have one."""
 
     def read(rev: str) -> Mapping[str, object]:
-        flat = reader.data(rev).flat("metrics")
+        flat = reader().data(rev).flat("metrics")
         keys = [key for _, key in flat]
         return {
             key if keys.count(key) == 1 else f"{file}:{key}": value
@@ -146,6 +146,7 @@ def watching(
     emit: Emit,
     metrics: Callable[[str], Mapping[str, object]],
     env: Mapping[str, str] | None = None,
+    is_end: Callable[[BaseException], bool] = lambda _: True,
 ) -> Iterator[Emit]:
     """A consumer that passes events on to `emit` and carries out the alerts that become due in one run.
 
@@ -155,6 +156,8 @@ def watching(
         The metrics of a commit by name, for what a run is worth when it is done.
     env
         For commands and webhooks; None is this process's.
+    is_end
+        Whether the run is over with an exception; no, where a worker gives it back to be run again.
 
     Raises
     ------
@@ -169,7 +172,8 @@ def watching(
     try:
         yield watch
     except BaseException as error:
-        watch.stopped(error)
+        if is_end(error):
+            watch.stopped(error)
         raise
     finally:
         watch.close()
