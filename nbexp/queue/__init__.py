@@ -18,6 +18,7 @@ from nbexp.queue import state as states
 from nbexp.queue.state import ACTIVE, LIVE, OVER, Do, State
 
 if TYPE_CHECKING:
+    from nbexp.experiments import composition
     from nbexp.experiments.freezing import View
     from nbexp.experiments.spec import Spec
     from nbexp.pipeline.context import OnFailure
@@ -90,6 +91,7 @@ class Queue:
         copy_paths: Sequence[str] = (),
         baseline: str | None = None,
         with_edits: bool | None = None,
+        hydra: bool = True,
         timeout_s: float | None = None,
         in_detail: bool = False,
         detached: bool = False,
@@ -111,6 +113,8 @@ class Queue:
             The commit they start from: a branch, tag, commit or experiment; None is the present one.
         with_edits
             Whether uncommitted edits go along; None: they do on the present commit, else not.
+        hydra
+            Compose params.yaml where the project's config has `hydra.enabled`.
         timeout_s
             Seconds after which a task is stopped and has failed.
         in_detail
@@ -124,6 +128,7 @@ class Queue:
             The request cannot be met; nothing was queued.
         """
         from nbexp import overrides as grammar
+        from nbexp.experiments import composition
         from nbexp.experiments.spec import Which
         from nbexp.pipeline import schedule
         from nbexp.pipeline.context import How
@@ -155,6 +160,7 @@ class Queue:
             pull,
             run_cache,
             tuple(copy_paths),
+            hydra,
         )
         words = ["--temp", "--detach"] if detached else ["--queue"]
         if baseline is not None:
@@ -162,7 +168,10 @@ class Queue:
         for path in copy_paths:
             words += ["-C", path]
         view = self.look(baseline=baseline, with_edits=with_edits, emit=emit)
-        made = self.make(points, asked, view=view, emit=emit)
+        version = None
+        if baseline is not None:
+            version = composition.Version(self.site.git, self.site.prefix, view.snapshot.rev)
+        made = self.make(points, asked, view=view, version=version, emit=emit)
         return self.enqueue(
             made,
             kind="detached" if detached else "queued",
@@ -189,6 +198,7 @@ class Queue:
         *,
         view: View,
         is_sweep: bool | None = None,
+        version: composition.Version | None = None,
         emit: Emit = ignore,
     ) -> Made:
         """The specs of a request, checked against what they start from; nothing is queued."""
@@ -196,7 +206,9 @@ class Queue:
         from nbexp.queue import asking
 
         refs = self.site.git.refs(ref_names.PREFIX)
-        made = asking.make(self.site, view, points, asked, refs, emit, is_sweep=is_sweep)
+        made = asking.make(
+            self.site, view, points, asked, refs, emit, is_sweep=is_sweep, version=version
+        )
         preflight.tell(made.missing, self.site.here, emit)
         return made
 
@@ -258,15 +270,23 @@ class Queue:
     ) -> Queued:
         """Queue an experiment's own code, params and data with other values, on its baseline."""
         from nbexp import overrides as grammar
+        from nbexp.experiments import composition
         from nbexp.experiments.freezing import Snapshot, View
         from nbexp.experiments.place import files_of
         from nbexp.pipeline.context import How
         from nbexp.queue.asking import Asked
 
+        points = grammar.parse(set_params or [])
+        for point in points:
+            composition.refuse_choices(self.site.root, point, "Nothing was queued.")
+        # It goes on from values that were composed: they are not composed again.
+        hydra = composition.source(self.site.root) is None
         read = files_of(self.site.git, self.site.prefix, rev)
         view = View(Snapshot(rev, baseline), (), read)
-        asked = Asked(".", (), name, message, force, how=How(jobs=jobs), run_cache=run_cache)
-        made = self.make(grammar.parse(set_params or []), asked, view=view, emit=emit)
+        asked = Asked(
+            ".", (), name, message, force, how=How(jobs=jobs), run_cache=run_cache, hydra=hydra
+        )
+        made = self.make(points, asked, view=view, emit=emit)
         words = ["--queue", "--baseline", experiment]
         return self.enqueue(made, words=words, in_detail=in_detail, emit=emit)
 
@@ -735,7 +755,7 @@ class Queue:
             It does not wait any more.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import freezing
+        from nbexp.experiments import composition, freezing
         from nbexp.experiments import spec as specs
         from nbexp.experiments.freezing import Snapshot, View
         from nbexp.experiments.place import files_of
@@ -752,17 +772,26 @@ class Queue:
             raise UsageError("There is no value to set.", f"`nbexp queue edit {name} -S key=value`")
         changed = {(one.file, one.key): one for one in (*old.overrides, *changes)}
         read = files_of(self.site.git, self.site.prefix, task.snapshot)
+        overrides = tuple(changed.values())
+        composed = None
+        if old.composed is not None:
+            # Of the configurations as they were frozen with it.
+            version = composition.Version(self.site.git, self.site.prefix, task.snapshot)
+            texts = composition.compose_all(self.site.root, old.here, [overrides], version)
+            composed = texts[0] if texts is not None else None
         made = specs.make(
             self.site.root,
             old.baseline,
             {},
             here=old.here,
-            overrides=tuple(changed.values()),
+            overrides=overrides,
             name=old.name,
+            hydra=composed is not None,
+            composed=composed,
             untouched="The task is as it was.",
             read=read,
         )
-        new = replace(old, overrides=made.overrides)
+        new = replace(old, overrides=made.overrides, composed=composed)
         columns: dict[str, object] = {}
         if not old.copies:
             # What a lost database is made of again says the new values too.

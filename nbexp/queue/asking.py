@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from nbexp import overrides as grammar
 from nbexp.errors import NameTaken
 from nbexp.events import Emit
-from nbexp.experiments import environment, freezing, isolated, preflight
+from nbexp.experiments import composition, environment, freezing, isolated, preflight
 from nbexp.experiments import spec as specs
 from nbexp.experiments.freezing import Snapshot, View
 from nbexp.experiments.spec import Spec
@@ -40,6 +40,7 @@ class Asked:
     pull: bool = False
     run_cache: bool = True
     copies: tuple[str, ...] = ()
+    hydra: bool = True
 
 
 @frozen
@@ -62,10 +63,11 @@ def make(
     emit: Emit,
     *,
     is_sweep: bool | None = None,
+    version: composition.Version | None = None,
 ) -> Made:
     """A spec for each point, checked against the frozen state.
 
-    Points that are equal are one. Of a thousand that set the same keys, the first is checked by writing its params
+    Points that are equal are one. Params are composed of the workspace's configurations, or those of `version`. Of a thousand that set the same keys, the first is checked by writing its params
     files; of the others the values alone differ.
 
     Raises
@@ -88,7 +90,10 @@ def make(
             parsed[path] = values.parse(view.read(path) or b"", file)
         return parsed[path]
 
-    for name, point in zip(names, kept, strict=True):
+    composed: Sequence[str | None] = [None] * len(kept)
+    if asked.hydra:
+        composed = composition.compose_all(site.root, asked.here, kept, version) or composed
+    for name, point, text in zip(names, kept, composed, strict=True):
         keys = tuple((one.file, one.key, one.op, one.has_value) for one in point)
         known = checked.get(keys)
         if known is None:
@@ -108,6 +113,8 @@ def make(
                 pull=asked.pull,
                 run_cache=asked.run_cache,
                 copies=asked.copies,
+                hydra=asked.hydra,
+                composed=text,
                 untouched="Nothing was queued.",
                 read=view.read,
             )
@@ -115,9 +122,15 @@ def make(
             made.append(first)
             continue
         if any(isinstance(one.value, str) and "${" in one.value for one in point):
-            point = grammar.resolve(point, params_of)
+            point = (
+                grammar.resolve(point, params_of)
+                if text is None
+                else specs.resolved(view.read, asked.here, point, text)
+            )
         replaces = refs.get(ExpRef(baseline, name).ref)
-        made.append(replace(known, name=name, overrides=point, edits={}, replaces=replaces))
+        made.append(
+            replace(known, name=name, overrides=point, edits={}, replaces=replaces, composed=text)
+        )
     first = made[0]
     place = site.place(emit)
     graph = isolated.graph_of(place, view, first.edits)
