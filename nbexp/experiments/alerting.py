@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,6 +14,37 @@ from nbexp.experiments import place
 
 if TYPE_CHECKING:
     from nbexp.experiments.reading import Reader
+
+
+def log_file(root: Path) -> Path:
+    """Where the alerts of a project that were due are written down, a line of JSON each."""
+    return place.own_folder(root) / "alerts.jsonl"
+
+
+def news(root: Path, since_s: float) -> tuple[str, ...]:
+    """What alerts of other processes' runs said since then, oldest first, where they are to be shown."""
+    file = log_file(root)
+    try:
+        if file.stat().st_mtime <= since_s:
+            return ()
+        lines = file.read_bytes().splitlines()[-_LAST:]
+    except OSError:
+        return ()
+    import json
+
+    said = []
+    for line in lines:
+        try:
+            told = json.loads(line)
+            if told["time"] > since_s and told["pid"] != os.getpid() and told["notebook"]:
+                said.append(str(told["message"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # a line that a full disk cut off
+    return tuple(said)
+
+
+# More came while nobody looked: `nbexp alerts` has them.
+_LAST = 20
 
 
 def watched(

@@ -22,10 +22,10 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import NbexpError, NotFound, nearest
 from nbexp.events import Alert, Emit, Event, MetricLogged, Notice, RunFinished, RunStarted
+from nbexp.experiments import alerting
 from nbexp.experiments.alerts import delivery, rules
 from nbexp.experiments.alerts.delivery import Told
 from nbexp.experiments.alerts.rules import Rule
-from nbexp.experiments.place import own_folder
 from nbexp.experiments.reading import Reader
 from nbexp.formats.secrets import without_secrets
 from nbexp.frozen import frozen
@@ -288,7 +288,7 @@ class _Watch:
         values = strict(dict(self._values))
         assert isinstance(values, dict)
         told = Told(rule.name, self._run or "", state, message, rev, values, self._root.name)
-        problem = _remember(self._root, told)
+        problem = _remember(self._root, rule, told)
         if problem is not None:
             self._problems.append(problem)
         if rule.notebook:
@@ -333,15 +333,20 @@ def _untrusted(found: list[Rule]) -> Notice:
     )
 
 
-def _log(root: Path) -> Path:
-    return own_folder(root) / "alerts.jsonl"
-
-
-def _remember(root: Path, told: Told) -> str | None:
+def _remember(root: Path, rule: Rule, told: Told) -> str | None:
     """One line in the log, whoever's process this is; why there is none."""
-    said = {"time": time.time(), **told.to_json()}
-    line = json.dumps({key: said[key] for key in ("time", "alert", "name", "state", "message")})
-    path = _log(root)
+    line = json.dumps(
+        {
+            "time": time.time(),
+            "alert": told.alert,
+            "name": told.run,
+            "state": told.state,
+            "message": told.message,
+            "notebook": rule.notebook,
+            "pid": os.getpid(),
+        }
+    )
+    path = alerting.log_file(root)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists() and path.stat().st_size > _MAX_LOG:
@@ -360,7 +365,7 @@ def _remember(root: Path, told: Told) -> str | None:
 
 def _past(root: Path) -> tuple[Past, ...]:
     try:
-        lines = _log(root).read_bytes().splitlines()[-_SHOWN:]
+        lines = alerting.log_file(root).read_bytes().splitlines()[-_SHOWN:]
     except OSError:
         return ()
     found = []
