@@ -20,7 +20,6 @@ blob, two trees and a commit.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,6 +81,8 @@ def packages_digest(listed: Mapping[str, str]) -> tuple[str, bytes]:
     """What a note names this list of packages by, and the bytes that are stored."""
     text = json.dumps(listed, indent=1, sort_keys=True, ensure_ascii=False)
     data = text.encode("utf-8", "backslashreplace") + b"\n"
+    import hashlib
+
     return hashlib.sha1(data, usedforsecurity=False).hexdigest(), data
 
 
@@ -374,6 +375,8 @@ def _at_remote(git: Git, remote: str) -> str | None:
 
 
 def _seen_ref(remote: str) -> str:
+    import hashlib
+
     return (
         SEEN
         + hashlib.sha1(
