@@ -89,6 +89,15 @@ CRASH_POINTS = frozenset(
         "worktree.cleaned",  # nothing but tracked files is there
         "isolated.ready",  # all that the run needs is there
         "isolated.done",  # the experiment is recorded, the slot still taken
+        "sweep.keeping",  # what a sweep starts from is frozen, nothing names it
+        "sweep.kept",  # the sweep has its name, nobody leads it
+        "sweep.starting",  # the process that leads it is about to be started
+        "sweep.started",  # it is, and leads nothing yet
+        "sweep.changing",  # how a sweep goes on is about to be written down
+        "sweep.changed",  # it is written down, nothing has come of it
+        "sweep.pruning",  # a trial is to be stopped, the queue does not know of it
+        "sweep.pruned",  # the queue knows of it, the trial still runs
+        "sweep.ending",  # all trials are over, the sweep is not
         "state.flush",  # rows are in the transaction, which is not committed
         "queue.adding",  # the snapshot of a batch has its ref, the queue does not know of it
         "queue.added",  # its tasks are in the queue

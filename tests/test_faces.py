@@ -27,6 +27,10 @@ KEY = "03c147f"
 # Each verb: the words of the command, and the same in Python.
 CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "run": ("run -S train.lr=0.05 -n third", lambda p: p.run({"train.lr": 0.05}, name="third")),
+    "sweep": (
+        "sweep -S train.lr=0.05,0.07 --seed 1 -n third",
+        lambda p: p.sweep({"train.lr": [0.05, 0.07]}, seed=1, name="third"),
+    ),
     "save": ("save -n third", lambda p: p.save(name="third")),
     "clone": (
         "clone first -S train.lr=0.05 -n third",

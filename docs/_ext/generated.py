@@ -115,6 +115,10 @@ RESULTS = (
     ("nbexp.project", "Removed"),
     ("nbexp.project", "Branched"),
     ("nbexp.experiments.authoring", "InitReport"),
+    ("nbexp.sweeps.results", "Sweep"),
+    ("nbexp.sweeps.results", "TrialRow"),
+    ("nbexp.sweeps.results", "Sweeps"),
+    ("nbexp.sweeps.results", "SweepPlan"),
 )
 
 # What a family of commands is in Python: an object at the project.
@@ -128,6 +132,7 @@ FAMILIES = (
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
     ("nbexp.experiments.data", "TrackedData", "project.data"),
     ("nbexp.experiments.trash", "Trash", "project.trash"),
+    ("nbexp.sweeps.family", "KeptSweeps", "project.sweeps"),
 )
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Literal
 
 from nbexp import filesystem
 from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreError
@@ -63,6 +64,14 @@ class Ran:
 
 Attend = Callable[[Spec, str, "Place"], AbstractContextManager[Callable[[str], None]]]
 """Given the spec, the uid that marks its processes, and where it runs."""
+
+
+class Stopped(KeyboardInterrupt):
+    """An interrupt that knows what the run counts as: somebody stopped it, or it was behind all others."""
+
+    def __init__(self, state: Literal["interrupted", "pruned"] = "interrupted") -> None:
+        super().__init__()
+        self.state = state
 
 
 @frozen
@@ -356,6 +365,12 @@ def _also_named(found: tuple[str, str], spec: Spec, git: Git) -> tuple[str, str]
     return spec.ref, rev
 
 
+_STOPPED = {
+    "interrupted": "Stopped by the user.",
+    "pruned": "Stopped because other trials did better.",
+}
+
+
 def _undone(
     error: NbexpError | KeyboardInterrupt,
     spec: Spec,
@@ -369,6 +384,9 @@ def _undone(
     """Keep what the run left, put the workspace back, and return what to raise."""
     interrupted = isinstance(error, KeyboardInterrupt)
     started = interrupted or isinstance(error, StageFailed)
+    state = "interrupted" if interrupted else "failed"
+    if isinstance(error, Stopped):
+        state = error.state
     kept = False
     if started:
         try:
@@ -379,9 +397,9 @@ def _undone(
                 spec,
                 graph,
                 stages,
-                state="interrupted" if interrupted else "failed",
+                state=state,
                 stage=error.stage if isinstance(error, StageFailed) else "",
-                error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
+                error=error.message if isinstance(error, NbexpError) else _STOPPED[state],
                 run_dir=run_dir(place, workspace),
                 note=recorder.beside(None) if recorder is not None else None,
             )

@@ -77,6 +77,8 @@ if TYPE_CHECKING:
     from nbexp.store.cache import Cache
     from nbexp.store.config_files import Configuration
     from nbexp.store.configured import Remotes
+    from nbexp.sweeps.family import KeptSweeps
+    from nbexp.sweeps.results import Sweep
 
 
 class Project:
@@ -209,6 +211,13 @@ class Project:
         return RunCache(
             self.git, self.cache, self.root, self.prefix, self.here, self._open_notebooks
         )
+
+    @property
+    def sweeps(self) -> KeptSweeps:
+        """The sweeps there are: `project.sweeps.list()`, `project.sweeps.resume("sweep-1")`."""
+        from nbexp.sweeps.family import KeptSweeps
+
+        return KeptSweeps(self.queue)
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
@@ -375,6 +384,127 @@ class Project:
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
         return experiment
+
+    def sweep(
+        self,
+        space: Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]] = (),
+        *,
+        set_params: Sequence[str] = (),
+        file: str | None = None,
+        sampler: str | None = None,
+        options: Mapping[str, str] | None = None,
+        minimize: str | None = None,
+        maximize: str | None = None,
+        trials: int | None = None,
+        jobs: int = 1,
+        repeat: int = 1,
+        seed_param: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        new: bool = False,
+        detach: bool = False,
+        message: str | None = None,
+        force: bool = False,
+        targets: Sequence[str] = (),
+        single_item: bool = False,
+        pipeline: bool = False,
+        all_pipelines: bool = False,
+        recursive: bool = False,
+        downstream: bool = False,
+        force_downstream: bool = False,
+        pull: bool = False,
+        allow_missing: bool = False,
+        on_failure: OnFailure = "stop",
+        run_cache: bool = True,
+        copy_paths: Sequence[str] = (),
+        baseline: str | None = None,
+        with_edits: bool | None = None,
+        emit: Emit = ignore,
+    ) -> Sweep:
+        """Run many experiments beside your files, and watch them until all are over.
+
+        Each is an experiment on the present commit; what they start from is frozen now, and nothing of the workspace
+        changes. A process of its own leads the sweep, so it outlives this one; the same call again goes on with it.
+
+        Parameters
+        ----------
+        space
+            What they differ in: `{"train.lr": [0.1, 0.2]}`, where a list is a choice and a text has the grammar of
+            `-S` (`"interval(1e-4,1e-1)"`); override texts; or points one by one, `[{"train.lr": 0.1}, …]`, also
+            as a DataFrame.
+        set_params
+            More override texts; each combination of them is combined with every point.
+        file
+            A file of points: CSV, TSV, YAML or JSON.
+        sampler
+            Who picks points: `grid`, which is all of them, `random`, `optuna`, or that of another package.
+        options
+            The sampler's own: `{"sampler": "tpe", "pruner": "median"}` are Optuna's.
+        minimize, maximize
+            The metric that counts; needed for `optuna`.
+        trials
+            How many; needed where the points have no end.
+        jobs
+            How many run at once.
+        repeat, seed_param
+            Run each point so often, with the seeds 0, 1, … of this param, which is found where one is called `seed`.
+        seed
+            Of the sampler; one is drawn when None.
+        name
+            Names the sweep, and its experiments `name-1`, `name-2`, ….
+        new
+            Begin anew even if the same call began a sweep, and run what is recorded already.
+        detach
+            Do not watch.
+        targets
+            With the other names, as in `run`.
+        copy_paths
+            Files and folders that trials need and Git does not have.
+        baseline, with_edits
+            As in `queue.add`: what they start from, and whether uncommitted edits go along.
+
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, ProjectFileError
+            The request cannot be met; nothing was run.
+        Interrupted
+            Only the watching was: the sweep goes on.
+        """
+        self._head()
+        return self.sweeps.begin(
+            space,
+            detach=detach,
+            emit=emit,
+            set_params=set_params,
+            file=file,
+            sampler=sampler,
+            options=options or {},
+            minimize=minimize,
+            maximize=maximize,
+            trials=trials,
+            jobs=jobs,
+            repeat=repeat,
+            seed_param=seed_param,
+            seed=seed,
+            name=name,
+            new=new,
+            message=message,
+            force=force,
+            targets=targets,
+            single_item=single_item,
+            pipeline=pipeline,
+            all_pipelines=all_pipelines,
+            recursive=recursive,
+            downstream=downstream,
+            force_downstream=force_downstream,
+            pull=pull,
+            allow_missing=allow_missing,
+            on_failure=on_failure,
+            run_cache=run_cache,
+            copy_paths=copy_paths,
+            baseline=baseline,
+            with_edits=with_edits,
+        )
 
     def clone(
         self,

@@ -64,6 +64,7 @@ def make(
     *,
     is_sweep: bool | None = None,
     version: composition.Version | None = None,
+    untouched: str = "Nothing was queued.",
 ) -> Made:
     """A spec for each point, checked against the frozen state.
 
@@ -115,7 +116,7 @@ def make(
                 copies=asked.copies,
                 hydra=asked.hydra,
                 composed=text,
-                untouched="Nothing was queued.",
+                untouched=untouched,
                 read=view.read,
             )
             checked[keys] = first = replace(first, named=asked.name is not None)

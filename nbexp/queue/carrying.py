@@ -37,10 +37,6 @@ class Superseded(Exception):
     """The task is not this owner's any more: what it made is not wanted."""
 
 
-class Stopped(KeyboardInterrupt):
-    """The run is to end; raised in the main thread, as an interrupt is."""
-
-
 def carry_out(
     site: Site,
     task: Task,

@@ -67,6 +67,13 @@ def start_one(site: Site, uid: str) -> None:
         time.sleep(0.01)
 
 
+def start_for(site: Site, batch: str, slot: str, *, idle_s: float) -> subprocess.Popen[bytes]:
+    """Start a worker that is there for one batch, where no other has the slot; the caller sees to its end."""
+    words = ["--slot", slot, "--batch", batch, "--idle", str(idle_s)]
+    child, _ = _spawn(site, words, f"slot-{slot}")
+    return child
+
+
 def environment(env: Mapping[str, str]) -> dict[str, str]:
     """What workers inherit: all but what tells a stage whose it is."""
     return {name: value for name, value in env.items() if name not in _OF_A_STAGE}

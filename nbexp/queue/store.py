@@ -281,10 +281,11 @@ class Store:
             found = self._select("uid GLOB ?", [f"{word}*"])
         return sorted(found, key=lambda task: -task.number)
 
-    def has_waiting(self) -> bool:
-        """Whether any worker has something to take."""
+    def has_waiting(self, batch: str | None = None) -> bool:
+        """Whether any worker, or those of the batch, have something to take."""
+        where, values = _for_worker(batch)
         return bool(
-            self._ask("SELECT 1 FROM tasks WHERE state = 'queued' AND kind = 'queued' LIMIT 1")
+            self._ask(f"SELECT 1 FROM tasks WHERE state = 'queued' AND {where} LIMIT 1", values)  # noqa: S608
         )
 
     def counts(self) -> dict[str, int]:
@@ -369,6 +370,7 @@ class Store:
         owner: str,
         *,
         uid: str | None = None,
+        batch: str | None = None,
         totals: Mapping[str, float] | None = None,
         **columns: object,
     ) -> Task | None:
@@ -378,12 +380,14 @@ class Store:
         ----------
         uid
             That one, whatever is before it.
+        batch
+            One of that batch, of whatever kind; None: one for any worker.
         totals
             What there is of each resource, of which running tasks use some. A task alone gets what it needs.
         columns
             What to note about the task as well.
         """
-        if uid is None and not self.has_waiting():
+        if uid is None and not self.has_waiting(batch):
             return None
         crash_point("queue.claiming")
         with self._transaction(durable=False) as db:
@@ -392,7 +396,8 @@ class Store:
             elif self._setting(db, "paused"):
                 found = []
             else:
-                found = self._rows(db, "state = 'queued' AND kind = 'queued'", [])
+                where, values = _for_worker(batch)
+                found = self._rows(db, f"state = 'queued' AND {where}", values)
                 found = _with_room(found, self._rows(db, "state = 'running'", []), totals or {})
             if not found:
                 return None
@@ -956,6 +961,11 @@ def _with_room(
         # What comes later does not overtake one that waits for room: it would wait for ever.
         return []
     return []
+
+
+def _for_worker(batch: str | None) -> tuple[str, list[object]]:
+    """Which tasks a worker may take, in SQL: those for any, or those of the one batch that it is there for."""
+    return ("kind = 'queued'", []) if batch is None else ("batch = ?", [batch])
 
 
 def _task(row: Sequence[Any]) -> Task:

@@ -2,6 +2,8 @@
 
     python -m nbexp.queue.worker --root ROOT --slot 1         any task that waits, in order
     python -m nbexp.queue.worker --root ROOT --only UID       that one, in a slot that is free
+    python -m nbexp.queue.worker --root ROOT --slot sweep-1.0 --batch BATCH
+                                                              those of the batch, for which it is there
 
 It leads a session of its own, so neither the cell nor the shell that started it takes it along. SIGTERM sends it
 away: what it runs is ended and waits again. Nothing heavy is loaded here; notebooks have processes of their own.
@@ -19,6 +21,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from nbexp import filesystem
 from nbexp.queue import owners
@@ -40,13 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     """Work until there is nothing left to do; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m nbexp.queue.worker")
     parser.add_argument("--root", required=True, type=Path)
-    parser.add_argument("--slot", type=int)
+    parser.add_argument("--slot")
+    parser.add_argument("--batch")
     parser.add_argument("--only", metavar="UID")
     parser.add_argument("--idle", type=float, default=IDLE_S)
     args = parser.parse_args(argv)
     folder: Path = args.root / ".dvc" / "tmp" / "nbexp"
     if args.only is None:
-        lock = owners.slot_lock(folder, str(args.slot))
+        lock = owners.slot_lock(folder, args.slot)
         try:
             # First of all: whoever started it waits for that.
             lock.acquire(blocking=False)
@@ -63,8 +67,15 @@ def main(argv: list[str] | None = None) -> int:
         with worktrees.free_slot(args.root, "detached") as slot:
             worker = Worker(site, slot, None)
             worker.run_one(args.only)
+    elif args.batch is not None:
+        from nbexp.experiments import worktrees
+
+        # Work trees are for whatever sweep comes next as well.
+        with worktrees.free_slot(args.root, "sweep") as slot:
+            worker = Worker(site, slot, lock, idle_s=args.idle, batch=args.batch)
+            worker.run()
     else:
-        worker = Worker(site, str(args.slot), lock, idle_s=args.idle)
+        worker = Worker(site, args.slot, lock, idle_s=args.idle)
         worker.run()
     return 0
 
@@ -76,6 +87,8 @@ class Worker:
     ----------
     lock
         The slot's, held; None where the caller keeps it.
+    batch
+        Takes tasks of that batch alone.
     """
 
     def __init__(
@@ -85,6 +98,7 @@ class Worker:
         lock: filesystem.FileLock | None,
         *,
         idle_s: float = IDLE_S,
+        batch: str | None = None,
     ) -> None:
         from nbexp.pipeline import schedule
 
@@ -92,10 +106,12 @@ class Worker:
         self._slot = slot
         self._lock = lock
         self._idle_s = idle_s
+        self._batch = batch
         self._totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
         self._current: Task | None = None
         self._since_s = 0.0
         self._why: Why = ""
+        self.stopped_as: Literal["interrupted", "pruned"] = "interrupted"
         self._leaves = False
         self._over = threading.Event()
 
@@ -177,11 +193,14 @@ class Worker:
                 from nbexp.pipeline import process
 
                 process.grace_s = GRACE_S
+                self.stopped_as = "pruned" if found.stops == "pruned" else "interrupted"
                 self.interrupt("stop")
         store.close()
 
     def _claim(self) -> Task | None:
-        return self._site.store.claim(self._site.owner.id, totals=self._totals, place=self._place())
+        return self._site.store.claim(
+            self._site.owner.id, batch=self._batch, totals=self._totals, place=self._place()
+        )
 
     def _place(self) -> str:
         from nbexp.experiments import worktrees
@@ -195,7 +214,7 @@ class Worker:
         from nbexp.pipeline import process
         from nbexp.queue import carrying
 
-        self._why, self._since_s = "", time.monotonic()
+        self._why, self._since_s, self.stopped_as = "", time.monotonic(), "interrupted"
         self._current = task
         error: BaseException | None = None
         try:
@@ -245,7 +264,7 @@ class Worker:
         return (
             bool(
                 store.is_told_to_stop(self._site.owner.id)
-                or (not store.setting("paused") and store.has_waiting())
+                or (not store.setting("paused") and store.has_waiting(self._batch))
             )
             and not self._is_full()
         )
@@ -266,7 +285,7 @@ class Worker:
             self._lock.release()
             return True
         self._lock.release()
-        if self._leaves or store.setting("paused") or not store.has_waiting():
+        if self._leaves or store.setting("paused") or not store.has_waiting(self._batch):
             return True
         try:
             self._lock.acquire(blocking=False)
@@ -313,10 +332,10 @@ class _Signals:
         self._worker.leave()
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        from nbexp.queue.carrying import Stopped
+        from nbexp.experiments.run import Stopped
 
         if self._worker.interrupted():
-            raise Stopped
+            raise Stopped(self._worker.stopped_as)
 
 
 def devices(resources: Mapping[str, object], needs: Mapping[str, float], slot: str) -> str | None:

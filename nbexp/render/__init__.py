@@ -63,6 +63,7 @@ FAMILIES = {
         "OpenedTable",
         "OpenedText",
     ),
+    "sweeps": ("Sweep", "Sweeps", "SweepPlan"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

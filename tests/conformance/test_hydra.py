@@ -233,3 +233,18 @@ def test_a_queued_run_is_edited_by_composing_again(project: MakeProject, look: L
     found = {name.rpartition("/")[2]: rev for name, rev in look.experiments(root).items()}
     text = look.git("show", f"{found['two']}:params.yaml", cwd=root)
     assert text == expected.replace("0.5", "0.7")
+
+
+def test_a_sweep_that_is_waited_for_is_composed_for_each_point(
+    project: MakeProject, look: Look
+) -> None:
+    root = project(BASE)
+    look.nbexp("run", "-S", "model=small,big", "-S", "lr=0.5", "-n", "s", cwd=root)
+    texts = {
+        name.rpartition("/")[2]: look.git("show", f"{rev}:params.yaml", cwd=root)
+        for name, rev in look.experiments(root).items()
+    }
+    assert texts == {
+        "s-1": "model:\n  name: small\n  depth: 2\nlr: 0.5",
+        "s-2": "model:\n  name: big\n  depth: 8\nlr: 0.5",
+    }
