@@ -269,7 +269,7 @@ def make(
     read = read or partial(bytes_of, root)
     if hydra and composed is None:
         composed = composition.compose(root, here, overrides)
-    overrides = _resolved(read, here, overrides, composed)
+    overrides = resolved(read, here, overrides, composed)
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
@@ -314,7 +314,7 @@ def _as_seen_from(root: Path, here: str, path: str) -> str:
     return posixpath.relpath(Path(path).as_posix(), (root / here).as_posix())
 
 
-def _resolved(
+def resolved(
     read: Read, here: str, overrides: Sequence[Override], composed: str | None
 ) -> tuple[Override, ...]:
     """The overrides with values in place of `${key}`; those that went into a composition as they were typed."""
