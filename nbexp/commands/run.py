@@ -84,6 +84,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     if _queueing.is_meant(args):
         options = {**selection(args), **manner(args), **isolation(args)}
         options |= {name: getattr(args, name) for name in ("name", "message", "force", "new")}
+        options["hydra"] = not args.no_hydra
         return _queueing.run(project, args, emit, options)
     made = project.run(
         args.set_param,

@@ -18,7 +18,7 @@ from typing import Literal
 from nbexp import filesystem
 from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreError
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
-from nbexp.experiments import identity
+from nbexp.experiments import identity, ongoing
 from nbexp.experiments import record as recording
 from nbexp.experiments.environment import CommandLine, Recorder
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_locks
@@ -206,7 +206,9 @@ def _run(
                 others = [one for one in graph.stages if one.is_data and one not in stages]
                 execute.take_data(others, graph, inspector, where, ignore)
             how = replace(spec.how, force=spec.force, checks_out=True)
-            outcome = execute.execute(stages, graph, inspector, where, emit, how)
+            home = (place.home or place).root
+            with ongoing.told(home, ongoing.new(workspace.uid, spec, root), emit) as heard:
+                outcome = execute.execute(stages, graph, inspector, where, heard, how)
             emit(Phase("recording"))
             undo_point = workspace.undo_point()
         # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.

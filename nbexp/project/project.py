@@ -1622,19 +1622,31 @@ class Project:
         return dag.build(graph, self.here, target, full=full, outs=outs, collapse=collapse)
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
-        """A metric over its steps: of the experiments named, else of those of the present commit."""
-        from nbexp.experiments import catalogue, series
+        """A metric over its steps: of the experiments named, else of those of the present commit.
 
+        A run that goes on is one of them, as far as it has come.
+        """
+        from nbexp.experiments import catalogue, ongoing, series
+
+        going = ongoing.read(self.root)
+        folders = {one.name: one.folder for one in going}
         sources: builtins.list[tuple[str, str | None]]
         if experiments:
-            sources = [self._resolve(one, failed=True) for one in experiments]
+            sources = [
+                (one, None)
+                if isinstance(one, str) and one in folders
+                else self._resolve(one, failed=True)
+                for one in experiments
+            ]
         else:
-            recorded = catalogue.of_baseline(self.git, self._head())
+            head = self._head()
+            recorded = catalogue.of_baseline(self.git, head)
             sources = [(row.name or row.rev[:7], row.rev) for row in reversed(recorded)]
-            if not recorded:
+            sources += [(one.name, None) for one in going if one.baseline == head]
+            if not sources:
                 sources = [("workspace", None)]
         finder = series.Finder(self.git, self.cache, self.root, self.prefix)
-        return finder.read(metric, sources)
+        return finder.read(metric, sources, folders)
 
     def open(
         self,
@@ -1744,7 +1756,11 @@ class Project:
             row
             for row in self.show().rows
             if row.kind == "baseline"
-            or (row.kind == "experiment" and (not revs or row.rev in revs))
+            or (
+                row.kind == "experiment"
+                and row.state != "running"
+                and (not revs or row.rev in revs)
+            )
         ]
         used = {row.baseline for row in rows if row.kind == "experiment"}
         rows = [row for row in rows if row.kind == "experiment" or row.rev in used]

@@ -91,6 +91,7 @@ class Queue:
         baseline: str | None = None,
         with_edits: bool | None = None,
         timeout_s: float | None = None,
+        hydra: bool = True,
         in_detail: bool = False,
         detached: bool = False,
         emit: Emit = ignore,
@@ -113,6 +114,8 @@ class Queue:
             Whether uncommitted edits go along; None: they do on the present commit, else not.
         timeout_s
             Seconds after which a task is stopped and has failed.
+        hydra
+            Compose params.yaml where the project's config has `hydra.enabled`.
         in_detail
             Say each experiment in the result.
         detached
@@ -155,6 +158,7 @@ class Queue:
             pull,
             run_cache,
             tuple(copy_paths),
+            hydra,
         )
         words = ["--temp", "--detach"] if detached else ["--queue"]
         if baseline is not None:
@@ -162,7 +166,7 @@ class Queue:
         for path in copy_paths:
             words += ["-C", path]
         view = self.look(baseline=baseline, with_edits=with_edits, emit=emit)
-        made = self.make(points, asked, view=view, emit=emit)
+        made = self.make(points, asked, view=view, is_version=baseline is not None, emit=emit)
         return self.enqueue(
             made,
             kind="detached" if detached else "queued",
@@ -189,14 +193,20 @@ class Queue:
         *,
         view: View,
         is_sweep: bool | None = None,
+        is_version: bool = False,
         emit: Emit = ignore,
     ) -> Made:
-        """The specs of a request, checked against what they start from; nothing is queued."""
+        """The specs of a request, checked against what they start from; nothing is queued.
+
+        `is_version`: that is another version, whose own configurations are composed where Hydra is on.
+        """
         from nbexp.experiments import preflight
         from nbexp.queue import asking
 
         refs = self.site.git.refs(ref_names.PREFIX)
-        made = asking.make(self.site, view, points, asked, refs, emit, is_sweep=is_sweep)
+        made = asking.make(
+            self.site, view, points, asked, refs, emit, is_sweep=is_sweep, is_version=is_version
+        )
         preflight.tell(made.missing, self.site.here, emit)
         return made
 
@@ -266,7 +276,8 @@ class Queue:
         read = files_of(self.site.git, self.site.prefix, rev)
         view = View(Snapshot(rev, baseline), (), read)
         asked = Asked(".", (), name, message, force, how=How(jobs=jobs), run_cache=run_cache)
-        made = self.make(grammar.parse(set_params or []), asked, view=view, emit=emit)
+        points = grammar.parse(set_params or [])
+        made = self.make(points, asked, view=view, is_version=True, emit=emit)
         words = ["--queue", "--baseline", experiment]
         return self.enqueue(made, words=words, in_detail=in_detail, emit=emit)
 
@@ -760,10 +771,11 @@ class Queue:
             here=old.here,
             overrides=tuple(changed.values()),
             name=old.name,
+            hydra=old.hydra,
             untouched="The task is as it was.",
             read=read,
         )
-        new = replace(old, overrides=made.overrides)
+        new = replace(old, overrides=made.overrides, composed=made.composed)
         columns: dict[str, object] = {}
         if not old.copies:
             # What a lost database is made of again says the new values too.

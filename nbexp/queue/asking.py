@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from nbexp import overrides as grammar
 from nbexp.errors import NameTaken
 from nbexp.events import Emit
-from nbexp.experiments import environment, freezing, isolated, preflight
+from nbexp.experiments import composition, environment, freezing, isolated, preflight
 from nbexp.experiments import spec as specs
 from nbexp.experiments.freezing import Snapshot, View
 from nbexp.experiments.spec import Spec
@@ -64,6 +64,7 @@ def make(
     *,
     is_sweep: bool | None = None,
     untouched: str = "Nothing was queued.",
+    is_version: bool = False,
 ) -> Made:
     """A spec for each point, checked against the frozen state.
 
@@ -80,6 +81,14 @@ def make(
     kept = [point for point in points if different.pop(_key(point), None) is not None]
     is_sweep = len(points) > 1 if is_sweep is None else is_sweep
     names = _names(site, asked, len(kept), baseline, refs, numbered=is_sweep)
+    place = site.place(emit)
+    composed: Sequence[str] = ()
+    if asked.hydra:
+        # The configurations of the version that it starts from; else those that lie here, new ones too.
+        version = None
+        if is_version:
+            version = composition.Version(site.git, site.prefix, view.snapshot.rev)
+        composed = composition.compose_all(site.root, asked.here, kept, version) or ()
     made: list[Spec] = []
     checked: dict[object, Spec] = {}
     parsed: dict[str, object] = {}
@@ -90,7 +99,8 @@ def make(
             parsed[path] = values.parse(view.read(path) or b"", file)
         return parsed[path]
 
-    for name, point in zip(names, kept, strict=True):
+    for number, (name, point) in enumerate(zip(names, kept, strict=True)):
+        text = composed[number] if composed else None
         keys = tuple((one.file, one.key, one.op, one.has_value) for one in point)
         known = checked.get(keys)
         if known is None:
@@ -111,18 +121,20 @@ def make(
                 run_cache=asked.run_cache,
                 copies=asked.copies,
                 hydra=asked.hydra,
+                composed=text,
                 untouched=untouched,
-                read=view.read,
+                read=preflight.reader(place, view),
             )
             checked[keys] = first = replace(first, named=asked.name is not None)
             made.append(first)
             continue
-        if any(isinstance(one.value, str) and "${" in one.value for one in point):
+        if text is None and any("${" in str(one.value) for one in point):
             point = grammar.resolve(point, params_of)
         replaces = refs.get(ExpRef(baseline, name).ref)
-        made.append(replace(known, name=name, overrides=point, edits={}, replaces=replaces))
+        made.append(
+            replace(known, name=name, overrides=point, composed=text, edits={}, replaces=replaces)
+        )
     first = made[0]
-    place = site.place(emit)
     graph = isolated.graph_of(place, view, first.edits)
     stages = first.which.stages(graph, first.targets, first.here)
     totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nbexp import filesystem
 from nbexp.errors import GitError
 from nbexp.filesystem import crash_point
 from nbexp.formats.ref_names import ExpRef
@@ -75,6 +76,8 @@ def sweep(store: Store, git: Git, folder: Path) -> None:
     let_go(store, git, stale)
     used = {task.owner for task in store.tasks(*states.ACTIVE)} | {w.id for w in store.workers()}
     owners.sweep(folder, {owner for owner in used if owner is not None})
+    for place in (folder, folder / "slots", folder / "workers"):
+        filesystem.sweep(place, _ABANDONED_S)
 
 
 def adopt(task: Task, store: Store, git: Git) -> None:

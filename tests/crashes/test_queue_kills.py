@@ -299,7 +299,7 @@ def test_a_worker_whose_task_was_given_to_another_one_stops_and_keeps_nothing(ki
     killing.check()
 
 
-ROUNDS = int(os.environ.get("NBEXP_TEST_KILLS", "12"))
+ROUNDS = int(os.environ.get("NBEXP_TEST_KILLS", "10"))
 
 
 def test_workers_and_stages_are_killed_at_random_times(killing, nbexp_cli):
