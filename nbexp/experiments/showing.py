@@ -143,7 +143,10 @@ _SOME = 20
 def _running(
     one: ongoing.Ongoing, reader: Reader, root: Path, files: Mapping[str, str], asked: Asked
 ) -> Row:
-    """A run that goes on: the params it has, and the last values it logged in the columns they will have."""
+    """A run that goes on: the params it has, and the last values it logged in the columns they will have.
+
+    Beside the workspace the metrics files are its own as well; in place they may be those of the run before.
+    """
     in_place = one.folder == root
     values = {**one.values, **({} if one.step is None else {"step": one.step})}
     metrics: dict[str, dict[str, object]] = {}
@@ -151,11 +154,12 @@ def _running(
         file = files.get(name.replace("/", "."), "dvclive/metrics.json")
         metrics.setdefault(file, {})[name] = value
     there = reader if in_place else reader.beside(one.folder)
-    params = _workspace(there, deps_only=asked.param_deps).data
-    data = Data(
-        params.params if params is not None else {},
-        {file: ongoing.tree(found) for file, found in metrics.items()},
-    )
+    files_there = _workspace(there, deps_only=asked.param_deps).data
+    logged: dict[str, object] = {}
+    if files_there is not None and not in_place:
+        logged.update(files_there.metrics)
+    logged.update((file, ongoing.tree(found)) for file, found in metrics.items())
+    data = Data(files_there.params if files_there is not None else {}, logged)
     local = {"root": str(one.folder), "log": None, "pid": one.pid, "returncode": None}
     executor = {
         "state": "running",

@@ -166,16 +166,10 @@ class Coordinator:
             name.lower() for _, _, name in ref_names.experiments(self._site.git.refs("refs/exps/"))
         } | {*self._store.reserved()}
         found = []
-        typed = [(*sweep.spec.overrides, *overrides.parse(point)[0]) for point in points]
-        composed: Sequence[str | None] = [None] * len(typed)
-        if sweep.spec.composed is not None:
-            # Of the configurations as they were frozen with the sweep.
-            site = self._site
-            version = composition.Version(site.git, site.prefix, sweep.snapshot)
-            texts = composition.compose_all(site.root, sweep.spec.here, typed, version)
-            composed = texts or composed
-        for number, (point, text) in enumerate(zip(typed, composed, strict=True), self._next):
-            spec = self._spec(number, point, text, taken)
+        composed = self._composed(points)
+        for number, point in enumerate(points, self._next):
+            text = composed[number - self._next] if composed is not None else None
+            spec = self._spec(number, point, taken, text)
             taken.add(spec.name.lower())
             found.append(
                 NewTask(
@@ -196,24 +190,31 @@ class Coordinator:
             )
         return found
 
-    def _spec(
-        self, number: int, typed: Sequence[Override], composed: str | None, taken: set[str]
-    ) -> Spec:
+    def _composed(self, points: Sequence[Point]) -> Sequence[str] | None:
+        """The params.yaml of each point, where it is composed of configurations; None where it is not."""
+        sweep, site = self._sweep, self._site
+        if not sweep.spec.hydra:
+            return None
+        version = composition.Version(site.git, site.prefix, sweep.snapshot)
+        asked = [self._typed(point) for point in points]
+        return composition.compose_all(site.root, sweep.spec.here, asked, version)
+
+    def _typed(self, point: Point) -> tuple[Override, ...]:
+        return (*self._sweep.spec.overrides, *overrides.parse(point)[0])
+
+    def _spec(self, number: int, point: Point, taken: set[str], composed: str | None) -> Spec:
         sweep = self._sweep
         prefix = sweep.prefix
         name = ref_names.draw(taken) if prefix is None else f"{prefix}-{number + 1}"
+        typed = self._typed(point)
+        plain = [one for one in typed if composed is None or not composition.is_composed(one)]
+        found = iter(overrides.resolve(plain, self._params_file))
         return replace(
             sweep.spec,
             name=name,
             named=prefix is not None,
-            overrides=overrides.resolve(typed, self._params_file)
-            if composed is None
-            else specs.resolved(
-                files_of(self._site.git, self._site.prefix, sweep.snapshot),
-                sweep.spec.here,
-                typed,
-                composed,
-            ),
+            # What goes into a composition is resolved there.
+            overrides=tuple(next(found) if one in plain else one for one in typed),
             composed=composed,
         )
 
