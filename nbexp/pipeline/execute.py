@@ -28,7 +28,7 @@ from nbexp.events import (
 )
 from nbexp.formats.dvc_lock import LockedStage, LockFile
 from nbexp.frozen import frozen
-from nbexp.pipeline import durations, kinds, outputs, schedule
+from nbexp.pipeline import durations, kinds, live_tables, outputs, schedule
 from nbexp.pipeline.context import Context, How
 from nbexp.pipeline.flight import Flight
 from nbexp.pipeline.graph import Graph
@@ -271,12 +271,13 @@ class Execution:
         # Stages that run at once would read each other's events.
         run_dir = context.run_dir if stop is None else context.run_dir / label
         log = context.run_dir / f"{label}.log"
+        live = live_tables.folders(stage, context.root)
         cells: int | None = None
         started, clock = time.time(), time.monotonic()
         for command in stage.spec.commands:
             emit(CommandStarted(address, command))
             job = kinds.Job(
-                address, command, context.root / stage.cwd, context.root, env, log, run_dir
+                address, command, context.root / stage.cwd, context.root, env, log, run_dir, live
             )
             counted = kinds.run(job, emit, stop=stop)
             cells = counted if counted is not None else cells

@@ -35,6 +35,8 @@ class Job:
         Gets the raw output, behind what it holds already.
     run_dir
         A private folder of this run: events, and the notebook of a stage that failed.
+    live
+        Folders in which tables of logged values are followed, as dvclive writes them.
     """
 
     stage: str
@@ -44,6 +46,7 @@ class Job:
     env: Mapping[str, str]
     log: Path
     run_dir: Path
+    live: tuple[Path, ...] = ()
 
 
 class Kind(Protocol):

@@ -1,0 +1,107 @@
+"""Logging values from training code, step by step: `live.log(step=3, loss=0.2, acc=0.91)`.
+
+The values go where dvclive puts them, one table per name below `dvclive/plots/metrics`, so that `dvc
+plots` and every tool that knows dvclive read them; under nbexp they also drive the live display.
+`Live` is dvclive's class, method for method, and `nbexp.live.keras` and its neighbours are its callbacks.
+
+This package loads the standard library only, and of that as little as it can: it runs in the user's process.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+
+from nbexp.live import tables, telling
+
+TYPE_CHECKING = False  # `typing` itself takes most of the time that this package does
+if TYPE_CHECKING:
+    from typing import Any, SupportsFloat
+
+    from nbexp.live.logger import Live
+
+    Value = SupportsFloat | str
+
+__all__ = ["Live", "log"]
+
+_started: dict[str, str] = {}  # name -> its file, once this process has begun it
+_last_step: float | None = None
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Live":
+        from nbexp.live.logger import Live
+
+        return Live
+    raise AttributeError(f"module 'nbexp.live' has no attribute {name!r}")
+
+
+def log(
+    values: Mapping[str, Value] | float | None = None,
+    /,
+    *,
+    step: float | None = None,
+    **named: Value,
+) -> None:
+    """Append one row to the table of each name; everything is on disk when this returns.
+
+    The first row that a process logs under a name begins its table anew.
+
+    Parameters
+    ----------
+    values
+        A mapping, for names that are no Python names: `log({"train/loss": 0.3}, step=1)`. Slashes make
+        folders. A number here is the step.
+    step
+        The row's number; None counts on from the last one, beginning at 0.
+    named
+        Numbers, or text. What a library wraps as a number of no dimension is unwrapped.
+
+    Raises
+    ------
+    TypeError
+        A value is neither a number nor text. Nothing was written.
+    ValueError
+        A name would leave the folder. Nothing was written.
+
+    Notes
+    -----
+    The layout and the bytes are dvclive 3.49.1's (formats.md 8.3). The folder is `dvclive` in the
+    current directory of the first call, or `$NBEXP_LIVE_DIR`.
+    """
+    global _last_step  # the steps of a process are one count, as in dvclive
+    rows: dict[str, object] = {}
+    if isinstance(values, Mapping):
+        rows.update(values)
+    elif values is not None:
+        step = values if step is None else step
+    rows.update(named)
+    plain = {name: tables.plain(name, value) for name, value in rows.items()}
+    if step is None:
+        step = 0 if _last_step is None else math.floor(_last_step) + 1
+    else:
+        step = tables.number("step", step)
+    files = {name: _file(name) for name in rows}
+    _last_step = step
+    for name, value in rows.items():
+        _append(name, files[name], step, tables.as_written(value, plain[name]))
+    telling.tell(step, plain)
+    telling.show(step, plain)
+
+
+def _file(name: str) -> str:
+    if name in _started:
+        return _started[name]
+    tables.check(name)
+    folder = os.environ.get("NBEXP_LIVE_DIR") or "dvclive"
+    return os.path.abspath(os.path.join(folder, tables.FOLDER, f"{name}.tsv"))
+
+
+def _append(name: str, file: str, step: float, value: float | str) -> None:
+    is_new = name not in _started
+    if is_new:
+        telling.claim(file[: -len(os.path.join(tables.FOLDER, f"{name}.tsv"))])
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        _started[name] = file
+    tables.append(file, ("step", os.path.basename(name)), (step, value), anew=is_new)
