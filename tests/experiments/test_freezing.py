@@ -34,7 +34,9 @@ Git = Callable[..., str]
 
 
 def place(project: Project) -> Place:
-    return project._place(ignore, run_cache=True, pull=False, interactive=False)
+    """As a worker has it: the queue knows of its task already."""
+    found = project._place(ignore, run_cache=True, pull=False, interactive=False)
+    return replace(found, attend=None)
 
 
 def asked(project: Project, *texts: str, **options: object) -> Spec:
