@@ -831,7 +831,7 @@ class Queue:
         NameTaken
             A task that waits or runs has the name. Nothing was run.
         """
-        from nbexp.errors import NbexpError
+        from nbexp.errors import NameTaken, NbexpError
         from nbexp.queue.store import NewTask
 
         owner = self.site.owner.id
@@ -839,7 +839,11 @@ class Queue:
         new = NewTask(uid, "", spec.baseline, spec.name, "", told, kind=kind, max_attempts=1)
         revs: list[str] = []
         with suppress(QueueError):
-            self.site.store.begin(new, owner, place=place)
+            try:
+                self.site.store.begin(new, owner, place=place)
+            except NameTaken:
+                self._recover(ignore)  # maybe by a run that was killed, which holds no name
+                self.site.store.begin(new, owner, place=place)
         event: states.Event
         try:
             yield revs.append
