@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
     from nbexp.pipeline.execute import Outcome
-    from nbexp.pipeline.graph import Graph
     from nbexp.pipeline.plan import Reason
     from nbexp.pipeline.stage import Stage
     from nbexp.store.cache import Cache
@@ -561,7 +560,7 @@ class Project:
         self._head()  # a repository without a commit is told so before anybody waits
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             baseline = self._head()
-            which = _Which(
+            which = specs.Which(
                 pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
             )
             refs = self._refs()
@@ -577,22 +576,16 @@ class Project:
                 name=name,
                 message=message,
                 force=force,
-                single=which.is_single,
                 new=new,
-                downstream=which.is_downstream,
                 how=how,
+                which=which,
+                pull=pull,
+                run_cache=run_cache,
             )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
-            asked = environment.command_line(
-                spec,
-                pipeline=pipeline,
-                all_pipelines=all_pipelines,
-                recursive=recursive,
-                pull=pull,
-                run_cache=run_cache,
-            )
+            asked = environment.command_line(spec)
             ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
         experiment = self._experiment(ran.ref, ran.rev)
         report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
@@ -856,6 +849,7 @@ class Project:
             It was stopped; the same holds.
         """
         from nbexp.experiments import repro as reproducing
+        from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
         from nbexp.pipeline import graph as graphs
 
@@ -870,7 +864,7 @@ class Project:
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             graph = graphs.load(self.root)
-            which = _Which(
+            which = specs.Which(
                 pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
             )
             stages = which.stages(graph, targets, self.here)
@@ -1546,7 +1540,7 @@ class Project:
         head, refs = self.git.head(), self._refs()
         spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
         graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
-        which = _Which(
+        which = specs.Which(
             pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
         )
         is_for_execution = new or force or single_item or downstream or force_downstream
@@ -2529,43 +2523,6 @@ def warn_unfinished(project: Project, emit: Emit) -> None:
                 "the next command that writes puts them back: `nbexp run`, or `nbexp undo`.",
             )
         )
-
-
-@frozen
-class _Which:
-    """Which stages a request is about: DVC's words for them, of which some go before others."""
-
-    pipeline: bool
-    all_pipelines: bool
-    recursive: bool
-    glob: bool = False
-    downstream: bool = False
-    single: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        return self.pipeline or self.all_pipelines
-
-    @property
-    def is_single(self) -> bool:
-        return self.single and not self.is_whole
-
-    @property
-    def is_downstream(self) -> bool:
-        return self.downstream and not self.is_whole and not self.single
-
-    def stages(self, graph: Graph, targets: Sequence[str], here: str) -> tuple[Stage, ...]:
-        found = graph.targets(
-            tuple(targets),
-            here,
-            recursive=self.recursive,
-            glob=self.glob,
-            whole_pipeline=self.pipeline,
-            all_pipelines=self.all_pipelines,
-        )
-        if self.is_downstream:
-            return graph.downstream(found)
-        return graph.order(found, single=self.is_single)
 
 
 def _stage_json(stage: StageReport) -> dict[str, object]:

@@ -65,15 +65,7 @@ class CommandLine:
         return found
 
 
-def command_line(
-    spec: Spec,
-    *,
-    pipeline: bool = False,
-    all_pipelines: bool = False,
-    recursive: bool = False,
-    pull: bool = False,
-    run_cache: bool = True,
-) -> CommandLine:
+def command_line(spec: Spec) -> CommandLine:
     """The command line of a run, whichever face it was asked by; secrets are hidden."""
     how = spec.how
     words = ["run"]
@@ -86,12 +78,12 @@ def command_line(
     options = {
         "-f": spec.force,
         "-s": spec.single,
-        "-p": pipeline,
-        "-P": all_pipelines,
-        "-R": recursive,
+        "-p": spec.which.pipeline,
+        "-P": spec.which.all_pipelines,
+        "-R": spec.which.recursive,
         "--downstream": spec.downstream,
         "--force-downstream": how.force_downstream,
-        "--pull": pull,
+        "--pull": spec.pull,
         "--allow-missing": how.allow_missing,
         "-k": how.on_failure == "keep-going",
         "--ignore-errors": how.on_failure == "ignore",
@@ -100,7 +92,7 @@ def command_line(
     own = []
     if spec.new:
         own.append("--new")
-    if not run_cache:
+    if not spec.run_cache:
         own.append("--no-run-cache")
     if how.jobs > 1:
         own += ["-j", str(how.jobs)]  # to DVC, how many experiments

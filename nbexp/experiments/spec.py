@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import posixpath
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.formats import editing, ref_names, values
@@ -13,6 +15,46 @@ from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import field, frozen
 from nbexp.overrides import Override, resolve
 from nbexp.pipeline.context import How
+from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.stage import Stage
+
+
+@frozen
+class Which:
+    """Which stages a request is about: DVC's words for them, of which some go before others."""
+
+    pipeline: bool = False
+    all_pipelines: bool = False
+    recursive: bool = False
+    glob: bool = False
+    downstream: bool = False
+    single: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.pipeline or self.all_pipelines
+
+    @property
+    def is_single(self) -> bool:
+        return self.single and not self.is_whole
+
+    @property
+    def is_downstream(self) -> bool:
+        return self.downstream and not self.is_whole and not self.single
+
+    def stages(self, graph: Graph, targets: Sequence[str], here: str) -> tuple[Stage, ...]:
+        """The stages meant by targets that were named from the directory `here`, in the order they run."""
+        found = graph.targets(
+            tuple(targets),
+            here,
+            recursive=self.recursive,
+            glob=self.glob,
+            whole_pipeline=self.pipeline,
+            all_pipelines=self.all_pipelines,
+        )
+        if self.is_downstream:
+            return graph.downstream(found)
+        return graph.order(found, single=self.is_single)
 
 
 @frozen
@@ -31,12 +73,20 @@ class Spec:
     edits
         The params files with the overrides written into them, by path relative to the root.
     force
-        Run every stage. `single` runs the targets alone, `downstream` all behind them. `new` runs even
-        what is recorded already.
+        Run every stage. `new` runs even what is recorded already.
     carries
         Files, from the top of the work tree, that the experiment holds whatever its pipeline names.
     how
         The other options of `repro`; its `force` and `checks_out` are not looked at.
+    which
+        Which stages, beside the targets.
+    pull
+        Missing data is fetched from the remote.
+    run_cache
+        A stage may be restored from an earlier run.
+    copies
+        Files and folders, relative to the user's directory, that are copied to where an isolated run
+        works; no experiment holds them.
     """
 
     baseline: str
@@ -47,22 +97,112 @@ class Spec:
     edits: Mapping[str, bytes] = field(default_factory=dict)
     message: str | None = None
     force: bool = False
-    single: bool = False
     new: bool = False
     replaces: str | None = None
     named: bool = False
-    downstream: bool = False
     carries: tuple[str, ...] = ()
     how: How = field(default_factory=How)
+    which: Which = field(default_factory=Which)
+    pull: bool = False
+    run_cache: bool = True
+    copies: tuple[str, ...] = ()
 
     @property
     def ref(self) -> str:
         return ExpRef(self.baseline, self.name).ref
 
     @property
+    def single(self) -> bool:
+        """Whether the targets run alone, without what they need."""
+        return self.which.is_single
+
+    @property
+    def downstream(self) -> bool:
+        """Whether all that needs the targets runs as well."""
+        return self.which.is_downstream
+
+    @property
     def asks_to_execute(self) -> bool:
         """Whether an equal experiment does not answer it: stages are to run."""
         return self.force or self.single or self.new or self.downstream or self.how.force_downstream
+
+    def to_json(self) -> dict[str, object]:
+        """The spec in JSON's own types, without its `edits`, which are made again where it runs.
+
+        Examples
+        --------
+        >>> spec = Spec("5e" + "f" * 38, "low-lr", targets=("train",))
+        >>> Spec.from_json(spec.to_json()) == spec
+        True
+        """
+        how, which = self.how, self.which
+        return {
+            "version": _VERSION,
+            "baseline": self.baseline,
+            "name": self.name,
+            "here": self.here,
+            "targets": list(self.targets),
+            "overrides": [_override_json(one) for one in self.overrides],
+            "message": self.message,
+            "force": self.force,
+            "new": self.new,
+            "replaces": self.replaces,
+            "named": self.named,
+            "carries": list(self.carries),
+            "how": {
+                "force_downstream": how.force_downstream,
+                "allow_missing": how.allow_missing,
+                "on_failure": how.on_failure,
+                "jobs": how.jobs,
+                "totals": dict(how.totals),
+            },
+            "which": {
+                "pipeline": which.pipeline,
+                "all_pipelines": which.all_pipelines,
+                "recursive": which.recursive,
+                "glob": which.glob,
+                "downstream": which.downstream,
+                "single": which.single,
+            },
+            "pull": self.pull,
+            "run_cache": self.run_cache,
+            "copies": list(self.copies),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Spec:
+        """The spec that `to_json` told.
+
+        Raises
+        ------
+        UsageError
+            It was stored by another nbexp, or is damaged.
+        """
+        try:
+            if stored["version"] != _VERSION:
+                raise ValueError
+            return cls(
+                baseline=str(stored["baseline"]),
+                name=str(stored["name"]),
+                here=str(stored["here"]),
+                targets=tuple(map(str, stored["targets"])),
+                overrides=tuple(map(_override, stored["overrides"])),
+                message=stored["message"],
+                force=bool(stored["force"]),
+                new=bool(stored["new"]),
+                replaces=stored["replaces"],
+                named=bool(stored["named"]),
+                carries=tuple(map(str, stored["carries"])),
+                how=How(**stored["how"]),
+                which=Which(**stored["which"]),
+                pull=bool(stored["pull"]),
+                run_cache=bool(stored["run_cache"]),
+                copies=tuple(map(str, stored["copies"])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise UsageError(
+                "What was asked for is stored in a form that this version does not read."
+            ) from None
 
 
 def make(
@@ -76,10 +216,12 @@ def make(
     name: str | None = None,
     message: str | None = None,
     force: bool = False,
-    single: bool = False,
     new: bool = False,
-    downstream: bool = False,
     how: How | None = None,
+    which: Which | None = None,
+    pull: bool = False,
+    run_cache: bool = True,
+    copies: Sequence[str] = (),
     verb: str = "run",
     untouched: str = "Nothing was run.",
 ) -> Spec:
@@ -128,12 +270,14 @@ def make(
         edits=params_edits(root, here, overrides),
         message=message,
         force=force,
-        single=single,
         new=new,
         replaces=replaces,
         named=named,
-        downstream=downstream,
         how=how or How(),
+        which=which or Which(),
+        pull=pull,
+        run_cache=run_cache,
+        copies=tuple(copies),
     )
 
 
@@ -200,3 +344,52 @@ def _holder(name: str, baseline: str, taken: Mapping[str, str]) -> tuple[str, st
         if parsed and parsed.baseline == baseline and parsed.name.lower() == name.lower():
             return parsed.name, rev
     return None
+
+
+# The form of a stored spec; a new form gets a new number.
+_VERSION = 1
+
+
+def _override_json(override: Override) -> dict[str, object]:
+    stored: dict[str, object] = {
+        "file": override.file,
+        "key": override.key,
+        "op": override.op,
+        "text": override.text,
+    }
+    if override.has_value:
+        stored["value"] = _value_json(editing.writable(override.value, override.key))
+    return stored
+
+
+def _override(stored: Mapping[str, Any]) -> Override:
+    if stored["op"] not in ("change", "add", "force", "delete"):
+        raise ValueError(stored["op"])
+    has_value = "value" in stored
+    value = _value(stored["value"]) if has_value else None
+    return Override(
+        str(stored["file"]), str(stored["key"]), value, stored["op"], has_value, stored["text"]
+    )
+
+
+def _value_json(value: object) -> object:
+    """A value that may stand in a params file, in JSON that tells every type apart.
+
+    JSON has neither numbers that are none nor keys that are not text, so these stand in an object, and
+    so, lest they be taken for one, do mappings.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if isinstance(value, dict):
+        return {"map": [[_value_json(key), _value_json(one)] for key, one in value.items()]}
+    return [_value_json(one) for one in value] if isinstance(value, list) else value
+
+
+def _value(stored: object) -> object:
+    if isinstance(stored, list):
+        return [_value(one) for one in stored]
+    if not isinstance(stored, dict):
+        return stored
+    if "float" in stored:
+        return float(stored["float"])
+    return {_value(key): _value(one) for key, one in stored["map"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from nbexp import overrides
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.experiments import spec as specs
-from nbexp.experiments.spec import Spec
+from nbexp.experiments.spec import Spec, Which
+from nbexp.frozen import replace
+from nbexp.overrides import Override
+from nbexp.pipeline.context import How
 
 HEAD = "5e" + "f" * 38
 OTHER = "11" + "a" * 38
@@ -146,7 +150,95 @@ def test_no_overrides_are_one_point() -> None:
     assert specs.one_point(overrides.parse([])) == ()
 
 
-@pytest.mark.parametrize("option", ["force", "single", "new"])
-def test_who_asks_to_execute_gets_no_recorded_experiment(option: str, root: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"force": True},
+        {"new": True},
+        {"which": Which(single=True)},
+        {"which": Which(downstream=True)},
+        {"how": How(force_downstream=True)},
+    ],
+)
+def test_who_asks_to_execute_gets_no_recorded_experiment(
+    options: dict[str, object], root: Path
+) -> None:
     assert not make(root).asks_to_execute
-    assert make(root, **{option: True}).asks_to_execute
+    assert make(root, **options).asks_to_execute
+
+
+# --- As JSON ------------------------------------------------------------------------------------
+
+
+def test_a_stored_spec_is_the_same_spec(root: Path) -> None:
+    spec = make(
+        root,
+        "train.lr=0.01",
+        "++seed='1'",
+        "~train.epochs",
+        "conf.json:depth=null",
+        here="sub/..",
+        targets=["train", "sub/dvc.yaml:x"],
+        name="low-lr",
+        message="why\nnot",
+        force=True,
+        new=True,
+        how=How(True, True, True, on_failure="ignore", jobs=3, totals={"gpu": 1}),
+        which=Which(pipeline=True, recursive=True, glob=True),
+        pull=True,
+        run_cache=False,
+        copies=["secret.txt", "data dir"],
+    )
+    spec = replace(spec, carries=("a/b",), how=replace(spec.how, force=False))
+    stored = json.loads(json.dumps(spec.to_json(), allow_nan=False))
+    assert Spec.from_json(stored) == replace(spec, edits={})
+    assert [one.value for one in Spec.from_json(stored).overrides] == [0.01, "1", None, None]
+    assert [one.has_value for one in Spec.from_json(stored).overrides] == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        1.0,
+        -0.0,
+        True,
+        None,
+        "1",
+        "float",
+        float("inf"),
+        [1, [2.5, "x", None]],
+        {"map": [1], "float": "nan"},
+        {1: "a", None: 2, False: {"b": {}}},
+        10**40,
+    ],
+)
+def test_a_stored_value_keeps_its_type(value: object) -> None:
+    override = Override("params.yaml", "x", value, "force")
+    spec = Spec(HEAD, "low-lr", overrides=(override,))
+    stored = json.loads(json.dumps(spec.to_json(), allow_nan=False))
+    found = Spec.from_json(stored).overrides[0].value
+    assert repr(found) == repr(value)
+
+
+def test_a_number_that_is_none_is_stored_too() -> None:
+    spec = Spec(HEAD, "low-lr", overrides=(Override("params.yaml", "x", [float("nan")]),))
+    stored = json.loads(json.dumps(spec.to_json(), allow_nan=False))
+    assert repr(Spec.from_json(stored).overrides[0].value) == "[nan]"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"version": 0},
+        {"name": ...},
+        {"how": {"jobs": 1, "unknown": 2}},
+        {"overrides": [{"file": "a", "key": "b", "op": "raise", "text": ""}]},
+        {"which": None},
+    ],
+)
+def test_a_spec_of_another_form_is_refused_in_one_sentence(damage: dict[str, object]) -> None:
+    stored = Spec(HEAD, "low-lr").to_json() | damage
+    stored = {key: value for key, value in stored.items() if value is not ...}
+    with pytest.raises(UsageError, match="stored in a form that this version does not read"):
+        Spec.from_json(stored)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 from nbexp.errors import ProjectFileError
 from nbexp.formats import limits, values, yaml12
-from nbexp.formats.editing.steps import Edit, Op, Step, apply, steps_of
+from nbexp.formats.editing.steps import Edit, Op, Step, apply, steps_of, writable
 from nbexp.formats.editing.text import Entry, Node, NotHere, Text
 from nbexp.frozen import frozen
 
-__all__ = ["Edit", "Op", "Surprise", "edit", "line_of", "surprises"]
+__all__ = ["Edit", "Op", "Surprise", "edit", "line_of", "surprises", "writable"]
 
 
 @frozen

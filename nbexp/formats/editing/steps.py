@@ -55,7 +55,7 @@ def steps_of(tree: object, edit: Edit, path: str) -> list[Step]:
     UsageError
         A key to add is there, one to delete has another value, or the value is none that a file can hold.
     """
-    value = None if edit.op == "delete" else _writable(edit.value, edit.key)
+    value = None if edit.op == "delete" else writable(edit.value, edit.key)
     if values.format_of(path) in {"json", "toml"}:
         value = _with_text_keys(value)
     parts = edit.key.split(".")
@@ -162,7 +162,7 @@ def _spelled(value: object) -> str:
     )
 
 
-def _writable(value: object, key: str) -> object:
+def writable(value: object, key: str) -> object:
     """The value in Python's own types (numbers of NumPy are not), or a UsageError."""
     if isinstance(value, bool) or value is None:
         return value
@@ -178,16 +178,16 @@ def _writable(value: object, key: str) -> object:
         return float(value)
     if isinstance(value, dict):
         return {
-            _writable(name, key): _writable(inner, f"{key}.{name}") for name, inner in value.items()
+            writable(name, key): writable(inner, f"{key}.{name}") for name, inner in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_writable(inner, f"{key}.{index}") for index, inner in enumerate(value)]
+        return [writable(inner, f"{key}.{index}") for index, inner in enumerate(value)]
     for convert in ("tolist", "item"):  # numpy arrays and scalars, which are the usual guests
         method = getattr(value, convert, None)
         if callable(method):
             plain = method()
             if isinstance(plain, bool | int | float | str | list):
-                return _writable(plain, key)
+                return writable(plain, key)
     raise UsageError(
         f"The value of `{key}` is a {type(value).__name__}; numbers, text, true, false, null, lists and mappings "
         "can be params.",
