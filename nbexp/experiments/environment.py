@@ -116,6 +116,21 @@ def again_line(verb: str, source: str, spec: Spec, *, run_cache: bool = True) ->
     return CommandLine(tuple(words_without_secrets(words)))
 
 
+def resume_line(source: str, spec: Spec, *, reset: bool) -> CommandLine:
+    """The command line of `run --resume`, which DVC 3 does not have; secrets are hidden."""
+    words = ["run", "--resume", source]
+    for override in spec.overrides:
+        words += ["-S", override.text]
+    if spec.named and spec.name != source:
+        words += ["-n", spec.name]
+    if spec.message is not None:
+        words += ["-m", spec.message]
+    if reset:
+        words.append("--reset")
+    targets = [*(["--"] if any(one.startswith("-") for one in spec.targets) else []), *spec.targets]
+    return CommandLine(tuple(words_without_secrets([*words, *targets])))
+
+
 class Recorder:
     """Gathers what is told about one run, from before its first stage until its commit is made."""
 

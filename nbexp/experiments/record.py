@@ -14,10 +14,12 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbexp import filesystem
 from nbexp.experiments import notes, trash
 from nbexp.experiments.spec import Spec
+from nbexp.formats.dvc_lock import LockedStage
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
@@ -25,6 +27,9 @@ from nbexp.pipeline import kinds
 from nbexp.pipeline.execute import Outcome, StageResult, labels
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
+
+if TYPE_CHECKING:
+    from nbexp.experiments.checkpoints import Growing
 
 FAILED = "refs/nbexp/failed/"
 TRASH = trash.PREFIX
@@ -64,11 +69,12 @@ def record(
     undo_point: NewCommit | None,
     flushed: Callable[[], None],
     note: notes.Beside | None = None,
+    growing: Growing | None = None,
 ) -> Recorded:
     """Commit what a finished run left in the workspace, and name the commit.
 
-    The commit's only parent is the baseline and only a ref under `refs/exps` points to it, so no
-    branch moves. Killed half-way, this leaves at most objects without a name, which Git collects.
+    The commit's only parent is the baseline, or the last step of the run, and only a ref under `refs/exps`
+    points to it, so no branch moves. Killed half-way, this leaves at most objects without a name, which Git collects.
 
     Parameters
     ----------
@@ -83,6 +89,8 @@ def record(
         Waits until what the experiment refers to is on disk; called before it gets its ref.
     note
         What is told of the run; there before the experiment has its name, so never missing.
+    growing
+        The experiment as far as it is, where the run made checkpoints or goes on from one.
 
     Raises
     ------
@@ -99,16 +107,15 @@ def record(
     files = git.snapshot(status, extra)
     commit = NewCommit(
         ref=spec.ref,
-        parent=spec.baseline,
-        message=(spec.message or f"dvc: commit experiment {experiment_hash(outcome)}").encode(),
+        parent=spec.baseline if growing is None else growing.parent,
+        message=(spec.message or message(entries_of(outcome))).encode(),
         # A commit made meanwhile, by a stage or in another window, is what `status` compared with.
         base=status.head or spec.baseline,
         files=files,
-        expect=spec.replaces,
+        expect=spec.replaces if growing is None else growing.expect,
     )
-    resets = []
-    if spec.replaces is not None:
-        resets.append((trash_ref(spec.ref, spec.replaces), spec.replaces))
+    replaced = spec.replaces if growing is None else growing.thrown_away
+    resets = [] if replaced is None else [(trash_ref(spec.ref, replaced), replaced)]
     flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
@@ -179,14 +186,20 @@ def notebook_targets(stages: Iterable[Stage]) -> list[str]:
     return [stage.place(target) for stage, target in targets if target is not None]
 
 
-def experiment_hash(outcome: Outcome) -> str:
-    """DVC's hash of an experiment: over the lock entries of the stages that ran or were restored."""
-    entries = {
-        result.stage.name: result.entry.entry()
+def entries_of(outcome: Outcome) -> dict[str, LockedStage]:
+    """The lock entries of the stages that ran or were restored, by name."""
+    return {
+        result.stage.name: result.entry
         for result in outcome.changed
         if result.entry is not None and result.stage.data is None
     }
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def message(entries: Mapping[str, LockedStage]) -> str:
+    """DVC's message of an experiment, with its hash: over the entries of the stages that ran or were restored."""
+    plain = {name: entry.entry() for name, entry in entries.items()}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return f"dvc: commit experiment {digest}"
 
 
 def recorded_paths(

@@ -58,6 +58,33 @@ class Which:
 
 
 @frozen
+class Resumed:
+    """The step of an experiment that a run goes on from.
+
+    Attributes
+    ----------
+    rev
+        Its commit, the parent of the run's first one.
+    step
+        Its number.
+    stages
+        The stages that go on from it, by address from the root.
+    """
+
+    rev: str
+    step: int
+    stages: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {"rev": self.rev, "step": self.step, "stages": list(self.stages)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Resumed:
+        stages = tuple(map(str, stored["stages"]))
+        return cls(str(stored["rev"]), int(stored["step"]), stages)
+
+
+@frozen
 class Spec:
     """A run as it was asked for, frozen.
 
@@ -87,6 +114,8 @@ class Spec:
     copies
         Files and folders, relative to the user's directory, that are copied to where an isolated run
         works; no experiment holds them.
+    resumed
+        The step that it goes on from; None: it begins on the baseline.
     """
 
     baseline: str
@@ -106,6 +135,7 @@ class Spec:
     pull: bool = False
     run_cache: bool = True
     copies: tuple[str, ...] = ()
+    resumed: Resumed | None = None
 
     @property
     def ref(self) -> str:
@@ -124,7 +154,8 @@ class Spec:
     @property
     def asks_to_execute(self) -> bool:
         """Whether an equal experiment does not answer it: stages are to run."""
-        return self.force or self.single or self.new or self.downstream or self.how.force_downstream
+        options = (self.force, self.single, self.new, self.downstream, self.how.force_downstream)
+        return any(options) or self.resumed is not None
 
     def to_json(self) -> dict[str, object]:
         """The spec in JSON's own types, without its `edits`, which are made again where it runs.
@@ -167,6 +198,7 @@ class Spec:
             "pull": self.pull,
             "run_cache": self.run_cache,
             "copies": list(self.copies),
+            "resumed": None if self.resumed is None else self.resumed.to_json(),
         }
 
     @classmethod
@@ -198,6 +230,7 @@ class Spec:
                 pull=bool(stored["pull"]),
                 run_cache=bool(stored["run_cache"]),
                 copies=tuple(map(str, stored["copies"])),
+                resumed=Resumed.from_json(stored["resumed"]) if stored["resumed"] else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UsageError(

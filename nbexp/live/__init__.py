@@ -14,6 +14,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, SupportsFloat
 
+from nbexp.live.checkpointing import CheckpointFailed, checkpoint, resumed_step
+
+__all__ = ["CheckpointFailed", "checkpoint", "log", "resumed_step"]
+
 Value = SupportsFloat | str
 
 _FOLDER = os.path.join("plots", "metrics")

@@ -81,6 +81,8 @@ def run_process(
             def between() -> None:
                 log.tick()
                 follower.poll()
+                if job.checkpoints is not None:
+                    job.checkpoints.serve()
                 if stop is not None and stop.is_set():
                     raise KeyboardInterrupt
 

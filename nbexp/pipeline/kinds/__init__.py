@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from nbexp.errors import StageFailed
 from nbexp.events import CellFinished, Emit, Event, OutputWritten
 from nbexp.frozen import frozen
+from nbexp.pipeline.checkpoint import Requests
 from nbexp.pipeline.kinds import shell
 
 _TAIL_BYTES, _TAIL_LINES = 16_384, 20
@@ -35,6 +36,8 @@ class Job:
         Gets the raw output, behind what it holds already.
     run_dir
         A private folder of this run: events, and the notebook of a stage that failed.
+    checkpoints
+        What the command's processes ask for; to be served while it runs. None: nobody records steps.
     """
 
     stage: str
@@ -44,6 +47,7 @@ class Job:
     env: Mapping[str, str]
     log: Path
     run_dir: Path
+    checkpoints: Requests | None = None
 
 
 class Kind(Protocol):

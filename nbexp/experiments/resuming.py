@@ -1,0 +1,148 @@
+"""A run that goes on from a checkpoint, or begins an experiment over.
+
+The workspace becomes what the step left, its outputs and params too, and the stage that made it runs on
+in them, in one journal: what stops it puts everything back but for the steps that were recorded, and one
+`undo` takes everything back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nbexp.errors import UsageError
+from nbexp.experiments import again, checkpoints, environment, restore
+from nbexp.experiments import run as running
+from nbexp.experiments import spec as specs
+from nbexp.experiments.again import Source
+from nbexp.experiments.spec import Resumed, Which
+from nbexp.experiments.workspace import InPlace
+from nbexp.frozen import frozen, replace
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline.plan import Disk
+
+if TYPE_CHECKING:
+    from nbexp.events import Emit
+    from nbexp.experiments.run import Place, Ran
+    from nbexp.overrides import Override
+    from nbexp.pipeline.context import How
+    from nbexp.pipeline.graph import Graph
+    from nbexp.pipeline.stage import Stage
+
+
+@frozen
+class From:
+    """What is gone on from: the experiment, whose tip is `source.rev`, or one `step` of it, with that commit.
+
+    With `reset` it is begun over instead.
+    """
+
+    source: Source
+    rev: str
+    step: int | None = None
+    reset: bool = False
+
+    @property
+    def shown(self) -> str:
+        return self.source.name if self.step is None else f"{self.source.name}@{self.step}"
+
+
+def run(
+    place: Place,
+    begin: From,
+    refs: Mapping[str, str],
+    emit: Emit,
+    *,
+    here: str,
+    keep: Mapping[str, str],
+    targets: Sequence[str],
+    which: Which,
+    overrides: Sequence[Override],
+    name: str | None,
+    message: str | None,
+    force: bool,
+    how: How,
+) -> tuple[Ran, Sequence[Stage]]:
+    """Go on from a step: under the experiment's name from its last one, as a new experiment from any other.
+
+    Parameters
+    ----------
+    keep
+        Files, from the top of the work tree, that must stay as they are: the notebook that asks.
+    name
+        Of the new experiment, where it is to be one; two words are drawn.
+    force
+        Go on over edits, and replace an experiment of the name.
+
+    Raises
+    ------
+    UsageError
+        There is no checkpoint to go on from, or the experiment is running. Nothing was run.
+    StoreError
+        Edits that nothing holds are in the way, or the cache lacks an output of the step. Nothing was run.
+    """
+    git, root, source = place.git, place.root, begin.source
+    op = f"run --resume {begin.shown}"
+    goes_on = begin.step is None and name in {None, source.name}
+    with InPlace(git, place.cache, root).held(emit) as workspace:
+        again.refuse_own_notebook(place, replace(source, rev=begin.rev), keep)
+        graph = restore.graph_at(git, root, place.prefix, begin.rev)
+        resumed = checkpoints.resumed(git, source.ref.baseline, begin.rev, graph, begin.shown)
+        if begin.reset:
+            resumed = Resumed(source.ref.baseline, 0, resumed.stages)
+        restore.bring(
+            workspace,
+            begin.rev,
+            begin.shown,
+            emit,
+            op=op,
+            force=force,
+            keep=keep,
+            lost_is_well=begin.reset,
+        )
+        try:
+            spec = specs.make(
+                root,
+                source.ref.baseline,
+                refs,
+                here=here if (root / here).is_dir() else ".",
+                targets=targets,
+                overrides=overrides,
+                name=source.name if goes_on else name,
+                message=message,
+                force=force or goes_on,
+                how=how,
+                which=which,
+                verb=op,
+            )
+            carries = again.carried(git, begin.rev)
+            spec = replace(spec, force=False, carries=carries, resumed=resumed)
+            graph = graphs.load(root, read=Disk(root, spec.edits).read)
+            stages = _stages(graph, spec.targets, which, spec.here, resumed, begin.shown)
+        except BaseException:
+            workspace.roll_back()
+            raise
+        asked = environment.resume_line(begin.shown, spec, reset=begin.reset)
+        ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
+        return ran, stages
+
+
+def _stages(
+    graph: Graph,
+    targets: Sequence[str],
+    which: Which,
+    here: str,
+    resumed: Resumed,
+    shown: str,
+) -> tuple[Stage, ...]:
+    """Those that are asked for, which must be with the one that goes on."""
+    found = which.stages(graph, targets, here)
+    if any(stage.address() in resumed.stages for stage in found):
+        return found
+    if targets:
+        raise UsageError(
+            f"{' '.join(targets)} does not come to {' '.join(resumed.stages)}, which goes on from `{shown}`. "
+            "Nothing was run.",
+            f"`nbexp run --resume {shown}` runs all that is left.",
+        )
+    return graph.order(graph.stages)
