@@ -120,7 +120,8 @@ def carried(git: Git, rev: str) -> tuple[str, ...]:
 def refuse_own_notebook(place: Place, source: Source, keep: Mapping[str, str]) -> None:
     """Refuse what would be run in the notebook that asks.
 
-    A notebook that is open stays as it is, so a stage that runs it would not run the experiment's."""
+    A notebook that is open stays as it is, so a stage that runs it would not run the experiment's.
+    """
     graph: Graph = restore.graph_at(place.git, place.root, place.prefix, source.rev)
     top = f"{place.prefix}/" if place.prefix else ""
     read = {top + dep.path for stage in graph.stages for dep in stage.deps}

@@ -8,32 +8,22 @@ the baseline: `low-lr@3` is the third commit.
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
-from nbexp.errors import GitError, NotFound, UsageError
-from nbexp.experiments import environment, notes, record, trash
+from nbexp.errors import UsageError
+from nbexp.experiments import chains, environment, notes, record, trash
 from nbexp.experiments.spec import Resumed, Spec
 from nbexp.experiments.workspace import uninterrupted
-from nbexp.filesystem import FileLock, Locked
+from nbexp.filesystem import Locked
 from nbexp.formats import checkpoint as protocol
-from nbexp.formats import ref_names
 from nbexp.formats.dvc_lock import LockedStage
-from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit
 from nbexp.pipeline.checkpoint import Made, Step
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.stage import Stage
-
-# No experiment has so many steps; a ref that leads past them is none.
-_DEEPEST = 100_000
-
-_ADDRESS = re.compile(r"(.+)@(\d+)")
-_RANGE = re.compile(r"(.+)@(\d+)\.\.")
 
 
 class Growing:
@@ -56,7 +46,7 @@ class Growing:
         self._root = root
         self._prefix = prefix
         self._spec = spec
-        self._lock = lock_of(locks, spec.ref)
+        self._lock = chains.lock_of(locks, spec.ref)
         self._note = note
         # The last step of the run itself, and its number.
         self.tip: str | None = None
@@ -165,74 +155,6 @@ class Growing:
         return note
 
 
-def lock_of(locks: Path, ref: str) -> FileLock:
-    """The lock of whoever runs the experiment of a ref."""
-    name = hashlib.sha1(ref.encode(), usedforsecurity=False).hexdigest()[:16]
-    return FileLock(locks / f"experiment-{name}.lock")
-
-
-# ---- chains as they are
-
-
-@frozen
-class Commit:
-    """One commit of a chain; `stage` is that of a step, None of a run's result."""
-
-    rev: str
-    stage: str | None
-    time_s: int
-
-
-def chain(git: Git, baseline: str, rev: str) -> tuple[Commit, ...]:
-    """The commits of an experiment from the first on its baseline to its tip: one, but for checkpoints."""
-    found: list[Commit] = []
-    current: str | None = rev
-    while current is not None and current != baseline and len(found) < _DEEPEST:
-        if git.info(f"{current}^{{commit}}") is None:
-            current = None  # a shallow clone ends here
-            break
-        info = git.commits([current])[0]
-        found.append(Commit(current, protocol.stage_of(info.message), info.time_s))
-        current = info.parents[0] if info.parents else None
-    # One that does not come down to its baseline at all is a single commit to whoever looks at it.
-    return tuple(reversed(found if current == baseline else found[:1]))
-
-
-def split(word: str) -> tuple[str, int] | None:
-    """The name and the number in the address of a step; None for any other word.
-
-    Examples
-    --------
-    >>> split("low-lr@3"), split("low-lr"), split("HEAD@{1}")
-    (('low-lr', 3), None, None)
-    """
-    found = _ADDRESS.fullmatch(word)
-    return (found[1], int(found[2])) if found else None
-
-
-def at(git: Git, name: str, ref: str, rev: str, step: int) -> str:
-    """The commit of a step of an experiment.
-
-    Raises
-    ------
-    NotFound
-        It has no such step.
-    """
-    parsed = ref_names.parse(ref)
-    commits = chain(git, parsed.baseline if parsed else "", rev)
-    if 1 <= step <= len(commits):
-        return commits[step - 1].rev
-    if len(commits) == 1:
-        raise NotFound(
-            f"`{name}` has no step {step}: it made no checkpoints.",
-            f"`{name}` is the experiment itself.",
-        )
-    raise NotFound(
-        f"`{name}` has no step {step}, it has 1 to {len(commits)}.",
-        f"`nbexp show --steps` lists them; the last one is `{name}@{len(commits)}`.",
-    )
-
-
 def resumed(git: Git, baseline: str, rev: str, graph: Graph, name: str) -> Resumed:
     """What a run that goes on from this commit of an experiment needs to know.
 
@@ -247,7 +169,7 @@ def resumed(git: Git, baseline: str, rev: str, graph: Graph, name: str) -> Resum
     UsageError
         No stage can go on from it.
     """
-    commits = chain(git, baseline, rev)
+    commits = chains.chain(git, baseline, rev)
     known = {stage.address(): stage for stage in graph.stages}
     named = [commit.stage for commit in reversed(commits) if commit.stage is not None]
     here = [stage for stage in named if stage in known][:1]
@@ -263,55 +185,3 @@ def resumed(git: Git, baseline: str, rev: str, graph: Graph, name: str) -> Resum
             f"`nbexp rerun {name}` runs it again; a stage makes them with `live.checkpoint()`.",
         )
     return Resumed(rev, len(commits), tuple(here))
-
-
-def is_unfinished(git: Git, rev: str) -> bool:
-    """Whether the run of an experiment did not come to its end: its tip is a step."""
-    try:
-        return protocol.stage_of(git.commits([rev])[0].message) is not None
-    except GitError:
-        return False
-
-
-# ---- taking steps off
-
-
-@frozen
-class Discard:
-    """The steps of an experiment from `first` on; `old` is its tip, `new` what stays, None: nothing."""
-
-    name: str
-    ref: str
-    old: str
-    new: str | None
-    first: int
-    last: int
-
-
-def range_of(word: str) -> tuple[str, int] | None:
-    """The name and first number in `NAME@4..`; None for any other word."""
-    found = _RANGE.fullmatch(word)
-    return (found[1], int(found[2])) if found else None
-
-
-def discard(git: Git, locks: Path, ref: str, rev: str, first: int) -> Discard:
-    """What taking off the steps from `first` on would do.
-
-    Raises
-    ------
-    NotFound
-        There is no such step.
-    UsageError
-        The experiment is running.
-    """
-    name = ref_names.name_of(ref)
-    at(git, name, ref, rev, first)
-    parsed = ref_names.parse(ref)
-    commits = chain(git, parsed.baseline if parsed else "", rev)
-    if lock_of(locks, ref).held():
-        raise UsageError(
-            f"`{name}` is running and goes on from its last step. Nothing was removed.",
-            "wait for its end, or stop it first.",
-        )
-    new = commits[first - 2].rev if first > 1 else None
-    return Discard(name, ref, rev, new, first, len(commits))

@@ -61,6 +61,11 @@ def is_pattern(word: str) -> bool:
     return not {*"*?["}.isdisjoint(word)
 
 
+def is_known(word: str, refs: Mapping[str, str]) -> bool:
+    """Whether an experiment is called so."""
+    return any(ref_names.name_of(ref) == word for ref in refs)
+
+
 def shown(refs: Collection[str], limit: int = 8) -> str:
     """The names of experiments in a sentence: all of a few, the first ones of many."""
     names = [ref_names.name_of(ref) for ref in refs]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbexp import filesystem
-from nbexp.experiments import notes, trash
+from nbexp.experiments import chains, notes, trash
 from nbexp.experiments.spec import Spec
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.formats.ref_names import ExpRef
@@ -238,12 +238,18 @@ def recorded_paths(
     )
 
 
-def remove(git: Git, refs: Mapping[str, str], *, place: str | None = None) -> None:
-    """Take experiments out of the list; their commits go to the trash, so nothing is lost.
+def remove(
+    git: Git,
+    refs: Mapping[str, str],
+    *,
+    place: str | None = None,
+    cut: Sequence[chains.Cut] = (),
+) -> None:
+    """Take experiments out of the list, and steps off others; what goes, goes to the trash: nothing is lost.
 
     `place` is the workspace whose `undo` brings them back; None: that of any.
     """
-    trash.throw_away(git, refs, place=place)
+    trash.throw_away(git, refs, place=place, cut=cut)
 
 
 def trash_ref(ref: str, rev: str) -> str:

@@ -272,7 +272,17 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     if not paths:
         return []
     refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/", "refs/nbexp/trash/")
-    revs = list(dict.fromkeys(refs.values()))
+    left = _not_in(git, paths, present, list(dict.fromkeys(refs.values())))
+    if not left:
+        return []
+    # Of a chain of checkpoints every step holds what it has; to list them costs a process.
+    chains = ("--glob=refs/exps", "--glob=refs/nbexp/trash", "--not", "--branches", "--tags")
+    return _not_in(git, left, present, git.run("rev-list", *chains).decode().split())
+
+
+def _not_in(
+    git: Git, paths: Sequence[str], present: Mapping[str, Entry], revs: Sequence[str]
+) -> list[str]:
     specs = [f"{rev}:{path}" for path in paths for rev in revs]
     infos = git.info_many(specs)
     found = []

@@ -11,7 +11,7 @@ from nbexp.experiments import dvc_queue, record
 from nbexp.experiments.reading import Commit, Reader
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
-from nbexp.formats import ref_names
+from nbexp.formats import checkpoint, ref_names
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
 from nbexp.store.cache import Cache
@@ -46,6 +46,7 @@ class _Member(NamedTuple):
     state: str = "done"
     executor: Mapping[str, object] | None = None
     error: str | None = None
+    ref: str = ""
 
 
 def rows(
@@ -55,6 +56,7 @@ def rows(
     asked: Asked,
     names: Mapping[str, str],
     labels: Labels = lambda _: {},
+    is_running: Callable[[str], bool] = lambda _: False,
 ) -> tuple[Row, ...]:
     """The workspace, then each baseline with its experiments, the newest first.
 
@@ -64,6 +66,8 @@ def rows(
         Of commits that have one: the tag's or branch's.
     labels
         Asked once, for all experiments.
+    is_running
+        Whether the run of an experiment's ref, which has made checkpoints, goes on.
 
     Raises
     ------
@@ -114,7 +118,9 @@ def rows(
         listed.sort(key=lambda member: member.name or "")
         listed.sort(key=lambda member: commits[member.rev].time_s, reverse=True)
         listed.sort(key=lambda member: _ORDER.get(member.state, 1) if member.executor else 1)
-        found += (_row(member, commits, reader, asked, known_labels) for member in listed)
+        found += (
+            _row(member, commits, reader, asked, known_labels, is_running) for member in listed
+        )
     return tuple(found)
 
 
@@ -134,7 +140,7 @@ def _members(git: Git, root: Path, asked: Asked) -> list[_Member]:
     queue = dvc_queue.read(git, root)
     refs = git.refs(ref_names.PREFIX)
     found = [
-        _Member(baseline, name, refs[ref], "done", queue.executors.get(ref))
+        _Member(baseline, name, refs[ref], "done", queue.executors.get(ref), ref=ref)
         for ref, baseline, name in ref_names.experiments(refs)
     ]
     for task in queue.open:
@@ -183,6 +189,7 @@ def _row(
     reader: Reader,
     asked: Asked,
     labels: Mapping[str, Mapping[str, object]],
+    is_running: Callable[[str], bool],
 ) -> Row:
     commit = commits[member.rev]
     data, state = commit.data, member.state
@@ -205,15 +212,23 @@ def _row(
         (),
         labels.get(member.rev, {}),
     )
-    if commit.parent in (member.baseline, None) or (
-        member.executor is not None and state != "done"
-    ):
+    is_step = commit.state == checkpoint.STATE
+    is_single = commit.parent in (member.baseline, None)
+    if (is_single and not is_step) or (member.executor is not None and state != "done"):
         return row
-    return replace(row, earlier=_earlier(reader, asked, commit.parent, member.baseline))
+    earlier, is_whole = _earlier(reader, asked, commit.parent, member.baseline)
+    if is_step:
+        row = replace(row, state="running" if is_running(member.ref) else "interrupted")
+    if not is_whole:
+        return replace(row, earlier=earlier)
+    steps = len(earlier) + is_step
+    return replace(row, earlier=earlier, step=len(earlier) + 1, steps=steps)
 
 
-def _earlier(reader: Reader, asked: Asked, rev: str | None, baseline: str) -> tuple[Row, ...]:
-    """The chain below the tip of an experiment, down to its baseline."""
+def _earlier(
+    reader: Reader, asked: Asked, rev: str | None, baseline: str
+) -> tuple[tuple[Row, ...], bool]:
+    """The chain below the tip of an experiment, and whether it comes down to its baseline."""
     found: list[Row] = []
     while rev is not None and rev != baseline:
         commit = reader.commits([rev], deps_only=asked.param_deps, force=asked.force).get(rev)
@@ -231,7 +246,10 @@ def _earlier(reader: Reader, asked: Asked, rev: str | None, baseline: str) -> tu
             )
         )
         rev = commit.parent
-    return tuple(found)
+    if rev != baseline:
+        return tuple(found), False
+    count = len(found)
+    return tuple(replace(row, step=count - at) for at, row in enumerate(found)), True
 
 
 # What is remembered of a commit to list it: its time.
