@@ -116,17 +116,21 @@ def _show(outcome: commands.Outcome, narrator: Narrator) -> int:
         if not (outcome.is_paged and sys.stdout.isatty() and _page(whole)):
             sys.stdout.write(whole)
             sys.stdout.flush()
-    code = getattr(outcome.result, "exit_code", 0)
-    if code:
-        return int(code)
-    failure = getattr(outcome.result, "failure", None)
-    if failure is not None:
-        print(failure, file=sys.stderr)
-        return int(failure.exit_code)
-    is_dirty = getattr(outcome.result, "is_clean", True) is False
-    if outcome.quiet and outcome.verb == "status" and is_dirty:
-        return 1
-    return int(getattr(outcome.result, "exit_code", 0))
+    return _exit_code(outcome)
+
+
+def _exit_code(outcome: commands.Outcome) -> int:
+    """What the process ends with, by the result; what failed of it is told."""
+    from nbexp.results import Result
+
+    result = outcome.result
+    if outcome.quiet and outcome.verb == "status":
+        return 0 if getattr(result, "is_clean", True) else 1
+    if not isinstance(result, Result):
+        return 0
+    if result.failure is not None:
+        print(result.failure, file=sys.stderr)
+    return result.exit_code
 
 
 def _page(text: str) -> bool:

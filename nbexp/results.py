@@ -7,9 +7,12 @@ plug-ins are, when a notebook asks; where none asks, nothing of it is loaded.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nbexp import plugins
+
+if TYPE_CHECKING:
+    from nbexp.errors import NbexpError
 
 Bundle = tuple[dict[str, object], dict[str, object]]
 """What Jupyter shows: contents by MIME type, and metadata about some of them."""
@@ -32,6 +35,16 @@ class Result:
     """The base of everything a command returns; shown in a cell as text, as HTML, and plots as pictures."""
 
     __slots__ = ()
+
+    @property
+    def failure(self) -> NbexpError | None:
+        """What was asked to hold and does not: told after the result, and what a cell fails with. None: all holds."""
+        return None
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with that shows the result."""
+        return 0 if self.failure is None else self.failure.exit_code
 
     def __str__(self) -> str:
         """What a terminal shows: `print(project.show())` is the table."""

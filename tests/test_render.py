@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from nbexp.project import (
     StageReport,
     Status,
 )
+from nbexp.render import runs, words
 
 HEAD, LOW, HIGH = "a" * 40, "b" * 40, "c" * 40
 MAY = int(time.mktime((2024, 5, 4, 12, 30, 0, 0, 0, -1)))
@@ -190,8 +192,8 @@ def test_a_table_with_runs_that_failed_says_their_state() -> None:
 
 def test_what_was_made_today_has_its_time() -> None:
     now = int(time.time())
-    assert render.clock(now) == time.strftime("%H:%M", time.localtime(now))
-    assert render.clock(None) == "-"
+    assert words.clock(now) == time.strftime("%H:%M", time.localtime(now))
+    assert words.clock(None) == "-"
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_what_was_made_today_has_its_time() -> None:
     ],
 )  # fmt: skip
 def test_values_as_people_read_them(value: object, text: str) -> None:
-    assert render.shown(value) == text
+    assert words.shown(value) == text
 
 
 # --- A diff -------------------------------------------------------------------------------------
@@ -492,8 +494,8 @@ def test_an_executed_notebook_as_text() -> None:
 
 def test_what_has_no_writer_of_its_own_is_its_text() -> None:
     assert render.text("plain\n") == "plain"
-    assert render.aligned([]) == []
-    assert render.aligned([["a"], ["bb", "c"]]) == ["a", "bb  c"]
+    assert words.aligned([]) == []
+    assert words.aligned([["a"], ["bb", "c"]]) == ["a", "bb  c"]
 
 
 # --- The run cache
@@ -589,9 +591,15 @@ def test_what_restoring_and_promoting_did() -> None:
      (3 << 40, "3.3 TB")],
 )  # fmt: skip
 def test_a_size(count: int | None, text: str) -> None:
-    assert render.sized(count) == text
+    assert words.sized(count) == text
 
 
 def test_a_folder_with_many_files_is_one_thing() -> None:
     paths = ["a.txt", *(f"mlruns/0/{n}" for n in range(5)), "few/1", "few/2"]
-    assert render.folded(paths) == ["a.txt", "mlruns/ (5 files)", "few/1", "few/2"]
+    assert runs.folded(paths) == ["a.txt", "mlruns/ (5 files)", "few/1", "few/2"]
+
+
+@pytest.mark.parametrize("family", sorted(render.FAMILIES))
+def test_a_family_writes_what_is_listed_of_it(family: str) -> None:
+    writers = import_module(f"nbexp.render.{family}").WRITERS
+    assert sorted(writers) == sorted(render.FAMILIES[family])

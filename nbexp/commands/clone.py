@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nbexp.commands import at_least_1
+from nbexp.commands import _jobs, _named
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -56,24 +56,12 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """What `rerun` has as well."""
-    parser.add_argument(
-        "-n", "--name", metavar="NAME", help="the new experiment's name; default: two words"
-    )
-    parser.add_argument(
-        "-m", "--message", metavar="TEXT", help="the message of the experiment's commit"
-    )
+    _named.add_arguments(parser, whose="the new experiment's")
     parser.add_argument(
         "-f",
         "--force",
         action="store_true",
         help="go on over edits, which `undo` brings back, and replace an experiment of that name",
     )
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        type=at_least_1,
-        default=1,
-        metavar="N",
-        help="run N stages at once; default: 1",
-    )
+    _jobs.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from nbexp.commands import at_least_1
+from nbexp.commands import _jobs, _named
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[FILE:]KEY=VALUE",
         help="a value for this run; may be repeated",
     )
-    parser.add_argument(
-        "-n", "--name", metavar="NAME", help="the experiment's name; default: two words"
-    )
-    parser.add_argument(
-        "-m", "--message", metavar="TEXT", help="the message of the experiment's commit"
-    )
+    _named.add_arguments(parser)
     parser.add_argument(
         "-f",
         "--force",
@@ -147,14 +142,7 @@ def add_manner(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run stages even if the run cache has their results",
     )
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        type=at_least_1,
-        default=1,
-        metavar="N",
-        help="run N stages at once; default: 1",
-    )
+    _jobs.add_arguments(parser)
     parser.add_argument(
         "-i", "--interactive", action="store_true", help="ask before each stage that would run"
     )

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.commands import _named
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -30,12 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help=".dvc files and stages to hash; default: all"
     )
-    parser.add_argument(
-        "-n", "--name", metavar="NAME", help="the experiment's name; default: two words"
-    )
-    parser.add_argument(
-        "-m", "--message", metavar="TEXT", help="the message of the experiment's commit"
-    )
+    _named.add_arguments(parser)
     parser.add_argument(
         "-f",
         "--force",

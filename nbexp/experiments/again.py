@@ -11,13 +11,14 @@ import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import UsageError
-from nbexp.experiments import environment, restore
+from nbexp.experiments import environment, naming, restore
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
 from nbexp.experiments.workspace import InPlace
+from nbexp.formats import ref_names
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.plan import Disk
@@ -46,45 +47,67 @@ class Source:
         return self.ref.name
 
 
+@frozen
+class Asked:
+    """What is to be run again, and how; `force` goes on over edits, and replaces an experiment of the name."""
+
+    verb: Literal["clone", "rerun"]
+    overrides: Sequence[Override] = ()
+    name: str | None = None
+    message: str | None = None
+    force: bool = False
+    use_run_cache: bool = True
+
+
+def source(git: Git, what: str | naming.Named) -> Source:
+    """The experiment that is meant, by name, rev or start of a rev.
+
+    Raises
+    ------
+    NotFound
+        There is none.
+    """
+    ref, rev = naming.experiment(git, what)
+    parsed = ref_names.parse(ref)
+    assert parsed is not None, ref
+    return Source(parsed, rev)
+
+
 def run(
     place: Place,
     source: Source,
+    asked: Asked,
     refs: Mapping[str, str],
     emit: Emit,
     *,
-    verb: str,
     here: str,
     keep: Mapping[str, str],
-    overrides: Sequence[Override],
-    name: str | None,
-    message: str | None,
-    force: bool,
     how: How,
 ) -> tuple[Ran, Sequence[Stage]]:
-    """Bring the experiment back and run it with `overrides`; as `rerun`, every stage of it.
+    """Bring the experiment back and run it with the overrides; as `rerun`, every stage of it.
 
     Parameters
     ----------
     keep
         Files, from the top of the work tree, that must stay as they are: the notebook that asks.
-    force
-        Go on over edits, and replace an experiment of the name.
     """
-    git, root = place.git, place.root
+    git, root, verb = place.git, place.root, asked.verb
+    if asked.name is not None:
+        naming.refuse_git_names(git, asked.name, verb=verb)
     with InPlace(git, place.cache, root).held(emit) as workspace:
         refuse_own_notebook(place, source, keep)
         op = f"{verb} {source.name}"
-        restore.bring(workspace, source.rev, source.name, emit, op=op, force=force, keep=keep)
+        restore.bring(workspace, source.rev, source.name, emit, op=op, force=asked.force, keep=keep)
         try:
             spec = specs.make(
                 root,
                 source.ref.baseline,
                 refs,
                 here=here if (root / here).is_dir() else ".",
-                overrides=overrides,
-                name=name,
-                message=message,
-                force=force,
+                overrides=asked.overrides,
+                name=asked.name,
+                message=asked.message,
+                force=asked.force,
                 new=verb == "rerun",
                 how=how,
                 verb=op,
@@ -96,8 +119,8 @@ def run(
         except BaseException:
             workspace.roll_back()
             raise
-        asked = environment.again_line(verb, source.name, spec, run_cache=place.use_run_cache)
-        ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
+        line = environment.again_line(verb, source.name, spec, run_cache=place.use_run_cache)
+        ran = running.run(spec, place, graph, stages, refs, workspace, emit, line, has_begun=True)
         return ran, stages
 
 

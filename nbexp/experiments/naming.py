@@ -3,13 +3,152 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
-from nbexp.errors import NotFound, nearest
+from nbexp.errors import NameTaken, NotFound, UsageError, nearest
+from nbexp.experiments import catalogue
 from nbexp.formats import ref_names
 from nbexp.formats.ref_names import ExpRef
+from nbexp.git import Git
 
 _LISTED = 4  # commits that a message names
+_GIT_NAMES = {"branch": "refs/heads/", "tag": "refs/tags/"}
+
+
+class Named(Protocol):
+    """An experiment that is at hand, and so needs no search."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rev(self) -> str: ...
+    @property
+    def baseline(self) -> str: ...
+
+
+def words(experiments: Sequence[str | Named]) -> tuple[str, ...]:
+    """Experiments as words that name them."""
+    return tuple(
+        one if isinstance(one, str) else ExpRef(one.baseline, one.name).ref for one in experiments
+    )
+
+
+def experiment(git: Git, what: str | Named) -> tuple[str, str]:
+    """The ref and rev of an experiment, by name, rev or start of a rev.
+
+    Raises
+    ------
+    NotFound
+        It names none, or several of which none is of the present commit.
+    """
+    if not isinstance(what, str):
+        return ExpRef(what.baseline, what.name).ref, what.rev
+    refs = catalogue.refs(git)
+    head = git.head()
+    named = [
+        (ref, rev) for ref, rev in refs.items() if ref_names.name_of(ref) == what or ref == what
+    ]
+    here = [found for found in named if head and found[0] == ExpRef(head, what).ref]
+    if not named and len(what) >= 4:
+        named = [(ref, rev) for ref, rev in refs.items() if rev.startswith(what.lower())]
+    if here or len(named) == 1:
+        return (here or named)[0]
+    if named:
+        revs = ", ".join(rev[:7] for _, rev in named)
+        raise NotFound(
+            f"{len(named)} experiments are called `{what}`: {revs}.",
+            f"name one by its commit: `{named[0][1][:7]}`.",
+        )
+    known = [ref_names.name_of(ref) for ref in refs]
+    near = nearest(what, known)
+    if near:
+        hint = f"did you mean `{near}`?"
+    else:
+        hint = "`nbexp list` shows those there are." if known else "`nbexp run` makes one."
+    raise NotFound(f"There is no experiment `{what}`.", hint)
+
+
+def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, str]:
+    """A name for people, and the rev, of an experiment or any commit; with `failed`, of a failed run as well."""
+    from nbexp.experiments import record
+
+    if not isinstance(what, str):
+        return what.name, what.rev
+    for prefix in _GIT_NAMES.values():
+        rev = git.resolve(prefix + what)
+        if rev is not None:
+            return what, rev
+    try:
+        ref, rev = experiment(git, what)
+        return ref_names.name_of(ref), rev
+    except NotFound:
+        if failed:
+            for ref, rev in sorted(git.refs(record.FAILED).items()):
+                if ref_names.name_of(ref) == what:
+                    return what, rev
+        found = git.resolve(what)
+        if found is None:
+            raise
+        return what, found
+
+
+def state(git: Git, what: str | Named) -> tuple[str, str | None]:
+    """The same, and of the workspace, whose rev is None."""
+    if what == "workspace":
+        return "workspace", None
+    if what == "HEAD":
+        return "HEAD", catalogue.head(git)
+    return commit(git, what)
+
+
+def looked_at(git: Git, what: str | Named, git_remote: str | None = None) -> tuple[str, str]:
+    """As `commit`, for what only looks: failed runs as well, and the experiments of a Git remote."""
+    if git_remote is not None:
+        from nbexp.experiments import elsewhere
+
+        name = what if isinstance(what, str) else what.name
+        return name, elsewhere.fetch(git, git_remote, name)[1]
+    try:
+        return commit(git, what, failed=True)
+    except NotFound as error:
+        known = [key[7:-4] for key in git.config() if re.fullmatch(r"remote\..+\.url", key)]
+        if known and "did you mean" not in (error.hint or ""):
+            remote = "origin" if "origin" in known else known[0]
+            error.hint = f"`nbexp open {what} --git-remote {remote}` asks that remote."
+        raise
+
+
+def before(git: Git, name: str, rev: str | None) -> str:
+    """What a state is held against where nothing is named: the baseline, or the commit before."""
+    if rev is None:
+        return "HEAD"
+    found = [
+        parsed.baseline
+        for ref, at in catalogue.refs(git).items()
+        if at == rev and (parsed := ref_names.parse(ref)) is not None
+    ]
+    found += git.commits([rev])[0].parents[:1]
+    if not found:
+        raise UsageError(
+            f"`{name}` has no commit before it to be held against. Nothing was written.",
+            f"name something: `nbexp report {name} workspace`.",
+        )
+    return catalogue.baseline_names(git).get(found[0], found[0][:7])
+
+
+def refuse_git_names(
+    git: Git, name: str, untouched: str = "Nothing was run.", verb: str = "run"
+) -> None:
+    """A branch or tag comes before an experiment of its name, for DVC as well: it could not be meant."""
+    for kind, prefix in _GIT_NAMES.items():
+        if git.resolve(prefix + name) is not None:
+            raise NameTaken(
+                f"`{name}` is a {kind} of this repository, so an experiment of that name could "
+                f"not be told from it. {untouched}",
+                f"for example `nbexp {verb} -n {name}-1`.",
+            )
 
 
 def chosen(

@@ -21,8 +21,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nbexp.errors import ProjectFileError
 from nbexp.events import Notice
 from nbexp.experiments import place
+from nbexp.git import Git
 
 ASKING, SERVED = "is the notebook you are in", "is open in Jupyter"
 
@@ -41,6 +43,27 @@ def found(top: Path, asking: Path | None) -> dict[str, str]:
             ways[path.resolve().relative_to(root).as_posix()] = way
         except (ValueError, OSError):
             continue
+    return ways
+
+
+def to_keep(git: Git, root: Path, prefix: str, asking: Path | None) -> dict[str, str]:
+    """The notebooks that must not be rewritten, from the top of the work tree, and in what way each is open.
+
+    One that a stage writes and that somebody looks at is no work of theirs.
+    """
+    ways = found(git.root, asking)
+    if SERVED in ways.values():
+        from nbexp.pipeline import graph as graphs
+
+        try:
+            made = [posixpath.join(prefix, out.path) for _, out in graphs.load(root).outs]
+        except ProjectFileError:
+            made = []
+        ways = {
+            path: way
+            for path, way in ways.items()
+            if way == ASKING or not any(graphs.is_inside(path, out) for out in made)
+        }
     return ways
 
 

@@ -11,12 +11,15 @@ import csv
 import hashlib
 import io
 import json
+import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO
 
-from nbexp.errors import NotFound, ProjectFileError
+from nbexp.errors import NotFound, ProjectFileError, StoreError
+from nbexp.events import Emit, ignore
 from nbexp.experiments import place, record
 from nbexp.experiments.data import Site
 from nbexp.experiments.data.located import LINK, Contents, File, Located
@@ -174,6 +177,57 @@ class OpenedBytes(Opened):
 
     def to_json(self) -> dict[str, object]:
         return {**Opened.to_json(self), "md5": self.md5}
+
+
+def opened(
+    contents: Contents,
+    name: str,
+    path: str | None,
+    *,
+    limit: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    here: Path,
+) -> OpenedNotebook | Opened:
+    """What is at a path of the contents of `name`, None being its executed notebook; written to `out` as well.
+
+    Raises
+    ------
+    NotFound
+        There is nothing at the path, or no executed notebook.
+    StoreError
+        Something is at `out`, from `here`, already, or neither cache nor remote has the data. Nothing was written.
+    """
+    target = None if out is None else here / out
+    if target is not None and os.path.lexists(target):
+        raise StoreError(
+            f"{os.fspath(out or '')} exists already. Nothing was written.", "choose another name."
+        )
+    found, located = (
+        notebook_of(contents, name) if path is None else look(contents, path, name, limit)
+    )
+    if target is not None:
+        contents.bring(located)
+        contents.write(located, target)
+    return found
+
+
+def elsewhere(
+    repo: str,
+    name: str,
+    path: str | None,
+    *,
+    limit: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    here: Path,
+    emit: Emit = ignore,
+) -> OpenedNotebook | Opened:
+    """The same of another repository: one on this disk, a bare one too, or of a URL, without cloning it."""
+    from nbexp.experiments.data import getting
+
+    wish = getting.Wish(path or ".", name)
+    with getting.opened(None, repo, wish, here) as (site, rev, config):
+        contents = Contents(site, rev, config, emit=emit)
+        return opened(contents, name, path, limit=limit, out=out, here=here)
 
 
 def executed(site: Site, rev: str) -> list[str]:

@@ -226,6 +226,27 @@ def _rename_there(
         )
 
 
+def create_branches(git: Git, wanted: Mapping[str, tuple[str, str]]) -> None:
+    """Make branches of (experiment, rev), all or none.
+
+    Raises
+    ------
+    UsageError, NameTaken
+        A branch cannot be called so, or is there already. Nothing was made.
+    """
+    for branch, (name, _) in wanted.items():
+        if not git.is_branch_name(branch):
+            raise UsageError(
+                f"`{branch}` is not a name that Git gives a branch.",
+                f"`nbexp branch {name} better-lr`",
+            )
+        if git.resolve(f"refs/heads/{branch}") is not None:
+            raise NameTaken(
+                f"Branch `{branch}` already exists.", f"`nbexp branch {name} another-name`"
+            )
+    git.update_refs([(f"refs/heads/{branch}", rev, None) for branch, (_, rev) in wanted.items()])
+
+
 def publishing(site: Site, *branches: str) -> tuple[str, ...]:
     """The lines that bring branches to the Git remote, and open a pull request where the host has a program for it."""
     git = site.git

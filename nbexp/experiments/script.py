@@ -17,8 +17,8 @@ from pathlib import Path
 
 from nbexp import overrides as grammar
 from nbexp.errors import NbexpError
-from nbexp.experiments import notes, restore
-from nbexp.formats import editing, values
+from nbexp.experiments import catalogue, notes, restore
+from nbexp.formats import editing, ref_names, values
 from nbexp.formats.editing.steps import Edit
 from nbexp.formats.secrets import HIDDEN
 from nbexp.frozen import frozen
@@ -56,6 +56,24 @@ class Member:
     rev: str
     baseline: str
     time_s: int
+
+
+def members(git: Git, found: Mapping[str, str]) -> list[Member]:
+    """The experiments of some refs, in the order in which they were made."""
+    infos = catalogue.infos(git, [*found.values()])
+    members = [
+        Member(parsed.name, rev, parsed.baseline, infos[rev].time_s)
+        for ref, rev in found.items()
+        if (parsed := ref_names.parse(ref)) is not None and rev in infos
+    ]
+    recorded = notes.read(git, [member.rev for member in members])
+
+    def made(member: Member) -> tuple[int, str, str]:
+        run = recorded.get(member.rev, {}).get("run")
+        started = run.get("started") if isinstance(run, Mapping) else None
+        return member.time_s, str(started or ""), member.name
+
+    return sorted(members, key=made)
 
 
 def write(

@@ -60,6 +60,24 @@ class Asked:
     force: bool = False
     data: Wanted = Wanted()
 
+    @classmethod
+    def of(
+        cls,
+        words: tuple[str, ...],
+        git_remote: str | None,
+        revisions: Revisions | None,
+        *,
+        everything: bool,
+        force: bool,
+        cache: bool,
+        remote: str | None,
+        jobs: int | None,
+        run_cache: bool,
+    ) -> Asked:
+        """The same from the arguments of `Project.push` and `Project.pull`, whose words they are."""
+        data = Wanted(cache, remote, jobs, run_cache)
+        return cls(words, git_remote, revisions or Revisions(), everything, force, data)
+
 
 @frozen
 class Pushed(Result):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
 from nbexp.experiments import dvc_queue, record
@@ -15,6 +15,9 @@ from nbexp.formats import checkpoint, ref_names
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
 from nbexp.store.cache import Cache
+
+if TYPE_CHECKING:
+    from nbexp.experiments.naming import Named
 
 Labels = Callable[[Sequence[str]], Mapping[str, Mapping[str, object]]]
 """Gives the labels (`tags`, `star`, `note`) of those of the revs that have any."""
@@ -250,6 +253,16 @@ def _earlier(
         return tuple(found), False
     count = len(found)
     return tuple(replace(row, step=count - at) for at, row in enumerate(found)), True
+
+
+def reference(git: Git, reader: Reader, what: str | Named) -> Row:
+    """The row that the others of a table are compared with: of the workspace, an experiment or any commit."""
+    from nbexp.experiments import naming
+
+    if what == "workspace":
+        return Row("workspace", None, "workspace", reader.workspace())
+    name, rev = naming.commit(git, what)
+    return Row(rev, name, "experiment", reader.data(rev))
 
 
 # What is remembered of a commit to list it: its time.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from nbexp.errors import NotFound, UsageError
+from nbexp.experiments import catalogue
 from nbexp.experiments.restore import graph_at
 from nbexp.formats import dvc_yaml, editing, notebook
 from nbexp.formats.dvc_lock import LockedStage
@@ -315,6 +316,18 @@ def look_back(
         reasons.append(Because("always", "", "modified", text))
     versus = old.name if old is not None else ""
     return Why(stage.address(here), new.name, versus, bool(reasons), tuple(reasons), outs)
+
+
+def with_those_before(git: Git, name: str, rev: str) -> list[Commit]:
+    """A commit, its baseline, and the experiments that were made on that before, newest first."""
+    found = [Commit(name, rev)]
+    for baseline in git.commits([rev])[0].parents[:1]:
+        names = catalogue.baseline_names(git)
+        found.append(Commit(names.get(baseline, baseline[:7]), baseline))
+        members = [Commit(row.name or "", row.rev) for row in catalogue.of_baseline(git, baseline)]
+        revs = [one.rev for one in members]
+        found += members[revs.index(rev) + 1 :] if rev in revs else members
+    return found
 
 
 def last_change(git: Git, root: Path, prefix: str, stage_name: str, here: str) -> list[Commit]:

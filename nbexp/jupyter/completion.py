@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from IPython.core.completer import SimpleCompletion
 
-from nbexp import render
 from nbexp.errors import NbexpError
 from nbexp.jupyter import peek, words
+from nbexp.render.words import clock
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -183,7 +183,7 @@ def _stages(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple
 
 def _runs(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
     assert project is not None
-    return [(key, f"run of {render.clock(int(saved_s))}") for key, saved_s in project.runs]
+    return [(key, f"run of {clock(int(saved_s))}") for key, saved_s in project.runs]
 
 
 def _live(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001

@@ -17,7 +17,7 @@ from IPython.core.completer import context_matcher
 from IPython.core.magic import MAGIC_NO_VAR_EXPAND_ATTR
 
 from nbexp import __version__
-from nbexp.errors import Interrupted, NbexpError
+from nbexp.errors import Interrupted
 from nbexp.results import Result
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class Exp:
         result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
         if watcher.done(result) or is_quiet:
             self._shown = (self._shell.execution_count, result)
-        failure = getattr(outcome.result, "failure", None)
-        if isinstance(failure, NbexpError):
+        failure = outcome.result.failure if isinstance(outcome.result, Result) else None
+        if failure is not None:
             # The cell fails, so that papermill and CI see it; what was made is shown all the same.
             from IPython.display import display
 

@@ -224,13 +224,13 @@ class Progress:
                 return
 
     def _draw(self, output: list[str] | None = None) -> None:
-        from nbexp import render
+        from nbexp.render.words import aligned
 
         now = time.monotonic()
         rows = [_words(name, stage, now) for name, stage in self._stages.items()]
         below = output if output is not None else self._said()
         text = "\n".join(
-            [*render.aligned([[r[0], *r[1]] for r in rows]), *(f"  {line}" for line in below)]
+            [*aligned([[r[0], *r[1]] for r in rows]), *(f"  {line}" for line in below)]
         )
         self._show(
             {"text/plain": text, "text/html": self._html(below)}, {}, self._id, self._is_shown

@@ -14,6 +14,7 @@ from nbexp.experiments import differences, environment, notes
 from nbexp.experiments.compare import Diff
 from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
 from nbexp.jupyter import display
+from nbexp.render import diffs
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -227,7 +228,7 @@ def test_packages_that_were_added_removed_and_changed_are_told() -> None:
         (("python", "3.11.7", "3.12.1"),),
         (("numpy", "1.26.4", "2.1.0"), ("pandas", "2.2.0", None), ("torch", None, "2.5")),
     )
-    assert render.environment_words(found) == [
+    assert diffs.environment_words(found) == [
         "python 3.11.7 -> 3.12.1", "numpy 1.26.4 -> 2.1.0", "- pandas 2.2.0", "+ torch 2.5",
     ]  # fmt: skip
     assert differences.environment(old, old) is None

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nbexp import commands, render
+from nbexp import commands
 from nbexp.errors import NameTaken, NotFound, StoreError, UsageError
 from nbexp.events import Event, Notice
 from nbexp.experiments import conditions
 from nbexp.formats import dvc_lock, run_cache
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
+from nbexp.render.run_cache import holders
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -114,7 +115,7 @@ def test_a_failed_run_is_named_with_its_finished_stages(project: Project) -> Non
         project.run(name="broken")
     [run] = project.run_cache.list()
     assert (run.stage, run.failed, run.is_orphan) == ("prepare", ("broken",), True)
-    assert render.holders(run) == "orphan (failed broken)"
+    assert holders(run) == "orphan (failed broken)"
 
 
 def test_a_stage_that_was_renamed_and_changed_is_guessed_by_its_outputs_or_unknown(

@@ -13,6 +13,7 @@ import pytest
 
 import nbexp
 from nbexp import render
+from nbexp.render import plans, words
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -269,7 +270,7 @@ def test_what_is_planned_is_what_happens(scenario, project, files):
     plan = project.plan(new=True)
     assert files(project.root) == before
     words = {
-        stage.name: [render.reason_words(one) for one in stage.reasons] for stage in plan.running
+        stage.name: [plans.reason_words(one) for one in stage.reasons] for stage in plan.running
     }
     assert words == expected
     assert [stage.name for stage in plan.stages if stage.action == "restore"] == restored.split()
@@ -353,8 +354,8 @@ def test_what_a_run_refuses_a_plan_refuses(project):
 def test_a_plan_in_words(project):
     (project.root / "study.ipynb").write_text(notebook(code="print(half * 2)"))
     plan = project.plan(["rows=1"], targets=["total", "study"])
-    times = {stage.name: render.duration(stage.seconds or 0) for stage in plan.stages}
-    total = render.duration(plan.seconds or 0)
+    times = {stage.name: words.duration(stage.seconds or 0) for stage in plan.stages}
+    total = words.duration(plan.seconds or 0)
     lines = [" ".join(line.split()) for line in render.text(plan).splitlines()]
     assert lines == [
         f"prepare run {times['prepare']} params.yaml:rows 2 -> 1 (line 2)",
@@ -393,7 +394,7 @@ def test_a_command_that_is_filled_in_from_params(project):
     replace("dvc.yaml", "echo now > clock.txt", "echo ${seed} > clock.txt")(project.root)
     project.run(name="filled", targets=["clock"])
     plan = project.plan({"seed": 2}, targets=["clock"])
-    assert [render.reason_words(reason) for reason in plan.stages[0].reasons] == [
+    assert [plans.reason_words(reason) for reason in plan.stages[0].reasons] == [
         (
             "its command changed: `sh -c 'echo 1 > clock.txt'` -> `sh -c 'echo 2 > clock.txt'`   "
             "(dvc.yaml, line 32)"

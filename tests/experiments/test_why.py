@@ -15,6 +15,7 @@ import pytest
 import nbexp
 from nbexp import render
 from nbexp.experiments import why
+from nbexp.render import plans
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -165,7 +166,7 @@ def test_a_notebook_and_a_folder_in_an_experiment(
 ):
     project = opened(after_notebooks)
     found = project.why("study", "second")
-    assert [render.reason_words(reason) for reason in found.reasons] == [
+    assert [plans.reason_words(reason) for reason in found.reasons] == [
         "inputs changed: two.txt",
         "study.ipynb cell 1 changed: x = 2",
     ]
@@ -219,12 +220,12 @@ def test_of_a_tracked_directory_the_files_that_changed_are_named(project, opened
     (root / "raw" / "0.csv").unlink()
     project.data.add("raw")
     project.run(name="after")
-    said = [render.reason_words(reason) for reason in project.why("sum", "after").reasons]
+    said = [plans.reason_words(reason) for reason in project.why("sum", "after").reasons]
     assert said == ["raw changed: 0.csv, 1.csv, 3.csv"]
 
     # Where the objects are not, as in a fresh clone, the directory alone is known.
     shutil.rmtree(root / ".dvc" / "cache")
     other = opened(root)
-    assert [render.reason_words(reason) for reason in other.why("sum", "after").reasons] == [
+    assert [plans.reason_words(reason) for reason in other.why("sum", "after").reasons] == [
         "raw changed"
     ]

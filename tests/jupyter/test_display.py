@@ -3,9 +3,12 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.collect import Collected, Heap
 from nbexp.experiments.compare import Change, Diff, NotebookChange
 from nbexp.experiments.doctor import Finding, Health
+from nbexp.experiments.labels import Tagged
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
 from nbexp.experiments.opened import OpenedNotebook
 from nbexp.experiments.planning import Plan, PlannedStage
@@ -32,6 +36,7 @@ from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats import values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
+from nbexp.jupyter.display import tables
 from nbexp.pipeline.dag import Dag
 from nbexp.project import (
     Branched,
@@ -301,7 +306,7 @@ def test_a_wide_table_is_cut_as_well() -> None:
         "d" * 40, "wide", "experiment", Data({"params.yaml": {f"p{n}": n for n in range(25)}})
     )
     shown = look(Table((wide,)))
-    assert len(shown.tables[0][0]) == 2 + display.MAX_COLUMNS
+    assert len(shown.tables[0][0]) == 2 + tables.MAX_COLUMNS
     assert "… 5 more columns: `%exp show -A --csv` has all" in shown.text
 
 
@@ -787,3 +792,28 @@ def test_the_pipelines_are_a_picture_with_the_text_beside_it() -> None:
     assert str(contents["image/svg+xml"]).startswith("<svg ")
     assert ">train</text>" in str(contents["image/svg+xml"])
     assert "text/html" not in contents
+
+
+@pytest.mark.parametrize("family", sorted(display.FAMILIES))
+def test_a_family_writes_what_is_listed_of_it(family: str) -> None:
+    home = import_module(f"nbexp.jupyter.display.{family}")
+    assert sorted(home.WRITERS) == sorted(display.FAMILIES[family])
+    assert set(getattr(home, "TEXTS", {})) <= set(home.WRITERS)
+
+
+def test_tags_stand_beside_the_name_and_the_star() -> None:
+    shown = look(Tagged("low-lr", "a" * 40, ("best", EVIL), star=True))
+    assert "script" not in shown.tags
+    assert shown.text == f"low-lr  best, {EVIL}  ★"
+
+
+def test_a_cell_that_shows_one_kind_loads_no_other() -> None:
+    script = (
+        "import sys\n"
+        "from nbexp.jupyter import display\n"
+        "from nbexp.project import Status\n"
+        "assert 'text/html' in display.bundle(Status({}, 1))[0]\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('nbexp.jupyter.display.')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["nbexp.jupyter.display.parts", "nbexp.jupyter.display.plans"]

@@ -89,6 +89,13 @@ def is_repository(word: str, here: Path) -> bool:
     )
 
 
+def asked(source: str, repo: str | None, rev: str | None, here: Path) -> tuple[str | None, str]:
+    """Repository, None being the project's own, and revision, where `source` may be either of them."""
+    if repo is None and is_repository(source, here):
+        return source, rev or "HEAD"
+    return repo, source
+
+
 def get(site: Site | None, repo: str | None, wish: Wish, here: Path, emit: Emit = ignore) -> Got:
     """Bring what is wished from a repository, None being the project's own, and put it at `out`.
 

@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import builtins
 import os
-import posixpath
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from nbexp import settings
-from nbexp.errors import (
-    GitError,
-    NameTaken,
-    NotFound,
-    ProjectFileError,
-    StoreError,
-    UsageError,
-    nearest,
+from nbexp.errors import NotFound, StoreError, UsageError
+from nbexp.events import Emit, ignore
+from nbexp.experiments import card, place
+from nbexp.formats import ref_names
+from nbexp.frozen import replace
+from nbexp.git import Git
+from nbexp.project.results import (
+    Branched,
+    Branches,
+    Experiment,
+    Listing,
+    Removed,
+    Reproduced,
+    Status,
 )
-from nbexp.events import Emit, Notice, ignore
-from nbexp.experiments import place
-from nbexp.formats import dvc_lock, ref_names
-from nbexp.frozen import field, frozen, replace
-from nbexp.git import CommitInfo, Git
-from nbexp.results import Result
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
 if TYPE_CHECKING:
-    from nbexp.experiments import authoring, compare, detecting, guided
+    from nbexp.experiments import again
     from nbexp.experiments import run as running
     from nbexp.experiments.collect import Collected
     from nbexp.experiments.columns import Groups
-    from nbexp.experiments.compare import Diff, Side
+    from nbexp.experiments.compare import Diff
     from nbexp.experiments.data import Site, TrackedData
     from nbexp.experiments.data.getting import Got
     from nbexp.experiments.data.located import Contents
-    from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
     from nbexp.experiments.doctor import Health
     from nbexp.experiments.explore import RunCache
     from nbexp.experiments.fetching import FromRemotes
@@ -50,7 +47,6 @@ if TYPE_CHECKING:
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.reading import Reader
-    from nbexp.experiments.record import NotRecorded
     from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.report import Report
     from nbexp.experiments.report import making as report
@@ -63,297 +59,17 @@ if TYPE_CHECKING:
     from nbexp.experiments.site import Published
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
-    from nbexp.experiments.table import Data, Row, Table
+    from nbexp.experiments.table import Table
     from nbexp.experiments.trash import Trash
     from nbexp.experiments.verify import Verified
-    from nbexp.experiments.why import Commit, Why
+    from nbexp.experiments.why import Why
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
-    from nbexp.pipeline.execute import Outcome
-    from nbexp.pipeline.plan import Reason
     from nbexp.pipeline.stage import Stage
+    from nbexp.project.results import ShowOptions
     from nbexp.store.cache import Cache
     from nbexp.store.config_files import Configuration
     from nbexp.store.configured import Remotes
-
-
-@frozen
-class StageReport:
-    """What became of one stage in a run; `cells` is the number of code cells of a notebook stage."""
-
-    name: str
-    action: Literal["skipped", "restored", "taken", "ran", "failed", "not run"]
-    seconds: float = 0.0
-    cells: int | None = None
-    reasons: tuple[str, ...] = ()
-
-
-@frozen
-class RunReport:
-    """What a run came to, for its card.
-
-    Attributes
-    ----------
-    versus
-        The experiment that the changes are measured against; None: the baseline.
-    own_s
-        Seconds of `elapsed_s` that nbexp itself took.
-    unlisted
-        Project modules that a stage imports without listing them as deps.
-    differs
-        Of `rerun`: files and outputs that are not as in `versus`. None: nothing was compared.
-    code, data, environment
-        What else changed since `versus`: files of the code, tracked data, packages.
-    """
-
-    identical: bool
-    stages: tuple[StageReport, ...]
-    params: tuple[compare.Change, ...]
-    metrics: tuple[compare.Change, ...]
-    versus: str | None
-    not_recorded: tuple[NotRecorded, ...]
-    unlisted: Mapping[str, tuple[str, ...]]
-    notebooks: tuple[str, ...]
-    elapsed_s: float
-    own_s: float
-    hints: bool = True
-    foreign_author: str | None = None
-    differs: tuple[str, ...] | None = None
-    code: tuple[Patch, ...] = ()
-    data: tuple[DataChange, ...] = ()
-    environment: EnvironmentChange | None = None
-
-
-@frozen
-class Reproduced(Result):
-    """What `repro` did, stage by stage; `own_s` are the seconds of `elapsed_s` that nbexp itself took."""
-
-    stages: tuple[StageReport, ...]
-    elapsed_s: float = field(compare=False)
-    own_s: float = field(compare=False)
-
-    def __repr__(self) -> str:
-        return f"<Reproduced: {len(self.changed)} of {len(self.stages)} stages>"
-
-    @property
-    def changed(self) -> tuple[StageReport, ...]:
-        """The stages that ran or came back."""
-        return tuple(one for one in self.stages if one.action in {"ran", "restored", "taken"})
-
-    def to_json(self) -> dict[str, object]:
-        return {"stages": [_stage_json(stage) for stage in self.stages]}
-
-
-@frozen
-class Experiment(Result):
-    """A recorded experiment: a commit on its baseline with a name.
-
-    `params` and `metrics` are flat, by dotted key. `report` is there when this run made it.
-    """
-
-    name: str
-    rev: str
-    baseline: str
-    params: Mapping[str, object] = field(compare=False)
-    metrics: Mapping[str, object] = field(compare=False)
-    status: str = "done"
-    created_s: int | None = None
-    report: RunReport | None = field(default=None, compare=False, repr=False)
-    root: Path = field(default=Path(), compare=False, repr=False)
-
-    def __repr__(self) -> str:
-        return f"<Experiment {self.name} {self.rev[:7]} {self.status}>"
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a file of the experiment, from Git or the cache; the workspace is untouched."""
-        return open(self.root).read(self, path)
-
-    def apply(self, *, force: bool = False) -> Applied:
-        """Make the workspace what this experiment left."""
-        return open(self.root).apply(self, force=force)
-
-    def open(self, path: str | None = None, *, limit: int | None = None) -> OpenedNotebook | Opened:
-        """The executed notebook of this experiment, or what is at a path of it; the workspace is untouched."""
-        return open(self.root).open(self, path, limit=limit)
-
-    def verify(
-        self,
-        *,
-        rtol: float | None = None,
-        atol: float | None = None,
-        jobs: int = 1,
-        emit: Emit = ignore,
-    ) -> Verified:
-        """Run it again from scratch and compare every output; the workspace is untouched."""
-        return open(self.root).verify(self, rtol=rtol, atol=atol, jobs=jobs, emit=emit)
-
-    def path(self, path: str) -> Path:
-        """A file or directory of the experiment, to read: under its own name, outside of the workspace."""
-        return open(self.root).path(self, path)
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Its tags as they are now; `project.tag` changes them."""
-        return self.recorded.tags
-
-    @property
-    def star(self) -> bool:
-        """Whether it has a star."""
-        return self.recorded.star
-
-    @property
-    def note(self) -> str:
-        """Its note, "" if it has none; `project.note` writes it."""
-        return self.recorded.note
-
-    @property
-    def recorded(self) -> Recorded:
-        """All that is recorded about it: note, tags, command line, stages' times, machine, packages."""
-        project = open(self.root)
-        try:
-            return project.note(self)
-        finally:
-            project.close()
-
-    def to_json(self) -> dict[str, object]:
-        found: dict[str, object] = {
-            "name": self.name,
-            "rev": self.rev,
-            "baseline": self.baseline,
-            "status": self.status,
-            "params": dict(self.params),
-            "metrics": dict(self.metrics),
-        }
-        if self.report is not None:
-            report = self.report
-            found["identical"] = report.identical
-            found["stages"] = [_stage_json(stage) for stage in report.stages]
-            found["not_recorded"] = [left.to_json() for left in report.not_recorded]
-            found["unlisted_modules"] = {
-                stage: list(paths) for stage, paths in report.unlisted.items()
-            }
-            if report.differs is not None:
-                found["differs"] = list(report.differs)
-            found["changed"] = {
-                "code": [patch.to_json() for patch in report.code],
-                "data": [change.to_json() for change in report.data],
-                "environment": report.environment.to_json() if report.environment else None,
-            }
-        return found
-
-
-@frozen
-class Listing(Result):
-    """Experiments below their baselines; `groups` are (baseline's name or short rev, members).
-
-    `remote` is the Git remote whose experiments they are, None: they are here.
-    """
-
-    groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    remote: str | None = None
-
-    def __repr__(self) -> str:
-        return f"<Listing: {sum(len(members) for _, members in self.groups)} experiments>"
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            baseline: [{"name": name, "rev": rev} for name, rev in members]
-            for baseline, members in self.groups
-        }
-
-
-class ShowOptions(TypedDict, total=False):
-    """What `Project.show` takes besides its filter and groups, for type checkers."""
-
-    sort: str | Sequence[str]
-    descending: bool
-    revisions: Revisions | None
-    all_states: bool
-    only_changed: bool
-    drop: Sequence[str]
-    keep: Sequence[str]
-    reference: str | Experiment | None
-    precision: int | None
-    flat: bool
-    param_deps: bool
-    sha: bool
-    hide_workspace: bool
-    hide_queued: bool
-    hide_failed: bool
-    force: bool
-
-
-@frozen
-class Removed(Result):
-    """The experiments that were taken out of the list; `remote` is the Git remote whose list it is."""
-
-    names: tuple[str, ...]
-    remote: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        return {"removed": list(self.names), "remote": self.remote}
-
-
-@frozen
-class Branched(Result):
-    """A branch that was made of an experiment; `publish` are the commands that share it."""
-
-    experiment: str
-    branch: str
-    rev: str
-    publish: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "experiment": self.experiment,
-            "branch": self.branch,
-            "rev": self.rev,
-            "publish": list(self.publish),
-        }
-
-
-@frozen
-class Branches(Result):
-    """Branches that were made of several experiments; `publish` are the commands that share them."""
-
-    branches: tuple[Branched, ...]
-    publish: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"<Branches: {len(self.branches)}>"
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "branches": [one.to_json() for one in self.branches],
-            "publish": list(self.publish),
-        }
-
-
-@frozen
-class Status(Result):
-    """Which stages are not up to date, and why; nothing in it: all are.
-
-    `experiment` is the one that the workspace equals, `unfinished` a command that was killed.
-    """
-
-    stages: Mapping[str, tuple[Reason, ...]]
-    count: int
-    unfinished: str | None = None
-    here: str = "."
-
-    def __repr__(self) -> str:
-        return f"<Status: {len(self.stages)} of {self.count} stages changed>"
-
-    def __hash__(self) -> int:
-        return hash((tuple(self.stages), self.count, self.unfinished))
-
-    @property
-    def is_clean(self) -> bool:
-        return not self.stages
-
-    def to_json(self) -> dict[str, object]:
-        """DVC's `status --json` (formats.md 6.3)."""
-        return {name: _status_entries(reasons, self.here) for name, reasons in self.stages.items()}
 
 
 class Project:
@@ -541,7 +257,7 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import environment
+        from nbexp.experiments import environment, naming
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
@@ -565,7 +281,7 @@ class Project:
             )
             refs = self._refs()
             if name is not None:
-                self._refuse_git_names(name)
+                naming.refuse_git_names(self.git, name)
             spec = specs.make(
                 self.root,
                 baseline,
@@ -587,10 +303,9 @@ class Project:
             stages = which.stages(graph, targets, self.here)
             asked = environment.command_line(spec)
             ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
-        experiment = self._experiment(ran.ref, ran.rev)
-        report = self._report(ran, experiment, refs, stages, time.monotonic() - started)
+        experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
-        return _with_report(experiment, report)
+        return experiment
 
     def clone(
         self,
@@ -623,9 +338,13 @@ class Project:
         StoreError
             Edits that no commit or experiment holds are in the way. Nothing was run.
         """
-        return self._again(
-            "clone", experiment, set_params, name, message, force, jobs, run_cache, emit
-        )
+        from nbexp import overrides as grammar
+        from nbexp.experiments import again
+        from nbexp.experiments import spec as specs
+
+        point = specs.one_point(grammar.parse(set_params or []))
+        asked = again.Asked("clone", point, name, message, force, run_cache)
+        return self._again(asked, experiment, jobs, emit)
 
     def rerun(
         self,
@@ -646,7 +365,10 @@ class Project:
         StoreError
             Edits that no commit or experiment holds are in the way. Nothing was run.
         """
-        return self._again("rerun", experiment, None, name, message, force, jobs, False, emit)
+        from nbexp.experiments import again
+
+        asked = again.Asked("rerun", (), name, message, force, use_run_cache=False)
+        return self._again(asked, experiment, jobs, emit)
 
     def save(
         self,
@@ -679,11 +401,12 @@ class Project:
         NotFound, UsageError, NameTaken, StoreError
             The request cannot be met; nothing was recorded and nothing changed.
         """
+        from nbexp.experiments import naming
         from nbexp.experiments import save as saving
 
         self._head()
         if name is not None:
-            self._refuse_git_names(name, "Nothing was saved.", "save")
+            naming.refuse_git_names(self.git, name, "Nothing was saved.", "save")
         saved = saving.save(
             self._site(),
             targets,
@@ -776,7 +499,7 @@ class Project:
         NotFound
             There is no such experiment, or none at all.
         """
-        from nbexp.experiments import notes, script
+        from nbexp.experiments import script
 
         refs = self._refs()
         found = dict(self._ref_of(one) for one in experiments) or {
@@ -784,25 +507,12 @@ class Project:
             for ref, rev in refs.items()
             if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == self._head()
         }
-        infos = self._infos([*found.values()])
-        members = [
-            script.Member(parsed.name, rev, parsed.baseline, infos[rev].time_s)
-            for ref, rev in found.items()
-            if (parsed := ref_names.parse(ref)) is not None and rev in infos
-        ]
+        members = script.members(self.git, found)
         if not members:
             raise NotFound(
                 "The present commit has no experiment, so there is nothing to write.",
                 "`nbexp run` makes one; `nbexp list -A` shows those of other commits.",
             )
-        recorded = notes.read(self.git, [member.rev for member in members])
-
-        def made(member: script.Member) -> tuple[int, str, str]:
-            run = recorded.get(member.rev, {}).get("run")
-            started = run.get("started") if isinstance(run, Mapping) else None
-            return member.time_s, str(started or ""), member.name
-
-        members.sort(key=made)
         return script.write(self.git, self.root, self.prefix, members, as_dvc=as_dvc)
 
     def repro(
@@ -871,7 +581,7 @@ class Project:
             done = reproducing.repro(
                 where, graph, stages, how, workspace, emit, here=self.here, refs=self._refs()
             )
-        return Reproduced(self._stage_reports(done.outcome), done.elapsed_s, done.own_s)
+        return Reproduced(card.stages(done.outcome, self.here), done.elapsed_s, done.own_s)
 
     @overload
     def show(self, where: str | None = None, **options: Unpack[ShowOptions]) -> Table: ...
@@ -938,7 +648,7 @@ class Project:
         force
             Read all commits again, whatever is remembered of them.
         """
-        from nbexp.experiments import columns, showing
+        from nbexp.experiments import catalogue, columns, showing
         from nbexp.experiments.table import View
 
         asked = showing.Asked(
@@ -956,12 +666,17 @@ class Project:
             tuple(keep),
             only_changed,
             precision,
-            None if reference is None else self._reference(reference),
+            None if reference is None else showing.reference(self.git, self._reader, reference),
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
         )
         rows = showing.rows(
-            self.git, self._reader, self.root, asked, self._baseline_names(), self._labels
+            self.git,
+            self._reader,
+            self.root,
+            asked,
+            catalogue.baseline_names(self.git),
+            self._labels,
         )
         return columns.arranged(
             rows,
@@ -977,15 +692,6 @@ class Project:
         from nbexp.experiments import labels
 
         return labels.of_many(self.git, self.cache, revs)
-
-    def _reference(self, what: str | Experiment) -> Row:
-        """The row that the others of a table are compared with."""
-        from nbexp.experiments.table import Row
-
-        if what == "workspace":
-            return Row("workspace", None, "workspace", self._reader.workspace())
-        name, rev = self._resolve(what)
-        return Row(rev, name, "experiment", self._reader.data(rev))
 
     def diff(
         self,
@@ -1008,14 +714,15 @@ class Project:
         no_path, precision
             How it is written for people: without the column of files, with that many significant digits.
         """
-        from nbexp.experiments import compare, details
+        from nbexp.experiments import compare, details, sides
 
-        sides = (
-            self._side(old if old is not None else "HEAD", param_deps=param_deps),
-            self._side(new if new is not None else "workspace", param_deps=param_deps),
+        site = self._site()
+        both = (
+            sides.of(site, old if old is not None else "HEAD", param_deps=param_deps),
+            sides.of(site, new if new is not None else "workspace", param_deps=param_deps),
         )
-        found = compare.compare(*sides, all_values=all_values, better=self.settings.better)
-        found = details.add(found, *sides, self._site(), self._environment)
+        found = compare.compare(*both, all_values=all_values, better=self.settings.better)
+        found = details.add(found, *both, site, self._environment)
         return replace(found, no_path=no_path, precision=precision)
 
     def apply(
@@ -1087,20 +794,15 @@ class Project:
         StoreError
             Neither cache nor remote has the data. Nothing was written.
         """
+        from nbexp.experiments.data import getting
+
         if isinstance(source, Experiment):
             source = source.rev
-        return get(
-            source,
-            path,
-            repo=repo,
-            rev=rev,
-            out=None if out is None else os.fspath(out),
-            remote=remote,
-            force=force,
-            jobs=jobs,
-            path_of_project=os.fspath(self.root / self.here),
-            emit=emit,
-        )
+        here = self.root / self.here
+        repo, revision = getting.asked(source, repo, rev, here)
+        target = None if out is None else os.fspath(out)
+        wish = getting.Wish(path, revision, target, remote, force, jobs)
+        return getting.get(self._site() if repo is None else None, repo, wish, here, emit)
 
     def undo(
         self,
@@ -1183,10 +885,10 @@ class Project:
         NotFound
             There is no such experiment or remote. Nothing was removed.
         """
-        from nbexp.experiments import ref_changes
+        from nbexp.experiments import naming, ref_changes
         from nbexp.experiments.selection import Revisions
 
-        words, which = self._words(experiments), revisions or Revisions()
+        words, which = naming.words(experiments), revisions or Revisions()
         return Removed(
             *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
         )
@@ -1215,9 +917,9 @@ class Project:
         NotFound
             There is no such experiment or remote.
         """
-        from nbexp.experiments import ref_changes
+        from nbexp.experiments import naming, ref_changes
 
-        old = self._words([experiment])[0]
+        old = naming.words([experiment])[0]
         return ref_changes.rename(self._site(), old, name, force=force, git_remote=git_remote)
 
     def gc(
@@ -1273,7 +975,7 @@ class Project:
 
         name, rev = self._resolve(experiment)
         wanted = branch or f"{name}-branch"
-        self._create_branches({wanted: (name, rev)})
+        ref_changes.create_branches(self.git, {wanted: (name, rev)})
         return Branched(name, wanted, rev, ref_changes.publishing(self._site(), wanted))
 
     def branches(self, *experiments: str | Experiment) -> Branches:
@@ -1283,30 +985,14 @@ class Project:
         """
         from nbexp.experiments import naming, ref_changes
 
-        found = naming.chosen(self._words(experiments), self._refs(), self.git.head())
+        found = naming.chosen(naming.words(experiments), self._refs(), self.git.head())
         wanted = {
             f"{ref_names.name_of(ref)}-branch": (ref_names.name_of(ref), rev)
             for ref, rev in found.items()
         }
-        self._create_branches(wanted)
+        ref_changes.create_branches(self.git, wanted)
         made = tuple(Branched(name, branch, rev) for branch, (name, rev) in wanted.items())
         return Branches(made, ref_changes.publishing(self._site(), *wanted))
-
-    def _create_branches(self, wanted: Mapping[str, tuple[str, str]]) -> None:
-        """Make branches of (experiment, rev), all or none."""
-        for branch, (name, _) in wanted.items():
-            if not self.git.is_branch_name(branch):
-                raise UsageError(
-                    f"`{branch}` is not a name that Git gives a branch.",
-                    f"`nbexp branch {name} better-lr`",
-                )
-            if self.git.resolve(f"refs/heads/{branch}") is not None:
-                raise NameTaken(
-                    f"Branch `{branch}` already exists.", f"`nbexp branch {name} another-name`"
-                )
-        self.git.update_refs(
-            [(f"refs/heads/{branch}", rev, None) for branch, (_, rev) in wanted.items()]
-        )
 
     def push(
         self,
@@ -1356,11 +1042,19 @@ class Project:
         GitError, StoreError
             Something did not arrive; all else did.
         """
-        from nbexp.experiments import selection, share, shared_data
+        from nbexp.experiments import naming, share
 
-        which = revisions or selection.Revisions()
-        data = shared_data.Wanted(cache, remote, jobs, run_cache)
-        asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
+        asked = share.Asked.of(
+            naming.words(experiments),
+            git_remote,
+            revisions,
+            everything=everything,
+            force=force,
+            cache=cache,
+            remote=remote,
+            jobs=jobs,
+            run_cache=run_cache,
+        )
         with share.stopping("push"):
             return share.push(self._site(), asked, emit)
 
@@ -1388,29 +1082,30 @@ class Project:
         GitError, StoreError
             Something did not arrive, or another experiment of the name is here; all else was pulled.
         """
-        from nbexp.experiments import selection, share, shared_data
+        from nbexp.experiments import naming, share
 
-        which = revisions or selection.Revisions()
-        data = shared_data.Wanted(cache, remote, jobs, run_cache)
-        asked = share.Asked(self._words(experiments), git_remote, which, everything, force, data)
+        asked = share.Asked.of(
+            naming.words(experiments),
+            git_remote,
+            revisions,
+            everything=everything,
+            force=force,
+            cache=cache,
+            remote=remote,
+            jobs=jobs,
+            run_cache=run_cache,
+        )
         with share.stopping("pull"):
             return share.pull(self._site(), asked, emit)
 
-    def _words(self, experiments: Sequence[str | Experiment]) -> tuple[str, ...]:
-        """Experiments as words that name them."""
-        return tuple(
-            one if isinstance(one, str) else ref_names.ExpRef(one.baseline, one.name).ref
-            for one in experiments
-        )
-
     def list_remote(self, git_remote: str, *, revisions: Revisions | None = None) -> Listing:
         """The experiments of the present commit, or of others, that a Git remote has."""
-        from nbexp.experiments import ref_changes
+        from nbexp.experiments import catalogue, ref_changes
         from nbexp.experiments.selection import Revisions
 
         asked = revisions or Revisions()
         remote, found = ref_changes.on_remote(self._site(), git_remote, asked)
-        names = self._baseline_names()
+        names = catalogue.baseline_names(self.git)
         groups = ((names.get(b, b[:7]), tuple(members.items())) for b, members in found.items())
         return Listing(tuple(groups), remote)
 
@@ -1422,13 +1117,13 @@ class Project:
         everywhere
             Those of every commit, also of one that no branch leads to any more.
         """
-        from nbexp.experiments import showing
+        from nbexp.experiments import catalogue, showing
         from nbexp.experiments.selection import Revisions
 
         self._head()
         asked = Revisions(all_commits=True) if everywhere else revisions or Revisions()
         refs = asked.experiments(self.git, self._refs())
-        names = self._baseline_names()
+        names = catalogue.baseline_names(self.git)
         return Listing(
             tuple(
                 (names.get(baseline, baseline[:7]), members)
@@ -1572,16 +1267,17 @@ class Project:
         NotFound
             There is no such experiment or stage, or the stage never ran.
         """
+        from nbexp.experiments import catalogue
         from nbexp.experiments import why as reasons
 
-        recent = self._of_baseline(self._head())
+        recent = catalogue.of_baseline(self.git, self._head())
         if experiment is None and not recent:
-            sides = reasons.last_change(self.git, self.root, self.prefix, stage, self.here)
+            commits = reasons.last_change(self.git, self.root, self.prefix, stage, self.here)
         else:
             asked = experiment if experiment is not None else recent[0].rev
-            sides = self._with_those_before(*self._resolve(asked, failed=True))
+            commits = reasons.with_those_before(self.git, *self._resolve(asked, failed=True))
         return reasons.look_back(
-            self.git, self.cache, self.root, self.prefix, stage, self.here, *sides
+            self.git, self.cache, self.root, self.prefix, stage, self.here, *commits
         )
 
     def dag(
@@ -1611,13 +1307,13 @@ class Project:
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
         """A metric over its steps: of the experiments named, else of those of the present commit."""
-        from nbexp.experiments import series
+        from nbexp.experiments import catalogue, series
 
         sources: builtins.list[tuple[str, str | None]]
         if experiments:
             sources = [self._resolve(one, failed=True) for one in experiments]
         else:
-            recorded = self._of_baseline(self._head())
+            recorded = catalogue.of_baseline(self.git, self._head())
             sources = [(row.name or row.rev[:7], row.rev) for row in reversed(recorded)]
             if not recorded:
                 sources = [("workspace", None)]
@@ -1660,12 +1356,15 @@ class Project:
         StoreError
             Neither cache nor remote has the data, or something is at `out` already.
         """
+        from nbexp.experiments import naming, opening
+
         name = experiment.name if isinstance(experiment, Experiment) else experiment
         here = self.root / self.here
         if repo is not None:
-            return open_elsewhere(repo, name, path, limit=limit, out=out, here=here, emit=emit)
-        name, rev = self._found(experiment, git_remote)
-        return _opened(self._contents(rev, emit), name, path, limit, out, here)
+            return opening.elsewhere(repo, name, path, limit=limit, out=out, here=here, emit=emit)
+        name, rev = naming.looked_at(self.git, experiment, git_remote)
+        contents = self._contents(rev, emit)
+        return opening.opened(contents, name, path, limit=limit, out=out, here=here)
 
     def report(
         self,
@@ -1684,13 +1383,17 @@ class Project:
         NotFound
             There is no such experiment, or no metric that a bar is about.
         """
+        from nbexp.experiments import naming, sides
         from nbexp.experiments.report import making
 
         bars = [*making.bars(fail_under, "under"), *making.bars(fail_over, "over")]
-        first = self._source(experiment)
-        beside = [found for found in map(self._source, others) if found[0] != first[0]]
-        named = [*dict.fromkeys([first, *(beside or [self._source(self._before(*first))])])]
-        new, old = (self._side(name if rev is None else rev) for name, rev in named[:2])
+        first = naming.state(self.git, experiment)
+        beside = [one for what in others if (one := naming.state(self.git, what))[0] != first[0]]
+        if not beside:
+            beside = [naming.state(self.git, naming.before(self.git, *first))]
+        named = [*dict.fromkeys([first, *beside])]
+        site = self._site()
+        new, old = (sides.of(site, name if rev is None else rev) for name, rev in named[:2])
         data = [new.data, old.data, *(self._reader.read(rev) for _, rev in named[2:])]
         return making.make(
             making.Files(self.git, self.cache, self.root, self.prefix),
@@ -1717,7 +1420,7 @@ class Project:
         StoreError
             The folder holds what `publish` did not make, or a page was edited since. Nothing was written.
         """
-        from nbexp.experiments import site
+        from nbexp.experiments import catalogue, contents, opening, sides, site
         from nbexp.experiments.report import making
 
         revs = {self._resolve(one)[1] for one in experiments}
@@ -1729,16 +1432,16 @@ class Project:
         ]
         used = {row.baseline for row in rows if row.kind == "experiment"}
         rows = [row for row in rows if row.kind == "experiment" or row.rev in used]
-        infos = self._infos([row.rev for row in rows])
-        names = self._baseline_names()
+        infos = catalogue.infos(self.git, [row.rev for row in rows])
+        names = catalogue.baseline_names(self.git)
         return site.publish(
             self.root / self.here / folder,
             rows,
             site.Source(
                 making.Files(self.git, self.cache, self.root, self.prefix),
-                lambda rev: self._side_of(rev[:7], rev),
-                self._executed_notebooks,
-                self._read,
+                partial(sides.of_commit, self._site()),
+                partial(opening.executed, self._site()),
+                partial(contents.read, self.git, self.cache, self.prefix),
                 {rev: info.author.partition(" <")[0] for rev, info in infos.items()},
                 {row.rev: names.get(row.rev, row.rev[:7]) for row in rows},
                 self.root.name,
@@ -1751,14 +1454,16 @@ class Project:
 
     def read(self, experiment: str | Experiment, path: str) -> bytes:
         """The bytes of a file of an experiment, from Git, the cache or a remote; the workspace is untouched."""
-        rev = self._found(experiment)[1]
+        from nbexp.experiments import contents, naming
+
+        rev = naming.looked_at(self.git, experiment)[1]
         try:
-            return self._read(rev, path)
+            return contents.read(self.git, self.cache, self.prefix, rev, path)
         except StoreError:
-            contents = self._contents(rev)
-            located = contents.locate(path)
-            contents.bring(located)
-            return contents.read(located.files[""])
+            whole = self._contents(rev)
+            located = whole.locate(path)
+            whole.bring(located)
+            return whole.read(located.files[""])
 
     def path(self, experiment: str | Experiment, path: str, *, emit: Emit = ignore) -> Path:
         """A file or directory of an experiment, to read: under its own name, outside of the workspace.
@@ -1772,9 +1477,9 @@ class Project:
         StoreError
             Neither cache nor remote has the data.
         """
-        from nbexp.experiments import materialised
+        from nbexp.experiments import materialised, naming
 
-        contents = self._contents(self._found(experiment)[1], emit)
+        contents = self._contents(naming.looked_at(self.git, experiment)[1], emit)
         located = contents.locate(contents.resolved(path))
         return materialised.path(contents, located, self.root)
 
@@ -1856,161 +1561,27 @@ class Project:
         return Reader(self.git, self.cache, self.root, self.prefix)
 
     def _head(self) -> str:
-        head = self.git.head()
-        if head is None:
-            raise NotFound(
-                "This repository has no commit yet, so an experiment has nothing to start from.",
-                "`nbexp init train.ipynb` makes the first one, or `git commit`.",
-            )
-        return head
+        from nbexp.experiments import catalogue
+
+        return catalogue.head(self.git)
 
     def _refs(self) -> dict[str, str]:
         """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
-        refs = self.git.refs(ref_names.PREFIX)
-        return {ref: refs[ref] for ref, _, _ in ref_names.experiments(refs)}
+        from nbexp.experiments import catalogue
 
-    def _of_baseline(
-        self, baseline: str, refs: Mapping[str, str] | None = None
-    ) -> builtins.list[Row]:
-        """The experiments of a commit, newest first, without what they say."""
-        from nbexp.experiments.table import Row
-
-        listed = self.git.refs(ref_names.prefix(baseline)) if refs is None else refs
-        found = [
-            (name, listed[ref]) for ref, of, name in ref_names.experiments(listed) if of == baseline
-        ]
-        infos = self._infos([rev for _, rev in found])
-        rows = [
-            Row(rev, name, "experiment", None, baseline, infos[rev].time_s)
-            for name, rev in found
-            if rev in infos
-        ]
-        rows.sort(key=lambda row: row.name or "")
-        rows.sort(key=lambda row: row.created_s or 0, reverse=True)
-        return rows
-
-    def _with_those_before(self, name: str, rev: str) -> builtins.list[Commit]:
-        """A commit, its baseline, and the experiments that were made on that before, newest first."""
-        from nbexp.experiments.why import Commit
-
-        found = [Commit(name, rev)]
-        for baseline in self.git.commits([rev])[0].parents[:1]:
-            found.append(Commit(self._baseline_names().get(baseline, baseline[:7]), baseline))
-            members = [Commit(row.name or "", row.rev) for row in self._of_baseline(baseline)]
-            revs = [one.rev for one in members]
-            found += members[revs.index(rev) + 1 :] if rev in revs else members
-        return found
-
-    def _refuse_git_names(
-        self, name: str, untouched: str = "Nothing was run.", verb: str = "run"
-    ) -> None:
-        """A branch or tag comes before an experiment of its name, for DVC as well: it could not be meant."""
-        for kind, prefix in (("branch", "refs/heads/"), ("tag", "refs/tags/")):
-            if self.git.resolve(prefix + name) is not None:
-                raise NameTaken(
-                    f"`{name}` is a {kind} of this repository, so an experiment of that name could "
-                    f"not be told from it. {untouched}",
-                    f"for example `nbexp {verb} -n {name}-1`.",
-                )
-
-    def _infos(self, revs: Sequence[str]) -> dict[str, CommitInfo]:
-        """The commits by rev; what is no commit, or is gone, is left out.
-
-        A ref may hold anything, or what a shallow clone lacks: it must not hide all the others.
-        """
-        try:
-            return dict(zip(revs, self.git.commits(revs), strict=True))
-        except GitError:
-            found = self.git.info_many([f"{rev}^{{commit}}" for rev in revs])
-            usable = [rev for rev, info in zip(revs, found, strict=True) if info is not None]
-            return dict(zip(usable, self.git.commits(usable), strict=True))
-
-    def _baseline_names(self) -> dict[str, str]:
-        """Tag, else branch, of each commit that has one; the current branch before all others."""
-        names: dict[str, str] = {}
-        for prefix in ("refs/heads/", "refs/tags/"):
-            for ref, rev in sorted(self.git.refs(prefix).items(), reverse=True):
-                names[rev] = ref.removeprefix(prefix)
-        branch, head = self.git.branch(), self.git.head()
-        if branch is not None and head is not None:
-            names[head] = branch
-        return names
+        return catalogue.refs(self.git)
 
     def _ref_of(self, experiment: str | Experiment) -> tuple[str, str]:
         """The ref and rev of an experiment, by name, rev or start of a rev."""
-        if isinstance(experiment, Experiment):
-            ref = ref_names.ExpRef(experiment.baseline, experiment.name).ref
-            return ref, experiment.rev
-        refs = self._refs()
-        head = self.git.head()
-        named = [
-            (ref, rev)
-            for ref, rev in refs.items()
-            if ref_names.name_of(ref) == experiment or ref == experiment
-        ]
-        here = [
-            found for found in named if head and found[0] == ref_names.ExpRef(head, experiment).ref
-        ]
-        if not named and len(experiment) >= 4:
-            named = [(ref, rev) for ref, rev in refs.items() if rev.startswith(experiment.lower())]
-        if here or len(named) == 1:
-            return (here or named)[0]
-        if named:
-            revs = ", ".join(rev[:7] for _, rev in named)
-            raise NotFound(
-                f"{len(named)} experiments are called `{experiment}`: {revs}.",
-                f"name one by its commit: `{named[0][1][:7]}`.",
-            )
-        known = [ref_names.name_of(ref) for ref in refs]
-        near = nearest(experiment, known)
-        if near:
-            hint = f"did you mean `{near}`?"
-        else:
-            hint = "`nbexp list` shows those there are." if known else "`nbexp run` makes one."
-        raise NotFound(f"There is no experiment `{experiment}`.", hint)
+        from nbexp.experiments import naming
+
+        return naming.experiment(self.git, experiment)
 
     def _resolve(self, experiment: str | Experiment, *, failed: bool = False) -> tuple[str, str]:
         """A name for people, and the rev, of an experiment or any commit."""
-        from nbexp.experiments import record as recording
+        from nbexp.experiments import naming
 
-        if isinstance(experiment, Experiment):
-            return experiment.name, experiment.rev
-        for prefix in ("refs/heads/", "refs/tags/"):
-            rev = self.git.resolve(prefix + experiment)
-            if rev is not None:
-                return experiment, rev
-        try:
-            ref, rev = self._ref_of(experiment)
-            return ref_names.name_of(ref), rev
-        except NotFound:
-            if failed:
-                for ref, rev in sorted(self.git.refs(recording.FAILED).items()):
-                    if ref_names.name_of(ref) == experiment:
-                        return experiment, rev
-            found = self.git.resolve(experiment)
-            if found is None:
-                raise
-            return experiment, found
-
-    def _found(
-        self, experiment: str | Experiment, git_remote: str | None = None
-    ) -> tuple[str, str]:
-        """As `_resolve`, for what only looks: failed runs as well, and the experiments of a Git remote."""
-        if git_remote is not None:
-            from nbexp.experiments import elsewhere
-
-            name = experiment.name if isinstance(experiment, Experiment) else experiment
-            return name, elsewhere.fetch(self.git, git_remote, name)[1]
-        try:
-            return self._resolve(experiment, failed=True)
-        except NotFound as error:
-            known = [
-                key[7:-4] for key in self.git.config() if re.fullmatch(r"remote\..+\.url", key)
-            ]
-            if known and "did you mean" not in (error.hint or ""):
-                remote = "origin" if "origin" in known else known[0]
-                error.hint = f"`nbexp open {experiment} --git-remote {remote}` asks that remote."
-            raise
+        return naming.commit(self.git, experiment, failed=failed)
 
     def _contents(self, rev: str, emit: Emit = ignore) -> Contents:
         from nbexp.experiments.data.located import Contents
@@ -2037,121 +1608,60 @@ class Project:
         )
 
     def _again(
-        self,
-        verb: Literal["clone", "rerun"],
-        experiment: str | Experiment,
-        set_params: Mapping[str, object] | Iterable[str] | None,
-        name: str | None,
-        message: str | None,
-        force: bool,
-        jobs: int,
-        run_cache: bool,
-        emit: Emit,
+        self, asked: again.Asked, experiment: str | Experiment, jobs: int, emit: Emit
     ) -> Experiment:
-        from nbexp import overrides as grammar
         from nbexp.experiments import again
-        from nbexp.experiments import spec as specs
 
         started = time.monotonic()
-        ref, rev = self._ref_of(experiment)
-        parsed = ref_names.parse(ref)
-        assert parsed is not None, ref
-        source = again.Source(parsed, rev)
-        point = specs.one_point(grammar.parse(set_params or []))
-        if name is not None:
-            self._refuse_git_names(name, verb=verb)
+        source = again.source(self.git, experiment)
         refs = self._refs()
         ran, stages = again.run(
-            self._place(emit, run_cache=run_cache, pull=False, interactive=False),
+            self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
             source,
+            asked,
             refs,
             emit,
-            verb=verb,
             here=self.here,
             keep=self._open_notebooks(),
-            overrides=point,
-            name=name,
-            message=message,
-            force=force,
             how=self._how(jobs=jobs),
         )
-        made = self._experiment(ran.ref, ran.rev)
-        elapsed_s = time.monotonic() - started
-        report = self._report(ran, made, refs, stages, elapsed_s, (source.name, source.rev))
-        if verb == "rerun":
-            report = replace(
-                report, differs=again.differences(self.git, self._reader, rev, ran.rev)
-            )
-        return _with_report(made, report)
+        differs = None
+        if asked.verb == "rerun":
+            differs = again.differences(self.git, self._reader, source.rev, ran.rev)
+        return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
 
-    def _report(
+    def _ran(
         self,
         ran: running.Ran,
-        experiment: Experiment,
-        refs: Mapping[str, str],
         stages: Sequence[Stage],
-        elapsed_s: float,
+        refs: Mapping[str, str],
+        started: float,
         beside: tuple[str, str] | None = None,
-    ) -> RunReport:
-        """The card's content; the changes are measured against `beside`, else the experiment before."""
-        from nbexp.experiments import compare, details
-        from nbexp.experiments import record as recording
-        from nbexp.experiments.table import Data
-        from nbexp.formats import values
-
-        # `refs` is from before the run: its newest experiment is the previous one.
-        before = [row for row in self._of_baseline(experiment.baseline, refs) if row.rev != ran.rev]
-        if beside is None and before:
-            beside = (before[0].name or "", before[0].rev)
-        versus = experiment.baseline if beside is None else beside[1]
-        # A baseline whose dvc.yaml is broken says nothing; the run has mended it.
-        data = {rev: one.data for rev, one in self._reader.commits([versus, ran.rev]).items()}
-        old, new = data.get(versus) or Data(), data.get(ran.rev) or Data()
-        params = compare.changes(old, new, "params")
-        metrics = compare.changes(old, new, "metrics", all_values=True, better=self.settings.better)
-        patches: tuple[Patch, ...] = ()
-        tracked: tuple[DataChange, ...] = ()
-        environment: EnvironmentChange | None = None
-        if not ran.identical:
-            outs = [out.path for stage in stages for out in stage.outs]
-            patches, tracked, environment = details.between_runs(
-                self.git, self.prefix, (versus, old), (ran.rev, new), outs
-            )
-        return RunReport(
-            identical=ran.identical,
-            stages=self._stage_reports(ran.outcome),
-            params=params,
-            metrics=tuple(c for c in metrics if c.new is not values.MISSING),
-            versus=None if beside is None else beside[0],
-            not_recorded=ran.not_recorded,
-            unlisted={stage: tuple(paths) for stage, paths in ran.unlisted.items()},
-            notebooks=tuple(recording.notebook_targets(stages)),
-            elapsed_s=elapsed_s,
-            own_s=ran.own_s + elapsed_s - ran.elapsed_s,
-            hints=self.settings.hints,
-            code=patches,
-            data=tracked,
-            environment=environment,
+        differs: tuple[str, ...] | None = None,
+    ) -> Experiment:
+        """The experiment that a run came to, with its card; `refs` are those from before."""
+        made = self._experiment(ran.ref, ran.rev)
+        report = card.of_run(
+            self.git,
+            self._reader,
+            self.settings,
+            ran,
+            stages,
+            baseline=made.baseline,
+            refs=refs,
+            beside=beside,
+            prefix=self.prefix,
+            here=self.here,
+            elapsed_s=time.monotonic() - started,
+            differs=differs,
         )
-
-    def _stage_reports(self, outcome: Outcome) -> tuple[StageReport, ...]:
-        return tuple(
-            StageReport(
-                result.stage.address(self.here),
-                result.action,
-                result.seconds,
-                result.cells,
-                result.reasons,
-            )
-            for result in outcome.stages
-        )
+        return replace(made, report=report)
 
     def _how(
         self,
         *,
         force: bool = False,
         force_downstream: bool = False,
-        pull: bool = False,
         allow_missing: bool = False,
         on_failure: OnFailure = "stop",
         jobs: int = 1,
@@ -2205,58 +1715,6 @@ class Project:
             fetch,
         )
 
-    def _source(self, what: str | Experiment) -> tuple[str, str | None]:
-        """A name for people, and the rev, None of the workspace."""
-        if what == "workspace":
-            return "workspace", None
-        if what == "HEAD":
-            return "HEAD", self._head()
-        return self._resolve(what)
-
-    def _before(self, name: str, rev: str | None) -> str:
-        """What a state is held against where nothing is named: the baseline, or the commit before."""
-        if rev is None:
-            return "HEAD"
-        found = [
-            parsed.baseline
-            for ref, at in self._refs().items()
-            if at == rev and (parsed := ref_names.parse(ref)) is not None
-        ]
-        found += self.git.commits([rev])[0].parents[:1]
-        if not found:
-            raise UsageError(
-                f"`{name}` has no commit before it to be held against. Nothing was written.",
-                f"name something: `nbexp report {name} workspace`.",
-            )
-        return self._baseline_names().get(found[0], found[0][:7])
-
-    def _side(self, what: str | Experiment, *, param_deps: bool = False) -> Side:
-        """One side of a diff: what it says, its other files, its executed notebooks."""
-        if what == "workspace":
-            return self._workspace_side(param_deps=param_deps)
-        if what == "HEAD":
-            self._head()  # a repository without a commit is told as such
-        return self._side_of(*self._resolve(what, failed=True), param_deps=param_deps)
-
-    def _side_of(self, name: str, rev: str, *, param_deps: bool = False) -> Side:
-        """The same of a commit."""
-        from nbexp.experiments.compare import Side
-
-        try:
-            data = self._reader.data(rev, deps_only=param_deps)
-            executed = self._executed_notebooks(rev)
-        except ProjectFileError as error:
-            error.message = f"{name}: {error.message}"
-            raise
-        files = {path: entry.oid for path, entry in self.git.tree(rev).items()}
-        notebooks = {}
-        for path in executed:
-            try:
-                notebooks[path] = self._read(rev, path)
-            except (NotFound, StoreError):
-                continue
-        return Side(name, data, self._code(files, data), notebooks, rev)
-
     def _environment(self) -> dict[str, object]:
         """What a run made now would tell of its environment."""
         from nbexp.experiments import environment
@@ -2265,308 +1723,11 @@ class Project:
         env = self.stage_env if self.stage_env is not None else os.environ
         return environment.present(graphs.load(self.root).stages, env, self.cache)
 
-    def _workspace_side(self, *, param_deps: bool) -> Side:
-        from nbexp.experiments import record as recording
-        from nbexp.experiments.compare import Side
-        from nbexp.pipeline import graph as graphs
-
-        data = self._reader.read(None, deps_only=param_deps)
-        files = {path: entry.oid for path, entry in self.git.tree("HEAD").items()}
-        status = self.git.status()
-        changed = [
-            change.path for change in status.changes if (self.git.root / change.path).is_file()
-        ]
-        for change in status.changes:
-            files.pop(change.path, None)
-        files.update(zip(changed, self.git.hash_files(changed, write=False), strict=True))
-        graph = graphs.load(self.root)
-        deps = {
-            f"{self.prefix}/{dep.path}" if self.prefix else dep.path
-            for stage in graph.stages
-            for dep in stage.deps
-        }
-        new = [path for path in status.untracked if path in deps]
-        files.update(zip(new, self.git.hash_files(new, write=False), strict=True))
-        notebooks = {
-            path: (self.root / path).read_bytes()
-            for path in recording.notebook_targets(graph.stages)
-            if (self.root / path).is_file()
-        }
-        return Side("workspace", data, self._code(files, data), notebooks)
-
-    def _code(self, files: Mapping[str, str], data: Data) -> dict[str, str]:
-        """The files that are neither params, metrics, outputs nor DVC's own records."""
-        from nbexp.pipeline import graph as graphs
-
-        top = f"{self.prefix}/" if self.prefix else ""
-        known = {top + path for path in (*data.params, *data.metrics, *data.outs)}
-        try:
-            outs = [top + out.path for _, out in graphs.load(self.root).outs]
-        except ProjectFileError:
-            outs = []  # the workspace may be no part of the comparison
-        return {
-            path: oid
-            for path, oid in files.items()
-            if path not in known
-            and not path.endswith(("dvc.lock", ".gitignore"))
-            and not any(graphs.is_inside(path, out) for out in outs)
-        }
-
-    def _executed_notebooks(self, rev: str) -> builtins.list[str]:
-        from nbexp.experiments import opening
-
-        return opening.executed(self._site(), rev)
-
-    def _read(self, rev: str, path: str) -> bytes:
-        from nbexp.experiments import contents
-
-        return contents.read(self.git, self.cache, self.prefix, rev, path)
-
     def _open_notebooks(self) -> dict[str, str]:
-        """The notebooks that must not be rewritten, from the top of the work tree, and in what way each is open.
-
-        One that a stage writes and that somebody looks at is no work of theirs.
-        """
+        """The notebooks that must not be rewritten, from the top of the work tree, and in what way each is open."""
         from nbexp.experiments import open_notebooks
-        from nbexp.pipeline import graph as graphs
 
-        found = open_notebooks.found(self.git.root, self.asking_notebook)
-        if open_notebooks.SERVED in found.values():
-            try:
-                made = [posixpath.join(self.prefix, o.path) for _, o in graphs.load(self.root).outs]
-            except ProjectFileError:
-                made = []
-            found = {
-                path: way
-                for path, way in found.items()
-                if way == open_notebooks.ASKING or not any(graphs.is_inside(path, o) for o in made)
-            }
-        return found
-
-
-def open(path: str | os.PathLike[str] = ".") -> Project:  # noqa: A001  (`nbexp.open()` is the API)
-    """The project around `path`.
-
-    Raises
-    ------
-    NotFound
-        `path` is in no Git repository, or the repository has no `.dvc`.
-    """
-    here = Path(path).absolute()
-    if here.is_file():
-        here = here.parent
-    git = Git.find(here)
-    if git is None:
-        raise NotFound(
-            f"{here} is in no Git repository.",
-            "`nbexp init train.ipynb` makes one around a notebook.",
-        )
-    for folder in (here, *here.parents):
-        if (folder / ".dvc").is_dir():
-            return Project(folder, git, here)
-        if folder == git.root:
-            break
-    raise NotFound(
-        f"The repository {git.root} is no project yet: it has no .dvc folder.",
-        "`nbexp init train.ipynb` makes it one.",
-    )
-
-
-def init(
-    notebook: str | None = None,
-    *,
-    path: str = ".",
-    untagged: bool = False,
-    emit: Emit = ignore,
-) -> authoring.InitReport:
-    """Make a project of the directory, and a stage of the notebook.
-
-    An existing DVC project is left as it is; the report says what was found. With `untagged` the first
-    code cell's plain assignments are the parameters where no cell is tagged so.
-    """
-    from nbexp.experiments import authoring
-
-    return authoring.init(Path(path).absolute(), notebook, emit, untagged=untagged)
-
-
-def detect(
-    path: str = ".",
-    *,
-    traced: bool = False,
-    timeout_s: float = 300.0,
-    emit: Emit = ignore,
-) -> detecting.Detected:
-    """The stages that the scripts and notebooks of a directory make; `.write()` writes them.
-
-    With `traced`, each runs once in a copy of the directory, at most `timeout_s` seconds.
-    """
-    from nbexp.experiments import detecting
-
-    return detecting.detect(Path(path).absolute(), emit, traced=traced, timeout_s=timeout_s)
-
-
-def setup(
-    path: str = ".",
-    given: Mapping[str, str] | None = None,
-    *,
-    explicit: bool = False,
-    name: str = "train",
-    kind: str = "default",
-    force: bool = False,
-) -> guided.Setup:
-    """A stage of a command in the layout that DVC 2 assumed; `.answer({…})` writes it."""
-    from nbexp.experiments import guided
-
-    here = Path(path).absolute()
-    return guided.prepare(here, given or {}, explicit=explicit, name=name, kind=kind, force=force)
-
-
-def user_configuration(cwd: Path) -> Configuration:
-    """DVC's settings where there is no project: those of the user and of the machine."""
-    from nbexp.store.config_files import Configuration
-
-    return Configuration(None, place.home(), cwd)
-
-
-def get(
-    source: str,
-    path: str,
-    *,
-    repo: str | None = None,
-    rev: str | None = None,
-    out: str | None = None,
-    remote: str | None = None,
-    force: bool = False,
-    jobs: int | None = None,
-    show_url: bool = False,
-    config: str | None = None,
-    remote_config: Mapping[str, str] | None = None,
-    path_of_project: str = ".",
-    emit: Emit = ignore,
-) -> Got:
-    """`Project.get`, also where there is no project: then of another repository alone."""
-    from nbexp.experiments.data import getting
-
-    here = Path(path_of_project).absolute()
-    if repo is None and getting.is_repository(source, here):
-        repo, source = source, rev or "HEAD"
-    wish = getting.Wish(
-        path, source, out, remote, force, jobs, show_url, config, remote_config or {}
-    )
-    if repo is not None:
-        return getting.get(None, repo, wish, here, emit)
-    project = open(here)
-    try:
-        return getting.get(project._site(), None, wish, here, emit)
-    finally:
-        project.close()
-
-
-def bare(folder: Path) -> str | None:
-    """The folder, if it is a repository without a work tree: it can be looked at, but is no project."""
-    return None if Git.bare(folder) is None else os.fspath(folder)
-
-
-def open_elsewhere(
-    repo: str,
-    experiment: str,
-    path: str | None = None,
-    *,
-    limit: int | None = None,
-    out: str | os.PathLike[str] | None = None,
-    here: Path,
-    emit: Emit = ignore,
-) -> OpenedNotebook | Opened:
-    """`Project.open` of another repository: one on this disk, a bare one too, or of a URL, without cloning it."""
-    from nbexp.experiments.data import getting
-    from nbexp.experiments.data.located import Contents
-
-    wish = getting.Wish(path or ".", experiment)
-    with getting.opened(None, repo, wish, here) as (site, rev, config):
-        return _opened(Contents(site, rev, config, emit=emit), experiment, path, limit, out, here)
-
-
-def _opened(
-    contents: Contents,
-    name: str,
-    path: str | None,
-    limit: int | None,
-    out: str | os.PathLike[str] | None,
-    here: Path,
-) -> OpenedNotebook | Opened:
-    from nbexp.experiments import opening
-
-    target = None if out is None else here / out
-    if target is not None and os.path.lexists(target):
-        raise StoreError(
-            f"{os.fspath(out or '')} exists already. Nothing was written.", "choose another name."
-        )
-    opened, located = (
-        opening.notebook_of(contents, name)
-        if path is None
-        else opening.look(contents, path, name, limit)
-    )
-    if target is not None:
-        contents.bring(located)
-        contents.write(located, target)
-    return opened
-
-
-def warn_unfinished(project: Project, emit: Emit) -> None:
-    """What a read-only command says when a killed one left files half changed."""
-
-    op = place.unfinished(project.root)
-    if op is not None:
-        emit(
-            Notice(
-                f"A `{op}` was killed half-way; files may be half changed.",
-                "the next command that writes puts them back: `nbexp run`, or `nbexp undo`.",
-            )
-        )
-
-
-def _stage_json(stage: StageReport) -> dict[str, object]:
-    return {
-        "name": stage.name,
-        "action": stage.action,
-        "reasons": list(stage.reasons),
-        "seconds": stage.seconds,
-    }
-
-
-def _with_report(experiment: Experiment, report: RunReport) -> Experiment:
-    return replace(experiment, report=report)
-
-
-def _status_entries(reasons: Sequence[Reason], here: str) -> builtins.list[object]:
-    deps: dict[str, object] = {}
-    outs: dict[str, str] = {}
-    entries: builtins.list[object] = []
-    for reason in reasons:
-        path = reason.path
-        if not dvc_lock.is_source(path):
-            path = posixpath.relpath(path or ".", here)
-        # What has no entry in dvc.lock yet is "modified" to DVC as well; only params are "new".
-        state = "modified" if reason.state == "new" else reason.state
-        if reason.kind == "dep":
-            deps[path] = state
-        elif reason.kind == "param" and reason.file_state:
-            deps[path] = reason.file_state
-        elif reason.kind == "param":
-            section = deps.setdefault(path, {})
-            assert isinstance(section, dict)
-            section[reason.declared[1]] = reason.state
-        elif reason.kind == "out":
-            outs[path] = state
-    if deps:
-        entries.append({"changed deps": deps})
-    if outs:
-        entries.append({"changed outs": outs})
-    if any(reason.kind == "always" for reason in reasons):
-        entries.append("always changed")
-    if any(reason.kind == "command" for reason in reasons):
-        entries.append("changed command")
-    return entries
+        return open_notebooks.to_keep(self.git, self.root, self.prefix, self.asking_notebook)
 
 
 def _relative(here: Path, root: Path) -> str:

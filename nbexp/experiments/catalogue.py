@@ -1,0 +1,81 @@
+"""Which experiments there are, by ref, by commit and by baseline; Git alone is read, and of commits only what heads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nbexp.errors import GitError, NotFound
+from nbexp.formats import ref_names
+from nbexp.git import CommitInfo, Git
+
+# What lists experiments with their values costs more to load than `status` has to spare.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nbexp.experiments.table import Row
+
+
+def head(git: Git) -> str:
+    """The present commit, from which an experiment starts.
+
+    Raises
+    ------
+    NotFound
+        The repository has no commit yet.
+    """
+    found = git.head()
+    if found is None:
+        raise NotFound(
+            "This repository has no commit yet, so an experiment has nothing to start from.",
+            "`nbexp init train.ipynb` makes the first one, or `git commit`.",
+        )
+    return found
+
+
+def refs(git: Git) -> dict[str, str]:
+    """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
+    found = git.refs(ref_names.PREFIX)
+    return {ref: found[ref] for ref, _, _ in ref_names.experiments(found)}
+
+
+def infos(git: Git, revs: Sequence[str]) -> dict[str, CommitInfo]:
+    """The commits by rev; what is no commit, or is gone, is left out.
+
+    A ref may hold anything, or what a shallow clone lacks: it must not hide all the others.
+    """
+    try:
+        return dict(zip(revs, git.commits(revs), strict=True))
+    except GitError:
+        found = git.info_many([f"{rev}^{{commit}}" for rev in revs])
+        usable = [rev for rev, info in zip(revs, found, strict=True) if info is not None]
+        return dict(zip(usable, git.commits(usable), strict=True))
+
+
+def of_baseline(git: Git, baseline: str, refs: Mapping[str, str] | None = None) -> list[Row]:
+    """The experiments of a commit, newest first, without what they say; of these refs, where given."""
+    from nbexp.experiments.table import Row
+
+    listed = git.refs(ref_names.prefix(baseline)) if refs is None else refs
+    found = [
+        (name, listed[ref]) for ref, of, name in ref_names.experiments(listed) if of == baseline
+    ]
+    known = infos(git, [rev for _, rev in found])
+    rows = [
+        Row(rev, name, "experiment", None, baseline, known[rev].time_s)
+        for name, rev in found
+        if rev in known
+    ]
+    rows.sort(key=lambda row: row.name or "")
+    rows.sort(key=lambda row: row.created_s or 0, reverse=True)
+    return rows
+
+
+def baseline_names(git: Git) -> dict[str, str]:
+    """Tag, else branch, of each commit that has one; the current branch before all others."""
+    names: dict[str, str] = {}
+    for prefix in ("refs/heads/", "refs/tags/"):
+        for ref, rev in sorted(git.refs(prefix).items(), reverse=True):
+            names[rev] = ref.removeprefix(prefix)
+    branch, present = git.branch(), git.head()
+    if branch is not None and present is not None:
+        names[present] = branch
+    return names

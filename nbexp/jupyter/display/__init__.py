@@ -1,0 +1,116 @@
+"""What a cell shows of each kind of result: plain text, HTML, and pictures of plots.
+
+The plain text is `render.text`, the same as a terminal prints, with commands spelled as in a cell. All of it
+is static: it reads the same on GitHub, in nbconvert, and after the kernel has gone.
+
+One short function for each kind of result writes its HTML, in the file of its family, which is loaded when one is shown.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nbexp.jupyter.display.parts import MAX_ROWS, in_cell_words, plain_text
+from nbexp.jupyter.markup import Markup, page, tag
+from nbexp.results import Bundle
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from nbexp.experiments.series import Curves
+
+__all__ = ["MAX_ROWS", "bundle", "chart", "html", "in_cell_words", "plain"]
+
+# By the names of the classes, so that none has to be loaded to be known here; `WRITERS` of each family has the functions,
+# `TEXTS` those of results whose text is shorter in a cell than in a terminal.
+FAMILIES = {
+    "runs": ("Experiment", "Saved", "Imported", "Verified"),
+    "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown"),
+    "run_cache": ("RunTable", "CachedRun"),
+    "diffs": ("Diff",),
+    "reports": ("Report", "Printed"),
+    "labels": ("Tagged", "Recorded"),
+    "pipelines": ("InitReport", "Detected", "Setup", "StageWritten"),
+    "plans": ("Status", "Plan", "Why"),
+    "sharing": ("Pushed", "PulledExperiments", "Branches"),
+    "undo": ("TrashList", "Steps"),
+    "upkeep": ("Collected", "Health"),
+    "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
+}
+_FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
+
+
+def bundle(result: object) -> Bundle:
+    """Contents by MIME type, and metadata; a terminal gets the text alone, no picture is made for it."""
+    contents: dict[str, object] = {"text/plain": plain(result)}
+    metadata: dict[str, object] = {}
+    if _is_terminal():
+        return contents, metadata
+    kinds = {kind.__name__ for kind in type(result).__mro__}
+    shown: Any = result
+    if "Curves" in kinds:
+        from nbexp.plots import render as pictures
+
+        spec = pictures.spec_of(shown)
+        image = pictures.png(spec, scale=2)
+        contents["application/vnd.vegalite.v5+json"] = spec
+        contents["image/svg+xml"] = pictures.svg(spec)
+        contents["image/png"] = base64.b64encode(image).decode()
+        width, height = (int.from_bytes(image[at : at + 4], "big") // 2 for at in (16, 20))
+        metadata["image/png"] = {"width": width, "height": height}
+    elif "Dag" in kinds:
+        from nbexp.pipeline.dag import svg
+
+        contents["image/svg+xml"] = svg.draw(shown)
+    elif "Text" not in kinds:
+        contents["text/html"] = page(html(result))
+    return contents, metadata
+
+
+def chart(curves: Curves) -> alt.LayerChart:
+    """The plot as an Altair chart, to go on with: `chart(curves).properties(width=800)`."""
+    import altair as alt
+
+    from nbexp.plots import render as pictures
+
+    return alt.LayerChart.from_dict(pictures.spec_of(curves))
+
+
+def plain(result: object) -> str:
+    """The text of a result; of a table that is longer than a cell should be, its first rows."""
+    write = _of_family(result, "TEXTS")
+    return plain_text(result) if write is None else str(write(result))
+
+
+def html(result: object) -> Markup:
+    """The inside of the HTML of a result; of a kind without its own, its text."""
+    write = _of_family(result, "WRITERS")
+    if write is not None:
+        found: Markup = write(result)
+        return found
+    lines = plain(result).splitlines()
+    return tag("div", lines[0]) if len(lines) == 1 else tag("pre", "\n".join(lines))
+
+
+def _of_family(result: object, what: str) -> Callable[[object], Any] | None:
+    """What the family of the result's class, or of one that it is derived from, has for it."""
+    for kind in type(result).__mro__:
+        family = _FAMILY_OF.get(kind.__name__)
+        if family is not None:
+            found: Mapping[str, Callable[[object], Any]] = getattr(
+                import_module(f"nbexp.jupyter.display.{family}"), what, {}
+            )
+            return found.get(kind.__name__)
+    return None
+
+
+def _is_terminal() -> bool:
+    """Whether IPython runs in a terminal, which shows text alone."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    formatter = getattr(running, "display_formatter", None)
+    return formatter is not None and formatter.active_types == ["text/plain"]

@@ -1,0 +1,164 @@
+"""Stages and pipelines: proposed, written, listed, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbexp.render.words import aligned, counted
+
+if TYPE_CHECKING:
+    from nbexp.experiments.authoring import InitReport
+    from nbexp.experiments.detecting import Detected
+    from nbexp.experiments.guided import Setup, StageWritten
+    from nbexp.experiments.stages import AddedStage, StageList
+    from nbexp.pipeline.dag import Dag
+
+
+def _init_report(result: InitReport) -> str:
+    if result.found_project:
+        found = f"{counted(result.stages, 'stage')}, {counted(result.experiments, 'experiment')}"
+        step = "show" if result.experiments else "run"
+        return f"DVC project found: {found}. Nothing to do. Next: nbexp {step}"
+    rows: list[list[str]] = []
+    if result.parameters:
+        words = "  ".join(f"{name}={value} ({kind})" for name, value, kind in result.parameters)
+        rows.append(["parameters", words, f"from {result.from_cell}"])
+    if result.computed:
+        rows.append(["computed", "  ".join(result.computed), "left to the notebook"])
+    for path, cell in result.metrics:
+        rows.append(["metrics", path, _place("written", cell)])
+    for name, cell in result.live:
+        rows.append(["live", f"{name} by step", _place("logged", cell)])
+    if result.modules:
+        rows.append(["modules", "  ".join(result.modules), "imported; deps of the stage"])
+    for name, value, default in result.differing:
+        rows.append(["kept", f"{name}={value}", f"in params.yaml; the notebook says {default}"])
+    rows.append(["wrote", "  ".join(result.wrote)])
+    if result.baseline:
+        rows.append(["baseline", f'{result.baseline[:7]} "{result.message}"'])
+    lines = aligned(rows, gap="   ")
+    if result.new_repository:
+        lines[-1] += "   (new Git repository)"
+    if result.notebook:
+        lines.append(f"{result.notebook} was not changed. Next: nbexp run")
+    else:
+        lines.append("Next: nbexp init train.ipynb, or write a dvc.yaml and nbexp run")
+    return "\n".join(lines)
+
+
+def _place(what: str, cell: int | None) -> str:
+    return "" if cell is None else f"{what} in cell {cell}"
+
+
+def _added_stage(result: AddedStage) -> str:
+    done = f"{'Replaced' if result.replaced else 'Added'} stage '{result.name}' in '{result.file}'"
+    if not result.changed:
+        return f"Stage '{result.name}' is in '{result.file}' as it was given"
+    import shlex
+
+    return f"{done}\nTo keep it in Git: git add {' '.join(map(shlex.quote, result.changed))}"
+
+
+def _detected(result: Detected) -> str:
+    """Each stage with the reason for each of its lines; then what was left out, and what to do next."""
+    proposal = result.proposal
+    lines: list[str] = []
+    for stage in proposal.stages:
+        place = "" if stage.wdir == "." else f"   (in {stage.wdir})"
+        lines.append(f"{stage.name}: {stage.cmd}{place}")
+        rows = []
+        for kind in ("deps", "params", "outs", "metrics", "plots"):
+            for number, entry in enumerate(getattr(stage, kind)):
+                rows.append(["  " + ("" if number else kind), entry.name, entry.why])
+        lines += aligned(rows)
+        lines.append("")
+    if proposal.left_out:
+        lines += ["left out", *aligned([[f"  {path}", why] for path, why in proposal.left_out]), ""]
+    return "\n".join([*lines, detected_notes(result)])
+
+
+def detected_notes(result: Detected) -> str:
+    """What is to be known of a proposal, and what to do next."""
+    proposal = result.proposal
+    lines = [f"note: {note}" for note in proposal.notes]
+    if result.untracked:
+        shown = " ".join(result.untracked[:3])
+        more = f" (and {len(result.untracked) - 3} more)" if len(result.untracked) > 3 else ""
+        lines.append(
+            f"note: in neither Git nor DVC: {shown}{more}. `nbexp data add` or `git add` keeps them."
+        )
+    if result.wrote:
+        lines.append(f"wrote      {'  '.join(result.wrote)}")
+        new = "   (new Git repository)" if result.new_repository else ""
+        lines.append(f'baseline   {(result.baseline or "")[:7]} "{result.message}"{new}')
+        lines.append("Next: nbexp run")
+    elif not proposal.stages:
+        lines.append("No stage was found that dvc.yaml does not have. Nothing was written.")
+    else:
+        lines.append("Nothing is written yet: `nbexp init --detect --yes` writes this to dvc.yaml.")
+        if proposal.untraced:
+            lines.append(
+                "From reading alone: with `--trace` the scripts run once in a copy, to see what they open."
+            )
+    return "\n".join(lines)
+
+
+def _setup(result: Setup) -> str:
+    rows = [
+        [question.text, result.defaults.get(question.key, ""), f"--{question.key}"]
+        for question in result.questions
+        if question.key != "cmd"
+    ]
+    command = result.given.get("cmd", "python src/train.py")
+    lines = [
+        result.guide,
+        result.tree,
+        "",
+        *aligned([["question", "default", "option"], *rows]),
+        "",
+    ]
+    lines.append(f"As one line: nbexp init '{command}', with the options above for other paths.")
+    return "\n".join(lines)
+
+
+def _stage_written(result: StageWritten) -> str:
+    rows = [["stage", f"{result.stage}   {result.definition['cmd']}"]]
+    for kind in ("deps", "params", "outs", "metrics", "plots"):
+        entries = result.definition.get(kind)
+        if isinstance(entries, list) and entries:
+            names = [next(iter(one)) if isinstance(one, dict) else str(one) for one in entries]
+            rows.append([kind, "  ".join(names)])
+    if result.created:
+        rows.append(["created", "  ".join(result.created)])
+    rows.append(["wrote", "  ".join(result.wrote)])
+    rows.append(["baseline", f'{result.baseline[:7]} "{result.message}"'])
+    lines = aligned(rows, gap="   ")
+    if result.new_repository:
+        lines[-1] += "   (new Git repository)"
+    if result.outs:
+        lines.append(f"The command has to write {', '.join(result.outs)}. Next: nbexp run")
+    else:
+        lines.append("Next: nbexp run")
+    return "\n".join(lines)
+
+
+def _dag(result: Dag) -> str:
+    from nbexp.pipeline.dag import text as drawn
+
+    return drawn.draw(result) or "This project has no stages."
+
+
+def _stage_list(result: StageList) -> str:
+    return "\n".join(aligned(result.stages))
+
+
+WRITERS: Mapping[str, Callable[[Any], str]] = {
+    "Detected": _detected,
+    "InitReport": _init_report,
+    "Setup": _setup,
+    "StageWritten": _stage_written,
+    "StageList": _stage_list,
+    "Dag": _dag,
+    "AddedStage": _added_stage,
+}

@@ -1,0 +1,103 @@
+"""Many experiments, or many values, beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbexp.render.words import aligned, clock, shown, signed
+
+if TYPE_CHECKING:
+    from nbexp.experiments.columns import Groups
+    from nbexp.experiments.measures import MeasureDiff, MetricsShown
+    from nbexp.experiments.series import Curves
+    from nbexp.experiments.table import Column, Row, Table
+    from nbexp.project import Listing
+
+
+def _table(result: Table) -> str:
+    columns = result.shown_columns()
+    states = any(row.state != "done" for row in result.rows)
+    is_flat = result.view.is_flat
+    head = ["experiment", *(["baseline"] if is_flat else []), "created"]
+    rows = [[*head, *(["state"] if states else []), *(column.title for column in columns)]]
+    for row in result.rows:
+        line = [f"  {row_name(row)}" if row.kind == "experiment" and not is_flat else row_name(row)]
+        if result.view.reference is not None and row.rev == result.view.reference.rev:
+            line[0] += " (reference)"
+        if is_flat:
+            line.append(result.view.names.get(row.baseline or "", (row.baseline or "-")[:7]))
+        line.append(clock(row.created_s))
+        if states:
+            line.append(row.state if row.kind == "experiment" else "-")
+        rows.append(line + [result.text(row, c) + delta_words(result, row, c) for c in columns])
+    return "\n".join(aligned(rows))
+
+
+def row_name(row: Row) -> str:
+    """What the first column of the table says of a row."""
+    if row.kind == "workspace":
+        return "workspace"
+    if row.is_detached:
+        return f"detached baseline {row.rev[:7]}"
+    return row.name or row.rev[:7]
+
+
+def delta_words(table: Table, row: Row, column: Column) -> str:
+    """` (+0.05, better)`: how far a metric is from the reference's; empty where there is nothing to say."""
+    delta = table.delta(row, column)
+    if not delta:
+        return ""
+    verdict = table.verdict(row, column)
+    return f" ({signed(delta)}, {verdict})" if verdict else f" ({signed(delta)})"
+
+
+def _groups(result: Groups) -> str:
+    return "\n".join(aligned(result.lines()))
+
+
+def _listing(result: Listing) -> str:
+    if not result.groups and result.remote is not None:
+        return f"{result.remote} has no such experiments. All it has: nbexp list {result.remote} -A"
+    if not result.groups:
+        return "no experiments yet. Next: nbexp run"
+    lines = []
+    for baseline, members in result.groups:
+        lines.append(f"{baseline}:")
+        lines += [f"\t{rev[:7]} [{name}]" for name, rev in members]
+    return "\n".join(lines)
+
+
+def _measure_diff(result: MeasureDiff) -> str:
+    if not result.changes:
+        return f"no difference in {result.what} between {result.old} and {result.new}"
+    return "\n".join(aligned(result.lines()))
+
+
+def _metrics_shown(result: MetricsShown) -> str:
+    lines = result.lines()
+    return "\n".join(aligned(lines)) if len(lines) > 1 else "no metrics"
+
+
+def _curves(result: Curves) -> str:
+    rows = [["experiment", "steps", "first", "last", "min", "max"]]
+    for one in result.series:
+        known = one.values or (float("nan"),)
+        rows.append(
+            [
+                one.name,
+                str(len(one.values)),
+                *(shown(float(v)) for v in (known[0], known[-1], min(known), max(known))),
+            ]
+        )
+    return "\n".join([f"{result.metric} by {result.series[0].x}", *aligned(rows)])
+
+
+WRITERS: Mapping[str, Callable[[Any], str]] = {
+    "Table": _table,
+    "Groups": _groups,
+    "Listing": _listing,
+    "MeasureDiff": _measure_diff,
+    "MetricsShown": _metrics_shown,
+    "Curves": _curves,
+}

@@ -1,0 +1,75 @@
+"""What `doctor` and `gc` found and did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nbexp.render.words import aligned, clock, counted, size
+
+if TYPE_CHECKING:
+    from nbexp.experiments.collect import Collected, Heap
+    from nbexp.experiments.doctor import Finding, Health
+
+
+def _health(result: Health) -> str:
+    rows = [[one.verdict, one.check, finding_words(one)] for one in result.findings]
+    count = len(result.open)
+    end = (
+        f"{counted(count, 'thing')} {'needs' if count == 1 else 'need'} you"
+        if count
+        else "all is well"
+    )
+    return "\n".join([*aligned(rows), end])
+
+
+def finding_words(finding: Finding) -> str:
+    """What a check found, and what to do."""
+    return f"{finding.text} Hint: {finding.hint}" if finding.hint else finding.text
+
+
+_KINDS = {
+    "trash": "removed and replaced experiments",
+    "undo": "steps that undo goes",
+    "failed": "failed and interrupted runs",
+    "logs": "logs of runs",
+    "temporary": "temporary files and work trees",
+}
+
+
+def _collected(result: Collected) -> str:
+    rows = [heap_cells(heap) for heap in result.heaps if heap.items or heap.kept]
+    lines = aligned([["kind", "items", "size", "oldest", "kept", ""], *rows]) if rows else []
+    if not result.items:
+        lines.append("There is nothing to remove.")
+    elif result.removed:
+        lines.append(f"removed {counted(result.items, 'item')}: {size(result.size_bytes)}")
+    else:
+        lines.append("Nothing was removed. The same with --yes removes it for good.")
+    if result.data_bytes:
+        words = "can free now" if result.removed else "could free then"
+        lines.append(
+            f"data of the cache that `nbexp data gc -a -T` {words}: {size(result.data_bytes)}"
+        )
+    if result.in_use:
+        lines.append(f"logs and temporary files are left alone, in use: {', '.join(result.in_use)}")
+    return "\n".join(lines)
+
+
+def heap_cells(heap: Heap) -> list[str]:
+    """One kind of what can go, as cells of text."""
+    oldest = "-" if heap.oldest_s is None else clock(int(heap.oldest_s))
+    return [
+        heap.kind,
+        f"{heap.items:,}",
+        size(heap.size_bytes),
+        oldest,
+        f"{heap.kept:,}",
+        _KINDS[heap.kind],
+    ]
+
+
+WRITERS: Mapping[str, Callable[[Any], str]] = {
+    "Health": _health,
+    "Collected": _collected,
+}

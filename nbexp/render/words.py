@@ -1,0 +1,82 @@
+"""What is said the same everywhere: aligned columns, numbers, sizes, times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+# Significant digits of a float that people read; JSON and CSV have them all.
+DIGITS = 5
+
+
+def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
+    """Lines with their columns aligned, short rows allowed."""
+    width = max((len(row) for row in rows), default=0)
+    sizes = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(width)]
+    return [
+        gap.join(cell.ljust(size) for cell, size in zip(row, sizes, strict=False)).rstrip()
+        for row in rows
+    ]
+
+
+def shown(value: object) -> str:
+    """A value as people read it: floats short, `-` for nothing."""
+    from nbexp.experiments.table import cell_text
+
+    return cell_text(value, DIGITS)
+
+
+def clock(seconds: int | None) -> str:
+    """When something was made: the time if today, else the date."""
+    if seconds is None:
+        return "-"
+    moment = time.localtime(seconds)
+    today = moment[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d", moment)
+
+
+def signed(delta: float) -> str:
+    """A difference with its sign."""
+    return f"{delta:+.{DIGITS}g}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `2 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def sized(count: int | None) -> str:
+    """A number of bytes as people read it."""
+    if count is None:
+        return "?"
+    size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return f"{count} B" if units[0] == "B" else f"{size:.3g} {units[0]}"
+
+
+def size(size_bytes: int) -> str:
+    """Bytes as people say them: `12 bytes`, `3.4 MB`."""
+    if size_bytes < 1000:
+        return counted(size_bytes, "byte")
+    value, units = float(size_bytes), iter("kMGT")
+    unit = ""
+    while value >= 999.5:
+        value, unit = value / 1000, next(units)
+    return f"{value:.3g} {unit}B"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `3 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def printable(line: str) -> str:
+    """The line without what would move the cursor or change colours of a terminal."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in line)
