@@ -12,6 +12,8 @@ Examples
   nbexp run -S +train.momentum=0.9             add a param
   nbexp run -S other.json:depth=3              a param of another file
   nbexp run train                              only this stage and what it needs
+  nbexp run --resume low-lr                    go on from its last checkpoint
+  nbexp run --resume low-lr@3 -n other         from that step, as another experiment
   nbexp run -j 4                               four stages at once
   nbexp run --dry                              what would run, and why
 """
@@ -22,6 +24,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from nbexp.commands import _jobs, _named
+from nbexp.errors import UsageError
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -49,12 +52,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--new", action="store_true", help="run and record even what is recorded already"
     )
+    parser.add_argument(
+        "--resume",
+        "--rev",
+        metavar="NAME",
+        help="go on from the last checkpoint of this experiment; from step 3 as another one: NAME@3",
+    )
+    parser.add_argument(
+        "--reset",
+        action="store_true",
+        help="begin over; the experiment of that name is replaced",
+    )
     add_selection(parser)
     add_manner(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    if args.dry and args.resume is not None:
+        raise UsageError(
+            f"What `--resume {args.resume}` would run follows from the files of that step, which are not in place. "
+            "Nothing was run.",
+            f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
+        )
     if args.dry:
         return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
     return project.run(
@@ -63,6 +83,8 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         message=args.message,
         force=args.force,
         new=args.new,
+        resume=args.resume,
+        reset=args.reset,
         emit=emit,
         **selection(args),
         **manner(args),

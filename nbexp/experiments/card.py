@@ -47,6 +47,8 @@ class RunReport:
         Of `rerun`: files and outputs that are not as in `versus`. None: nothing was compared.
     code, data, environment
         What else changed since `versus`: files of the code, tracked data, packages.
+    steps
+        How many checkpoints the experiment has.
     """
 
     identical: bool
@@ -65,6 +67,7 @@ class RunReport:
     code: tuple[Patch, ...] = ()
     data: tuple[DataChange, ...] = ()
     environment: EnvironmentChange | None = None
+    steps: int = 0
 
 
 def stage_json(stage: StageReport) -> dict[str, object]:
@@ -158,4 +161,5 @@ def of_run(
         code=patches,
         data=tracked,
         environment=environment,
+        steps=ran.steps,
     )

@@ -61,25 +61,25 @@ def split(word: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def at(git: Git, name: str, ref: str, rev: str, step: int) -> str:
-    """The commit of a step of an experiment.
+def at(git: Git, ref: str, rev: str, step: int) -> str:
+    """The commit of a step of the experiment of a ref, whose tip is `rev`.
 
     Raises
     ------
     NotFound
         It has no such step.
     """
-    parsed = ref_names.parse(ref)
+    name, parsed = ref_names.name_of(ref), ref_names.parse(ref)
     commits = chain(git, parsed.baseline if parsed else "", rev)
-    if 1 <= step <= len(commits):
-        return commits[step - 1].rev
-    if len(commits) == 1:
+    if len(commits) == 1 and commits[0].stage is None:
         raise NotFound(
-            f"`{name}` has no step {step}: it made no checkpoints.",
+            f"`{name}` has no steps: it made no checkpoints.",
             f"`{name}` is the experiment itself.",
         )
+    if 1 <= step <= len(commits):
+        return commits[step - 1].rev
     raise NotFound(
-        f"`{name}` has no step {step}, it has 1 to {len(commits)}.",
+        f"`{name}` has no step {step}, its steps are 1 to {len(commits)}.",
         f"`nbexp show --steps` lists them; the last one is `{name}@{len(commits)}`.",
     )
 
@@ -123,7 +123,7 @@ def cut(git: Git, ref: str, rev: str, first: int) -> Cut:
     NotFound
         There is no such step.
     """
-    at(git, ref_names.name_of(ref), ref, rev, first)
+    at(git, ref, rev, first)
     parsed = ref_names.parse(ref)
     commits = chain(git, parsed.baseline if parsed else "", rev)
     return Cut(ref, rev, commits[first - 2].rev if first > 1 else None, first)

@@ -7,16 +7,18 @@ in them, in one journal: what stops it puts everything back but for the steps th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nbexp.errors import UsageError
-from nbexp.experiments import again, checkpoints, environment, restore
+from nbexp.errors import NameTaken, UsageError
+from nbexp.experiments import again, chains, checkpoints, environment, naming, restore
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
 from nbexp.experiments.again import Source
 from nbexp.experiments.spec import Resumed, Which
 from nbexp.experiments.workspace import InPlace
+from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.plan import Disk
@@ -24,6 +26,7 @@ from nbexp.pipeline.plan import Disk
 if TYPE_CHECKING:
     from nbexp.events import Emit
     from nbexp.experiments.run import Place, Ran
+    from nbexp.git import Git
     from nbexp.overrides import Override
     from nbexp.pipeline.context import How
     from nbexp.pipeline.graph import Graph
@@ -32,24 +35,50 @@ if TYPE_CHECKING:
 
 @frozen
 class From:
-    """What is gone on from: the experiment, whose tip is `source.rev`, or one `step` of it, with that commit.
-
-    With `reset` it is begun over instead.
-    """
+    """What is gone on from: the experiment's last commit, or one `step` of it; with `reset` it is begun over instead."""
 
     source: Source
-    rev: str
     step: int | None = None
     reset: bool = False
+
+    @property
+    def rev(self) -> str:
+        return self.source.rev
 
     @property
     def shown(self) -> str:
         return self.source.name if self.step is None else f"{self.source.name}@{self.step}"
 
 
+def begin(git: Git, what: str | naming.Named, *, reset: bool = False) -> From:
+    """What a word, or an experiment that is at hand, says is to be gone on from.
+
+    Raises
+    ------
+    NotFound
+        There is no such experiment or step.
+    """
+    source = again.source(git, what)
+    word = what if isinstance(what, str) else what.name
+    step = chains.split(naming.name_of(source.ref.ref, word))
+    return From(source, None if step is None else step[1], reset)
+
+
+@contextmanager
+def hinted(git: Git, refs: Mapping[str, str], baseline: str, name: str | None) -> Iterator[None]:
+    """Where the name inside is taken by an experiment that was stopped, the hint is to go on with it."""
+    try:
+        yield
+    except NameTaken as taken:
+        rev = refs.get(ExpRef(baseline, name or "").ref)
+        if rev is not None and chains.is_unfinished(git, rev):
+            taken.hint = f"`nbexp run --resume {name}` goes on from its last step, `-n {name} --force` replaces it."
+        raise
+
+
 def run(
     place: Place,
-    begin: From,
+    start: From,
     refs: Mapping[str, str],
     emit: Emit,
     *,
@@ -81,24 +110,26 @@ def run(
     StoreError
         Edits that nothing holds are in the way, or the cache lacks an output of the step. Nothing was run.
     """
-    git, root, source = place.git, place.root, begin.source
-    op = f"run --resume {begin.shown}"
-    goes_on = begin.step is None and name in {None, source.name}
+    git, root, source = place.git, place.root, start.source
+    op = f"run --resume {start.shown}"
+    goes_on = start.step is None and name in {None, source.name}
+    if name is not None:
+        naming.refuse_git_names(git, name)
     with InPlace(git, place.cache, root).held(emit) as workspace:
-        again.refuse_own_notebook(place, replace(source, rev=begin.rev), keep)
-        graph = restore.graph_at(git, root, place.prefix, begin.rev)
-        resumed = checkpoints.resumed(git, source.ref.baseline, begin.rev, graph, begin.shown)
-        if begin.reset:
+        again.refuse_own_notebook(place, source, keep)
+        graph = restore.graph_at(git, root, place.prefix, start.rev)
+        resumed = checkpoints.resumed(git, source.ref.baseline, start.rev, graph, start.shown)
+        if start.reset:
             resumed = Resumed(source.ref.baseline, 0, resumed.stages)
         restore.bring(
             workspace,
-            begin.rev,
-            begin.shown,
+            start.rev,
+            start.shown,
             emit,
             op=op,
             force=force,
             keep=keep,
-            lost_is_well=begin.reset,
+            lost_is_well=start.reset,
         )
         try:
             spec = specs.make(
@@ -115,14 +146,14 @@ def run(
                 which=which,
                 verb=op,
             )
-            carries = again.carried(git, begin.rev)
+            carries = again.carried(git, start.rev)
             spec = replace(spec, force=False, carries=carries, resumed=resumed)
             graph = graphs.load(root, read=Disk(root, spec.edits).read)
-            stages = _stages(graph, spec.targets, which, spec.here, resumed, begin.shown)
+            stages = _stages(graph, spec.targets, which, spec.here, resumed, start.shown)
         except BaseException:
             workspace.roll_back()
             raise
-        asked = environment.resume_line(begin.shown, spec, reset=begin.reset)
+        asked = environment.resume_line(start.shown, spec, reset=start.reset)
         ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
         return ran, stages
 

@@ -404,7 +404,7 @@ def _undone(
     return error
 
 
-def _tell_of_steps(error: NbexpError, spec: Spec, growing: Growing | None) -> None:
+def _tell_of_steps(error: NbexpError | Interrupted, spec: Spec, growing: Growing | None) -> None:
     """Say that the checkpoints are there, and how to go on from the last one."""
     if growing is None or (growing.tip is None and spec.resumed is None):
         return

@@ -211,6 +211,8 @@ class Project:
         run_cache: bool = True,
         jobs: int = 1,
         interactive: bool = False,
+        resume: str | Experiment | None = None,
+        reset: bool = False,
         emit: Emit = ignore,
     ) -> Experiment:
         """Run what changed and record it as an experiment on the present commit.
@@ -246,6 +248,11 @@ class Project:
             How many stages run at once.
         interactive
             Ask `confirm` before each stage.
+        resume
+            The experiment that the run goes on with from its last checkpoint, or a step of it (`low-lr@3`), from
+            which a new experiment goes on. The workspace first becomes what that step left.
+        reset
+            Begin over: with `resume`, the experiment's code and params from the start; else as `force`.
 
         Raises
         ------
@@ -257,7 +264,7 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import environment, naming
+        from nbexp.experiments import environment, naming, resuming
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
@@ -273,31 +280,53 @@ class Project:
             jobs=jobs,
         )
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
+        which = specs.Which(
+            pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
+        )
         self._head()  # a repository without a commit is told so before anybody waits
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
-            baseline = self._head()
-            which = specs.Which(
-                pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
-            )
-            refs = self._refs()
-            if name is not None:
-                naming.refuse_git_names(self.git, name)
-            spec = specs.make(
-                self.root,
-                baseline,
+        refs = self._refs()
+        if resume is not None:
+            start = resuming.begin(self.git, resume, reset=reset)
+            ran, stages = resuming.run(
+                where,
+                start,
                 refs,
+                emit,
                 here=self.here,
+                keep=self._open_notebooks(),
                 targets=targets,
+                which=which,
                 overrides=specs.one_point(points),
                 name=name,
                 message=message,
                 force=force,
-                new=new,
                 how=how,
-                which=which,
-                pull=pull,
-                run_cache=run_cache,
             )
+            experiment = self._ran(ran, stages, refs, started, (start.shown, start.rev))
+            self._auto_push(ran.ref, emit)
+            return experiment
+        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+            baseline = self._head()
+            refs = self._refs()
+            if name is not None:
+                naming.refuse_git_names(self.git, name)
+            with resuming.hinted(self.git, refs, baseline, name):
+                spec = specs.make(
+                    self.root,
+                    baseline,
+                    refs,
+                    here=self.here,
+                    targets=targets,
+                    overrides=specs.one_point(points),
+                    name=name,
+                    message=message,
+                    force=force or reset,
+                    new=new,
+                    how=how,
+                    which=which,
+                    pull=pull,
+                    run_cache=run_cache,
+                )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
@@ -616,6 +645,7 @@ class Project:
         hide_queued: bool = False,
         hide_failed: bool = False,
         force: bool = False,
+        steps: bool = False,
     ) -> Table | Groups:
         """Every experiment below its baseline, newest first, with the workspace on top.
 
@@ -647,8 +677,10 @@ class Project:
             Commits instead of the names of branches and tags.
         force
             Read all commits again, whatever is remembered of them.
+        steps
+            Below each experiment, a row of each of its checkpoints.
         """
-        from nbexp.experiments import catalogue, columns, showing
+        from nbexp.experiments import catalogue, chains, columns, showing
         from nbexp.experiments.table import View
 
         asked = showing.Asked(
@@ -669,7 +701,9 @@ class Project:
             None if reference is None else showing.reference(self.git, self._reader, reference),
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
+            shows_steps=steps,
         )
+        locks = place.shared_locks(self.git, self.root, self.prefix, self.cache.folder)
         rows = showing.rows(
             self.git,
             self._reader,
@@ -677,6 +711,7 @@ class Project:
             asked,
             catalogue.baseline_names(self.git),
             self._labels,
+            lambda ref: chains.lock_of(locks, ref).held(),
         )
         return columns.arranged(
             rows,
@@ -974,7 +1009,7 @@ class Project:
         from nbexp.experiments import ref_changes
 
         name, rev = self._resolve(experiment)
-        wanted = branch or f"{name}-branch"
+        wanted = branch or f"{name.replace('@', '-')}-branch"
         ref_changes.create_branches(self.git, {wanted: (name, rev)})
         return Branched(name, wanted, rev, ref_changes.publishing(self._site(), wanted))
 
@@ -1541,7 +1576,10 @@ class Project:
         With `git_remote` it is one of that remote: its commit is fetched, and it is not listed here.
         """
         if git_remote is None:
-            return self._experiment(*self._ref_of(name))
+            from nbexp.experiments import naming
+
+            ref, rev = self._ref_of(name)
+            return replace(self._experiment(ref, rev), name=naming.name_of(ref, name))
         from nbexp.experiments import elsewhere
 
         ref, rev = elsewhere.fetch(self.git, git_remote, name)

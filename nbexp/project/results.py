@@ -133,6 +133,8 @@ class Experiment(Result):
             found["unlisted_modules"] = {
                 stage: list(paths) for stage, paths in report.unlisted.items()
             }
+            if report.steps:
+                found["steps"] = report.steps
             if report.differs is not None:
                 found["differs"] = list(report.differs)
             found["changed"] = {
@@ -182,6 +184,7 @@ class ShowOptions(TypedDict, total=False):
     hide_queued: bool
     hide_failed: bool
     force: bool
+    steps: bool
 
 
 @frozen

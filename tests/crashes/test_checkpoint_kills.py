@@ -91,9 +91,7 @@ def test_the_engine_is_killed_at_its_second_step(point, steps, root, nbexp_cli, 
 @pytest.mark.parametrize(("point", "steps"), STAGE.items())
 def test_the_stage_is_killed_at_its_second_step(point, steps, root, nbexp_cli, git):
     before = contents(root)
-    failed = nbexp_cli(
-        "run", "-n", "long", cwd=root, code=1, env={"NBEXP_CRASH": f"{point}@2"}
-    )
+    failed = nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"NBEXP_CRASH": f"{point}@2"})
     assert "`long` is kept up to step 1." in failed.stderr
     assert contents(root) == before
     # A request that stands there is no step by itself: its writer is gone, and the stage with it.
