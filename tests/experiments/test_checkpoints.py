@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import nbexp
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Git = Callable[..., str]
@@ -43,3 +49,211 @@ def test_each_checkpoint_is_the_next_commit_and_the_result_the_last(root, nbexp_
     assert "report" in git("show", f"{commits[-1]}:dvc.lock", cwd=root)
     assert "report" not in git("show", f"{commits[2]}:dvc.lock", cwd=root)
     git("fsck", "--strict", cwd=root)
+
+
+def test_a_run_that_fails_keeps_its_steps_and_goes_on_from_the_last(root, nbexp_cli, git):
+    failed = nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    assert "`long` is kept up to step 2." in failed.stderr
+    assert "Hint: `nbexp run --resume long` goes on from there." in failed.stderr
+    assert not (root / "model").exists()
+    assert git("status", "--porcelain", cwd=root) == ""
+    before = chain(root, "long", git)
+    assert len(before) == 2
+    resumed = nbexp_cli("run", "--resume", "long", cwd=root)
+    assert "from epoch 2, step 2" in resumed.stdout + resumed.stderr
+    assert "epoch 3 is step 3" in resumed.stdout + resumed.stderr
+    commits = chain(root, "long", git)
+    assert commits[:2] == before
+    assert [shown(root, rev, git)[-2] for rev in commits] == ["1", "2", "3", "4", "4"]
+    assert (root / "report.txt").read_text() == "4\n"
+    assert nbexp_cli("status", cwd=root).stdout == "Data and pipelines are up to date.\n"
+    nbexp_cli("undo", cwd=root)
+    assert git("status", "--porcelain", cwd=root) == ""
+    assert not (root / "model").exists()
+
+
+def test_a_step_is_addressed_wherever_a_revision_is(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root)
+    _, second, third, _, _ = chain(root, "long", git)
+    nbexp_cli("apply", "long@2", cwd=root)
+    assert (root / "model" / "weights.txt").read_text() == "2\n"
+    assert '"epoch": 2' in (root / "metrics.json").read_text()
+    # What a step left is held by it: nothing stands in the way of the next one.
+    nbexp_cli("apply", "long@3", cwd=root)
+    assert (root / "model" / "weights.txt").read_text() == "3\n"
+    opened = nbexp_cli("open", "long@1", "metrics.json", cwd=root).stdout
+    assert "metrics.json of long@1" in opened
+    assert "acc    0.5\n" in opened
+    diff = nbexp_cli("diff", "long@1", "long@4", cwd=root).stdout
+    assert "0.5" in diff and "0.875" in diff
+    nbexp_cli("branch", "long@3", "third", cwd=root)
+    assert git("rev-parse", "third", cwd=root) == third
+    nbexp_cli("branch", "long@2", cwd=root)
+    assert git("rev-parse", "long-2-branch", cwd=root) == second
+    nbexp_cli("get", "long@1", "model/weights.txt", "-o", "first.txt", cwd=root)
+    assert (root / "first.txt").read_text() == "1\n"
+    wrong = nbexp_cli("apply", "long@9", cwd=root, code=3).stderr
+    assert "`long` has no step 9, its steps are 1 to 5." in wrong
+    assert "`nbexp show --steps` lists them; the last one is `long@5`." in wrong
+
+
+def told(root: Path, words: str, nbexp_cli: Cli) -> list[list[str]]:
+    """The lines of a table without the column of times, as words."""
+    lines = nbexp_cli(*words.split(), cwd=root).stdout.splitlines()
+    return [re.sub(r"\d\d:\d\d|\d{4}-\d\d-\d\d", "", line).split() for line in lines]
+
+
+def test_the_table_shows_the_tip_and_with_steps_each_of_them(root, nbexp_cli):
+    nbexp_cli("run", "-n", "done", "-S", "epochs=2", cwd=root)
+    nbexp_cli("run", "-n", "cut", "-S", "lr=0.1", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    short = told(root, "show --drop epoch --hide-workspace", nbexp_cli)
+    assert short[0] == ["experiment", "created", "state", "acc", "lr"]
+    assert sorted(short[2:]) == [
+        ["cut", "(2", "steps)", "interrupted", "at", "step", "2", "0.95", "0.1"],
+        ["done", "(2", "steps)", "done", "0.75", "0.5"],
+    ]
+    whole = told(root, "show --steps --drop epoch --hide-workspace --sort-by lr", nbexp_cli)
+    assert whole[2:] == [
+        ["cut", "(2", "steps)", "interrupted", "at", "step", "2", "0.95", "0.1"],
+        ["cut@2", "done", "0.95", "0.1"],
+        ["cut@1", "done", "0.9", "0.1"],
+        ["done", "(2", "steps)", "done", "0.75", "0.5"],
+        ["done@2", "done", "0.75", "0.5"],
+        ["done@1", "done", "0.5", "0.5"],
+    ]
+    csv = nbexp_cli("show", "--steps", "--csv", "--sort-by", "lr", cwd=root).stdout.splitlines()
+    assert [line.split(",")[0:3:2] for line in csv[3:]] == [
+        ["cut", "branch_commit"],
+        ["cut@2", "checkpoint_commit"],
+        ["cut@1", "checkpoint_commit"],
+        ["done", "branch_base"],
+        ["done@2", "checkpoint_commit"],
+        ["done@1", "checkpoint_commit"],
+    ]
+    markdown = nbexp_cli("show", "--steps", "--md", cwd=root).stdout
+    assert "[cut@1]" in markdown
+    assert "[done@2]" in markdown
+
+
+def test_json_has_the_commits_of_the_chain_with_their_numbers(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "cut", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    (state,) = json.loads(nbexp_cli("show", "--json", "--hide-workspace", cwd=root).stdout)
+    (member,) = state["experiments"]
+    first, second = chain(root, "cut", git)
+    assert (member["name"], member["executor"]) == ("cut", None)
+    assert [(one["rev"], one["step"]) for one in member["revs"]] == [(second, 2), (first, 1)]
+    assert (member["revs"][0]["steps"], member["revs"][0]["state"]) == (2, "interrupted")
+
+
+def test_a_cell_shows_the_steps_as_rows_of_a_real_table(root, nbexp_cli, monkeypatch):
+    from nbexp.jupyter import display
+
+    nbexp_cli("run", "-n", "cut", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    monkeypatch.chdir(root)
+    project = nbexp.open()
+    page = display.html(project.show(steps=True))
+    assert re.search(r"<th[^>]*>(<[^>]*>|&emsp;|\s)*cut@1", page)
+    assert "■ interrupted at step 2" in page
+    assert "(2 steps)" in page
+    frame = project.show(steps=True).to_frame()
+    assert list(frame["experiment"])[-3:] == ["cut", "cut@2", "cut@1"]
+    project.close()
+
+
+def test_a_step_in_the_middle_starts_a_branch_of_the_chain(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root)
+    old = chain(root, "long", git)
+    nbexp_cli("run", "--resume", "long@2", "-n", "other", "-S", "lr=0.8", cwd=root)
+    new = chain(root, "other", git)
+    assert new[:2] == old[:2]
+    assert [shown(root, rev, git) for rev in new[2:]] == [
+        '{"acc": 0.7333, "epoch": 3}',
+        '{"acc": 0.8, "epoch": 4}',
+        '{"acc": 0.8, "epoch": 4}',
+    ]
+    assert chain(root, "long", git) == old
+    drawn = nbexp_cli("run", "--rev", "long@1", cwd=root).stdout
+    name = re.search(r"^(\S+)   done in", drawn, re.MULTILINE)[1]
+    assert chain(root, name, git)[:1] == old[:1]
+    assert name != "long"
+
+
+def test_a_finished_experiment_goes_on_too_and_can_be_begun_over(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", "-S", "epochs=2", cwd=root)
+    old = chain(root, "long", git)
+    nbexp_cli("run", "--resume", "long", "-S", "epochs=3", cwd=root)
+    assert chain(root, "long", git)[:3] == old
+    assert [shown(root, rev, git)[-2] for rev in chain(root, "long", git)] == list("12233")
+    again = nbexp_cli("run", "--resume", "long", "--reset", cwd=root)
+    assert "from epoch 0, step None" in again.stdout + again.stderr
+    assert [shown(root, rev, git)[-2] for rev in chain(root, "long", git)] == list("1233")
+    assert nbexp_cli("trash", cwd=root).stdout.count("long") == 1
+    reset = nbexp_cli("run", "--reset", "-n", "long", "-S", "epochs=1", cwd=root)
+    assert "from epoch 0" in reset.stdout + reset.stderr
+    assert [shown(root, rev, git)[-2] for rev in chain(root, "long", git)] == list("11")
+
+
+def test_what_was_stopped_is_no_answer_to_the_same_run(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    taken = nbexp_cli("run", "-n", "long", cwd=root, code=3).stderr
+    assert "Experiment `long` already exists" in taken
+    assert (
+        "Hint: `nbexp run --resume long` goes on from its last step, `-n long --force` replaces it."
+        in taken
+    )
+    ran = nbexp_cli("run", "-n", "other", cwd=root)
+    assert "identical" not in ran.stdout
+    assert len(chain(root, "other", git)) == 5
+    assert "identical to other" in nbexp_cli("run", cwd=root).stdout
+
+
+def test_nothing_of_a_resumed_stage_is_in_the_run_cache(root, nbexp_cli):
+    nbexp_cli("run", "-n", "long", "-S", "lr=0.1", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    nbexp_cli("run", "--resume", "long", cwd=root)
+    listed = nbexp_cli("cache", "list", cwd=root).stdout
+    assert "report" in listed
+    assert "train" not in listed
+
+
+def test_steps_are_taken_off_and_brought_back(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root)
+    whole = chain(root, "long", git)
+    middle = nbexp_cli("remove", "long@2", cwd=root, code=2).stderr
+    assert "Hint: `nbexp remove long@2..` takes off that one and all behind it." in middle
+    assert nbexp_cli("remove", "long@3..", cwd=root).stdout == "removed long@3..\n"
+    assert chain(root, "long", git) == whole[:2]
+    assert "long (2 steps)" in nbexp_cli("show", cwd=root).stdout
+    nbexp_cli("trash", "restore", "long", cwd=root)
+    assert chain(root, "long", git) == whole
+    nbexp_cli("remove", "long@4..", cwd=root)
+    assert nbexp_cli("undo", cwd=root).stdout.startswith("undid remove long@4..")
+    assert chain(root, "long", git) == whole
+    nbexp_cli("remove", "long@2..", cwd=root)
+    nbexp_cli("run", "--resume", "long", cwd=root)
+    assert chain(root, "long", git)[:1] == whole[:1]
+    nbexp_cli("remove", "long@1..", cwd=root)
+    assert nbexp_cli("list", cwd=root).stdout == "no experiments yet. Next: nbexp run\n"
+
+
+def test_while_it_runs_it_is_shown_and_its_steps_stay(root, nbexp_cli, git):
+    run = nbexp_cli.start("run", "-n", "long", cwd=root, env={"TROUBLE": "wait@2"})
+    wait_for(root / "waiting")
+    assert "running at step 2" in nbexp_cli("show", cwd=root).stdout
+    (state,) = json.loads(nbexp_cli("show", "--json", "--hide-workspace", cwd=root).stdout)
+    assert state["experiments"][0]["executor"]["state"] == "running"
+    for words in ("remove long@2..", "remove long", "rename long other"):
+        refused = nbexp_cli(*words.split(), cwd=root, code=2).stderr
+        assert "`long` is running and goes on from its last step" in refused
+    run.send_signal(signal.SIGINT)
+    _, stderr = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "`long` is kept up to step 2." in stderr
+    assert len(chain(root, "long", git)) == 2
+    assert "interrupted at step 2" in nbexp_cli("show", cwd=root).stdout
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.05)
