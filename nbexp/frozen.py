@@ -21,7 +21,6 @@ __all__ = ["field", "frozen", "replace"]
 T = TypeVar("T")
 
 _NONE: Any = object()
-_set = object.__setattr__
 
 
 class _Field:
@@ -157,8 +156,8 @@ def _made(cls: Any, *, eq: bool) -> Any:
 def _init(self: Any, /, *values: object, **named: object) -> None:
     shape: _Shape = self.__shape__
     names = shape.names
-    for name, value in zip(names, values, strict=False):
-        _set(self, name, value)
+    own = self.__dict__
+    own.update(zip(names, values, strict=False))
     count = len(values)
     if count == len(names) and not named:
         return
@@ -167,15 +166,15 @@ def _init(self: Any, /, *values: object, **named: object) -> None:
     used = 0
     for name in names[count:]:
         if name in named:
-            _set(self, name, named[name])
+            own[name] = named[name]
             used += 1
         elif name in shape.defaults:
-            _set(self, name, shape.defaults[name])
+            own[name] = shape.defaults[name]
         else:
             factory = shape.special[name].default_factory if name in shape.special else None
             if factory is None:
                 raise TypeError(f"{type(self).__name__} needs a value for `{name}`")
-            _set(self, name, factory())
+            own[name] = factory()
     if used < len(named):
         odd = next(name for name in named if name not in names[count:])
         problem = "gets two values for" if odd in names else "has no"

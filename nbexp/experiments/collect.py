@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 from nbexp import filesystem
 from nbexp.errors import NbexpError, UsageError
 from nbexp.events import Emit, Notice, Phase
-from nbexp.experiments import conditions, place, record, trash, undo
+from nbexp.experiments import conditions, place, trash, undo
+from nbexp.formats import ref_names
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.results import Result
@@ -193,7 +194,7 @@ def _items(git: Git, root: Path, kind: str, busy: Mapping[str, str]) -> Iterator
     elif kind == "undo":
         yield from _steps(git, root)
     elif kind == "failed":
-        refs = git.refs(record.FAILED)
+        refs = git.refs(ref_names.FAILED)
         infos = git.info_many([f"{rev}^{{commit}}" for rev in refs.values()])
         usable = [rev for rev, info in zip(refs.values(), infos, strict=True) if info]
         times = {one.rev: one.time_s for one in git.commits(usable)}

@@ -22,7 +22,6 @@ from typing import Literal
 from nbexp.errors import NotFound, ProjectFileError, UsageError
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import notes, restore
-from nbexp.experiments import record as recording
 from nbexp.experiments.polarity import polarity
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.table import Data
@@ -169,7 +168,7 @@ def record(home: Home, runs: Sequence[Run], source: str, emit: Emit) -> Imported
     emit(Phase("naming", len(runs), len(runs)))
     taken = {
         parsed.name: rev
-        for ref, rev in git.refs("refs/exps/", recording.FAILED).items()
+        for ref, rev in git.refs("refs/exps/", ref_names.FAILED).items()
         if (parsed := _parsed(ref)) is not None and parsed.baseline == home.rev
     }
     names = _Names(git, taken)
@@ -196,7 +195,7 @@ def record(home: Home, runs: Sequence[Run], source: str, emit: Emit) -> Imported
         if run.state == "done":
             made.append((name, rev))
         else:
-            ref = recording.FAILED + ref.removeprefix("refs/exps/")
+            ref = ref_names.FAILED + ref.removeprefix("refs/exps/")
             failed.append(name)
         changes.append((ref, rev, None))
         if run.note:
@@ -397,8 +396,8 @@ def _versions(wish: str, known: Iterable[str]) -> list[str]:
 
 
 def _parsed(ref: str) -> ExpRef | None:
-    if ref.startswith(recording.FAILED):
-        return recording.parse_failed(ref)
+    if ref.startswith(ref_names.FAILED):
+        return ref_names.parse_failed(ref)
     return ref_names.parse(ref)
 
 

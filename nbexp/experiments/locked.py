@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nbexp.errors import NbexpError, ProjectFileError
-from nbexp.experiments import record as recording
 from nbexp.formats import dvc_lock, ref_names, run_cache
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
@@ -113,7 +112,7 @@ def read(git: Git, cache: Cache, root: Path, prefix: str) -> Known:
     """What all dvc.lock files of the repository and the workspace tell."""
     known = Known()
     top = f"{prefix}/" if prefix else ""
-    refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/", recording.FAILED)
+    refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/", ref_names.FAILED)
     tips: dict[str, list[Owner]] = {}
     for ref, rev in refs.items():
         owner = _owner(ref)
@@ -140,7 +139,7 @@ def _owner(ref: str) -> Owner | None:
     if ref.startswith("refs/exps/"):
         parsed = ref_names.parse(ref)
         return None if parsed is None else Owner("experiment", parsed.name)
-    if ref.startswith(recording.FAILED):
+    if ref.startswith(ref_names.FAILED):
         return Owner("failed", ref_names.name_of(ref))
     return None if ref.endswith("/HEAD") else Owner("commit", ref.split("/", 2)[2])
 

@@ -76,7 +76,6 @@ def experiment(git: Git, what: str | Named) -> tuple[str, str]:
 
 def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, str]:
     """A name for people, and the rev, of an experiment or any commit; with `failed`, of a failed run as well."""
-    from nbexp.experiments import record
 
     if not isinstance(what, str):
         return what.name, what.rev
@@ -89,7 +88,7 @@ def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, s
         return name_of(ref, what), rev
     except NotFound:
         if failed:
-            for ref, rev in sorted(git.refs(record.FAILED).items()):
+            for ref, rev in sorted(git.refs(ref_names.FAILED).items()):
                 if ref_names.name_of(ref) == what:
                     return what, rev
         found = git.resolve(what)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from nbexp import filesystem
 from nbexp.experiments import chains, notes, trash
 from nbexp.experiments.spec import Spec
+from nbexp.formats import ref_names
 from nbexp.formats.dvc_lock import LockedStage
-from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
 from nbexp.pipeline import kinds
@@ -31,7 +31,6 @@ from nbexp.pipeline.stage import Stage
 if TYPE_CHECKING:
     from nbexp.experiments.checkpoints import Growing
 
-FAILED = "refs/nbexp/failed/"
 TRASH = trash.PREFIX
 
 
@@ -166,7 +165,7 @@ def record_failed(
         f"Nbexp-State: {state}\nNbexp-Stage: {stage}\n"
     )
     commit = NewCommit(
-        ref=FAILED + spec.ref.removeprefix("refs/exps/"),
+        ref=ref_names.FAILED + spec.ref.removeprefix("refs/exps/"),
         parent=spec.baseline,
         message=message.encode(),
         base=status.head or spec.baseline,
@@ -319,9 +318,3 @@ def _not_recorded(
         shown = posixpath.relpath(path, prefix) if prefix else path
         found.append(NotRecorded(shown, writer.stage.name))
     return tuple(found)
-
-
-def parse_failed(ref: str) -> ExpRef:
-    """The baseline and name in a ref below `refs/nbexp/failed/`."""
-    first, rest, name = ref.removeprefix(FAILED).split("/")
-    return ExpRef(first + rest, name)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
-from nbexp.experiments import dvc_queue, record
+from nbexp.experiments import dvc_queue
 from nbexp.experiments.reading import Commit, Reader
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
 from nbexp.formats import checkpoint, ref_names
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
-from nbexp.store.cache import Cache
 
 if TYPE_CHECKING:
     from nbexp.experiments.naming import Named
@@ -154,8 +153,8 @@ def _members(git: Git, root: Path, asked: Asked) -> list[_Member]:
                 _Member(task.baseline, task.name, task.rev, task.state, task.executor, error)
             )
     if asked.all_states and not asked.hide_failed:
-        for ref, rev in git.refs(record.FAILED).items():
-            parsed = record.parse_failed(ref)
+        for ref, rev in git.refs(ref_names.FAILED).items():
+            parsed = ref_names.parse_failed(ref)
             found.append(_Member(parsed.baseline, parsed.name, rev, "failed"))
     return found
 
@@ -263,33 +262,3 @@ def reference(git: Git, reader: Reader, what: str | Named) -> Row:
         return Row("workspace", None, "workspace", reader.workspace())
     name, rev = naming.commit(git, what)
     return Row(rev, name, "experiment", reader.data(rev))
-
-
-# What is remembered of a commit to list it: its time.
-_WHEN = "when-1"
-
-
-def listed(
-    git: Git, cache: Cache, refs: Mapping[str, str]
-) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Name and rev of experiments by baseline, the newest first; of each commit its time alone is read, once."""
-    known = cache.memos(_WHEN, list(refs.values()))
-    new = [rev for rev in dict.fromkeys(refs.values()) if rev not in known]
-    if new:
-        # What is no commit, or is not in a shallow clone, cannot be applied either: it is left out.
-        found = git.info_many([f"{rev}^{{commit}}" for rev in new])
-        usable = [rev for rev, info in zip(new, found, strict=True) if info is not None]
-        times = {
-            rev: str(info.time_s) for rev, info in zip(usable, git.commits(usable), strict=True)
-        }
-        cache.remember_many(_WHEN, times)
-        known = {**known, **times}
-    members: dict[str, list[tuple[int, str, str]]] = {}
-    for ref, baseline, name in ref_names.experiments(refs):
-        rev = refs[ref]
-        if rev in known:
-            members.setdefault(baseline, []).append((-int(known[rev]), name, rev))
-    newest = sorted(members.items(), key=lambda item: min(item[1]))
-    return {
-        baseline: tuple((name, rev) for _, name, rev in sorted(group)) for baseline, group in newest
-    }

@@ -83,12 +83,10 @@ class Trash:
 
     def list(self) -> TrashList:
         """The experiments that were removed or replaced, the last thrown away first."""
-        from nbexp.experiments.record import FAILED
-
         shown: dict[tuple[str, str, str], Discarded] = {}
         for one in entries(self._git):
             shown.setdefault((one.baseline, one.name, one.rev), one)
-        return TrashList(tuple(shown.values()), len(self._git.refs(FAILED)))
+        return TrashList(tuple(shown.values()), len(self._git.refs(ref_names.FAILED)))
 
     def restore(self, *names: str, name: str | None = None) -> Untrashed:
         """Put experiments back into the list, under their names and on their baselines; `undo` takes it back.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from random import Random
 
 PREFIX = "refs/exps/"
+# Failed, interrupted and pruned runs, in the same form; DVC does not look there.
+FAILED = "refs/nbexp/failed/"
 
 _NOT_BASELINES = frozenset({"apply", "celery", "exec", "temp"})
 # 40 hex digits in a SHA-1 repository, 64 in a SHA-256 one.
@@ -80,6 +82,12 @@ def experiments(refs: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         baseline = known[folder]
         if baseline is not None and name:
             yield ref, baseline, name
+
+
+def parse_failed(ref: str) -> ExpRef:
+    """The baseline and name in a ref below `FAILED`."""
+    first, rest, name = ref.removeprefix(FAILED).split("/")
+    return ExpRef(first + rest, name)
 
 
 def name_of(ref: str) -> str:

@@ -1152,7 +1152,7 @@ class Project:
         everywhere
             Those of every commit, also of one that no branch leads to any more.
         """
-        from nbexp.experiments import catalogue, showing
+        from nbexp.experiments import catalogue
         from nbexp.experiments.selection import Revisions
 
         self._head()
@@ -1162,7 +1162,7 @@ class Project:
         return Listing(
             tuple(
                 (names.get(baseline, baseline[:7]), members)
-                for baseline, members in showing.listed(self.git, self.cache, refs).items()
+                for baseline, members in catalogue.listed(self.git, self.cache, refs).items()
             )
         )
 

@@ -15,7 +15,7 @@ import pytest
 
 from nbexp.errors import StageFailed
 from nbexp.experiments import environment, notes
-from nbexp.experiments import record as recording
+from nbexp.formats import ref_names
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -95,7 +95,7 @@ def test_a_failed_run_tells_how_it_was_asked(project: Project) -> None:
     (project.root / "train.sh").write_text("exit 3\n")
     with pytest.raises(StageFailed):
         project.run({"train.lr": 0.5})
-    [rev] = project.git.refs(recording.FAILED).values()
+    [rev] = project.git.refs(ref_names.FAILED).values()
     run = told(project, rev)
     assert run["command"] == "nbexp run -S train.lr=0.5"
     assert "stages" not in run

@@ -13,6 +13,7 @@ import pytest
 from nbexp import events
 from nbexp.errors import NotFound, StageFailed
 from nbexp.experiments import record as recording
+from nbexp.formats import ref_names
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -162,11 +163,11 @@ def test_a_failed_run_says_why_in_its_commit(project: Project, git: Git) -> None
     (project.root / "train.sh").write_text("exit 3\n")
     with pytest.raises(StageFailed):
         project.run(name="bad")
-    (ref,) = project.git.refs(recording.FAILED)
+    (ref,) = project.git.refs(ref_names.FAILED)
     message = git("show", "--no-patch", "--format=%B", ref, cwd=project.root)
     assert message.startswith("nbexp: failed experiment bad\n\nStage `train` stopped")
     assert "Nbexp-State: failed\nNbexp-Stage: train" in message
-    parsed = recording.parse_failed(ref)
+    parsed = ref_names.parse_failed(ref)
     assert (parsed.baseline, parsed.name) == (git("rev-parse", "HEAD", cwd=project.root), "bad")
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nbexp.experiments import place, record, trash, undo
+from nbexp.experiments import place, trash, undo
 from nbexp.experiments.doctor import Check, Finding, Visit, counted
 from nbexp.filesystem import atomic_write
 from nbexp.formats import ref_names
@@ -228,8 +228,8 @@ def _shape(ref: str, rev: str) -> str | None:
     elif ref.startswith(trash.PREFIX):
         if trash.parse(ref, rev) is None:
             return f"`{ref}` has not the shape of a ref of the trash."
-    elif ref.startswith(record.FAILED):
-        parsed = ref_names.parse(ref_names.PREFIX + ref.removeprefix(record.FAILED))
+    elif ref.startswith(ref_names.FAILED):
+        parsed = ref_names.parse(ref_names.PREFIX + ref.removeprefix(ref_names.FAILED))
         if parsed is None:
             return f"`{ref}` has not the shape of a failed run's ref."
     return None
