@@ -3,6 +3,7 @@
     project = nbexp.open()                          # the project around the current directory
     exp = project.run({"train.lr": 0.01})           # an Experiment: name, rev, baseline, params, metrics
     project.show().to_frame()                       # every experiment as a pandas DataFrame
+    with nbexp.Live() as live: live.log(acc=0.93)   # in training code
 
 In a notebook: `%load_ext nbexp`, then `%exp init train.ipynb`, `%exp run`, `%exp show`.
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nbexp import errors, live
+    from nbexp.live import Live
     from nbexp.project import Experiment, Project, open  # noqa: A004  (`nbexp.open()` is the API)
 
-__all__ = ["Experiment", "Project", "__version__", "errors", "live", "open"]
+__all__ = ["Experiment", "Live", "Project", "__version__", "errors", "live", "open"]
 
-_HOMES = {"Experiment": "nbexp.project", "Project": "nbexp.project", "open": "nbexp.project"}
+_HOMES = {
+    "Experiment": "nbexp.project",
+    "Live": "nbexp.live",
+    "Project": "nbexp.project",
+    "open": "nbexp.project",
+}
 
 
 def __getattr__(name: str) -> Any:

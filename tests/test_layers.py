@@ -58,8 +58,8 @@ HOMES = {
     "aiohttp": {"store.remotes.http"},
     "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
-    # Not required: where training code has brought it, pictures of a site become smaller.
-    "PIL": {"experiments.site.pictures"},
+    # Not required: where training code has brought it, pictures of a site become smaller, and `Live` takes its own.
+    "PIL": {"experiments.site.pictures", "live.plots"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},
     "dask": {"queue.executors.dask"},
@@ -70,6 +70,19 @@ HOMES = {
     "ipykernel": {"jupyter", "pipeline.kinds.notebook"},
     "ipywidgets": {"jupyter"},
     "jupyter_client": {"pipeline.kinds.notebook"},
+    # Of these `Live` takes objects, or what only they can compute or see.
+    "matplotlib": {"live.plots"},
+    "psutil": {"live.system"},
+    "pynvml": {"live.system"},
+    "sklearn": {"live.plots"},
+    # Each callback is imported by who trains with that framework.
+    "fastai": {"live.fastai"},
+    "keras": {"live.keras"},
+    "lightning": {"live.lightning"},
+    "pytorch_lightning": {"live.lightning"},
+    "tensorflow": {"live.keras"},
+    "transformers": {"live.huggingface"},
+    "xgboost": {"live.xgb"},
     "mistune": {"experiments.site.book"},
     # The demo plays the user: it executes a lab notebook, in a process of its own.
     "nbclient": {"pipeline.kinds.notebook", "commands.demo"},
@@ -97,6 +110,11 @@ FUNCTIONS = {"pandas": "to_frame"}
 AT_THE_TOP = {
     "jupyter": {"IPython"},  # a kernel has loaded it before `%load_ext`
     "jupyter.panels": {"ipywidgets"},  # a panel is loaded when it is shown
+    "live.fastai": {"fastai"},  # a callback is a class of the framework's
+    "live.huggingface": {"transformers"},
+    "live.keras": {"keras", "tensorflow"},
+    "live.lightning": {"lightning", "pytorch_lightning"},
+    "live.xgb": {"xgboost"},
     "pipeline.kinds.notebook": {"jupyter_client", "nbclient", "nbformat", "papermill"},
     "testing": {"pytest"},
 }

@@ -327,11 +327,14 @@ def python_families() -> str:
 
 
 def python_live() -> str:
-    """`nbexp.live`."""
+    """`nbexp.live` and `nbexp.Live`."""
     from nbexp import live
 
     text = _prose(_clean((live.__doc__ or "").strip()))
-    return f"(python-live)=\n## nbexp.live\n\n{text}\n\n" + _function("nbexp.live.log", live.log)
+    log = _function("nbexp.live.log", live.log)
+    return f"(python-live)=\n## nbexp.live\n\n{text}\n\n{log}\n\n" + _class(
+        "nbexp.live.Live", nbexp.Live
+    )
 
 
 def python_results() -> str:

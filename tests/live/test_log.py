@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nbexp import live
+from nbexp.live import telling
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DVC_PYTHON = REPOSITORY / ".venv-dvc" / "bin" / "python"
@@ -20,6 +20,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each test is as a new process: no table begun, no step counted."""
     monkeypatch.setattr(live, "_started", {})
     monkeypatch.setattr(live, "_last_step", None)
+    monkeypatch.setattr(telling, "_claimed", set())
     monkeypatch.chdir(tmp_path)
 
 
@@ -110,6 +111,7 @@ def test_one_line_tells_whoever_follows(monkeypatch: pytest.MonkeyPatch, tmp_pat
     live.log(acc=1)
     lines = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert lines == [
+        {"kind": "live", "folder": str(tmp_path / "dvclive")},
         {"kind": "metric", "step": 3, "values": {"train/loss": "nan", "acc": 0.5}},
         {"kind": "metric", "step": 4, "values": {"acc": 1}},
     ]
@@ -144,10 +146,10 @@ def test_the_tables_are_dvclives_to_the_byte(tmp_path: Path) -> None:
     theirs.mkdir()
     loop = _CALLS + "from nbexp import live\nfor row in rows:\n    live.log(row)\n"
     # dvclive's environment has no numpy of its own; ours has none that it could not read.
-    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
+    packages = [path for path in sys.path if path.endswith("site-packages")]
     subprocess.run([sys.executable, "-c", loop], cwd=ours, check=True)
     subprocess.run(
-        [DVC_PYTHON, "-c", f"import sys\nsys.path.append({packages!r})\n" + _CALLS + _DVCLIVE],
+        [DVC_PYTHON, "-c", f"import sys\nsys.path.extend({packages!r})\n" + _CALLS + _DVCLIVE],
         cwd=theirs,
         check=True,
         capture_output=True,
