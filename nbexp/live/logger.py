@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from nbexp.live import around, tables, telling
+from nbexp.live import around, checkpointing, tables, telling
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -257,8 +257,6 @@ class Live:
         CheckpointFailed
             It could not be recorded.
         """
-        from nbexp.live import checkpointing
-
         upcoming = self._step
         if not self._has_news and "step" in self.summary:
             self._step = self.summary[
@@ -677,7 +675,9 @@ class Live:
                 self._params.update(found)
         self.summary = self.read_latest()
         self._step = self.read_step()
-        if self._step != 0:
+        # dvclive takes a first step, whose number is 0, for none; behind a checkpoint it is known that it was.
+        is_behind = "step" in self.summary and checkpointing.resumed_step() is not None
+        if self._step != 0 or is_behind:
             self._step = self.step + 1
 
     def _clean(self) -> None:
