@@ -35,9 +35,13 @@ if TYPE_CHECKING:
 
 @frozen
 class From:
-    """What is gone on from: the experiment's last commit, or one `step` of it; with `reset` it is begun over instead."""
+    """What is gone on from: the experiment's last commit, or one `step` of it; with `reset` it is begun over instead.
+
+    `number` is that of the commit in either case.
+    """
 
     source: Source
+    number: int
     step: int | None = None
     reset: bool = False
 
@@ -48,6 +52,11 @@ class From:
     @property
     def shown(self) -> str:
         return self.source.name if self.step is None else f"{self.source.name}@{self.step}"
+
+    @property
+    def beside(self) -> tuple[str, str]:
+        """What the result is held against: name and rev."""
+        return f"{self.source.name}@{self.number}", self.rev
 
 
 def begin(git: Git, what: str | naming.Named, *, reset: bool = False) -> From:
@@ -61,7 +70,8 @@ def begin(git: Git, what: str | naming.Named, *, reset: bool = False) -> From:
     source = again.source(git, what)
     word = what if isinstance(what, str) else what.name
     step = chains.split(naming.name_of(source.ref.ref, word))
-    return From(source, None if step is None else step[1], reset)
+    number = len(chains.chain(git, source.ref.baseline, source.rev))
+    return From(source, number, None if step is None else step[1], reset)
 
 
 @contextmanager

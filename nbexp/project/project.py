@@ -302,7 +302,7 @@ class Project:
                 force=force,
                 how=how,
             )
-            experiment = self._ran(ran, stages, refs, started, (start.shown, start.rev))
+            experiment = self._ran(ran, stages, refs, started, start.beside)
             self._auto_push(ran.ref, emit)
             return experiment
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
