@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nbexp.errors import NameTaken, UsageError
-from nbexp.experiments import again, chains, checkpoints, environment, naming, restore
+from nbexp.experiments import (
+    again,
+    catalogue,
+    chains,
+    checkpoints,
+    environment,
+    naming,
+    restore,
+)
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
 from nbexp.experiments.again import Source
@@ -86,12 +94,30 @@ def hinted(git: Git, refs: Mapping[str, str], baseline: str, name: str | None) -
         raise
 
 
+@frozen
+class WentOn:
+    """What a run that went on came to.
+
+    Attributes
+    ----------
+    refs
+        Every experiment ref from before.
+    beside
+        Name and rev of the step, which the result is held against.
+    """
+
+    ran: Ran
+    stages: Sequence[Stage]
+    refs: Mapping[str, str]
+    beside: tuple[str, str]
+
+
 def run(
     place: Place,
-    start: From,
-    refs: Mapping[str, str],
+    what: str | naming.Named,
     emit: Emit,
     *,
+    reset: bool,
     here: str,
     keep: Mapping[str, str],
     targets: Sequence[str],
@@ -101,11 +127,15 @@ def run(
     message: str | None,
     force: bool,
     how: How,
-) -> tuple[Ran, Sequence[Stage]]:
+) -> WentOn:
     """Go on from a step: under the experiment's name from its last one, as a new experiment from any other.
 
     Parameters
     ----------
+    what
+        The experiment, or a step of it: `low-lr@3`.
+    reset
+        Begin it over instead, with the params and the code of that commit.
     keep
         Files, from the top of the work tree, that must stay as they are: the notebook that asks.
     name
@@ -120,12 +150,14 @@ def run(
     StoreError
         Edits that nothing holds are in the way, or the cache lacks an output of the step. Nothing was run.
     """
-    git, root, source = place.git, place.root, start.source
-    op = f"run --resume {start.shown}"
-    goes_on = start.step is None and name in {None, source.name}
+    git, root = place.git, place.root
+    begin(git, what, reset=reset)  # what there is not is told before anybody waits
     if name is not None:
         naming.refuse_git_names(git, name)
     with InPlace(git, place.cache, root).held(emit) as workspace:
+        refs, start = catalogue.refs(git), begin(git, what, reset=reset)
+        source, op = start.source, f"run --resume {start.shown}"
+        goes_on = start.step is None and name in {None, source.name}
         again.refuse_own_notebook(place, source, keep)
         graph = restore.graph_at(git, root, place.prefix, start.rev)
         resumed = checkpoints.resumed(git, source.ref.baseline, start.rev, graph, start.shown)
@@ -165,7 +197,7 @@ def run(
             raise
         asked = environment.resume_line(start.shown, spec, reset=start.reset)
         ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
-        return ran, stages
+        return WentOn(ran, stages, refs, start.beside)
 
 
 def _stages(

@@ -284,14 +284,12 @@ class Project:
             pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
         )
         self._head()  # a repository without a commit is told so before anybody waits
-        refs = self._refs()
         if resume is not None:
-            start = resuming.begin(self.git, resume, reset=reset)
-            ran, stages = resuming.run(
+            found = resuming.run(
                 where,
-                start,
-                refs,
+                resume,
                 emit,
+                reset=reset,
                 here=self.here,
                 keep=self._open_notebooks(),
                 targets=targets,
@@ -302,8 +300,8 @@ class Project:
                 force=force,
                 how=how,
             )
-            experiment = self._ran(ran, stages, refs, started, start.beside)
-            self._auto_push(ran.ref, emit)
+            experiment = self._ran(found.ran, found.stages, found.refs, started, found.beside)
+            self._auto_push(found.ran.ref, emit)
             return experiment
         with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
             baseline = self._head()

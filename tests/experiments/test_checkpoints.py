@@ -257,3 +257,79 @@ def wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.05)
+
+
+def test_what_explains_and_verifies_an_experiment_looks_past_its_steps(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root)
+    why = nbexp_cli("why", "train", "long", cwd=root).stdout
+    assert "long@" not in why
+    assert "it had not run before" in why
+    verified = nbexp_cli("verify", "long", cwd=root).stdout
+    assert "train" in verified
+    nbexp_cli("clone", "long", "-S", "lr=0.1", "-n", "cloned", cwd=root)
+    assert len(chain(root, "cloned", git)) == 5
+    nbexp_cli("rerun", "long", "-n", "again", cwd=root)
+    assert len(chain(root, "again", git)) == 5
+    script = nbexp_cli("script", "long", cwd=root).stdout
+    assert "nbexp run -n long" in script
+
+
+def test_two_who_go_on_at_once_go_on_one_after_the_other(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@1"})
+    both = [nbexp_cli.start("run", "--resume", "long", cwd=root) for _ in range(2)]
+    for one in both:
+        stdout, stderr = one.communicate(timeout=300)
+        assert one.returncode == 0, stderr + stdout
+    # The second finds nothing left to train, and its result is one more commit.
+    assert [shown(root, rev, git)[-2] for rev in chain(root, "long", git)] == list("123444")
+    git("fsck", "--strict", cwd=root)
+
+
+def test_edits_are_not_overwritten_by_a_step(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    script = root / "train.py"
+    script.write_text(script.read_text() + "# mine\n")
+    params = root / "params.yaml"
+    params.write_text(params.read_text() + "mine: 1\n")
+    before = script.read_bytes(), params.read_bytes()
+    refused = nbexp_cli("run", "--resume", "long", cwd=root, code=3).stderr
+    assert (
+        "edits that no commit or experiment holds: params.yaml, train.py. Nothing was run."
+        in refused
+    )
+    assert "`nbexp run --resume long --force`" in refused
+    assert (script.read_bytes(), params.read_bytes()) == before
+    nbexp_cli("run", "--resume", "long", "--force", cwd=root)
+    assert "# mine" not in script.read_text()
+    assert len(chain(root, "long", git)) == 5
+    nbexp_cli("undo", cwd=root)
+    assert (script.read_bytes(), params.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("run --resume long --dry", 2, "`nbexp apply long`, then `nbexp run --dry`."),
+        (
+            "run --resume long report -s",
+            2,
+            "report does not come to train, which goes on from `long`.",
+        ),
+        ("run --resume long -n main", 3, "`main` is a branch of this repository"),
+        ("run --resume long@7", 3, "`long` has no step 7, its steps are 1 to 2."),
+        ("run --resume nothing", 3, "There is no experiment `nothing`."),
+        ("run --resume main", 3, "There is no experiment `main`."),
+        ("run --resume long -S lr=1,2", 2, ""),
+        ("remove long@0..", 3, "`long` has no step 0, its steps are 1 to 2."),
+        ("remove long@3..", 3, "`long` has no step 3, its steps are 1 to 2."),
+        ("remove --keep long@2..", 2, "those are taken off here"),
+        ("diff long@1 long@99", 3, "`long` has no step 99"),
+    ],
+)
+def test_what_cannot_be_met_is_told_and_changes_nothing(words, code, told, root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    before = git("for-each-ref", cwd=root)
+    failed = nbexp_cli(*words.split(), cwd=root, code=code)
+    assert told in failed.stderr
+    assert git("for-each-ref", cwd=root) == before
+    assert git("status", "--porcelain", cwd=root) == ""
