@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from nbexp import filesystem
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Git = Callable[..., str]
 
-# Where the engine passes for each step, and how many of them are there when it is killed at the second.
+# Where the engine passes for each step, and whether that step is there when it is killed.
 ENGINE = {
-    "checkpoint.taken": 1,
-    "checkpoint.kept": 1,
-    "checkpoint.committed": 2,
-    "checkpoint.answering": 2,
-    "checkpoint.answered": 2,
+    "checkpoint.taken": 0,
+    "checkpoint.kept": 0,
+    "checkpoint.committed": 1,
+    "checkpoint.answering": 1,
+    "checkpoint.answered": 1,
 }
 # Where the stage's process passes. What was asked for may be met although its writer is gone.
 STAGE = {"checkpoint.asking": ([1],), "checkpoint.asked": ([1], [1, 2])}
@@ -69,19 +71,23 @@ def ends(root: Path) -> bool:
     return not is_running(root)
 
 
-@pytest.mark.parametrize(("point", "steps"), ENGINE.items())
-def test_the_engine_is_killed_at_its_second_step(point, steps, root, nbexp_cli, git):
+@pytest.mark.parametrize("hit", [1, 2])
+@pytest.mark.parametrize(("point", "more"), ENGINE.items())
+def test_the_engine_is_killed_at_a_step(point, more, hit, root, nbexp_cli, git):
     before = contents(root)
-    killed = nbexp_cli("run", "-n", "long", cwd=root, code=None, env={"NBEXP_CRASH": f"{point}@2"})
+    crash = {"NBEXP_CRASH": f"{point}@{hit}"}
+    killed = nbexp_cli("run", "-n", "long", cwd=root, code=None, env=crash)
     assert killed.returncode == -signal.SIGKILL, f"{point} is never passed"
+    steps = hit - 1 + more
     assert epochs(root, git) == [1, 2][:steps]
     git("fsck", "--strict", cwd=root)
     # Whoever waits for an answer is told that there is nobody to give one.
     assert point == "checkpoint.answered" or ends(root)
-    resumed = nbexp_cli("run", "--resume", "long", cwd=root)
+    words = ("run", "--resume", "long") if steps else ("run", "-n", "long")
+    resumed = nbexp_cli(*words, cwd=root)
     assert "has been rolled back" in resumed.stderr
-    assert f"from epoch {steps}, step {steps}" in resumed.stdout + resumed.stderr
-    assert epochs(root, git) == [*[1, 2][:steps], *range(steps + 1, 5), 4]
+    assert f"from epoch {steps}, step {steps or None}" in resumed.stdout + resumed.stderr
+    assert epochs(root, git) == [1, 2, 3, 4, 4]
     git("fsck", "--strict", cwd=root)
     assert not is_running(root)
     nbexp_cli("undo", cwd=root)
@@ -100,6 +106,76 @@ def test_the_stage_is_killed_at_its_second_step(point, steps, root, nbexp_cli, g
     nbexp_cli("run", "--resume", "long", cwd=root)
     assert epochs(root, git)[-1] == 4
     assert not is_running(root)
+
+
+@pytest.mark.parametrize(
+    ("point", "commits", "state"),
+    [
+        ("record.before", 4, "interrupted at step 4"),
+        ("record.done", 5, "(4 steps)"),
+        ("journal.finishing", 5, "(4 steps)"),
+    ],
+)
+def test_killed_when_the_result_is_recorded(point, commits, state, root, nbexp_cli, git):
+    killed = nbexp_cli("run", "-n", "long", cwd=root, code=None, env={"NBEXP_CRASH": point})
+    assert killed.returncode == -signal.SIGKILL, f"{point} is never passed"
+    assert len(epochs(root, git)) == commits
+    shown = nbexp_cli("show", cwd=root).stdout
+    assert state in shown
+    assert ("interrupted" in shown) == ("interrupted" in state)
+    nbexp_cli("run", "--resume", "long", cwd=root)
+    assert epochs(root, git) == [1, 2, 3, 4, 4, 4][: commits + 1]
+    assert "interrupted" not in nbexp_cli("show", cwd=root).stdout
+    git("fsck", "--strict", cwd=root)
+
+
+@pytest.mark.parametrize("hit", [1, 2, 3, 4])
+def test_killed_between_the_refs_of_a_step_and_of_its_note(hit, root, nbexp_cli, git):
+    crash = {"NBEXP_CRASH": f"record.noted@{hit}"}
+    killed = nbexp_cli("run", "-n", "long", cwd=root, code=None, env=crash)
+    assert killed.returncode == -signal.SIGKILL
+    kept = epochs(root, git)
+    assert kept == [1, 2, 3][: len(kept)]
+    revs = git("for-each-ref", "--format=%(objectname)", "refs/exps", cwd=root).split()
+    noted = git("notes", "--ref=nbexp", "list", cwd=root).splitlines()
+    assert {*revs} <= {line.split()[1] for line in noted}
+    git("fsck", "--strict", cwd=root)
+    nbexp_cli("run", *(("--resume", "long") if kept else ("-n", "long")), cwd=root)
+    assert epochs(root, git) == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["journal.begun", "journal.wrote", "apply.wrote", "checkout.built", "apply.checked_out"],
+)
+def test_killed_while_the_step_is_brought_back(point, root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", "-S", "lr=0.1", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    before = contents(root)
+    killed = nbexp_cli("run", "--resume", "long", cwd=root, code=None, env={"NBEXP_CRASH": point})
+    assert killed.returncode == -signal.SIGKILL, f"{point} is never passed"
+    assert epochs(root, git) == [1, 2]
+    nbexp_cli("apply", "long", cwd=root)
+    nbexp_cli("undo", cwd=root)
+    assert contents(root) == before
+    nbexp_cli("run", "--resume", "long", cwd=root)
+    assert epochs(root, git) == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize("point", ["trash.before", "trash.done"])
+def test_killed_while_steps_are_taken_off(point, root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root)
+    nbexp_cli("remove", "long@3..", cwd=root, code=None, env={"NBEXP_CRASH": point})
+    assert epochs(root, git) == ([1, 2, 3, 4, 4] if point == "trash.before" else [1, 2])
+    if point == "trash.before":
+        nbexp_cli("remove", "long@3..", cwd=root)
+    nbexp_cli("trash", "restore", "long", cwd=root)
+    assert epochs(root, git) == [1, 2, 3, 4, 4]
+    git("fsck", "--strict", cwd=root)
+
+
+def test_every_point_of_checkpoints_is_passed():
+    own = {point for point in filesystem.CRASH_POINTS if point.startswith("checkpoint.")}
+    assert own == {*ENGINE, *STAGE}
 
 
 def test_a_killed_resume_is_rolled_back_and_keeps_what_it_added(root, nbexp_cli, git):
