@@ -81,6 +81,21 @@ CRASH_POINTS = frozenset(
         "trash.before",  # nothing is removed or brought back
         "trash.done",  # it is
         "gc.dropped",  # what nbexp kept has lost its refs, its files are still there
+        "freeze.looking",  # what is to be frozen is known, nothing is written
+        "freeze.copied",  # files to be copied are kept, the frozen state has no ref
+        "freeze.named",  # it has one
+        "slot.taking",  # a slot's lock is held, nothing says what runs there
+        "slot.taken",  # something does, nothing runs yet
+        "slot.leaving",  # nothing runs any more, the slot's note is still there
+        "worktree.forgetting",  # a work tree is about to be made anew, the old one is there
+        "worktree.forgotten",  # the repository knows it no more, its files are there
+        "worktree.adding",  # its folder is there, Git knows nothing of it
+        "worktree.added",  # Git knows it, it has no files
+        "worktree.reading",  # its HEAD is the new baseline, its files are the old ones
+        "worktree.read",  # tracked files are the new ones, what the run before left is there
+        "worktree.cleaned",  # nothing but tracked files is there
+        "isolated.ready",  # all that the run needs is there
+        "isolated.done",  # the experiment is recorded, the slot still taken
         "state.flush",  # rows are in the transaction, which is not committed
     }
 )

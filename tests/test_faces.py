@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "verify": ("verify first", lambda p: p.verify("first")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
+    "clean": ("clean", lambda p: p.clean()),
     "doctor": ("doctor --fix", lambda p: p.doctor(fix=True)),
     "gc": ("gc --undo --failed", lambda p: p.gc("undo", "failed")),
     "branch": ("branch first kept", lambda p: p.branch("first", "kept")),

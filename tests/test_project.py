@@ -171,29 +171,6 @@ def test_an_experiment_can_be_kept_compared_and_sent(two: Project) -> None:
     assert {low, copy} == {low}
 
 
-def test_an_experiment_is_found_by_name_rev_and_start_of_rev(two: Project) -> None:
-    low = two["low"]
-    for word in ("low", low.rev, low.rev[:8]):
-        assert two.experiment(word).rev == low.rev
-    with pytest.raises(NotFound) as caught:
-        two["lwo"]
-    assert str(caught.value) == "There is no experiment `lwo`.\nHint: did you mean `low`?"
-
-
-def test_a_name_that_several_commits_have_means_the_present_ones(two: Project, git: Git) -> None:
-    first = two["low"]
-    git("commit", "--quiet", "--allow-empty", "--message=more", cwd=two.root)
-    second = two.run({"train.lr": 0.03}, name="low", new=True)
-    assert two["low"].rev == second.rev
-    git("commit", "--quiet", "--allow-empty", "--message=more", cwd=two.root)
-    with pytest.raises(NotFound) as caught:
-        two["low"]
-    assert caught.value.message.startswith("2 experiments are called `low`: ")
-    assert {first.rev[:7], second.rev[:7]} == set(
-        caught.value.message.removesuffix(".").rpartition(": ")[2].split(", ")
-    )
-
-
 def test_names_are_there_for_completion(two: Project) -> None:
     assert two.names == ["high", "low"]
 
@@ -203,46 +180,6 @@ def test_the_repository_is_gitpythons(two: Project) -> None:
 
     assert isinstance(two.repo, gitpython.Repo)
     assert two.repo.head.commit.message == "pipeline\n"
-
-
-# --- What changed ---------------------------------------------------------------------------------
-
-
-def test_a_diff_of_two_experiments(two: Project) -> None:
-    diff = two.diff("low", "high")
-    assert [(change.key, change.old, change.new) for change in diff.params] == [
-        ("train.lr", 0.03, 0.5)
-    ]
-    (acc,) = diff.metrics
-    assert (acc.key, acc.verdict) == ("acc", "worse")
-    assert diff.code == ()
-    assert diff.outs == (("model.txt", "modified"),)
-    assert two.diff(two["low"], two["low"]).is_empty
-
-
-def test_a_diff_with_the_workspace_sees_edits(two: Project) -> None:
-    assert two.diff("high").is_empty
-    edit(two.root / "train.sh", "acc %.4f", "accuracy %.4f")
-    (two.root / "README.md").unlink()
-    (two.root / "beside.txt").write_text("x")
-    diff = two.diff("high")
-    assert diff.code == (("README.md", "deleted"), ("train.sh", "modified"))
-    assert (diff.old, diff.new) == ("high", "workspace")
-
-
-def test_a_diff_without_names_is_of_head_and_workspace(two: Project) -> None:
-    diff = two.diff()
-    assert (diff.old, diff.new) == ("HEAD", "workspace")
-    assert [change.key for change in diff.params] == ["train.lr"]
-    assert {change.key for change in two.diff(all_values=True).params} == {
-        "prepare.rows", "train.lr", "train.epochs", "seed",
-    }  # fmt: skip
-
-
-def test_branches_tags_and_commits_can_be_compared(two: Project, git: Git) -> None:
-    git("tag", "v1", cwd=two.root)
-    for word in ("main", "v1", "HEAD", git("rev-parse", "HEAD", cwd=two.root)):
-        assert [change.new for change in two.diff(word, "low").params] == [0.03]
 
 
 # --- Keeping, listing, removing --------------------------------------------------------------------

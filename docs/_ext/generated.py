@@ -85,6 +85,7 @@ RESULTS = (
     ("nbexp.experiments.steps", "Undone"),
     ("nbexp.experiments.steps", "Steps"),
     ("nbexp.experiments.steps", "Step"),
+    ("nbexp.experiments.worktrees", "Cleaned"),
     ("nbexp.experiments.collect", "Collected"),
     ("nbexp.experiments.collect", "Heap"),
     ("nbexp.experiments.doctor", "Health"),

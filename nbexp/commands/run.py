@@ -15,6 +15,9 @@ Examples
   nbexp run --resume low-lr                    go on from its last checkpoint
   nbexp run --resume low-lr@3 -n other         from that step, as another experiment
   nbexp run -j 4                               four stages at once
+  nbexp run --temp                             beside your files, which can be edited meanwhile
+  nbexp run --temp -C .env                     with a file that Git ignores
+  nbexp run --temp --baseline v1.0             from another version
   nbexp run --dry                              what would run, and why
 """
 
@@ -25,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbexp.commands import _jobs, _named
 from nbexp.errors import UsageError
-from nbexp.events import Emit
+from nbexp.events import Emit, Notice
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -65,6 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_selection(parser)
     add_manner(parser)
+    add_isolation(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -77,7 +81,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         )
     if args.dry:
         return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
-    return project.run(
+    made = project.run(
         args.set_param,
         name=args.name,
         message=args.message,
@@ -88,7 +92,43 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         emit=emit,
         **selection(args),
         **manner(args),
+        **isolation(args),
     )
+    if args.verbose and made.report is not None and made.report.folder is not None:
+        emit(Notice(f"It ran in {made.report.folder}."))
+    return made
+
+
+def add_isolation(parser: argparse.ArgumentParser) -> None:
+    """The options of a run that leaves the user's files alone."""
+    parser.add_argument(
+        "--temp",
+        action="store_true",
+        help="run beside your files, from how they are now, without untracked and ignored ones",
+    )
+    parser.add_argument(
+        "-C",
+        "--copy-paths",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="an untracked or ignored file or folder that a run beside your files gets a copy of; may be repeated",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="REV",
+        help="what such a run starts from: a branch, tag, commit or experiment; default: HEAD",
+    )
+    parser.add_argument(
+        "--with-edits",
+        action="store_true",
+        help="uncommitted edits go along to the --baseline",
+    )
+
+
+def isolation(args: argparse.Namespace) -> dict[str, Any]:
+    """Where it runs, as `Project` has it."""
+    return {name: getattr(args, name) for name in ("temp", "copy_paths", "baseline", "with_edits")}
 
 
 # What `repro` has as well.

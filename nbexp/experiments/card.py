@@ -49,6 +49,8 @@ class RunReport:
         What else changed since `versus`: files of the code, tracked data, packages.
     steps
         How many checkpoints the experiment has.
+    folder
+        Where it ran, if beside the workspace.
     """
 
     identical: bool
@@ -68,6 +70,7 @@ class RunReport:
     data: tuple[DataChange, ...] = ()
     environment: EnvironmentChange | None = None
     steps: int = 0
+    folder: str | None = None
 
 
 def stage_json(stage: StageReport) -> dict[str, object]:
@@ -162,4 +165,5 @@ def of_run(
         data=tracked,
         environment=environment,
         steps=ran.steps,
+        folder=None if ran.folder is None else str(ran.folder),
     )

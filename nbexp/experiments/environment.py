@@ -65,8 +65,11 @@ class CommandLine:
         return found
 
 
-def command_line(spec: Spec) -> CommandLine:
-    """The command line of a run, whichever face it was asked by; secrets are hidden."""
+def command_line(spec: Spec, options: Sequence[str] = (), *, is_dvcs: bool = True) -> CommandLine:
+    """The command line of a run, whichever face it was asked by; secrets are hidden.
+
+    `options` are those that are not in the spec, such as `--temp`; `is_dvcs`: DVC has them too.
+    """
     how = spec.how
     words = ["run"]
     for override in spec.overrides:
@@ -75,7 +78,7 @@ def command_line(spec: Spec) -> CommandLine:
         words += ["-n", spec.name]
     if spec.message is not None:
         words += ["-m", spec.message]
-    options = {
+    switches = {
         "-f": spec.force,
         "-s": spec.single,
         "-p": spec.which.pipeline,
@@ -88,7 +91,8 @@ def command_line(spec: Spec) -> CommandLine:
         "-k": how.on_failure == "keep-going",
         "--ignore-errors": how.on_failure == "ignore",
     }
-    words += [option for option, is_on in options.items() if is_on]
+    words += [option for option, is_on in switches.items() if is_on]
+    words += options
     own = []
     if spec.new:
         own.append("--new")
@@ -98,7 +102,7 @@ def command_line(spec: Spec) -> CommandLine:
         own += ["-j", str(how.jobs)]  # to DVC, how many experiments
     targets = [*(["--"] if any(one.startswith("-") for one in spec.targets) else []), *spec.targets]
     hidden = words_without_secrets([*words, *own, *targets])
-    as_dvc = None if own else tuple(words_without_secrets([*words, *targets]))
+    as_dvc = None if own or not is_dvcs else tuple(words_without_secrets([*words, *targets]))
     return CommandLine(tuple(hidden), as_dvc)
 
 
@@ -116,7 +120,7 @@ def again_line(verb: str, source: str, spec: Spec, *, run_cache: bool = True) ->
     return CommandLine(tuple(words_without_secrets(words)))
 
 
-def resume_line(source: str, spec: Spec, *, reset: bool) -> CommandLine:
+def resume_line(source: str, spec: Spec, *, reset: bool = False, temp: bool = False) -> CommandLine:
     """The command line of `run --resume`, which DVC 3 does not have; secrets are hidden."""
     words = ["run", "--resume", source]
     for override in spec.overrides:
@@ -125,8 +129,7 @@ def resume_line(source: str, spec: Spec, *, reset: bool) -> CommandLine:
         words += ["-n", spec.name]
     if spec.message is not None:
         words += ["-m", spec.message]
-    if reset:
-        words.append("--reset")
+    words += [option for option, is_on in {"--reset": reset, "--temp": temp}.items() if is_on]
     targets = [*(["--"] if any(one.startswith("-") for one in spec.targets) else []), *spec.targets]
     return CommandLine(tuple(words_without_secrets([*words, *targets])))
 

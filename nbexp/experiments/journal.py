@@ -190,6 +190,10 @@ class Journal:
         found = [line for line in self.lines if line.path == path and line.kind == "moved"]
         return self.saved(found[-1]) if found else None
 
+    def is_edited(self, line: Line) -> bool:
+        """Whether the path holds what somebody else than the command, or a stage, has written since."""
+        return line.kind in {"file", "absent"} and self._edited_since(line, self.saved(line))
+
     def saved(self, line: Line) -> Path | None:
         """Where the old content of a line is; None where nothing was."""
         return None if line.saved is None else self.folder / "saved" / line.saved
@@ -378,7 +382,7 @@ class Journal:
             if saved is None or line.old is None or not self._has_rebooted:
                 return True  # put back already, by a rollback that was killed behind it
             filesystem.atomic_write(saved, line.old)
-        if line.kind in {"file", "absent"} and self._edited_since(line, saved):
+        if self.is_edited(line):
             return False
         if line.kind == "absent":
             self._leave(target)

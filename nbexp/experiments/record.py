@@ -69,6 +69,7 @@ def record(
     flushed: Callable[[], None],
     note: notes.Beside | None = None,
     growing: Growing | None = None,
+    fence: Callable[[str], None] | None = None,
 ) -> Recorded:
     """Commit what a finished run left in the workspace, and name the commit.
 
@@ -90,6 +91,8 @@ def record(
         What is told of the run; there before the experiment has its name, so never missing.
     growing
         The experiment as far as it is, where the run made checkpoints or goes on from one.
+    fence
+        Called with the rev when the commit is on disk and has no name yet; where it raises, it gets none.
 
     Raises
     ------
@@ -102,7 +105,8 @@ def record(
     files.
     """
     status = git.status()
-    extra = [*recorded_paths(prefix, spec, graph, stages, status.untracked), *spec.carries]
+    untracked = _without_copies(prefix, spec, status.untracked)
+    extra = [*recorded_paths(prefix, spec, graph, stages, untracked), *spec.carries]
     files = git.snapshot(status, extra)
     commit = NewCommit(
         ref=spec.ref,
@@ -119,9 +123,15 @@ def record(
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
     # The undo point may be there without the experiment: undoing what never was changes nothing.
-    rev = git.commit(*commits, resets=resets, one_by_one=True, beside=note)[0]
+    rev = git.commit(
+        *commits,
+        resets=resets,
+        one_by_one=True,
+        beside=note,
+        fence=None if fence is None else lambda revs: fence(revs[0]),
+    )[0]
     filesystem.crash_point("record.done")
-    left_out = _not_recorded(git.root, prefix, status, extra, outcome.stages, started_s)
+    left_out = _not_recorded(git.root, prefix, untracked, extra, outcome.stages, started_s)
     return Recorded(spec.ref, rev, left_out, _ignored_outs(git, root, prefix, rev, stages, status))
 
 
@@ -146,7 +156,9 @@ def record_failed(
     """
     status: Status = git.status()
     extra = {
-        *recorded_paths(prefix, spec, graph, stages, status.untracked),
+        *recorded_paths(
+            prefix, spec, graph, stages, _without_copies(prefix, spec, status.untracked)
+        ),
         *spec.carries,
     }
     for member in stages:
@@ -237,6 +249,15 @@ def recorded_paths(
     )
 
 
+def _without_copies(prefix: str, spec: Spec, untracked: Sequence[str]) -> Sequence[str]:
+    """Those of the paths that were not copied to where the run was: no experiment holds these."""
+    copied = [
+        posixpath.normpath(posixpath.join(prefix, spec.here, path.rstrip("/")))
+        for path in spec.copies
+    ]
+    return [path for path in untracked if not any(is_inside(path, one) for one in copied)]
+
+
 def remove(
     git: Git,
     refs: Mapping[str, str],
@@ -294,7 +315,7 @@ def _ignored_outs(
 def _not_recorded(
     top: Path,
     prefix: str,
-    status: Status,
+    untracked: Sequence[str],
     extra: Sequence[str],
     results: Sequence[StageResult],
     started_s: float,
@@ -304,7 +325,7 @@ def _not_recorded(
     ran = sorted(
         (result for result in results if result.action == "ran"), key=lambda result: result.ended
     )
-    for path in status.untracked:
+    for path in untracked:
         if path in kept or not ran:
             continue
         try:

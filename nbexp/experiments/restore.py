@@ -296,11 +296,17 @@ def _not_in(
 def graph_at(git: Git, root: Path, prefix: str, rev: str) -> Graph:
     """The stages as the commit has them."""
     top = f"{prefix}/" if prefix else ""
-    listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
-    paths = [path[len(top) :] for path in listed if path.startswith(top)]
+    paths = stage_files_at(git, prefix, rev)
     texts = git.read_many([f"{rev}:{top}{path}" for path in paths])
     found = {p: t for p, t in zip(paths, texts, strict=True) if t is not None}
     return graphs.load(root, found, files_of(git, prefix, rev))
+
+
+def stage_files_at(git: Git, prefix: str, rev: str) -> list[str]:
+    """Every dvc.yaml and `.dvc` file of the commit below the project's root, as seen from there."""
+    top = f"{prefix}/" if prefix else ""
+    listed = [path for name in STAGE_FILES for path in git.paths_named([rev], name)[rev]]
+    return [path[len(top) :] for path in listed if path.startswith(top)]
 
 
 def _left_over(

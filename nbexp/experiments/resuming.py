@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbexp.errors import NameTaken, UsageError
@@ -18,14 +20,19 @@ from nbexp.experiments import (
     chains,
     checkpoints,
     environment,
+    isolated,
     naming,
     restore,
 )
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
+from nbexp.experiments import temp as beside
 from nbexp.experiments.again import Source
-from nbexp.experiments.spec import Resumed, Which
+from nbexp.experiments.freezing import Snapshot, View
+from nbexp.experiments.place import files_of
+from nbexp.experiments.spec import Resumed, Spec, Which
 from nbexp.experiments.workspace import InPlace
+from nbexp.formats.interpolation import Read
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import graph as graphs
@@ -127,6 +134,7 @@ def run(
     message: str | None,
     force: bool,
     how: How,
+    temp: bool = False,
 ) -> WentOn:
     """Go on from a step: under the experiment's name from its last one, as a new experiment from any other.
 
@@ -142,6 +150,8 @@ def run(
         Of the new experiment, where it is to be one; two words are drawn.
     force
         Go on over edits, and replace an experiment of the name.
+    temp
+        Beside the workspace, which stays as it is.
 
     Raises
     ------
@@ -151,53 +161,90 @@ def run(
         Edits that nothing holds are in the way, or the cache lacks an output of the step. Nothing was run.
     """
     git, root = place.git, place.root
-    begin(git, what, reset=reset)  # what there is not is told before anybody waits
+    start = begin(git, what, reset=reset)  # what there is not is told before anybody waits
     if name is not None:
         naming.refuse_git_names(git, name)
+
+    def made(read: Read, refs: Mapping[str, str], here: str) -> Spec:
+        source = start.source
+        goes_on = start.step is None and name in {None, source.name}
+        spec = specs.make(
+            root,
+            source.ref.baseline,
+            refs,
+            here=here,
+            targets=targets,
+            overrides=overrides,
+            name=source.name if goes_on else name,
+            message=message,
+            force=force or goes_on,
+            how=how,
+            which=which,
+            verb=f"run --resume {start.shown}",
+            read=read,
+        )
+        resumed = _resumed(git, root, place.prefix, start)
+        carries = again.carried(git, start.rev)
+        return replace(spec, force=False, carries=carries, resumed=resumed)
+
+    if temp:
+        refs = catalogue.refs(git)
+        read = files_of(git, place.prefix, start.rev)
+        spec = made(read, refs, here)
+        view = View(Snapshot(start.rev, start.source.ref.baseline), (), read)
+        graph = isolated.graph_of(place, view, spec.edits)
+        stages = _stages(graph, targets, which, here, spec, start.shown)
+        line = environment.resume_line(start.shown, spec, reset=reset, temp=True)
+        ran = beside.run_spec(place, spec, view.snapshot, line, emit)
+        return WentOn(ran, stages, refs, start.beside)
     with InPlace(git, place.cache, root).held(emit) as workspace:
         refs, start = catalogue.refs(git), begin(git, what, reset=reset)
-        source, op = start.source, f"run --resume {start.shown}"
-        goes_on = start.step is None and name in {None, source.name}
-        again.refuse_own_notebook(place, source, keep)
-        graph = restore.graph_at(git, root, place.prefix, start.rev)
-        resumed = checkpoints.resumed(git, source.ref.baseline, start.rev, graph, start.shown)
-        if start.reset:
-            resumed = Resumed(source.ref.baseline, 0, resumed.stages)
+        again.refuse_own_notebook(place, start.source, keep)
+        _resumed(git, root, place.prefix, start)
         restore.bring(
             workspace,
             start.rev,
             start.shown,
             emit,
-            op=op,
+            op=f"run --resume {start.shown}",
             force=force,
             keep=keep,
-            lost_is_well=start.reset,
+            lost_is_well=reset,
         )
         try:
-            spec = specs.make(
-                root,
-                source.ref.baseline,
-                refs,
-                here=here if (root / here).is_dir() else ".",
-                targets=targets,
-                overrides=overrides,
-                name=source.name if goes_on else name,
-                message=message,
-                force=force or goes_on,
-                how=how,
-                which=which,
-                verb=op,
-            )
-            carries = again.carried(git, start.rev)
-            spec = replace(spec, force=False, carries=carries, resumed=resumed)
+            there = here if (root / here).is_dir() else "."
+            spec = made(partial(graphs.bytes_of, root), refs, there)
             graph = graphs.load(root, read=Disk(root, spec.edits).read)
-            stages = _stages(graph, spec.targets, which, spec.here, resumed, start.shown)
+            stages = _stages(graph, targets, which, there, spec, start.shown)
         except BaseException:
             workspace.roll_back()
             raise
-        asked = environment.resume_line(start.shown, spec, reset=start.reset)
-        ran = running.run(spec, place, graph, stages, refs, workspace, emit, asked, has_begun=True)
+        line = environment.resume_line(start.shown, spec, reset=reset)
+        ran = running.run(spec, place, graph, stages, refs, workspace, emit, line, has_begun=True)
         return WentOn(ran, stages, refs, start.beside)
+
+
+def continued(place: Place, spec: Spec, snapshot: Snapshot) -> tuple[Spec, Snapshot]:
+    """A task whose run was killed, as it is run again: from its last checkpoint, if it made any.
+
+    Whoever calls it knows that the run is dead, and that the experiment of the name is this task's own.
+    """
+    git = place.git
+    rev = git.resolve(spec.ref)
+    if rev is None or not chains.is_unfinished(git, rev):
+        return spec, snapshot
+    graph = restore.graph_at(git, place.root, place.prefix, rev)
+    resumed = checkpoints.resumed(git, spec.baseline, rev, graph, spec.name)
+    carries = tuple(dict.fromkeys((*spec.carries, *again.carried(git, rev))))
+    spec = replace(spec, replaces=rev, carries=carries, resumed=resumed)
+    return spec, replace(snapshot, rev=rev)
+
+
+def _resumed(git: Git, root: Path, prefix: str, start: From) -> Resumed:
+    baseline = start.source.ref.baseline
+    graph = restore.graph_at(git, root, prefix, start.rev)
+    found = checkpoints.resumed(git, baseline, start.rev, graph, start.shown)
+    return Resumed(baseline, 0, found.stages) if start.reset else found
 
 
 def _stages(
@@ -205,10 +252,12 @@ def _stages(
     targets: Sequence[str],
     which: Which,
     here: str,
-    resumed: Resumed,
+    spec: Spec,
     shown: str,
 ) -> tuple[Stage, ...]:
     """Those that are asked for, which must be with the one that goes on."""
+    resumed = spec.resumed
+    assert resumed is not None
     found = which.stages(graph, targets, here)
     if any(stage.address() in resumed.stages for stage in found):
         return found

@@ -23,7 +23,7 @@ from nbexp.experiments.environment import CommandLine, Recorder
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_locks
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
-from nbexp.experiments.workspace import InPlace, explain_rollback, uninterrupted
+from nbexp.experiments.workspace import Workspace, explain_rollback, uninterrupted
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
@@ -31,7 +31,7 @@ from nbexp.pipeline import execute, outputs, schedule
 from nbexp.pipeline.checkpoint import Made, Step
 from nbexp.pipeline.context import Context, Fetch
 from nbexp.pipeline.execute import Outcome
-from nbexp.pipeline.graph import Graph, is_inside
+from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk, Inspector
 from nbexp.pipeline.stage import Stage
 from nbexp.store.cache import Cache
@@ -49,6 +49,8 @@ class Ran:
         Seconds that nbexp itself took: all but the stages.
     steps
         How many checkpoints the experiment has by now; 0 where the run made none.
+    folder
+        Where it ran, if not in the user's own workspace.
     """
 
     ref: str
@@ -60,11 +62,15 @@ class Ran:
     elapsed_s: float
     own_s: float
     steps: int = 0
+    folder: Path | None = None
 
 
 @frozen
 class Place:
-    """The project a run works on, and whom it asks: see `Context` for `confirm` and `fetch`."""
+    """The project a run works on, and whom it asks: see `Context` for `confirm` and `fetch`.
+
+    `home` is the user's own project, where this one is a copy made for the run.
+    """
 
     git: Git
     cache: Cache
@@ -74,6 +80,7 @@ class Place:
     env: Mapping[str, str] | None = None
     confirm: Callable[[str], bool] | None = None
     fetch: Fetch | None = None
+    home: Place | None = None
 
 
 def run(
@@ -82,13 +89,14 @@ def run(
     graph: Graph,
     stages: Sequence[Stage],
     refs: Mapping[str, str],
-    workspace: InPlace,
+    workspace: Workspace,
     emit: Emit,
     command: CommandLine,
     *,
     has_begun: bool = False,
+    fence: Callable[[str], None] | None = None,
 ) -> Ran:
-    """Run the spec in the user's own workspace, which is held, and record it.
+    """Run the spec in a workspace that is this run's alone meanwhile, and record it.
 
     Parameters
     ----------
@@ -100,6 +108,9 @@ def run(
         What would be typed for it, to be told in its note.
     has_begun
         The caller has begun to change the workspace; what it did is part of this run, and is put back with it.
+    fence
+        Called with the rev when all that the experiment is made of is on disk and it has no name yet; where
+        it raises, it gets none.
 
     Raises
     ------
@@ -131,6 +142,8 @@ def run(
                 git, place.cache, root, place.prefix, spec.baseline, refs, stages, graph, inspector
             )
             if found is not None and _bring_back(found[1], spec, place, stages, workspace, where):
+                if fence is not None:
+                    fence(found[1])
                 ref, rev = _also_named(found, spec, git)
                 undo_point = workspace.undo_point()
                 if undo_point is not None:
@@ -141,10 +154,10 @@ def run(
         for path, data in spec.edits.items():
             workspace.write(path, data)
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
-        started_s = _now(workspace)
+        started_s = workspace.started()
         recorder = Recorder(git, place.cache, command, stages, where.env, spec.here)
-        locks = shared_locks(git, root, place.prefix, place.cache.folder)
-        growing = Growing(git, root, place.prefix, spec, locks, recorder)
+        assert where.flights is not None
+        growing = Growing(git, root, place.prefix, spec, where.flights, recorder)
         if spec.resumed is not None:
             growing.hold()
         inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
@@ -177,6 +190,7 @@ def run(
                 flushed=flushed,
                 note=note,
                 growing=growing,
+                fence=fence,
             )
             workspace.finish()
         head = git.head()
@@ -213,9 +227,10 @@ def run(
         if growing is not None:
             growing.release()
     if came:
+        hint = f"`nbexp remove {spec.name}` takes it out of the list"
         raise Interrupted(
             f"Run `{spec.name}` was done and is recorded when the interrupt came.",
-            f"`nbexp remove {spec.name}` takes it out of the list; `nbexp undo` puts the files back.",
+            f"{hint}; `nbexp undo` puts the files back." if workspace.is_users else f"{hint}.",
         )
     took = time.monotonic() - clock
     own = took - outcome.running_s
@@ -233,15 +248,16 @@ def run(
 
 
 def context(
-    place: Place, workspace: InPlace, *, here: str, variables: Mapping[str, str] | None = None
+    place: Place, workspace: Workspace, *, here: str, variables: Mapping[str, str] | None = None
 ) -> Context:
-    """Where the stages of a command in the user's own workspace run; `variables` are set for them."""
+    """Where the stages of a command run; `variables` are set for them."""
     folder = run_dir(place, workspace)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    home = place.home or place
     env = {
         **(place.env if place.env is not None else os.environ),
         # What DVC sets for every stage (formats.md 1.9).
-        "DVC_ROOT": str(place.root),
+        "DVC_ROOT": str(home.root),
         **(variables or {}),
         "NBEXP_ITEM": workspace.uid,
     }
@@ -254,7 +270,7 @@ def context(
         run_dir=folder,
         here=here,
         use_run_cache=place.use_run_cache,
-        flights=shared_locks(place.git, place.root, place.prefix, place.cache.folder),
+        flights=shared_locks(home.git, home.root, home.prefix, home.cache.folder),
         confirm=place.confirm,
         fetch=place.fetch,
     )
@@ -283,9 +299,9 @@ def _with_steps(
     return replace(where, steps=record, resumed=goes_on)
 
 
-def run_dir(place: Place, workspace: InPlace) -> Path:
+def run_dir(place: Place, workspace: Workspace) -> Path:
     """The private folder of a command: logs, events, the notebook of a stage that failed."""
-    return own_folder(place.root) / "runs" / workspace.uid
+    return own_folder((place.home or place).root) / "runs" / workspace.uid
 
 
 def _bring_back(
@@ -293,10 +309,10 @@ def _bring_back(
     spec: Spec,
     place: Place,
     stages: Sequence[Stage],
-    workspace: InPlace,
+    workspace: Workspace,
     context: Context,
 ) -> bool:
-    """Make the workspace what it was after that experiment; False if an output is nowhere any more."""
+    """Make the user's workspace what it was after that experiment; False if an output is nowhere any more."""
     git, cache = place.git, place.cache
     top = f"{place.prefix}/" if place.prefix else ""
     paths = sorted({stage.lock_file for stage in stages})
@@ -311,6 +327,8 @@ def _bring_back(
         ):
             return False
         entries.append((stage, entry))
+    if not workspace.is_users:
+        return True  # nobody looks at the files
     for path, data in spec.edits.items():
         workspace.write(path, data)
     for stage, entry in entries:
@@ -352,7 +370,7 @@ def _undone(
     place: Place,
     graph: Graph,
     stages: Sequence[Stage],
-    workspace: InPlace,
+    workspace: Workspace,
     emit: Emit,
     recorder: Recorder | None,
     growing: Growing | None,
@@ -421,40 +439,15 @@ def _where_it_is(spec: Spec, stages: Sequence[Stage]) -> str:
     return "`nbexp show --all-states` lists it."
 
 
-def _edited_by_stages(git: Git, workspace: InPlace) -> list[str]:
-    """Tracked files that changed while stages ran and that the journal will not put back.
-
-    A stage that edits what it does not list as an output, or the user meanwhile.
-    """
-    marker = workspace.journal.folder / _STARTED
+def _edited_by_stages(git: Git, workspace: Workspace) -> list[str]:
+    """Tracked files that changed while stages ran and that are not put back."""
+    if not workspace.is_users:
+        return []
     try:
-        began_s = marker.stat().st_mtime
         changes = git.status(untracked=False).changes
     except (OSError, GitError):
         return []
-    known = [line.path for line in workspace.journal.lines]
-    left = [
-        change.path for change in changes if not any(is_inside(change.path, one) for one in known)
-    ]
-    return [path for path in left if _changed_s(git.root / path) >= began_s]
-
-
-def _changed_s(path: Path) -> float:
-    """When the file was last changed; nobody knows of one that is gone, so it counts as long ago."""
-    try:
-        return path.lstat().st_mtime
-    except OSError:
-        return 0.0
-
-
-_STARTED = "started"
-
-
-def _now(workspace: InPlace) -> float:
-    """The present by the clock of the file system, which may not be this machine's."""
-    marker = workspace.journal.folder / _STARTED
-    filesystem.atomic_write(marker, b"", durable=False)
-    return marker.stat().st_mtime
+    return workspace.edited([change.path for change in changes])
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -6,16 +6,18 @@ import math
 import posixpath
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.formats import editing, ref_names, values
+from nbexp.formats.interpolation import Read
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import field, frozen
 from nbexp.overrides import Override, resolve
 from nbexp.pipeline.context import How
-from nbexp.pipeline.graph import Graph
+from nbexp.pipeline.graph import Graph, bytes_of
 from nbexp.pipeline.stage import Stage
 
 
@@ -230,7 +232,7 @@ class Spec:
                 pull=bool(stored["pull"]),
                 run_cache=bool(stored["run_cache"]),
                 copies=tuple(map(str, stored["copies"])),
-                resumed=Resumed.from_json(stored["resumed"]) if stored["resumed"] else None,
+                resumed=Resumed.from_json(stored["resumed"]) if stored.get("resumed") else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UsageError(
@@ -257,6 +259,7 @@ def make(
     copies: Sequence[str] = (),
     verb: str = "run",
     untouched: str = "Nothing was run.",
+    read: Read | None = None,
 ) -> Spec:
     """The spec of a request.
 
@@ -268,6 +271,8 @@ def make(
         As they were typed; a `${key}` in one is replaced by what the file says at the key.
     verb, untouched
         For messages: the command, and what it has left alone.
+    read
+        Gives the params files by their path relative to the root; None: the disk.
 
     Raises
     ------
@@ -278,7 +283,8 @@ def make(
     NotFound
         A params file or key does not exist; the nearest key is in the hint.
     """
-    overrides = resolve(overrides, lambda file: values.parse(_params_file(root, here, file), file))
+    read = read or partial(bytes_of, root)
+    overrides = resolve(overrides, lambda file: values.parse(_params_file(read, here, file), file))
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
@@ -300,7 +306,7 @@ def make(
         here=here,
         targets=tuple(targets),
         overrides=overrides,
-        edits=params_edits(root, here, overrides),
+        edits=params_edits(root, here, overrides, read),
         message=message,
         force=force,
         new=new,
@@ -310,12 +316,22 @@ def make(
         which=which or Which(),
         pull=pull,
         run_cache=run_cache,
-        copies=tuple(copies),
+        copies=tuple(_as_seen_from(root, here, path) for path in copies),
     )
 
 
-def params_edits(root: Path, here: str, overrides: Sequence[Override]) -> dict[str, bytes]:
+def _as_seen_from(root: Path, here: str, path: str) -> str:
+    """A path of the project's, relative to the user's directory, however it was typed."""
+    if not Path(path).is_absolute() or not Path(path).is_relative_to(root):
+        return path
+    return posixpath.relpath(Path(path).as_posix(), (root / here).as_posix())
+
+
+def params_edits(
+    root: Path, here: str, overrides: Sequence[Override], read: Read | None = None
+) -> dict[str, bytes]:
     """The params files as the overrides make them; files that stay equal are left out."""
+    read = read or partial(bytes_of, root)
     by_file: dict[str, list[editing.Edit]] = {}
     for override in overrides:
         path = posixpath.normpath(posixpath.join(here, override.file))
@@ -324,22 +340,22 @@ def params_edits(root: Path, here: str, overrides: Sequence[Override]) -> dict[s
     edits = {}
     for path, wanted in by_file.items():
         shown = posixpath.relpath(path, here)
-        data = _params_file(root, here, shown)
+        data = _params_file(read, here, shown)
         changed = editing.edit(data, shown, wanted)
         if changed != data:
             edits[path] = changed
     return edits
 
 
-def _params_file(root: Path, here: str, file: str) -> bytes:
+def _params_file(read: Read, here: str, file: str) -> bytes:
     """The bytes of a params file, named as from the user's directory."""
-    try:
-        return (root / here / file).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    data = read(posixpath.normpath(posixpath.join(here, file)))
+    if data is None:
         raise NotFound(
             f"There is no params file {posixpath.normpath(file)}. Nothing was run.",
             "a value of another file is set as `nbexp run -S other.json:key=value`.",
-        ) from None
+        )
+    return data
 
 
 def one_point(points: Sequence[tuple[Override, ...]]) -> tuple[Override, ...]:

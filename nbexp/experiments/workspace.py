@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from nbexp import filesystem
 from nbexp.errors import NbexpError, UsageError
@@ -29,11 +30,49 @@ from nbexp.experiments.place import (
 )
 from nbexp.git import Git, NewCommit
 from nbexp.pipeline import process
+from nbexp.pipeline.context import Guard
+from nbexp.pipeline.graph import is_inside
 from nbexp.pipeline.locks import DvcLock, declared, others
 from nbexp.store.cache import Cache, Hash
 
 # How often a stage that DVC runs is looked at; DVC leaves no lock to wait for meanwhile.
 _LOOK_S = 0.2
+
+
+class Workspace(Guard, Protocol):
+    """Where a run happens: what of it is undone, and what stays, is its own to know.
+
+    Attributes
+    ----------
+    uid
+        Marks the processes of the run, and names its private folder.
+    is_users
+        Whether the files are the user's own, who may be editing them, rather than made for the run.
+    """
+
+    uid: str
+    is_users: bool
+
+    def begin(self, op: str) -> None:
+        """From here to `finish` or `roll_back` files may change; `op` is the command, for messages."""
+
+    def undo_point(self) -> NewCommit | None:
+        """The commit by which `undo` goes back to how it was; None where nobody wants to."""
+
+    def unflushed(self) -> set[str]:
+        """The files that what is recorded needs and that are not flushed to disk yet, and their folders."""
+
+    def started(self) -> float:
+        """Note that stages begin now; the time, by the clock of the file system."""
+
+    def edited(self, changed: Sequence[str]) -> list[str]:
+        """Those of `changed` (from the top of the Git work tree) that `roll_back` will not put back."""
+
+    def finish(self) -> None:
+        """Keep what was done."""
+
+    def roll_back(self) -> list[str]:
+        """Put everything back; paths the user edited meanwhile stay and are named."""
 
 
 class InPlace:
@@ -50,6 +89,7 @@ class InPlace:
         self.cache = cache
         self.root = root
         self.uid = os.urandom(8).hex()
+        self.is_users = True
         self.prefix = prefix(git, root)
         self.journal = Journal(git.root, journal_folder(root))
         self._dvc_tmp = root / ".dvc" / "tmp"
@@ -167,6 +207,25 @@ class InPlace:
     def unflushed(self) -> set[str]:
         """The files that were written and are not flushed to disk yet, and their folders."""
         return self.journal.unflushed()
+
+    def started(self) -> float:
+        """Note that stages begin now; the time, by the clock of the file system, which may not be this machine's."""
+        marker = self.journal.folder / _STARTED
+        filesystem.atomic_write(marker, b"", durable=False)
+        return marker.stat().st_mtime
+
+    def edited(self, changed: Sequence[str]) -> list[str]:
+        """Those of the paths that changed since stages began and that the journal will not put back.
+
+        A stage that edits what it does not list as an output, or the user meanwhile.
+        """
+        try:
+            began_s = (self.journal.folder / _STARTED).stat().st_mtime
+        except OSError:
+            return []
+        known = [line.path for line in self.journal.lines]
+        left = [path for path in changed if not any(is_inside(path, one) for one in known)]
+        return [path for path in left if _changed_s(self.git.root / path) >= began_s]
 
     def restore_index(self) -> None:
         """Give the user's index the bytes it had: tools in a stage may have staged files.
@@ -302,6 +361,17 @@ def _copy_hidden(old: Path, new: Path, inner: str, hides: Callable[[str, bool], 
             shutil.copytree(entry.path, target, symlinks=True)
         else:
             shutil.copy2(entry.path, target, follow_symlinks=False)
+
+
+_STARTED = "started"
+
+
+def _changed_s(path: Path) -> float:
+    """When the file was last changed; nobody knows of one that is gone, so it counts as long ago."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _read(path: Path) -> bytes | None:

@@ -467,6 +467,7 @@ class Git(Counted):
         resets: Sequence[tuple[str, str]] = (),
         one_by_one: bool = False,
         beside: Beside | None = None,
+        fence: Callable[[Sequence[str]], None] | None = None,
     ) -> list[str]:
         """Make commits, then set all their refs and the `resets` (ref, rev) or none of them.
 
@@ -481,6 +482,9 @@ class Git(Counted):
             them was taken meanwhile, the others may be there.
         beside
             One more commit, made of the revs of these, whose ref is set before theirs: see `Beside`.
+        fence
+            Called with the revs when the commits are on disk and nothing has a name yet; where it raises,
+            nothing gets one.
 
         Returns
         -------
@@ -526,11 +530,15 @@ class Git(Counted):
         written = self._write(commits, beside)
         extra: NewCommit | None = None
         if written is None:
-            revs = self._import(commits, direct=direct and beside is None)
+            direct_import = direct and beside is None and fence is None
+            revs = self._import(commits, direct=direct_import)
         else:
+            direct_import = False
             revs, extra = written
+        if fence is not None:
+            fence(revs[: len(commits)])
         made: set[str] = set()
-        if written is None and beside is None and direct:
+        if direct_import:
             made = {*moves}
         if beside is not None:
             made = self._set_beside(beside, commits if direct else (), revs, extra)

@@ -76,6 +76,7 @@ class Requests:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._alive.acquire()
         if self._signal is not None:
+            self._signal.parent.mkdir(parents=True, exist_ok=True)
             self._signal.unlink(missing_ok=True)  # of a run that was killed
         return self
 

@@ -346,6 +346,8 @@ class Execution:
         found = {}
         if self.context.steps is not None and _asks_by_signal(stage):
             found[protocol.DVC_VARIABLE] = "1"
+            # Where the signal is looked for: that of a run beside the workspace is not in the workspace.
+            found["DVC_ROOT"] = str(self.context.root)
         if self.is_resumed(stage):
             found[protocol.RESUME] = str(self.context.resumed[stage.address()])
             found[protocol.DVCLIVE_RESUME] = "1"

@@ -382,7 +382,7 @@ def stage_files(root: Path) -> list[str]:
                 raise
             continue  # somebody else's, or gone meanwhile
         names = {entry.name for entry in listed}
-        if folder != "." and names & {".dvc", ".git", "pyvenv.cfg"}:
+        if folder != "." and not names.isdisjoint(_NOT_OURS):
             continue
         ignores = ignores or ".dvcignore" in names
         folders = []
@@ -402,6 +402,36 @@ def stage_files(root: Path) -> list[str]:
         rules = DvcIgnore.on_disk(root)
         found = [path for path in found if not rules.matches(path)]
     return sorted(found)
+
+
+def stage_files_among(root: Path, paths: Iterable[str]) -> list[str]:
+    """Those of `paths`, all dvc.yaml and `.dvc` files there may be, that `stage_files` finds; without a search."""
+    rules = DvcIgnore.on_disk(root)
+    is_searched: dict[str, bool] = {"": True}
+
+    def searched(folder: str) -> bool:
+        if folder not in is_searched:
+            above, _, name = folder.rpartition("/")
+            is_searched[folder] = (
+                searched(above)
+                and name not in _NOT_SEARCHED
+                and not any((root / folder / mark).exists() for mark in _NOT_OURS)
+            )
+        return is_searched[folder]
+
+    found = [
+        path
+        for path in paths
+        if searched(posixpath.dirname(path)) and (root / path).is_file() and not rules.matches(path)
+    ]
+    tracked = {
+        out for path in found if path.endswith(dvc_file.SUFFIX) for out in _tracked_by(root, path)
+    }
+    return sorted(path for path in found if not any(is_inside(path, one) for one in tracked))
+
+
+# A folder with one of these is another project, or an environment.
+_NOT_OURS = (".dvc", ".git", "pyvenv.cfg")
 
 
 def _tracked_by(root: Path, path: str) -> set[str]:

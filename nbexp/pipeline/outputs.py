@@ -238,9 +238,14 @@ def make_way(stage: Stage, context: Context) -> None:
 
 
 def go_on_from(stage: Stage, entry: LockedStage | None, context: Context) -> None:
-    """Leave the outputs where they are for a stage that goes on from them, each a file that it may write to.
+    """Have the outputs of the entry in place for a stage that goes on from them, each a file that it may write to.
 
     What a link shares with the cache would be changed there as well: such an output becomes a copy.
+
+    Raises
+    ------
+    StoreError
+        The cache lacks one of them. It was not touched.
     """
     made = {out.path: hash_of(out) for out in entry.outs} if entry is not None else {}
     is_linking = not {"hardlink", "symlink"}.isdisjoint(context.cache.link_types)
@@ -248,8 +253,8 @@ def go_on_from(stage: Stage, entry: LockedStage | None, context: Context) -> Non
         target = context.root / out.path
         wanted = made.get(out.spelled)
         context.guard.remember(out.path)
-        if out.cache and is_linking and wanted is not None and target.exists():
-            context.cache.copying.checkout(wanted, target, relink=True)
+        if out.cache and wanted is not None:
+            context.cache.copying.checkout(wanted, target, relink=is_linking)
         target.parent.mkdir(parents=True, exist_ok=True)
 
 

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.trash import Trash
     from nbexp.experiments.verify import Verified
     from nbexp.experiments.why import Why
+    from nbexp.experiments.worktrees import Cleaned
     from nbexp.pipeline.context import How, OnFailure
     from nbexp.pipeline.dag import Dag
     from nbexp.pipeline.stage import Stage
@@ -213,6 +214,10 @@ class Project:
         interactive: bool = False,
         resume: str | Experiment | None = None,
         reset: bool = False,
+        temp: bool = False,
+        copy_paths: Sequence[str] = (),
+        baseline: str | Experiment | None = None,
+        with_edits: bool = False,
         emit: Emit = ignore,
     ) -> Experiment:
         """Run what changed and record it as an experiment on the present commit.
@@ -253,6 +258,15 @@ class Project:
             which a new experiment goes on. The workspace first becomes what that step left.
         reset
             Begin over: with `resume`, the experiment's code and params from the start; else as `force`.
+        temp
+            Run beside the workspace, from how it is now: its files may be edited meanwhile, and none changes.
+            Untracked and ignored files are not there.
+        copy_paths
+            With `temp`: untracked or ignored files and folders of which the run gets a copy.
+        baseline
+            With `temp`: the branch, tag, commit or experiment to start from instead of HEAD.
+        with_edits
+            With `baseline`: uncommitted edits go along to it.
 
         Raises
         ------
@@ -299,19 +313,46 @@ class Project:
                 message=message,
                 force=force,
                 how=how,
+                temp=temp,
             )
             experiment = self._ran(found.ran, found.stages, found.refs, started, found.beside)
             self._auto_push(found.ran.ref, emit)
             return experiment
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
-            baseline = self._head()
-            refs = self._refs()
+        if temp or baseline is not None or with_edits:
+            from nbexp.experiments import temp as beside
+
             if name is not None:
                 naming.refuse_git_names(self.git, name)
-            with resuming.hinted(self.git, refs, baseline, name):
+            refs = self._refs()
+            ran, stages = beside.run(
+                where,
+                refs,
+                emit,
+                here=self.here,
+                targets=targets,
+                overrides=specs.one_point(points),
+                which=which,
+                how=how,
+                name=name,
+                message=message,
+                force=force or reset,
+                new=new,
+                pull=pull,
+                run_cache=run_cache,
+                copies=copy_paths,
+                start=beside.start(temp, baseline, self._resolve, with_edits),
+            )
+            experiment = self._ran(ran, stages, refs, started)
+            self._auto_push(ran.ref, emit)
+            return experiment
+        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+            head, refs = self._head(), self._refs()
+            if name is not None:
+                naming.refuse_git_names(self.git, name)
+            with resuming.hinted(self.git, refs, head, name):
                 spec = specs.make(
                     self.root,
-                    baseline,
+                    head,
                     refs,
                     here=self.here,
                     targets=targets,
@@ -979,6 +1020,12 @@ class Project:
         return collect.collect(
             self._site(), emit, kinds=kinds, older_than=older_than, keep_last=keep_last, yes=yes
         )
+
+    def clean(self, *, emit: Emit = ignore) -> Cleaned:
+        """Remove the work trees that nothing runs in, and what killed commands left; what is recorded stays."""
+        from nbexp.experiments import worktrees
+
+        return worktrees.clean(self._place(emit, run_cache=True, pull=False, interactive=False))
 
     def doctor(
         self, *, fix: bool = False, rebuild: bool = False, full: bool = False, emit: Emit = ignore

@@ -135,6 +135,8 @@ class Experiment(Result):
             }
             if report.steps:
                 found["steps"] = report.steps
+            if report.folder is not None:
+                found["directory"] = report.folder
             if report.differs is not None:
                 found["differs"] = list(report.differs)
             found["changed"] = {

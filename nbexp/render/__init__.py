@@ -30,7 +30,7 @@ FAMILIES = {
     ),
     "plans": ("Status", "Plan", "Why"),
     "undo": ("Applied", "Undone", "Steps", "TrashList", "Untrashed"),
-    "upkeep": ("Health", "Collected"),
+    "upkeep": ("Health", "Collected", "Cleaned"),
     "run_cache": ("RunTable", "CachedRun", "RestoredRun", "Promoted"),
     "labels": ("Recorded", "Removed", "Renamed", "Tagged"),
     "sharing": ("Branches", "Branched", "Pushed", "PulledExperiments"),

@@ -53,6 +53,8 @@ def card(experiment: Experiment, report: RunReport) -> str:
     lines += repeated_lines(report)
     lines += unlisted_lines(report)
     lines += not_recorded_lines(report)
+    if report.hints and report.folder is not None:
+        lines.append(f"bring it here: nbexp apply {experiment.name}")
     if report.hints:
         lines.append(f"keep it as a branch: nbexp branch {experiment.name} my-branch")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What `doctor` and `gc` found and did."""
+"""What `doctor`, `gc` and `clean` found and did."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from nbexp.render.words import aligned, clock, counted, size
 if TYPE_CHECKING:
     from nbexp.experiments.collect import Collected, Heap
     from nbexp.experiments.doctor import Finding, Health
+    from nbexp.experiments.worktrees import Cleaned
 
 
 def _health(result: Health) -> str:
@@ -56,6 +57,23 @@ def _collected(result: Collected) -> str:
     return "\n".join(lines)
 
 
+def _cleaned(result: Cleaned) -> str:
+    return "\n".join(cleaned_lines(result))
+
+
+def cleaned_lines(result: Cleaned) -> list[str]:
+    """What `clean` took away, a line for each kind."""
+    lines = []
+    if result.work_trees:
+        count = counted(len(result.work_trees), "work tree")
+        lines.append(f"{count} removed: {', '.join(result.work_trees)}.")
+    if result.leftovers:
+        lines.append(f"{counted(result.leftovers, 'leftover')} of killed commands removed.")
+    if result.in_use:
+        lines.append(f"In use, and so left alone: {', '.join(result.in_use)}.")
+    return lines or ["Nothing to clean."]
+
+
 def heap_cells(heap: Heap) -> list[str]:
     """One kind of what can go, as cells of text."""
     oldest = "-" if heap.oldest_s is None else clock(int(heap.oldest_s))
@@ -71,5 +89,6 @@ def heap_cells(heap: Heap) -> list[str]:
 
 WRITERS: Mapping[str, Callable[[Any], str]] = {
     "Health": _health,
+    "Cleaned": _cleaned,
     "Collected": _collected,
 }

@@ -251,6 +251,15 @@ class Cache:
         twin._kinds = {}
         return twin
 
+    def without(self, skip: Callable[[Path], Skip | None]) -> Cache:
+        """This cache, its memo too, for another folder, where other paths do not count."""
+        import copy
+
+        twin = copy.copy(self)
+        twin.__dict__.pop("copying", None)
+        twin._skip = skip
+        return twin
+
     # From elsewhere -------------------------------------------------------------------------------
 
     def missing(self, md5s: Iterable[str]) -> list[str]:

@@ -337,3 +337,63 @@ def test_what_made_no_checkpoint_cannot_be_gone_on_from(pipeline_project, nbexp_
     failed = nbexp_cli("run", "--resume", "plian", cwd=root, code=3).stderr
     assert "There is no experiment `plian`." in failed
     assert "did you mean `plain`?" in failed
+
+
+# ---- beside the workspace
+
+
+def test_a_run_beside_the_workspace_makes_checkpoints_and_goes_on(training_project, nbexp_cli, git):
+    root = training_project()
+    failed = nbexp_cli("run", "--temp", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    assert "`long` is kept up to step 2." in failed.stderr
+    assert "long (2 steps)" in nbexp_cli("show", cwd=root).stdout
+    (root / "README.md").write_text("mine\n")
+    nbexp_cli("run", "--temp", "--resume", "long", cwd=root)
+    assert len(chain(root, "long", git)) == 5
+    nbexp_cli("run", "--temp", "--resume", "long@1", "-n", "other", "-S", "lr=0.1", cwd=root)
+    assert chain(root, "other", git)[:1] == chain(root, "long", git)[:1]
+    assert (
+        git("show", "-s", "--format=%P", chain(root, "other", git)[1], cwd=root)
+        == (chain(root, "long", git)[0])
+    )
+    assert git("status", "--porcelain", cwd=root) == " M README.md"
+    assert not (root / "model").exists()
+    git("checkout", "--quiet", "README.md", cwd=root)
+    nbexp_cli("apply", "other", cwd=root)
+    assert (root / "report.txt").read_text() == "4\n"
+
+
+def test_a_project_of_dvc_2_beside_the_workspace(project, nbexp_cli, git):
+    root = project(DVC_2)
+    nbexp_cli("run", "--temp", "-n", "old", cwd=root, code=1, env={"TROUBLE": "2"})
+    nbexp_cli("run", "--temp", "--resume", "old", cwd=root)
+    assert len(chain(root, "old", git)) == 4
+    assert (
+        git("show", f"{chain(root, 'old', git)[-1]}:dvc.lock", cwd=root).count("path: model.txt")
+        == 1
+    )
+
+
+def test_a_task_that_was_killed_goes_on_from_its_last_checkpoint(
+    training_project, nbexp_cli, git, opened, monkeypatch
+):
+    from nbexp.experiments import environment, freezing, resuming, temp
+    from nbexp.experiments import spec as specs
+
+    root = training_project()
+    monkeypatch.chdir(root)
+    project = opened(root)
+    where = project._place(lambda _: None, run_cache=True, pull=False, interactive=False)
+    spec = specs.make(root, project.git.head(), {}, name="task")
+    snapshot = freezing.freeze(where, [spec], batch="one")
+    assert resuming.continued(where, spec, snapshot) == (spec, snapshot)
+    # What a worker that was killed at its second step has left.
+    crash = {"NBEXP_CRASH": "checkpoint.committed@2"}
+    nbexp_cli("run", "--temp", "-n", "task", cwd=root, code=None, env=crash)
+    again, at_step = resuming.continued(where, spec, snapshot)
+    assert (again.resumed.step, at_step.rev) == (2, chain(root, "task", git)[1])
+    assert specs.Spec.from_json(again.to_json()) == again
+    line = environment.command_line(again)
+    ran = temp.run_spec(where, again, at_step, line, lambda _: None)
+    assert ran.rev == chain(root, "task", git)[-1]
+    assert len(chain(root, "task", git)) == 5

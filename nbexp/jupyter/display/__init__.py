@@ -38,7 +38,7 @@ FAMILIES = {
     "plans": ("Status", "Plan", "Why"),
     "sharing": ("Pushed", "PulledExperiments", "Branches"),
     "undo": ("TrashList", "Steps"),
-    "upkeep": ("Collected", "Health"),
+    "upkeep": ("Cleaned", "Collected", "Health"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}

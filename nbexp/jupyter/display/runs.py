@@ -50,6 +50,8 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
     rows += texts.changed_rows(report)
     if not report.params and not texts.changed_rows(report) and report.versus is None:
         rows.append(("changes vs baseline", "none"))
+    if report.hints and report.folder is not None:
+        rows.append(("bring it here", code(f"%exp apply {experiment.name}")))
     if report.hints:
         rows.append(("keep it", code(f"%exp branch {experiment.name} my-branch")))
     return joined(

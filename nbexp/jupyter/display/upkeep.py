@@ -1,4 +1,4 @@
-"""What `doctor` and `gc` found and did."""
+"""What `doctor`, `gc` and `clean` found and did."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nbexp.render import upkeep as texts
 if TYPE_CHECKING:
     from nbexp.experiments.collect import Collected
     from nbexp.experiments.doctor import Health
+    from nbexp.experiments.worktrees import Cleaned
 
 
 def _collected(result: Collected) -> Markup:
@@ -28,6 +29,19 @@ def _collected(result: Collected) -> Markup:
     return joined([grid([head("kind"), *numbers, head("")], lines), *notes])
 
 
+def _cleaned(result: Cleaned) -> Markup:
+    trees = [(name, "removed") for name in result.work_trees]
+    trees += [(name, "in use, left alone") for name in result.in_use]
+    lines = [
+        tag("tr", tag("th", name, scope="row", align="left"), cell(what)) for name, what in trees
+    ]
+    table = [grid([head("work tree"), head("")], lines)] if lines else []
+    left = [] if result.work_trees or result.in_use else texts.cleaned_lines(result)
+    if trees and result.leftovers:
+        left = [line for line in texts.cleaned_lines(result) if "leftover" in line]
+    return joined([*table, *(tag("p", line) for line in left)])
+
+
 def _health(result: Health) -> Markup:
     marks = {"ok": "✓ ok", "mended": "✓ mended", "needs you": "✗ needs you"}
     lines = []
@@ -41,6 +55,7 @@ def _health(result: Health) -> Markup:
 
 
 WRITERS: Mapping[str, Callable[[Any], Markup]] = {
+    "Cleaned": _cleaned,
     "Collected": _collected,
     "Health": _health,
 }
