@@ -199,7 +199,7 @@ class Narrator:
     def _tell(self, event: events.Event) -> None:
         from nbexp import events
 
-        if self._quiet and not isinstance(event, events.Notice):
+        if self._quiet and not isinstance(event, events.Notice | events.Alert):
             return
         match event:
             case events.RunStarted(name=name):
@@ -245,6 +245,9 @@ class Narrator:
                     self._aside(f"{word} {names} will be skipped due to this failure")
             case events.Notice(message=message, hint=hint):
                 self._aside(message if hint is None else f"{message} Hint: {hint}")
+            case events.Alert(message=message):
+                # A terminal in the background marks its tab.
+                self._aside(f"alert: {message}" + ("\a" if sys.stderr.isatty() else ""))
             case events.Phase(text=text, total=total) if total and total > 100:
                 self._aside(text)
             case events.Moving():

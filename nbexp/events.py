@@ -192,6 +192,16 @@ class RunFinished(Event):
 
 
 @frozen
+class Alert(Event):
+    """An alert of this name is due; `state` is `running` where a metric passed its bar before the end of the run."""
+
+    name: str
+    run: str
+    state: str
+    message: str
+
+
+@frozen
 class LockUpdated(Event):
     """dvc.lock was written (`created`: it was not there before); path relative to the current directory."""
 

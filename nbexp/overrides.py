@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     from hydra.core.override_parser.types import RangeSweep
 
-__all__ = ["Axis", "Interval", "Op", "Override", "axes", "parse", "resolve", "spell"]
+__all__ = [
+    "DEFAULT_FILE",
+    "Axis",
+    "Interval",
+    "Op",
+    "Override",
+    "axes",
+    "hydra_text",
+    "parse",
+    "resolve",
+    "spell",
+]
 
 DEFAULT_FILE = "params.yaml"
 # Beyond this a sweep is a slip of the pen (`range(0,1,1e-9)`), and its points would fill the memory.
@@ -151,12 +162,16 @@ def resolve(overrides: Sequence[Override], read: Callable[[str], object]) -> tup
     Raises
     ------
     UsageError
-        There is nothing at the key that a `${…}` names.
+        There is nothing at the key that a `${…}` names, or a key names a package of a configuration group
+        (`model@big`), which no params file has.
 
     Notes
     -----
     OmegaConf's interpolation: `${.sibling}`, text around it, `${oc.env:HOME}`; `\${` stays a `${`.
     """
+    for one in overrides:
+        if "@" in one.key:
+            raise _no_key(one.key, one.text)
     out = list(overrides)
     for file in dict.fromkeys(one.file for one in overrides if _interpolates(one.value)):
         ours = [one for one in overrides if one.file == file]
@@ -193,6 +208,23 @@ def spell(value: object) -> str:
     body = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", value)
     tail = len(body) - len(body.rstrip("\\"))
     return f"'{body}{chr(92) * tail}'"
+
+
+def hydra_text(override: Override) -> str:
+    """The override as Hydra itself is given it, which has no files.
+
+    What was typed stays as it was, but for letters that Hydra's grammar does not know: these stand in quotes.
+
+    Examples
+    --------
+    >>> [hydra_text(one) for one in parse(["params.yaml:+name=Zürich", "~lr"])[0]]
+    ["+name='Zürich'", '~lr']
+    """
+    address = _address(DEFAULT_FILE, override.op, override.key)
+    if not override.has_value:
+        return address
+    typed = override.text.partition("=")[2]
+    return f"{address}={typed if typed.isascii() else spell(override.value)}"
 
 
 # ---- one item
@@ -244,15 +276,19 @@ def _split_address(address: str, item: str) -> tuple[str, Op, str]:
             f"`{item}` has brackets in its key. Nothing was run.",
             f"an element of a list is named by a dot: `nbexp run -S {_address(file or DEFAULT_FILE, _SIGNS[sign], dotted)}={value}`.",
         )
-    # Hydra would take `group@package` for a choice of configuration groups, which no params file has.
+    # `group@package` chooses a configuration where params are composed; elsewhere `resolve` refuses it.
     if not key or not all(
-        re.fullmatch(r"[\w$/-](?:[\w$/ -]*[\w$/-])?", part) for part in key.split(".")
+        re.fullmatch(r"[\w$/@-](?:[\w$/@ -]*[\w$/@-])?", part) for part in key.split(".")
     ):
-        raise UsageError(
-            f"`{key}` in `{item}` is no key of a param. Nothing was run.",
-            "a key is names with dots between them: `nbexp run -S train.lr=0.1`.",
-        )
+        raise _no_key(key, item)
     return file or DEFAULT_FILE, _SIGNS[sign], key
+
+
+def _no_key(key: str, item: str) -> UsageError:
+    return UsageError(
+        f"`{key}` in `{item}` is no key of a param. Nothing was run.",
+        "a key is names with dots between them: `nbexp run -S train.lr=0.1`.",
+    )
 
 
 def _address(file: str, op: Op, key: str) -> str:

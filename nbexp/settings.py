@@ -5,6 +5,7 @@ They are not in `.dvc/config` because DVC refuses a config with a section it doe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -30,6 +31,9 @@ class Settings:
         needs under `meta: {nbexp: {resources: {gpu: 1}}}`.
     better
         Which way is better for a metric whose name does not say it: `better = {ratio = "lower"}`.
+    alerts
+        When somebody is told of a run, and how: a table for each alert, `[alerts.good]` with
+        `when = "acc > 0.95"`.
     """
 
     hints: bool = True
@@ -37,6 +41,7 @@ class Settings:
     run_cache: bool = True
     resources: Mapping[str, object] = field(default_factory=dict)
     better: Mapping[str, str] = field(default_factory=dict)
+    alerts: Mapping[str, object] = field(default_factory=dict)
 
 
 def read(root: Path) -> Settings:
@@ -62,13 +67,53 @@ def read(root: Path) -> Settings:
     return Settings()
 
 
-def _table(path: Path) -> dict[str, object]:
+def file_name(root: Path) -> str:
+    """Which file the settings of the project in `root` stand in, or would."""
+    shared = root / "pyproject.toml"
+    if (root / "nbexp.toml").exists() or not shared.exists():
+        return "nbexp.toml"
+    return shared.name if b"tool.nbexp" in shared.read_bytes() else "nbexp.toml"
+
+
+def user_file(home: Path) -> Path:
+    """The user's own settings, which no project brings along: `nbexp/nbexp.toml` where configuration is kept.
+
+    Notes
+    -----
+    `$XDG_CONFIG_HOME`, else `~/.config` (XDG Base Directory Specification 0.8).
+    """
+    chosen = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(chosen) if chosen else home / ".config") / "nbexp" / "nbexp.toml"
+
+
+def read_user(path: Path) -> Mapping[str, object]:
+    """The user's own alerts; none where there is no such file.
+
+    Raises
+    ------
+    ProjectFileError
+        The file is no TOML, or has another setting, all of which are the project's.
+    """
+    if not path.exists():
+        return {}
+    table = _table(path, str(path))
+    for name in table:
+        if name != "alerts":
+            raise ProjectFileError(
+                f"there is no setting `{name}` for all projects, only `alerts`.",
+                "`nbexp.toml` in the project's root has the others.",
+                path=str(path),
+            )
+    return _settings(table, str(path)).alerts
+
+
+def _table(path: Path, shown: str | None = None) -> dict[str, object]:
     import tomllib
 
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectFileError(f"this is not TOML ({error}).", path=path.name) from None
+        raise ProjectFileError(f"this is not TOML ({error}).", path=shown or path.name) from None
 
 
 def _settings(table: dict[str, object], path: str) -> Settings:

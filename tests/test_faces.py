@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "verify": ("verify first", lambda p: p.verify("first")),
     "apply": ("apply first", lambda p: p.apply("first")),
     "undo": ("undo", lambda p: p.undo()),
+    "alerts": ("alerts", lambda p: p.alerts()),
     "clean": ("clean", lambda p: p.clean()),
     "doctor": ("doctor --fix", lambda p: p.doctor(fix=True)),
     "gc": ("gc --undo --failed", lambda p: p.gc("undo", "failed")),

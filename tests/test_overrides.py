@@ -309,13 +309,6 @@ def test_a_mapping_is_one_point_with_its_values_as_they_are() -> None:
             ),
         ),
         (
-            "model@big=1",
-            (
-                "`model@big` in `model@big=1` is no key of a param. Nothing was run.\n"
-                "Hint: a key is names with dots between them: `nbexp run -S train.lr=0.1`."
-            ),
-        ),
-        (
             ":a=1",
             "`:a=1` has no file before its colon. Nothing was run.\nHint: `nbexp run -S a=VALUE` changes params.yaml.",
         ),
@@ -486,6 +479,15 @@ def test_only_a_file_with_something_to_resolve_is_read() -> None:
         raise AssertionError(file)
 
     assert resolve(parse(["a=1", "b=x"])[0], read) == parse(["a=1", "b=x"])[0]
+
+
+def test_a_package_of_a_group_is_no_key_of_a_params_file() -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(parse(["model@big=1"])[0], lambda _: TREE)
+    assert str(caught.value) == (
+        "`model@big` in `model@big=1` is no key of a param. Nothing was run.\n"
+        "Hint: a key is names with dots between them: `nbexp run -S train.lr=0.1`."
+    )
 
 
 def test_an_interpolation_of_nothing_names_it() -> None:

@@ -38,7 +38,7 @@ def test_a_pyproject_that_says_nothing_of_nbexp_may_be_broken(tmp_path: Path) ->
     ("text", "said"),
     [
         ("hint = true", "nbexp.toml: there is no setting `hint`.\nHint: did you mean `hints`?"),
-        ("zzz = 1", "nbexp.toml: there is no setting `zzz`.\nHint: did you mean `better`?"),
+        ("zzz = 1", "nbexp.toml: there is no setting `zzz`.\nHint: did you mean `alerts`?"),
         ("hints = 3", "nbexp.toml: `hints` is 3; true or false is expected."),
         ("hints = 'no'", "nbexp.toml: `hints` is 'no'; true or false is expected."),
         ("better = 3", "nbexp.toml: `better` is 3; a table is expected."),

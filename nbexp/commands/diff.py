@@ -8,6 +8,7 @@ Examples
   nbexp diff low-lr mauve-pike    two experiments
   nbexp diff low-lr               an experiment against the workspace
   nbexp diff main low-lr --md     Markdown, for a pull request
+  nbexp diff main low-lr --notebook    executed notebooks, cell by cell
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from nbexp.errors import UsageError
 from nbexp.events import Emit
 
 if TYPE_CHECKING:
@@ -34,6 +36,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", type=int, metavar="N", help="significant digits of metrics; default: 5"
     )
+    parser.add_argument(
+        "--notebook",
+        action="store_true",
+        help="executed notebooks instead, cell by cell: source, text, pictures",
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
     shape.add_argument("--csv", action="store_true", help="print CSV")
@@ -41,6 +48,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    if args.notebook:
+        if args.csv:
+            raise UsageError(
+                "`--csv` is a table of values, and `--notebook` shows cells.",
+                "`nbexp diff A B --notebook --md`, or `--json`.",
+            )
+        return project.diff_notebooks(args.old, args.new)
     return project.diff(
         args.old,
         args.new,

@@ -52,6 +52,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-run-cache", action="store_true", help="nothing comes back from the run cache"
     )
+    parser.add_argument(
+        "--no-hydra",
+        action="store_true",
+        help="take params.yaml as it is, whatever the config says of Hydra",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -64,5 +69,6 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         force_downstream=args.force_downstream,
         allow_missing=args.allow_missing,
         run_cache=not args.no_run_cache,
+        hydra=not args.no_hydra,
         **selection(args),
     )

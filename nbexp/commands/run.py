@@ -11,6 +11,7 @@ Examples
   nbexp run -S train.lr=0.01 -n low-lr         and a name
   nbexp run -S +train.momentum=0.9             add a param
   nbexp run -S other.json:depth=3              a param of another file
+  nbexp run -S model=big                       another member of a group, where params are composed
   nbexp run train                              only this stage and what it needs
   nbexp run --resume low-lr                    go on from its last checkpoint
   nbexp run --resume low-lr@3 -n other         from that step, as another experiment
@@ -66,6 +67,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="begin over; the experiment of that name is replaced",
     )
+    parser.add_argument(
+        "--no-hydra",
+        action="store_true",
+        help="take params.yaml as it is, whatever the config says of Hydra",
+    )
     add_selection(parser)
     add_manner(parser)
     add_isolation(parser)
@@ -80,7 +86,13 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
         )
     if args.dry:
-        return project.plan(args.set_param, force=args.force, new=args.new, **planned(args))
+        return project.plan(
+            args.set_param,
+            force=args.force,
+            new=args.new,
+            hydra=not args.no_hydra,
+            **planned(args),
+        )
     made = project.run(
         args.set_param,
         name=args.name,
@@ -89,6 +101,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         new=args.new,
         resume=args.resume,
         reset=args.reset,
+        hydra=not args.no_hydra,
         emit=emit,
         **selection(args),
         **manner(args),

@@ -127,6 +127,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         hide_failed=args.hide_failed,
         force=args.force,
         steps=args.steps,
+        emit=emit,
     )
     for row in getattr(found, "rows", ()):
         if row.error is not None and row.executor is None:

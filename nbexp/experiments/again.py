@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import UsageError
-from nbexp.experiments import environment, naming, restore
+from nbexp.experiments import composition, environment, naming, restore
 from nbexp.experiments import run as running
 from nbexp.experiments import spec as specs
 from nbexp.experiments.workspace import InPlace
@@ -99,6 +99,8 @@ def run(
         op = f"{verb} {source.name}"
         restore.bring(workspace, source.rev, source.name, emit, op=op, force=asked.force, keep=keep)
         try:
+            # What the experiment was composed of is in its params.yaml.
+            composition.refuse_choices(root, asked.overrides, "Nothing was run.")
             spec = specs.make(
                 root,
                 source.ref.baseline,
@@ -110,6 +112,7 @@ def run(
                 force=asked.force,
                 new=verb == "rerun",
                 how=how,
+                hydra=False,
                 verb=op,
             )
             # `force` was about the name; whether all stages run is the verb's to say.

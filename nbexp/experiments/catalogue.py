@@ -23,7 +23,7 @@ def head(git: Git) -> str:
     NotFound
         The repository has no commit yet.
     """
-    found = git.head()
+    found = git.tip()
     if found is None:
         raise NotFound(
             "This repository has no commit yet, so an experiment has nothing to start from.",
@@ -35,6 +35,8 @@ def head(git: Git) -> str:
 def refs(git: Git) -> dict[str, str]:
     """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
     found = git.refs(ref_names.PREFIX)
+    if len(found) == sum(map(len, ref_names.by_baseline(found).values())):
+        return found  # nothing else among them, as nearly always
     return {ref: found[ref] for ref, _, _ in ref_names.experiments(found)}
 
 
@@ -88,7 +90,7 @@ def baseline_names(git: Git) -> dict[str, str]:
     for prefix in ("refs/heads/", "refs/tags/"):
         for ref, rev in sorted(git.refs(prefix).items(), reverse=True):
             names[rev] = ref.removeprefix(prefix)
-    branch, present = git.branch(), git.head()
+    branch, present = git.branch(), git.tip()
     if branch is not None and present is not None:
         names[present] = branch
     return names
@@ -113,12 +115,11 @@ def listed(
         }
         cache.remember_many(_WHEN, times)
         known = {**known, **times}
-    members: dict[str, list[tuple[int, str, str]]] = {}
-    for ref, baseline, name in ref_names.experiments(refs):
-        rev = refs[ref]
-        if rev in known:
-            members.setdefault(baseline, []).append((-int(known[rev]), name, rev))
-    newest = sorted(members.items(), key=lambda item: min(item[1]))
-    return {
-        baseline: tuple((name, rev) for _, name, rev in sorted(group)) for baseline, group in newest
-    }
+    when = {rev: int(time_s) for rev, time_s in known.items()}
+    members: dict[str, tuple[tuple[str, str], ...]] = {}
+    for baseline, pairs in ref_names.by_baseline(refs).items():
+        group = sorted(pair for pair in pairs if pair[1] in when)
+        group.sort(key=lambda pair: when[pair[1]], reverse=True)
+        if group:
+            members[baseline] = tuple(group)
+    return dict(sorted(members.items(), key=lambda item: (-when[item[1][0][1]], *item[1][0])))

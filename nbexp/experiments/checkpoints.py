@@ -119,7 +119,8 @@ class Growing:
         spec, git = self._spec, self._git
         self.hold()
         status = git.status()
-        extra = record.recorded_paths(self._prefix, spec, graph, stages, status.untracked)
+        untracked = record.without_copies(self._prefix, spec, status.untracked)
+        extra = record.recorded_paths(self._prefix, spec, graph, stages, untracked)
         files: dict[str, FileContent] = dict(git.snapshot(status, [*extra, *spec.carries]))
         files |= {posixpath.join(self._prefix, path): data for path, data in step.files.items()}
         subject = spec.message or record.message(entries)

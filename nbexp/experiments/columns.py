@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nbexp.errors import NotFound, UsageError, nearest
-from nbexp.experiments import where as filters
 from nbexp.experiments.table import (
     DIGITS,
     Column,
@@ -127,6 +126,8 @@ def matching(table: Table, expression: str) -> Table:
     NotFound
         It names a column that the table does not have.
     """
+    from nbexp.experiments import where as filters
+
     named = Named(table)
 
     def column(name: str) -> Callable[[Row], object]:

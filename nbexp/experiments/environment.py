@@ -90,6 +90,7 @@ def command_line(spec: Spec, options: Sequence[str] = (), *, is_dvcs: bool = Tru
         "--allow-missing": how.allow_missing,
         "-k": how.on_failure == "keep-going",
         "--ignore-errors": how.on_failure == "ignore",
+        "--no-hydra": not spec.hydra,
     }
     words += [option for option, is_on in switches.items() if is_on]
     words += options
@@ -132,6 +133,18 @@ def resume_line(source: str, spec: Spec, *, reset: bool = False, temp: bool = Fa
     words += [option for option, is_on in {"--reset": reset, "--temp": temp}.items() if is_on]
     targets = [*(["--"] if any(one.startswith("-") for one in spec.targets) else []), *spec.targets]
     return CommandLine(tuple(words_without_secrets([*words, *targets])))
+
+
+def typed_line(words: Sequence[str], *, as_dvc: bool = False) -> CommandLine:
+    """The command line of any other verb, in words; secrets are hidden.
+
+    Examples
+    --------
+    >>> typed_line(["save", "-n", "by-hand"], as_dvc=True).to_json()["dvc"]
+    'dvc exp save -n by-hand'
+    """
+    hidden = tuple(words_without_secrets(words))
+    return CommandLine(hidden, hidden if as_dvc else None)
 
 
 class Recorder:

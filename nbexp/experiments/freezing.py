@@ -238,6 +238,9 @@ def keep_copies(place: Place, specs: Sequence[Spec], batch: str) -> None:
                 "`-C` takes files and folders, relative to here.",
             )
     folder = copies_folder(place.root, batch)
+    if wanted:  # often what nobody else is to read
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        os.chmod(folder.parent, 0o700)
     for path in wanted:
         copy(place.root / path, folder / path)
 

@@ -7,13 +7,14 @@ wait for. Objects, run cache, memo of hashes and the locks of stages that run ar
 from __future__ import annotations
 
 import os
+import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from nbexp import filesystem
-from nbexp.errors import StoreError
+from nbexp.errors import NbexpError, StoreError
 from nbexp.events import Emit
 from nbexp.experiments import freezing, restore, worktrees
 from nbexp.experiments import run as running
@@ -26,15 +27,17 @@ from nbexp.frozen import replace
 from nbexp.git import NewCommit
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph
-from nbexp.pipeline.plan import Disk
+from nbexp.pipeline.plan import Disk, hash_of
+from nbexp.store.cache import Cache, Hash
 
 
 class Isolated:
     """The guard of files that are made for one run: whatever it does to them is done."""
 
-    def __init__(self, root: Path, uid: str, scratch: Path) -> None:
+    def __init__(self, root: Path, uid: str, marker: str, scratch: Path) -> None:
         self.root = root
         self.uid = uid
+        self.marker = marker
         self.is_users = False
         self._scratch = scratch
 
@@ -110,7 +113,7 @@ def run(
     slot
         Its lock (`worktrees.lock_of`) is held by the caller.
     uid
-        Marks the processes of the run (`NBEXP_ITEM`), and names its folder of logs.
+        Marks the processes of the run (`NBEXP_ITEM` begins with it), and names its folder of logs.
     fence
         Called with the rev when all of the experiment is on disk and it has no name yet; what it raises
         drops the result.
@@ -129,8 +132,12 @@ def run(
     Three Git processes: `read-tree`, `clean` and `status`; reading goes through the one of `place`.
     """
     clock = time.monotonic()
-    with worktrees.occupied(place.root, slot, uid):
-        tree = worktrees.prepare(place, slot, snapshot)
+    # Whoever ends what was killed in this slot must not end another attempt at the same, in another slot.
+    marker = f"{uid}.{os.urandom(4).hex()}"
+    with worktrees.occupied(place.root, slot, marker):
+        tree = worktrees.prepare(
+            place, slot, snapshot, lambda root: _up_to_date(place, spec, snapshot, root)
+        )
         _bring_copies(place, spec, snapshot, tree)
         there = replace(
             place,
@@ -138,13 +145,14 @@ def run(
             cache=place.cache.without(DvcIgnores(tree.root).below),
             root=tree.root,
             env={**(os.environ if place.env is None else place.env), **(env or {})},
+            use_run_cache=place.use_run_cache and spec.run_cache,
             home=place,
         )
-        edits = specs.params_edits(tree.root, spec.here, spec.overrides)
+        edits = specs.params_edits(tree.root, spec.here, spec.overrides, composed=spec.composed)
         spec = replace(spec, edits=edits)
         graph = _graph(place, spec, snapshot, tree.root)
         stages = spec.which.stages(graph, spec.targets, spec.here)
-        workspace = Isolated(tree.root, uid, own_folder(place.root) / "runs" / uid)
+        workspace = Isolated(tree.root, uid, marker, own_folder(place.root) / "runs" / uid)
         refs = place.git.refs("refs/exps/")
         filesystem.crash_point("isolated.ready")
         ran = running.run(spec, there, graph, stages, refs, workspace, emit, command, fence=fence)
@@ -174,6 +182,74 @@ def _graph(place: running.Place, spec: Spec, snapshot: Snapshot, root: Path) -> 
     listed = restore.stage_files_at(place.git, place.prefix, snapshot.rev)
     found = graphs.stage_files_among(root, listed)
     return graphs.load(root, {path: read(path) or b"" for path in found}, read)
+
+
+def _up_to_date(place: running.Place, spec: Spec, snapshot: Snapshot, root: Path) -> list[str]:
+    """The outputs that the run before left and that are, to the byte, what the snapshot wants there.
+
+    So data is not copied from the cache for each run. What has no entry in the snapshot's own dvc.lock
+    and `.dvc` files is no output of it, whoever made it.
+    """
+    if spec.copies:
+        return []  # which may be outputs, and come from the user
+    listed = restore.stage_files_at(place.git, place.prefix, snapshot.rev)
+    recorded = [path for path in listed if (root / _record_of(path)).is_file()]
+    if not recorded:
+        return []
+    read = Disk(root, {}).read
+    try:
+        graph = graphs.load(root, {path: read(path) or b"" for path in listed}, read)
+        cache = place.cache.without(DvcIgnores(root).below)
+        found = []
+        for stage in graph.stages:
+            entry = stage.entry_in(read(stage.lock_file if stage.data is None else stage.file))
+            outs = {out.spelled: out for out in stage.outs if out.cache}
+            for locked in entry.outs if entry is not None else ():
+                out = outs.get(locked.path)
+                if out is not None and _is_as(root, out.path, hash_of(locked), cache):
+                    found.append(out.path)
+    except (NbexpError, OSError):
+        return []  # told when the run looks at it
+    return found
+
+
+def _record_of(path: str) -> str:
+    """The file that says what the stages of a dvc.yaml, or a `.dvc` file, made."""
+    return path if path.endswith(".dvc") else posixpath.join(posixpath.dirname(path), "dvc.lock")
+
+
+def _is_as(root: Path, path: str, wanted: Hash, cache: Cache) -> bool:
+    """Whether this is there and nothing else: no ignored file, and no link but to an object.
+
+    What the cache has lost is not as wanted: a run in another slot would not have it either.
+    """
+    target = filesystem.check_inside(root, path)
+    if (
+        not os.path.lexists(target)
+        or not _is_own(target, cache)
+        or not cache.has_object(wanted.md5)
+    ):
+        return False
+    if target.is_dir() != wanted.is_dir:
+        return False
+    count = 0
+    for folder, folders, names in os.walk(target):
+        if not folders and not names:
+            return False
+        if not all(_is_own(Path(folder, name), cache) for name in (*folders, *names)):
+            return False
+        count += len(names)
+    found = cache.hash(target)
+    return (
+        found is not None
+        and (found.md5, found.isexec) == (wanted.md5, wanted.isexec)
+        and (not found.is_dir or found.nfiles == count)
+    )
+
+
+def _is_own(path: Path, cache: Cache) -> bool:
+    """Whether the path is no link, or one to an object of the cache."""
+    return not path.is_symlink() or path.resolve().is_relative_to(cache.folder.resolve())
 
 
 def _bring_copies(

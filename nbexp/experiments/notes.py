@@ -20,7 +20,6 @@ blob, two trees and a commit.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -84,6 +83,8 @@ def packages_digest(listed: Mapping[str, str]) -> tuple[str, bytes]:
     """What a note names this list of packages by, and the bytes that are stored."""
     text = json.dumps(listed, indent=1, sort_keys=True, ensure_ascii=False)
     data = text.encode("utf-8", "backslashreplace") + b"\n"
+    import hashlib
+
     return hashlib.sha1(data, usedforsecurity=False).hexdigest(), data
 
 
@@ -107,6 +108,13 @@ class Beside:
         said = list(read(self._git, old).values())
         kept = {key: note[key] for note in said for key in _SAID if key in note}
         return _changed(self._git, {revs[0]: {**kept, "run": self._run}}, self._stored)
+
+    def write(self, rev: str) -> None:
+        """Write it for a commit that is there already; `error` says where that did not work."""
+        try:
+            self._git.advance(lambda: self.make([rev]))
+        except GitError as error:
+            self.failed(error)
 
     def failed(self, error: GitError) -> None:
         """Remember why it could not be made."""
@@ -374,6 +382,8 @@ def _at_remote(git: Git, remote: str) -> str | None:
 
 
 def _seen_ref(remote: str) -> str:
+    import hashlib
+
     return (
         SEEN
         + hashlib.sha1(

@@ -6,13 +6,14 @@ and the files that they read, as far as their text says so. Nothing is run.
 
 from __future__ import annotations
 
+import json
 import posixpath
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from nbexp.errors import NbexpError
+from nbexp.errors import NbexpError, NotFound
 from nbexp.events import Emit, Notice
 from nbexp.experiments import freezing
 from nbexp.experiments.freezing import View
@@ -20,6 +21,7 @@ from nbexp.experiments.run import Place
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.pipeline import detect
+from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.plan import hash_of
 from nbexp.pipeline.stage import Stage
@@ -115,10 +117,48 @@ def missing(
         elif (place.root / path).exists():
             is_known = bool(inner) or any(is_inside(path, one.rstrip("/")) for one in untracked)
             found.setdefault(path, Absent(path, "untracked" if is_known else "ignored", by))
+    for path in pipelines(place, view):
+        found.setdefault(path, Absent(path, "untracked", "it says what stages there are"))
     for data in _data(place, graph, stages, view):
         if not any(is_inside(data.path, copied) for copied in copies):
             found[data.path] = data
     return tuple(found[path] for path in sorted(found))
+
+
+def pipelines(place: Place, view: View) -> list[str]:
+    """The dvc.yaml and `.dvc` files, from the project's root, that are in no commit and so not there either."""
+    top = f"{place.prefix}/" if place.prefix else ""
+    mine = [path.removeprefix(top) for path in view.untracked if path.startswith(top)]
+    return graphs.stage_files_among(
+        place.root,
+        [path for path in mine if path.endswith(("/dvc.yaml", ".dvc")) or path == "dvc.yaml"],
+    )
+
+
+def reader(place: Place, view: View) -> Callable[[str], bytes | None]:
+    """Reads params files of the frozen state; one that is in the workspace alone is an error that says so.
+
+    Raises
+    ------
+    NotFound
+        When such a file is read.
+    """
+
+    def read(path: str) -> bytes | None:
+        data = view.read(path)
+        if data is None and (place.root / path).is_file():
+            raise absent_file(path)
+        return data
+
+    return read
+
+
+def absent_file(path: str) -> NotFound:
+    """What the run cannot do without, and would not have."""
+    return NotFound(
+        f"{path} is in your files and in no commit, so a run beside them does not have it. Nothing was run.",
+        f"`git add {shlex.quote(path)}`",
+    )
 
 
 def tell(absent: Sequence[Absent], here: str, emit: Emit) -> None:
@@ -193,7 +233,7 @@ def _wanted(
         modules = detect.imports(root / path, root, folders=[root / stage.cwd])
         for module in modules:
             needed.setdefault(module, f"imported by {path}")
-        for read in _read_by(root, path, stage.cwd):
+        for read in _read_by(place, path, modules, stage.cwd):
             needed.setdefault(read, f"read by {path}")
     for path, by in needed.items():
         parts = path.split("/")
@@ -217,24 +257,49 @@ def _inside(root: Path, path: Path) -> str | None:
     return None if relative.split("/")[0] in ("..", ".") else relative
 
 
-def _read_by(root: Path, script: str, cwd: str) -> Iterator[str]:
+def _read_by(place: Place, script: str, modules: Sequence[str], cwd: str) -> Iterator[str]:
     """The files that code reads, and that are there; what it writes as well is its own to make."""
-    from nbexp.pipeline.detection import reading
-    from nbexp.pipeline.detection.symbols import GAP
-
-    try:
-        found = reading.read(root, script, None, cwd)
-    except (NbexpError, RecursionError, OSError):
-        return
-    written = {one.path for one in found.accesses if one.does == "write"}
-    for one in found.accesses:
-        path = posixpath.normpath(one.path)
-        is_read = one.does != "write" and GAP not in one.path and one.path not in written
-        if is_read and path.split("/")[0] not in ("..", ".", "") and (root / path).is_file():
+    root = place.root
+    for path in _reads(place, script, modules, cwd):
+        if (root / path).is_file():
             yield path
     # `load_dotenv()` names no file; everybody knows which one it is.
     if (root / ".env").is_file() and "dotenv" in _text(root / script):
         yield ".env"
+
+
+def _reads(place: Place, script: str, modules: Sequence[str], cwd: str) -> list[str]:
+    """The paths that code reads, found once for each state of it: reading a big program takes a second."""
+    import hashlib
+
+    digest = hashlib.sha256(f"{script}\0{cwd}".encode())
+    for path in (script, *modules):
+        digest.update(hashlib.sha256(_text(place.root / path).encode()).digest())
+    known = place.cache.memo(_FORM, digest.hexdigest())
+    if known is not None:
+        return [str(path) for path in json.loads(known)]
+    from nbexp.pipeline.detection import reading
+    from nbexp.pipeline.detection.symbols import GAP
+
+    try:
+        found = reading.read(place.root, script, None, cwd, steps=_STEPS).accesses
+    except (NbexpError, RecursionError, OSError):
+        found = ()
+    written = {one.path for one in found if one.does == "write"}
+    paths = {
+        posixpath.normpath(one.path)
+        for one in found
+        if one.does != "write" and GAP not in one.path and one.path not in written
+    }
+    inside = sorted(path for path in paths if path.split("/")[0] not in ("..", ".", ""))
+    place.cache.remember(_FORM, digest.hexdigest(), json.dumps(inside))
+    return inside
+
+
+# The form of what is remembered; a new form gets a new number.
+_FORM = "reads-1"
+# Of evaluating code; a script of a hundred lines takes a few hundred.
+_STEPS = 10_000
 
 
 def _text(path: Path) -> str:

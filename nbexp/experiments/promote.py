@@ -14,8 +14,8 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from nbexp.errors import NameTaken, NotFound
-from nbexp.events import Emit
-from nbexp.experiments import fitting, run_cache, spec
+from nbexp.events import Emit, Notice
+from nbexp.experiments import environment, fitting, notes, run_cache, spec
 from nbexp.experiments.fitting import Base, Member, Place, params_of, with_params
 from nbexp.experiments.place import GitIgnores
 from nbexp.experiments.run_cache import CachedRun
@@ -24,6 +24,7 @@ from nbexp.frozen import frozen
 from nbexp.git import FileContent, NewCommit
 from nbexp.results import Result
 from nbexp.store.cache import Cache
+from nbexp.version import __version__
 
 
 @frozen
@@ -92,7 +93,9 @@ def promote(
     refs = {ref: rev for ref, rev in git.refs("refs/exps/").items() if ref_names.parse(ref)}
     base, members = fitting.find(place, head, run, runs, stage, using, emit)
     try:
-        asked = spec.make(place.root, base.rev, refs, here=place.here, name=name, message=message)
+        asked = spec.make(
+            place.root, base.rev, refs, here=place.here, name=name, message=message, hydra=False
+        )
     except NameTaken:
         raise _taken(
             f"Experiment `{name}` already exists on baseline {base.rev[:7]}", run
@@ -118,6 +121,16 @@ def promote(
             files={f"{place.top}{path}": data for path, data in files.items()},
         )
     )[0]
+    # What it ran in is not known: the present environment need not be the one.
+    words = ["cache", "promote", run.short, *(["-n", name] if name is not None else [])]
+    words += ["-m", message] if message is not None else []
+    words += ["--stage", stage] if stage is not None else []
+    words += [word for one in using for word in ("--with", one.short)]
+    told = environment.typed_line(words).to_json()
+    note = notes.Beside(git, {**told, "nbexp": __version__}, {})
+    note.write(rev)
+    if note.error is not None:
+        emit(Notice(f"Its command line is not recorded: {note.error}"))
     return Promoted(
         asked.name,
         rev,

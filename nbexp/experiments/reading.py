@@ -10,11 +10,12 @@ import json
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from nbexp import filesystem
 from nbexp.errors import GitError, NbexpError, ProjectFileError
-from nbexp.experiments.table import Data, FileError, wrapped
+from nbexp.events import Emit, Phase, ignore
+from nbexp.experiments.table import Data, FileError, Row, Stored, wrapped
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import field, frozen
@@ -38,6 +39,17 @@ class Commit(NamedTuple):
     state: str
     data: Data | None
     error: str | None = None
+
+
+def stored_row(
+    stored: str, rev: str, name: str, baseline: str, labels: Mapping[str, object]
+) -> Row | None:
+    """The row of an experiment that the index has, where it is one commit on its baseline; None for any other."""
+    # No line of JSON ends within it: what is found stands in the first line.
+    head, _, text = stored.partition(f" {baseline} done\n")
+    if not text or head[0] != "=":
+        return None
+    return Row.stored(rev, name, baseline, int(head[2:]), labels, text)
 
 
 class Reader:
@@ -75,7 +87,12 @@ class Reader:
         return self._data(files, targets=targets, deps_only=deps_only)
 
     def commits(
-        self, revs: Sequence[str], *, deps_only: bool = False, force: bool = False
+        self,
+        revs: Sequence[str],
+        *,
+        deps_only: bool = False,
+        force: bool = False,
+        emit: Emit = ignore,
     ) -> dict[str, Commit]:
         """What each commit says; those seen before come from the index.
 
@@ -88,18 +105,35 @@ class Reader:
             Of params, only what stages read.
         force
             Read all again, whatever the index has.
+        emit
+            Told how far it is where there are thousands to read.
         """
+        stored, new = self.stored(revs, deps_only=deps_only, force=force, emit=emit)
+        return {rev: from_memo(text) for rev, text in stored.items()} | new
+
+    def stored(
+        self,
+        revs: Sequence[str],
+        *,
+        deps_only: bool = False,
+        force: bool = False,
+        emit: Emit = ignore,
+    ) -> tuple[dict[str, str], dict[str, Commit]]:
+        """As `commits`: those that the index has, as `from_memo` takes them, and those that were read now."""
         wanted = list(dict.fromkeys(revs))
         form = f"{_FORM}-deps" if deps_only else _FORM
         stored = {} if force else self._cache.memos(form, wanted)
-        found = {rev: _from_memo(text) for rev, text in stored.items()}
-        unknown = self._infos([rev for rev in wanted if rev not in found])
+        found: dict[str, Commit] = {}
+        unknown = self._infos([rev for rev in wanted if rev not in stored])
         if unknown:
             listed = [self._git.paths_named(list(unknown), name) for name in STAGE_FILES]
             blobs = _Blobs(self._git, self._top)
             new = list(unknown)
             # The first one alone, to learn which files there are to ask for.
             for start in [0, *range(1, len(new), _AT_ONCE)]:
+                if len(new) >= _TELL_FROM and start:
+                    done, total = start - 1, len(new)
+                    emit(Phase(f"reading commits: {done:,} of {total:,}", done, total))
                 kept: dict[str, str] = {}
                 part = new[start : start + (_AT_ONCE if start else 1)]
                 blobs.fetch(part)
@@ -109,7 +143,7 @@ class Reader:
                         unknown[rev], self._of_commit(rev, paths, blobs), kept, deps_only=deps_only
                     )
                 self._cache.remember_many(form, kept)
-        return found
+        return stored, found
 
     def _read(
         self, info: CommitInfo, files: _Files, kept: dict[str, str], *, deps_only: bool
@@ -125,7 +159,7 @@ class Reader:
         if files.lacking:
             return found  # what only a remote has may be here next time
         kept[info.rev] = _to_memo(found)
-        return _from_memo(kept[info.rev])
+        return from_memo(kept[info.rev])
 
     def data(self, rev: str, *, deps_only: bool = False) -> Data:
         """What one commit says, from the index where it is there.
@@ -306,6 +340,8 @@ class _Files:
 
 # Commits whose files are asked for together: their contents are in memory at the same time.
 _AT_ONCE = 500
+# Fewer are read within a second.
+_TELL_FROM = 1500
 
 
 class _TooBig(bytes):
@@ -474,34 +510,9 @@ def _to_memo(commit: Commit) -> str:
     return f"{mark} {commit.time_s} {commit.parent or '-'} {commit.state}\n{text[1:-1]}"
 
 
-def _from_memo(stored: str) -> Commit:
+def from_memo(stored: str) -> Commit:
+    """The commit of which the index has this."""
     head, _, text = stored.partition("\n")
     mark, time_s, parent, state = head.split(" ", 3)
     data = Stored(text, is_strict=mark == "=")
     return Commit(int(time_s), None if parent == "-" else parent, state, data)
-
-
-class Stored(Data):
-    """What the index has of a commit: its JSON is there, its trees are parsed when one is asked for."""
-
-    def __init__(self, text: str, *, is_strict: bool) -> None:
-        known = vars(self)
-        known["_text"] = text
-        known["_is_strict"] = is_strict
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in ("params", "metrics", "deps", "outs"):
-            raise AttributeError(name)
-        whole = json.loads("{" + vars(self)["_text"] + "}")
-        for what in ("params", "metrics"):
-            whole[what] = {
-                path: FileError(**tree["error"]) if "error" in tree else tree["data"]
-                for path, tree in whole[what].items()
-            }
-        del whole["meta"]
-        vars(self).update(whole)
-        return vars(self)[name]
-
-    def json_text(self) -> str:
-        known = vars(self)
-        return str(known["_text"]) if known["_is_strict"] else super().json_text()

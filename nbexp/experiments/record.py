@@ -105,7 +105,7 @@ def record(
     files.
     """
     status = git.status()
-    untracked = _without_copies(prefix, spec, status.untracked)
+    untracked = without_copies(prefix, spec, status.untracked)
     extra = [*recorded_paths(prefix, spec, graph, stages, untracked), *spec.carries]
     files = git.snapshot(status, extra)
     commit = NewCommit(
@@ -157,7 +157,7 @@ def record_failed(
     status: Status = git.status()
     extra = {
         *recorded_paths(
-            prefix, spec, graph, stages, _without_copies(prefix, spec, status.untracked)
+            prefix, spec, graph, stages, without_copies(prefix, spec, status.untracked)
         ),
         *spec.carries,
     }
@@ -249,7 +249,7 @@ def recorded_paths(
     )
 
 
-def _without_copies(prefix: str, spec: Spec, untracked: Sequence[str]) -> Sequence[str]:
+def without_copies(prefix: str, spec: Spec, untracked: Sequence[str]) -> Sequence[str]:
     """Those of the paths that were not copied to where the run was: no experiment holds these."""
     copied = [
         posixpath.normpath(posixpath.join(prefix, spec.here, path.rstrip("/")))

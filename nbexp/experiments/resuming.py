@@ -182,6 +182,7 @@ def run(
             which=which,
             verb=f"run --resume {start.shown}",
             read=read,
+            hydra=False,
         )
         resumed = _resumed(git, root, place.prefix, start)
         carries = again.carried(git, start.rev)
@@ -193,7 +194,7 @@ def run(
         spec = made(read, refs, here)
         view = View(Snapshot(start.rev, start.source.ref.baseline), (), read)
         graph = isolated.graph_of(place, view, spec.edits)
-        stages = _stages(graph, targets, which, here, spec, start.shown)
+        spec, stages = _stages(graph, targets, which, here, spec, start.shown)
         line = environment.resume_line(start.shown, spec, reset=reset, temp=True)
         ran = beside.run_spec(place, spec, view.snapshot, line, emit)
         return WentOn(ran, stages, refs, start.beside)
@@ -215,7 +216,7 @@ def run(
             there = here if (root / here).is_dir() else "."
             spec = made(partial(graphs.bytes_of, root), refs, there)
             graph = graphs.load(root, read=Disk(root, spec.edits).read)
-            stages = _stages(graph, targets, which, there, spec, start.shown)
+            spec, stages = _stages(graph, targets, which, there, spec, start.shown)
         except BaseException:
             workspace.roll_back()
             raise
@@ -254,17 +255,19 @@ def _stages(
     here: str,
     spec: Spec,
     shown: str,
-) -> tuple[Stage, ...]:
-    """Those that are asked for, which must be with the one that goes on."""
+) -> tuple[Spec, tuple[Stage, ...]]:
+    """Those that are asked for, with the one that goes on; without targets its whole dvc.yaml, wherever one is."""
     resumed = spec.resumed
     assert resumed is not None
-    found = which.stages(graph, targets, here)
-    if any(stage.address() in resumed.stages for stage in found):
-        return found
-    if targets:
+    going_on = [stage for stage in graph.stages if stage.address() in resumed.stages]
+    if not targets and not which.is_whole and all(stage.folder != here for stage in going_on):
+        folder = going_on[0].folder if going_on else here
+        spec = replace(spec, targets=tuple(s.address(here) for s in graph.targets((), folder)))
+    found = which.stages(graph, spec.targets, here)
+    if not any(stage in found for stage in going_on):
         raise UsageError(
             f"{' '.join(targets)} does not come to {' '.join(resumed.stages)}, which goes on from `{shown}`. "
             "Nothing was run.",
             f"`nbexp run --resume {shown}` runs all that is left.",
         )
-    return graph.order(graph.stages)
+    return spec, found

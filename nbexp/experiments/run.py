@@ -259,7 +259,7 @@ def context(
         # What DVC sets for every stage (formats.md 1.9).
         "DVC_ROOT": str(home.root),
         **(variables or {}),
-        "NBEXP_ITEM": workspace.uid,
+        "NBEXP_ITEM": workspace.marker,
     }
     return Context(
         root=place.root,

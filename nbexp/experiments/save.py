@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound, UsageError
 from nbexp.events import Emit, Event, LockUpdated, Notice, Phase
+from nbexp.experiments import environment, trash
 from nbexp.experiments import spec as specs
-from nbexp.experiments import trash
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
 from nbexp.frozen import field, frozen
@@ -80,9 +80,15 @@ def save(
     force: bool,
     include_untracked: Sequence[str],
     recursive: bool,
+    env: Mapping[str, str],
 ) -> Saved:
-    """See `Project.save`."""
+    """See `Project.save`; `env` is the environment in which stages would find their Python."""
     git = site.git
+    typed = ["save", *(["-n", name] if name is not None else [])]
+    typed += ["-m", message] if message is not None else []
+    typed += ["-f"] * force + ["-R"] * recursive
+    typed += [word for path in include_untracked for word in ("-I", path)]
+    typed += [*(["--"] if any(one.startswith("-") for one in targets) else []), *targets]
     with site.workspace().held(emit) as workspace:
         refs = {ref: rev for ref, rev in git.refs("refs/exps/").items() if ref_names.parse(ref)}
         spec = _spec(site, refs, name=name, message=message, force=force)
@@ -93,6 +99,8 @@ def save(
         _refuse_missing(site, graph, stages, inspector)
         checks = {stage: inspector.check(stage) for stage in stages}
         wanted = _asked_for(site, graph, include_untracked, emit)
+        line = environment.typed_line(typed, as_dvc=True)
+        recorder = environment.Recorder(git, site.cache, line, stages, env, site.here)
         files = [stage.file if stage.is_data else stage.lock_file for stage in stages]
         before = _texts(site, files)
         with workspace.changing(f"save {spec.name}"):
@@ -111,6 +119,11 @@ def save(
             digest = _digest({} if targets else entries)
             saved = _record(site, workspace, spec, graph, wanted, refs, digest)
             crash_point("record.done")
+        if not saved.identical:
+            note = recorder.beside(None)
+            note.write(saved.rev)
+            if note.error is not None:
+                emit(Notice(f"Its command line and environment are not recorded: {note.error}"))
         after = _texts(site, list(before))
     written = tuple(
         posixpath.relpath(path, site.here) for path in before if before[path] != after[path]
@@ -133,6 +146,7 @@ def _spec(
         name=name,
         message=message,
         force=force,
+        hydra=False,
         verb="save",
         untouched="Nothing was saved.",
     )

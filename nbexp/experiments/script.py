@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nbexp import overrides as grammar
 from nbexp.errors import NbexpError
-from nbexp.experiments import catalogue, notes, restore
+from nbexp.experiments import catalogue, composition, notes, restore
 from nbexp.formats import editing, ref_names, values
 from nbexp.formats.editing.steps import Edit
 from nbexp.formats.secrets import HIDDEN
@@ -141,6 +141,8 @@ class _Block:
         run = note.get("run")
         self._run: Mapping[str, object] = run if isinstance(run, Mapping) else {}
         self._directory = str(self._run.get("directory", "."))
+        # The values are those that were composed: patched, or set one by one.
+        self._is_composed = composition.source(root) is not None
 
     def data(self) -> list[str]:
         """Brings what the baseline tracks, where it names a remote to bring it from."""
@@ -172,6 +174,8 @@ class _Block:
         if self.added:
             # `run` records new files that its pipeline names, and those that are staged.
             lines.append(f"git add --force -- {shlex.join(self.added)}")
+        if self._is_composed and "--no-hydra" not in words:
+            words = ["--no-hydra", *words]
         return [*lines, *self._command(["run", *words])]
 
     def _changed(self) -> list[str]:

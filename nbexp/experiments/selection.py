@@ -50,9 +50,10 @@ class Revisions:
         NotFound
             A `rev` names no commit.
         """
-        if git.head() is None:
+        head = git.tip()
+        if head is None:
             return []
-        tips = [resolve(git, one) for one in (self.rev if self._asks() else ("HEAD",))]
+        tips = [resolve(git, one) for one in self.rev] if self._asks() else [head]
         if self.all_commits:
             listed = git.run("rev-list", "HEAD", "--branches", "--tags", "--remotes")
             return list(dict.fromkeys([*self._back(git, tips), *listed.decode().split()]))

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
+from nbexp.events import Emit, ignore
 from nbexp.experiments import dvc_queue
-from nbexp.experiments.reading import Commit, Reader
+from nbexp.experiments.reading import Commit, Reader, from_memo, stored_row
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
 from nbexp.formats import checkpoint, ref_names
@@ -40,7 +41,7 @@ class Asked:
 
 
 class _Member(NamedTuple):
-    """An experiment before it is read; there may be ten thousand."""
+    """A failed run, or what DVC's queue knows of, before it is read."""
 
     baseline: str
     name: str | None
@@ -48,7 +49,17 @@ class _Member(NamedTuple):
     state: str = "done"
     executor: Mapping[str, object] | None = None
     error: str | None = None
-    ref: str = ""
+
+
+class _Group(NamedTuple):
+    """What is to be shown below a baseline: name and rev of experiments, of which there may be ten thousand, and others."""
+
+    experiments: list[tuple[str, str]]
+    others: list[_Member]
+
+    @property
+    def revs(self) -> list[str]:
+        return [*(rev for _, rev in self.experiments), *(member.rev for member in self.others)]
 
 
 def rows(
@@ -58,6 +69,7 @@ def rows(
     asked: Asked,
     names: Mapping[str, str],
     labels: Labels = lambda _: {},
+    emit: Emit = ignore,
     is_running: Callable[[str], bool] = lambda _: False,
 ) -> tuple[Row, ...]:
     """The workspace, then each baseline with its experiments, the newest first.
@@ -82,17 +94,17 @@ def rows(
     branch leads to, where any is not the tip of one.
     """
     found = [] if asked.hide_workspace else [_workspace(reader, deps_only=asked.param_deps)]
-    head = git.head()
+    head = git.tip()
     if head is None:
         return tuple(found)
-    members = _members(git, root, asked)
-    of_baseline: dict[str, list[_Member]] = {}
-    for member in members:
-        of_baseline.setdefault(member.baseline, []).append(member)
-    baselines = _baselines(git, asked.revisions, head, of_baseline)
-    shown = {rev: of_baseline.get(rev, []) for rev in baselines}
-    revs = [*baselines, *(member.rev for listed in shown.values() for member in listed)]
-    commits = reader.commits(revs, deps_only=asked.param_deps, force=asked.force)
+    groups = _groups(git, root, asked)
+    baselines = _baselines(git, asked.revisions, head, groups)
+    shown = [(rev, groups[rev].revs) for rev in baselines if rev in groups]
+    members = [rev for _, revs in shown for rev in revs]
+    stored, commits = reader.stored(
+        [*baselines, *members], deps_only=asked.param_deps, force=asked.force, emit=emit
+    )
+    commits.update((rev, from_memo(stored[rev])) for rev in baselines if rev in stored)
     if asked.revisions is None:
         baselines.sort(
             key=lambda rev: (rev != head, -(commits[rev].time_s if rev in commits else 0), rev)
@@ -100,9 +112,9 @@ def rows(
     detached = _detached(git, asked.revisions, [rev for rev in baselines if rev in commits], names)
     detached |= {rev for rev in baselines if rev not in commits}
     baselines.sort(key=lambda rev: rev in detached)
-    known_labels = labels([member.rev for listed in shown.values() for member in listed])
+    known = _Known(stored, commits, labels(members), reader, asked, is_running)
     for rev in baselines:
-        listed = [member for member in shown[rev] if member.rev in commits]
+        listed = known.rows(rev, groups[rev]) if rev in groups else []
         if rev not in commits and not listed:
             continue
         commit = commits.get(rev)
@@ -117,12 +129,7 @@ def rows(
                 is_detached=rev in detached,
             )
         )
-        listed.sort(key=lambda member: member.name or "")
-        listed.sort(key=lambda member: commits[member.rev].time_s, reverse=True)
-        listed.sort(key=lambda member: _ORDER.get(member.state, 1) if member.executor else 1)
-        found += (
-            _row(member, commits, reader, asked, known_labels, is_running) for member in listed
-        )
+        found += listed
     return tuple(found)
 
 
@@ -137,26 +144,35 @@ def _workspace(reader: Reader, *, deps_only: bool) -> Row:
         return Row("workspace", None, "workspace", None, error=error.message)
 
 
-def _members(git: Git, root: Path, asked: Asked) -> list[_Member]:
-    """Every experiment, failed run and task of DVC's queue that is asked for, whatever its baseline."""
+def _groups(git: Git, root: Path, asked: Asked) -> dict[str, _Group]:
+    """Every experiment, failed run and task of DVC's queue that is asked for, by baseline."""
     queue = dvc_queue.read(git, root)
     refs = git.refs(ref_names.PREFIX)
-    found = [
-        _Member(baseline, name, refs[ref], "done", queue.executors.get(ref), ref=ref)
-        for ref, baseline, name in ref_names.experiments(refs)
-    ]
+    groups: dict[str, _Group] = {}
+    for baseline, listed in ref_names.by_baseline(refs).items():
+        groups[baseline] = _Group(listed, [])
+    for ref, executor in queue.executors.items():
+        # What DVC's queue made is an experiment like any other, and says who ran it.
+        made = ref_names.parse(ref) if ref in refs else None
+        if made is not None:
+            groups[made.baseline].experiments.remove((made.name, refs[ref]))
+            member = _Member(made.baseline, made.name, refs[ref], "done", executor)
+            groups[made.baseline].others.append(member)
+    others = []
     for task in queue.open:
         hidden = {"queued": asked.hide_queued, "failed": asked.hide_failed}
         if not hidden.get(task.state, False):
             error = "Experiment run failed" if task.state == "failed" else None
-            found.append(
+            others.append(
                 _Member(task.baseline, task.name, task.rev, task.state, task.executor, error)
             )
     if asked.all_states and not asked.hide_failed:
         for ref, rev in git.refs(ref_names.FAILED).items():
             parsed = ref_names.parse_failed(ref)
-            found.append(_Member(parsed.baseline, parsed.name, rev, "failed"))
-    return found
+            others.append(_Member(parsed.baseline, parsed.name, rev, "failed"))
+    for member in others:
+        groups.setdefault(member.baseline, _Group([], [])).others.append(member)
+    return groups
 
 
 def _baselines(git: Git, revisions: Revisions | None, head: str, found: Iterable[str]) -> list[str]:
@@ -173,7 +189,7 @@ def _detached(
     """Those of the baselines that no branch, tag or remote branch leads to."""
     if revisions is not None and not revisions.all_commits:
         return set()
-    doubtful = [rev for rev in baselines if rev not in names and rev != git.head()]
+    doubtful = [rev for rev in baselines if rev not in names and rev != git.tip()]
     if not doubtful:
         return set()
     known = ("--not", "HEAD", "--branches", "--tags", "--remotes")
@@ -185,46 +201,75 @@ def _detached(
     return set(doubtful).intersection(listed.decode().split())
 
 
-def _row(
-    member: _Member,
-    commits: Mapping[str, Commit],
-    reader: Reader,
-    asked: Asked,
-    labels: Mapping[str, Mapping[str, object]],
-    is_running: Callable[[str], bool],
-) -> Row:
-    commit = commits[member.rev]
-    data, state = commit.data, member.state
-    if data is not None and member.executor is not None and state in ("queued", "failed"):
-        # It starts from the baseline's results, which are not its own.
-        data = Data(data.params, {}, data.deps, data.outs)
-    if state == "failed" and member.executor is None:
-        state = commit.state
-    row = Row(
-        member.rev,
-        member.name,
-        "experiment",
-        data,
-        member.baseline,
-        commit.time_s,
-        state,
-        member.error or commit.error,
-        "" if member.error else "ProjectFileError",
-        member.executor,
-        (),
-        labels.get(member.rev, {}),
-    )
-    is_step = commit.state == checkpoint.STATE
-    is_single = commit.parent in (member.baseline, None)
-    if (is_single and not is_step) or (member.executor is not None and state != "done"):
-        return row
-    earlier, is_whole = _earlier(reader, asked, commit.parent, member.baseline)
-    if is_step:
-        row = replace(row, state="running" if is_running(member.ref) else "interrupted")
-    if not is_whole:
-        return replace(row, earlier=earlier)
-    steps = len(earlier) + is_step
-    return replace(row, earlier=earlier, step=len(earlier) + 1, steps=steps)
+@frozen
+class _Known:
+    """What is known of commits: text of the index, or what was read now, and their labels."""
+
+    stored: Mapping[str, str]
+    commits: Mapping[str, Commit]
+    labels: Mapping[str, Mapping[str, object]]
+    reader: Reader
+    asked: Asked
+    is_running: Callable[[str], bool]
+
+    def rows(self, baseline: str, group: _Group) -> list[Row]:
+        """The rows below a baseline, newest first; what is no commit is left out."""
+        stored, labels = self.stored, self.labels
+        found: list[Row] = []
+        for name, rev in group.experiments:
+            text = stored.get(rev)
+            row = None
+            if text is not None:
+                row = stored_row(text, rev, name, baseline, labels.get(rev) or {})
+            if row is None:
+                row = self._row(_Member(baseline, name, rev))
+            if row is not None:
+                found.append(row)
+        found += filter(None, map(self._row, group.others))
+        found.sort(key=lambda row: row.name or "")
+        found.sort(key=lambda row: row.created_s or 0, reverse=True)
+        if group.others:
+            found.sort(key=lambda row: _ORDER.get(row.state, 1) if row.executor else 1)
+        return found
+
+    def _row(self, member: _Member) -> Row | None:
+        commit = self.commits.get(member.rev)
+        if commit is None and member.rev in self.stored:
+            commit = from_memo(self.stored[member.rev])
+        if commit is None:
+            return None
+        data, state = commit.data, member.state
+        if data is not None and member.executor is not None and state in ("queued", "failed"):
+            # It starts from the baseline's results, which are not its own.
+            data = Data(data.params, {}, data.deps, data.outs)
+        if state == "failed" and member.executor is None:
+            state = commit.state
+        row = Row(
+            member.rev,
+            member.name,
+            "experiment",
+            data,
+            member.baseline,
+            commit.time_s,
+            state,
+            member.error or commit.error,
+            "" if member.error else "ProjectFileError",
+            member.executor,
+            (),
+            self.labels.get(member.rev, {}),
+        )
+        is_step = commit.state == checkpoint.STATE
+        is_single = commit.parent in (member.baseline, None)
+        if (is_single and not is_step) or (member.executor is not None and state != "done"):
+            return row
+        earlier, is_whole = _earlier(self.reader, self.asked, commit.parent, member.baseline)
+        if is_step:
+            ref = ref_names.ExpRef(member.baseline, member.name or "").ref
+            row = replace(row, state="running" if self.is_running(ref) else "interrupted")
+        if not is_whole:
+            return replace(row, earlier=earlier)
+        steps = len(earlier) + is_step
+        return replace(row, earlier=earlier, step=len(earlier) + 1, steps=steps)
 
 
 def _earlier(

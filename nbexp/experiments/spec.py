@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from nbexp.errors import NameTaken, NotFound, UsageError
+from nbexp.experiments import composition
 from nbexp.formats import editing, ref_names, values
 from nbexp.formats.interpolation import Read
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import field, frozen
-from nbexp.overrides import Override, resolve
+from nbexp.overrides import DEFAULT_FILE, Override, resolve
 from nbexp.pipeline.context import How
 from nbexp.pipeline.graph import Graph, bytes_of
 from nbexp.pipeline.stage import Stage
@@ -118,6 +119,10 @@ class Spec:
         works; no experiment holds them.
     resumed
         The step that it goes on from; None: it begins on the baseline.
+    hydra
+        Params may be composed, where the project's config says so.
+    composed
+        The text of params.yaml that was composed when the run was asked for; None where that is off.
     """
 
     baseline: str
@@ -138,6 +143,8 @@ class Spec:
     run_cache: bool = True
     copies: tuple[str, ...] = ()
     resumed: Resumed | None = None
+    hydra: bool = True
+    composed: str | None = None
 
     @property
     def ref(self) -> str:
@@ -201,6 +208,8 @@ class Spec:
             "run_cache": self.run_cache,
             "copies": list(self.copies),
             "resumed": None if self.resumed is None else self.resumed.to_json(),
+            "hydra": self.hydra,
+            "composed": self.composed,
         }
 
     @classmethod
@@ -233,6 +242,8 @@ class Spec:
                 run_cache=bool(stored["run_cache"]),
                 copies=tuple(map(str, stored["copies"])),
                 resumed=Resumed.from_json(stored["resumed"]) if stored.get("resumed") else None,
+                hydra=bool(stored["hydra"]),
+                composed=stored["composed"],
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UsageError(
@@ -257,6 +268,8 @@ def make(
     pull: bool = False,
     run_cache: bool = True,
     copies: Sequence[str] = (),
+    hydra: bool = True,
+    composed: str | None = None,
     verb: str = "run",
     untouched: str = "Nothing was run.",
     read: Read | None = None,
@@ -269,6 +282,9 @@ def make(
         Every experiment ref and its rev.
     overrides
         As they were typed; a `${key}` in one is replaced by what the file says at the key.
+    hydra
+        Compose params.yaml where the project's config says so. `composed` is its text where that was done
+        before, for all points of a sweep at once (`composition.compose_all`).
     verb, untouched
         For messages: the command, and what it has left alone.
     read
@@ -284,7 +300,9 @@ def make(
         A params file or key does not exist; the nearest key is in the hint.
     """
     read = read or partial(bytes_of, root)
-    overrides = resolve(overrides, lambda file: values.parse(_params_file(read, here, file), file))
+    if hydra and composed is None:
+        composed = composition.compose(root, here, overrides)
+    overrides = _resolved(read, here, overrides, composed)
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
@@ -306,7 +324,7 @@ def make(
         here=here,
         targets=tuple(targets),
         overrides=overrides,
-        edits=params_edits(root, here, overrides, read),
+        edits=params_edits(root, here, overrides, read, composed=composed),
         message=message,
         force=force,
         new=new,
@@ -317,6 +335,8 @@ def make(
         pull=pull,
         run_cache=run_cache,
         copies=tuple(_as_seen_from(root, here, path) for path in copies),
+        hydra=hydra,
+        composed=composed,
     )
 
 
@@ -327,20 +347,44 @@ def _as_seen_from(root: Path, here: str, path: str) -> str:
     return posixpath.relpath(Path(path).as_posix(), (root / here).as_posix())
 
 
+def _resolved(
+    read: Read, here: str, overrides: Sequence[Override], composed: str | None
+) -> tuple[Override, ...]:
+    """The overrides with values in place of `${key}`; those that went into a composition as they were typed."""
+    plain = [one for one in overrides if composed is None or not composition.is_composed(one)]
+    found = iter(resolve(plain, lambda file: values.parse(_params_file(read, here, file), file)))
+    return tuple(next(found) if one in plain else one for one in overrides)
+
+
 def params_edits(
-    root: Path, here: str, overrides: Sequence[Override], read: Read | None = None
+    root: Path,
+    here: str,
+    overrides: Sequence[Override],
+    read: Read | None = None,
+    *,
+    composed: str | None = None,
 ) -> dict[str, bytes]:
-    """The params files as the overrides make them; files that stay equal are left out."""
+    """The params files as the overrides make them; files that stay equal are left out.
+
+    Parameters
+    ----------
+    composed
+        What params.yaml says instead of what is in it; the overrides that went into that are passed over.
+    """
     read = read or partial(bytes_of, root)
     by_file: dict[str, list[editing.Edit]] = {}
+    start: dict[str, bytes] = {}
+    if composed is not None:
+        overrides = [one for one in overrides if not composition.is_composed(one)]
+        start[posixpath.normpath(posixpath.join(here, DEFAULT_FILE))] = composed.encode()
     for override in overrides:
         path = posixpath.normpath(posixpath.join(here, override.file))
         edit = editing.Edit(override.key, override.value, override.op, override.has_value)
         by_file.setdefault(path, []).append(edit)
-    edits = {}
+    edits = {path: data for path, data in start.items() if read(path) != data}
     for path, wanted in by_file.items():
         shown = posixpath.relpath(path, here)
-        data = _params_file(read, here, shown)
+        data = start.get(path) or _params_file(read, here, shown)
         changed = editing.edit(data, shown, wanted)
         if changed != data:
             edits[path] = changed

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from nbexp.errors import NotFound, UsageError
 from nbexp.experiments.polarity import Polarity, polarity
@@ -26,6 +24,7 @@ DIGITS = 5
 # The titles of DVC's own columns: a metric of that name is titled with its file.
 _HEADS = ("Experiment", "rev", "typ", "Created", "parent", "State", "Executor")
 _LABELS = ("star", "tags", "note")
+_quoted: Callable[[str], str] = json.encoder.encode_basestring
 _KINDS: tuple[tuple[Literal["metric", "param"], What], ...] = (
     ("metric", "metrics"),
     ("param", "params"),
@@ -94,6 +93,32 @@ class Data:
         return json.dumps(strict(whole), ensure_ascii=False, default=str)[1:-1]
 
 
+class Stored(Data):
+    """What the index has of a commit: its JSON is there, its trees are parsed when one is asked for."""
+
+    def __init__(self, text: str, *, is_strict: bool) -> None:
+        known = vars(self)
+        known["_text"] = text
+        known["_is_strict"] = is_strict
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("params", "metrics", "deps", "outs"):
+            raise AttributeError(name)
+        whole = json.loads("{" + vars(self)["_text"] + "}")
+        for what in ("params", "metrics"):
+            whole[what] = {
+                path: FileError(**tree["error"]) if "error" in tree else tree["data"]
+                for path, tree in whole[what].items()
+            }
+        del whole["meta"]
+        vars(self).update(whole)
+        return vars(self)[name]
+
+    def json_text(self) -> str:
+        known = vars(self)
+        return str(known["_text"]) if known["_is_strict"] else super().json_text()
+
+
 @frozen
 class Row:
     """One line of the table.
@@ -143,6 +168,43 @@ class Row:
     step: int | None = None
     steps: int = 0
     is_step: bool = False
+
+    @classmethod
+    def stored(
+        cls,
+        rev: str,
+        name: str,
+        baseline: str,
+        created_s: int,
+        labels: Mapping[str, object],
+        text: str,
+    ) -> Row:
+        """A finished experiment of which the index has strict JSON; there may be ten thousand.
+
+        What it says becomes an object when it is asked for, which to show it as JSON does not take.
+        """
+        row = object.__new__(cls)
+        row.__dict__.update(
+            {
+                "rev": rev,
+                "name": name,
+                "kind": "experiment",
+                "baseline": baseline,
+                "created_s": created_s,
+                "labels": labels,
+                "_stored": text,
+            }
+        )
+        return row
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Data:
+            text = self.__dict__.get("_stored")
+            if name != "data" or text is None:
+                raise AttributeError(name)
+            data = self.__dict__["data"] = Stored(text, is_strict=True)
+            return data
 
     @property
     def params(self) -> dict[str, object]:
@@ -365,20 +427,30 @@ class Table(Result):
 
     def json_text(self) -> str:
         """`to_json` as text; what was read from the index is passed on as it is."""
+        # Of ten thousand it is megabytes: they are put together once, from all their pieces.
         members: dict[str, list[str]] = {}
-        for row in self.experiments:
-            members.setdefault(row.baseline or "", []).append(self._range(row))
-        parts = []
-        seen = set()
+        is_compared = self.view.reference is not None
         for row in self.rows:
-            if row.kind != "experiment":
-                below = None if row.kind == "workspace" else members.get(row.rev)
-                parts.append(self._state(row, below))
-                seen.add(row.rev)
-        for baseline, below in members.items():
-            if baseline not in seen:
-                parts.append(self._state(Row(baseline, None, "baseline", None), below))
-        return f"[{', '.join(parts)}]"
+            if row.kind == "experiment":
+                own = row.__dict__
+                if "_stored" in own and not own["labels"] and not is_compared:
+                    told = _stored_range(own)
+                else:
+                    told = self._range(row)
+                below = members.setdefault(row.baseline or "", [])
+                below += (", ", told) if below else (told,)
+        heads = [row for row in self.rows if row.kind != "experiment"]
+        seen = {row.rev for row in heads}
+        heads += (Row(rev, None, "baseline", None) for rev in members if rev not in seen)
+        pieces = ["["]
+        for row in heads:
+            start, end = self._state(row)
+            listed = None if row.kind == "workspace" else members.get(row.rev)
+            # DVC has null, not an empty list, where a baseline has no experiments.
+            pieces += [start, "[", *listed, "]", end] if listed else [start, "null", end]
+            pieces.append(", ")
+        pieces[-1 if heads else 1 :] = ["]"]
+        return "".join(pieces)
 
     def _range(self, row: Row) -> str:
         executor = row.executor
@@ -388,13 +460,12 @@ class Table(Result):
             executor = running if row.state == "running" else None
         elif executor is None and row.state != "done":
             executor = {"state": "failed", "name": "nbexp", "local": None}
-        revs = self._state(row, None)
-        if row.earlier:
-            revs = ", ".join([revs, *(self._state(one, None) for one in row.earlier)])
+        revs = ", ".join("null".join(self._state(one)) for one in (row, *row.earlier))
         told = "null" if executor is None else _json(executor)
         return f'{{"revs": [{revs}], "executor": {told}, "name": {_json(row.name)}}}'
 
-    def _state(self, row: Row, below: Sequence[str] | None) -> str:
+    def _state(self, row: Row) -> tuple[str, str]:
+        """What there is to say of a row, before and after the experiments below it."""
         data = error = "null"
         if row.data is not None:
             # Hex digits, a word or a time need no escaping.
@@ -414,12 +485,8 @@ class Table(Result):
             more += f', "step": {row.step}'
         if row.steps:
             more += f', "steps": {row.steps}, "state": "{row.state}"'
-        # DVC has null, not an empty list, where a baseline has no experiments.
-        inner = f"[{', '.join(below)}]" if below else "null"
-        return (
-            f'{{"rev": "{row.rev}", "name": {_json(row.name)}, "data": {data}, '
-            f'"error": {error}, "experiments": {inner}{more}}}'
-        )
+        start = f'{{"rev": "{row.rev}", "name": {_json(row.name)}, "data": {data}, '
+        return f'{start}"error": {error}, "experiments": ', f"{more}}}"
 
     def _deltas(self, row: Row) -> dict[str, dict[str, object]]:
         found: dict[str, dict[str, object]] = {}
@@ -438,6 +505,9 @@ class Table(Result):
 
     def to_csv(self) -> str:
         """DVC's `exp show --csv`, whose precision is full unless another is asked for."""
+        import csv
+        import io
+
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         precision = self.view.precision
@@ -569,6 +639,16 @@ class Table(Result):
         return f"{corner} {row.rev[:7]} [{row.name}]" if row.name else f"{corner} {row.rev[:7]}"
 
 
+def _stored_range(row: Mapping[str, Any]) -> str:
+    """What `Table._range` says of the fields of a row that is nothing but `Row.stored`, in one go."""
+    rev, name = row["rev"], _quoted(row["name"])
+    return (
+        f'{{"revs": [{{"rev": "{rev}", "name": {name}, "data": {{"rev": "{rev}", '
+        f'"timestamp": "{local_time(row["created_s"])}", {row["_stored"]}}}, "error": null, '
+        f'"experiments": null}}], "executor": null, "name": {name}}}'
+    )
+
+
 def label_text(value: object) -> str:
     """A star, tags or a note in a cell: `★`, `best, paper`, a note's first line."""
     if isinstance(value, bool):
@@ -640,22 +720,20 @@ def rounded(value: object, digits: int) -> str:
 
 def local_time(seconds: int) -> str:
     """ISO local time without a zone, as DVC has it."""
-    quarter, rest = divmod(seconds, _QUARTER_S)
-    known = _quarters.get(quarter)
+    minute, rest = divmod(seconds, 60)
+    known = _minutes.get(minute)
     if known is None:
-        if len(_quarters) > _MANY_QUARTERS:
-            _quarters.clear()
-        began = time.localtime(quarter * _QUARTER_S)
-        known = _quarters[quarter] = (time.strftime("%Y-%m-%dT%H:", began), began.tm_min)
-    hour, minute = known
-    return f"{hour}{minute + rest // 60:02}:{rest % 60:02}"
+        if len(_minutes) > _MANY_MINUTES:
+            _minutes.clear()
+        known = _minutes[minute] = time.strftime("%Y-%m-%dT%H:%M:", time.localtime(minute * 60))
+    return known + _SECONDS[rest]
 
 
-# No zone's clock is set otherwise than by quarters of an hour, and those of a table lie close together: asking the
-# C library for each of ten thousand took as long as to read them.
-_QUARTER_S = 900
-_MANY_QUARTERS = 100_000
-_quarters: dict[int, tuple[str, int]] = {}
+# No zone's clock differs by seconds from another's since there is Git, and the times of a table lie close together:
+# asking the C library for each of ten thousand took as long as to read them.
+_MANY_MINUTES = 100_000
+_SECONDS = tuple(f"{second:02}" for second in range(60))
+_minutes: dict[int, str] = {}
 
 
 def _dvc_time(seconds: int) -> str:
@@ -684,7 +762,7 @@ def _json(value: object) -> str:
     if value is None:
         return "null"
     if type(value) is str:
-        return json.encoder.encode_basestring(value)
+        return _quoted(value)
     return json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -7,9 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from nbexp import filesystem
-from nbexp.errors import UsageError
+from nbexp.errors import NotFound, UsageError
 from nbexp.events import Emit
-from nbexp.experiments import environment, freezing, isolated, preflight, worktrees
+from nbexp.experiments import (
+    composition,
+    environment,
+    freezing,
+    isolated,
+    preflight,
+    worktrees,
+)
 from nbexp.experiments import spec as specs
 from nbexp.experiments.environment import CommandLine
 from nbexp.experiments.freezing import Snapshot
@@ -87,6 +94,7 @@ def run(
     pull: bool = False,
     run_cache: bool = True,
     copies: Sequence[str] = (),
+    hydra: bool = True,
     start: Start,
 ) -> tuple[Ran, tuple[Stage, ...]]:
     """Run what was asked for beside the user's files, from how they are now; and the stages it was about.
@@ -108,6 +116,13 @@ def run(
     worktrees.end_all_left_over(place.root, KIND)
     view = freezing.look(place, with_edits=start.with_edits, baseline=start.baseline, emit=emit)
     snapshot = view.snapshot
+    composed = None
+    if hydra:
+        # The configurations of the version that it starts from; else those that lie here, new ones too.
+        version = None
+        if start.typed is not None:
+            version = composition.Version(place.git, place.prefix, snapshot.rev)
+        (composed,) = composition.compose_all(place.root, here, [overrides], version) or (None,)
     spec = specs.make(
         place.root,
         snapshot.baseline,
@@ -124,10 +139,17 @@ def run(
         pull=pull,
         run_cache=run_cache,
         copies=copies,
-        read=view.read,
+        hydra=hydra,
+        composed=composed,
+        read=preflight.reader(place, view),
     )
     graph = isolated.graph_of(place, view, spec.edits)
-    stages = which.stages(graph, targets, here)
+    try:
+        stages = which.stages(graph, targets, here)
+    except NotFound:
+        for path in preflight.pipelines(place, view):
+            raise preflight.absent_file(path) from None
+        raise
     absent = preflight.missing(
         place, graph, stages, view=view, copies=freezing.copied_paths(spec, place.root)
     )

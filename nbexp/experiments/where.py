@@ -9,10 +9,10 @@ A value that a row lacks makes every comparison false, but those with `none`. Te
 numbers with numbers; what cannot be compared is not equal and neither less nor more.
 
     expression   and, or, not, parentheses
-    comparison   == != < <= > >= in, not in, ~ (is like), !~; `a < b < c` as in mathematics
+    comparison   == != < <= > >= in, not in, is, is not, ~ (is like), !~; `a < b < c` as in mathematics
     value        0.9  "text"  'text'  [a, b]  true false none nan, the name of a column
     like         ~ "low-*" is a glob, ~ "low" is part of the text, ~ /^low-\d+$/ is a regular expression
-    time         "2024-05-04", "2024-05-04 12:30", "today", "yesterday", "2 days ago"
+    time         "2024-05-04", "2024-05-04 12:30", "today", "yesterday", "2 days ago"; created in ["today", "2024-05-04"]
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ class _Reader(Generic[R]):
         self._tokens = list(self._split())
         self._next = 0
         self._depth = 0
+        # Texts are read as times: those of a list in which a time is looked for.
+        self._wants_times = False
 
     def whole(self) -> Callable[[R], bool]:
         found = self._either()
@@ -177,7 +179,7 @@ class _Reader(Generic[R]):
             inner = self._either()
             if not self._took(")"):
                 self._wrong(self._place(), "lacks a `)`")
-            if not self._is("in", *_OPERATORS):
+            if not self._is("in", "is", *_OPERATORS):
                 return inner
             self._next = start  # `("a") in tags`
         start = self._next
@@ -185,7 +187,9 @@ class _Reader(Generic[R]):
         tests: list[Callable[[R], bool]] = []
         while (operator := self._operator()) is not None:
             middle = self._next
+            self._wants_times = operator in ("in", "not in") and self._is_time(start)
             right = self._operand()
+            self._wants_times = False
             if operator in ("~", "!~"):
                 self._check_like(middle)
             else:
@@ -201,7 +205,7 @@ class _Reader(Generic[R]):
     ) -> tuple[Value[R], Value[R]]:
         """Both sides, a text as the time it names where the other side is a time."""
         if self._is_time(start):
-            return left, self._as_time(right, middle)
+            return left, self._as_time(right, middle)  # a list has its times already
         return (self._as_time(left, start), right) if self._is_time(middle) else (left, right)
 
     def _is_time(self, at: int) -> bool:
@@ -230,6 +234,8 @@ class _Reader(Generic[R]):
             if after.kind == "name" and after.text == "in":
                 self._next += 2
                 return "not in"
+        if self._took("is"):
+            return "!=" if self._took("not") else "=="
         if self._is("in", *_OPERATORS):
             self._next += 1
             said = self._tokens[self._next - 1].text
@@ -248,12 +254,13 @@ class _Reader(Generic[R]):
         if token.kind == "quoted":
             return self._column(token.text)
         if token.kind == "name":
-            if token.text in ("and", "or", "not", "in"):
+            if token.text in ("and", "or", "not", "in", "is"):
                 self._wrong(token.at)
             if token.text.lower() in _WORDS:
                 return _constant(_WORDS[token.text.lower()])
             return self._column(token.text)
-        return _constant(self._literal(token))
+        value: Value[R] = _constant(self._literal(token))
+        return self._as_time(value, self._next - 1) if self._wants_times else value
 
     def _listed(self, end: str) -> Value[R]:
         items: list[Value[R]] = []

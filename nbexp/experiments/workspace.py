@@ -45,12 +45,15 @@ class Workspace(Guard, Protocol):
     Attributes
     ----------
     uid
-        Marks the processes of the run, and names its private folder.
+        Names the private folder of the run.
+    marker
+        Marks its processes (`NBEXP_ITEM`): the uid, or what begins with it and a dot.
     is_users
         Whether the files are the user's own, who may be editing them, rather than made for the run.
     """
 
     uid: str
+    marker: str
     is_users: bool
 
     def begin(self, op: str) -> None:
@@ -88,7 +91,7 @@ class InPlace:
         self.git = git
         self.cache = cache
         self.root = root
-        self.uid = os.urandom(8).hex()
+        self.uid = self.marker = os.urandom(8).hex()
         self.is_users = True
         self.prefix = prefix(git, root)
         self.journal = Journal(git.root, journal_folder(root))
@@ -112,7 +115,8 @@ class InPlace:
         Raises
         ------
         UsageError
-            This is a stage of the command that holds the workspace: it would wait for itself.
+            This is a stage of the command that holds the workspace: it would wait for itself. Or it is no
+            workspace of the user's, but that of an isolated run.
         StoreError
             A dvc command held its lock for half a minute.
         """
@@ -275,6 +279,12 @@ class InPlace:
         self._emit(Notice(f"Waiting for {what} ({holder or 'unknown'})."))
 
     def _refuse_nesting(self) -> None:
+        if "/.dvc/tmp/nbexp/wt/" in f"{self.root.as_posix()}/":
+            raise UsageError(
+                "These are the files of a run beside a project's own, which the next run makes anew. "
+                "Nothing was changed.",
+                "a stage may read (`nbexp show`), but not run, apply or undo.",
+            )
         uid = os.environ.get(process.MARKER, "").partition(".")[0]
         if uid and self._lock.held() and uid == self.journal.peek_uid():
             raise UsageError(

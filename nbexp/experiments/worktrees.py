@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,15 +100,15 @@ def lock_released(lock: filesystem.FileLock) -> Iterator[None]:
 
 
 @contextmanager
-def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
-    """While inside, the run `uid` is known to be in the slot, which the caller has locked.
+def occupied(root: Path, slot: str, marker: str) -> Iterator[None]:
+    """While inside, the run whose processes have this marker is known to be in the slot, which the caller has locked.
 
     What was killed there before is ended first.
     """
     note = _note_of(root, slot)
     end_left_over(root, slot)
     filesystem.crash_point("slot.taking")
-    filesystem.atomic_write(note, json.dumps({"uid": uid, "pid": os.getpid()}).encode())
+    filesystem.atomic_write(note, json.dumps({"marker": marker, "pid": os.getpid()}).encode())
     filesystem.crash_point("slot.taken")
     try:
         yield
@@ -117,9 +119,9 @@ def occupied(root: Path, slot: str, uid: str) -> Iterator[None]:
 
 def end_left_over(root: Path, slot: str) -> None:
     """End the processes of a run that was killed in the slot, which the caller has locked."""
-    uid = _uid_in(root, slot)
-    if uid:
-        process.kill_marked(uid)
+    marker = _marker_in(root, slot)
+    if marker:
+        process.kill_marked(marker)
     filesystem.remove(_note_of(root, slot))
 
 
@@ -127,10 +129,10 @@ def _note_of(root: Path, slot: str) -> Path:
     return own_folder(root) / "slots" / f"{slot}.json"
 
 
-def _uid_in(root: Path, slot: str) -> str:
-    """The run that is in the slot, or was killed there; empty where there is none."""
+def _marker_in(root: Path, slot: str) -> str:
+    """What marks the run that is in the slot, or was killed there; empty where there is none."""
     try:
-        return str(json.loads(_note_of(root, slot).read_bytes())["uid"])
+        return str(json.loads(_note_of(root, slot).read_bytes())["marker"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -147,8 +149,17 @@ def end_all_left_over(root: Path, kind: str) -> None:
             end_left_over(root, note.stem)
 
 
-def prepare(place: Place, slot: str, snapshot: Snapshot) -> Tree:
+# The paths, from the project's root, that may stay in a work tree (its root is given) beside tracked files.
+Keep = Callable[[Path], Sequence[str]]
+
+
+def prepare(place: Place, slot: str, snapshot: Snapshot, keep: Keep | None = None) -> Tree:
     """The slot's work tree, exactly as the snapshot: nothing else is in it, ignored files neither.
+
+    Parameters
+    ----------
+    keep
+        Asked when tracked files are those of the snapshot, and what the run before left is still there.
 
     Raises
     ------
@@ -161,11 +172,11 @@ def prepare(place: Place, slot: str, snapshot: Snapshot) -> Tree:
     folder = _sound(place.git, top)
     if folder is not None:
         try:
-            return _brought(place, top, folder, snapshot)
+            return _brought(place, top, folder, snapshot, keep)
         except GitError:
             pass  # a damaged index, for one
     folder = _made(place.git, top, snapshot.baseline)
-    return _brought(place, top, folder, snapshot)
+    return _brought(place, top, folder, snapshot, None)
 
 
 def clean(place: Place) -> Cleaned:
@@ -193,7 +204,7 @@ def clean(place: Place) -> Cleaned:
             _forget(place.git, top)
     stray = _forget_lost(place.git, own / "wt")
     place.git.run("worktree", "prune")
-    uids = {_uid_in(place.root, slot) for slot in busy}
+    uids = {_marker_in(place.root, slot).partition(".")[0] for slot in busy}
     stray += freezing.sweep_copies(place.git, place.root, uids, _STRAY_S)
     for folder in (own, own / "slots", own / "locks", own / "wt"):
         stray += filesystem.sweep(folder, _STRAY_S)
@@ -248,7 +259,7 @@ def _sound(git: Git, top: Path) -> Path | None:
     return folder
 
 
-def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot) -> Tree:
+def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot, keep: Keep | None) -> Tree:
     """Make a sound work tree what the snapshot says."""
     main = place.git
     # Whoever held it is dead: the slot is ours.
@@ -261,7 +272,11 @@ def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot) -> Tree:
     tree.run("read-tree", "-u", "--reset", snapshot.rev)
     filesystem.crash_point("worktree.read")
     if not is_fresh:
-        tree.run("clean", "-ffdxq")
+        kept = keep(top / place.prefix) if keep is not None else ()
+        rules = [f"--exclude={_rule(posixpath.join(place.prefix, path))}" for path in kept]
+        if sum(map(len, rules)) > _MOST_RULES_BYTES:
+            rules = []
+        tree.run("clean", "-ffdxq", *rules)
         filesystem.crash_point("worktree.cleaned")
     _bring_submodules(place.git, tree, folder)
     root = top / place.prefix
@@ -270,6 +285,15 @@ def _brought(place: Place, top: Path, folder: Path, snapshot: Snapshot) -> Tree:
     local = config.set_value(b"", "cache", "dir", os.fspath(place.cache.folder))
     filesystem.atomic_write(root / ".dvc" / "config.local", local, durable=False)
     return Tree(top, root, tree)
+
+
+# A command line has a limit.
+_MOST_RULES_BYTES = 50_000
+
+
+def _rule(path: str) -> str:
+    """The ignore rule that means this path alone."""
+    return "/" + re.sub(r"([\\*?\[\]!#\s])", r"\\\1", path)
 
 
 def _set_head(git: Git, top: Path, folder: Path, baseline: str) -> None:

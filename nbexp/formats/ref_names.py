@@ -9,7 +9,7 @@ as strictly as Git, every file system and the command line agree on.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from nbexp.errors import UsageError
@@ -82,6 +82,24 @@ def experiments(refs: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         baseline = known[folder]
         if baseline is not None and name:
             yield ref, baseline, name
+
+
+def by_baseline(refs: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """Name and commit of every experiment by its baseline, as the refs are in order."""
+    folders: dict[str, list[tuple[str, str]]] = {}
+    for ref, rev in refs.items():
+        folder, _, name = ref.rpartition("/")
+        known = folders.get(folder)
+        if known is None:
+            known = folders[folder] = []
+        if name:
+            known.append((name, rev))
+    found = {}
+    for folder, listed in folders.items():
+        experiment = parse(f"{folder}/name")
+        if experiment is not None and listed:
+            found[experiment.baseline] = listed
+    return found
 
 
 def parse_failed(ref: str) -> ExpRef:

@@ -94,6 +94,6 @@ def _word(word: str) -> str:
 
 def _hidden(match: re.Match[str]) -> str:
     if not is_secret_name(match["name"]):
-        # What looks like one pair may hold others: `a={token:x}`.
-        return match["name"] + match["mark"] + match["value"]
+        # What looks like one pair may hold others: `a={token:x}`, `stopped: token=x`.
+        return match["name"] + match["mark"] + _PAIR.sub(_hidden, match["value"])
     return f"{match['name']}{match['mark']}{HIDDEN}"

@@ -149,6 +149,13 @@ class Git(Counted):
         """The commit HEAD is at, None before the first one."""
         return self.resolve("HEAD")
 
+    def tip(self) -> str | None:
+        """As `head`, for who has no other question: read from Git's files, without a process, where a branch has it."""
+        branch = self.branch()
+        # That a branch holds a commit Git sees to.
+        seen = UNKNOWN if branch is None else self._seen(f"refs/heads/{branch}")
+        return self.head() if seen == UNKNOWN else seen
+
     def branch(self) -> str | None:
         """The branch HEAD is on, born or not; None when HEAD is detached."""
         file = self.folder / "HEAD"
@@ -730,11 +737,14 @@ class Git(Counted):
         found: dict[str, str] = {}
         for prefix in prefixes:
             found.update(packed_refs(packed, prefix.rstrip("/")))
+        is_sorted = len(prefixes) == 1 and not loose and b" sorted" in packed[:80]
         found |= loose
-        tags = [ref for ref in found if ref.startswith("refs/tags/")]
+        # Ten thousand experiments are not looked through for tags.
+        hold_tags = [p for p in prefixes if "refs/tags/".startswith(p) or p.startswith("refs/tags")]
+        tags = [ref for ref in found if ref.startswith("refs/tags/")] if hold_tags else []
         peeled = self._objects.ask("info", [f"{found[tag]}^{{}}" for tag in tags]) if tags else []
         found.update((tag, one.oid) for tag, one in zip(tags, peeled, strict=True) if one)
-        return dict(sorted(found.items()))
+        return found if is_sorted else dict(sorted(found.items()))
 
     def _seen(self, ref: str) -> str | None:
         """What the ref holds, None if it is not there, `UNKNOWN` where only Git can tell.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from nbexp.errors import GitError
@@ -85,16 +85,21 @@ def _read_ref(file: Path, ref: str, found: dict[str, str]) -> bool:
     return True
 
 
-def packed_refs(packed: bytes, ref: str) -> Iterator[tuple[str, str]]:
-    """The refs at and below a name in the bytes of packed-refs."""
+def packed_refs(packed: bytes, ref: str) -> dict[str, str]:
+    """The refs at and below a name in the bytes of packed-refs, which Git keeps in the order of names."""
     name = os.fsencode(ref)
     start, end = packed.find(b" " + name), packed.rfind(b" " + name)
     if start < 0:
-        return
+        return {}
     lines = packed[packed.rfind(b"\n", 0, start) + 1 : packed.find(b"\n", end) + 1]
     below = f"{ref}/"
-    # One decoding for ten thousand of them.
+    # Ten thousand are decoded and taken apart at once, where there is nothing else between them.
+    if b"^" not in lines and lines.count(b" %s/" % name) == lines.count(b"\n"):
+        words = os.fsdecode(lines).replace("\n", " ").split(" ")
+        return dict(zip(words[1::2], words[::2], strict=False))
+    found = {}
     for line in os.fsdecode(lines).split("\n"):
         oid, _, inner = line.partition(" ")
         if inner.startswith(below) or inner == ref:
-            yield inner, oid
+            found[inner] = oid
+    return found

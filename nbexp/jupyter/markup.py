@@ -53,7 +53,9 @@ STYLE = (
     ".nbexp.nbexp pre{background:none;padding:0;border:0}"
     ".nbexp pre{margin:2px 0 8px;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.4}"
     f".nbexp .nbexp-cell{{border-left:3px solid {_RULE};padding-left:10px;margin:2px 0}}"
+    f".nbexp .nbexp-alert{{border:1px solid {_RULE};border-left-width:4px;padding:2px 12px;width:fit-content}}"
     ".nbexp img{max-width:100%}"
+    ".nbexp.nbexp .nbexp-sides{table-layout:fixed;width:100%}.nbexp.nbexp .nbexp-sides td{white-space:normal}"
     ".nbexp progress{width:8em;vertical-align:middle}"
 )
 

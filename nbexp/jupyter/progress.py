@@ -68,6 +68,8 @@ class Lines:
         match event:
             case events.Notice():
                 _say_once(event, self._notices)
+            case events.Alert(message=message):
+                _say(f"alert: {message}")
             case _ if self._quiet:
                 pass
             case events.StageStarted(stage=stage):
@@ -113,6 +115,7 @@ class Progress:
         self._stages: dict[str, _Stage] = {}
         self._phase = ""
         self._notices: set[str] = set()
+        self._alerts = 0
         self._is_shown = False
         self._is_news = False
         self._drawn_s = self._began_s = time.monotonic()
@@ -122,6 +125,9 @@ class Progress:
     def __call__(self, event: events.Event) -> None:
         if isinstance(event, events.Notice):
             _say_once(event, self._notices)
+            return
+        if isinstance(event, events.Alert):
+            self._alert(event)
             return
         with self._lock:
             self._take(event)
@@ -154,6 +160,23 @@ class Progress:
         output = _last_output(error)
         if self._is_shown or output:
             self._draw(output)
+
+    def _alert(self, alert: events.Alert) -> None:
+        """A display of its own, which stays; a screen reader reads it out."""
+        from nbexp.jupyter.markup import page, tag
+
+        self._alerts += 1
+        kind = "nbexp-bad" if alert.state == "failed" else "nbexp-good"
+        line = tag("p", tag("b", "alert", class_=kind), f" {alert.message}", role="alert")
+        self._show(
+            {
+                "text/plain": f"alert: {alert.message}",
+                "text/html": page(tag("div", line, class_="nbexp-alert")),
+            },
+            {},
+            f"{self._id}-alert-{self._alerts}",
+            False,
+        )
 
     def _end(self) -> None:
         self._over.set()

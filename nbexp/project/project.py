@@ -6,6 +6,7 @@ import builtins
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -31,6 +32,7 @@ from nbexp.project.results import (
 if TYPE_CHECKING:
     from nbexp.experiments import again
     from nbexp.experiments import run as running
+    from nbexp.experiments.alerts import Alerts
     from nbexp.experiments.collect import Collected
     from nbexp.experiments.columns import Groups
     from nbexp.experiments.compare import Diff
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.importing import Home, Imported
     from nbexp.experiments.labels import Recorded, Tagged
     from nbexp.experiments.measures import Metrics, Params
+    from nbexp.experiments.notebook_diff import NotebookDiff
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
@@ -214,6 +217,7 @@ class Project:
         interactive: bool = False,
         resume: str | Experiment | None = None,
         reset: bool = False,
+        hydra: bool = True,
         temp: bool = False,
         copy_paths: Sequence[str] = (),
         baseline: str | Experiment | None = None,
@@ -258,6 +262,8 @@ class Project:
             which a new experiment goes on. The workspace first becomes what that step left.
         reset
             Begin over: with `resume`, the experiment's code and params from the start; else as `force`.
+        hydra
+            Compose params.yaml where the project's config has `hydra.enabled`.
         temp
             Run beside the workspace, from how it is now: its files may be edited meanwhile, and none changes.
             Untracked and ignored files are not there.
@@ -299,22 +305,23 @@ class Project:
         )
         self._head()  # a repository without a commit is told so before anybody waits
         if resume is not None:
-            found = resuming.run(
-                where,
-                resume,
-                emit,
-                reset=reset,
-                here=self.here,
-                keep=self._open_notebooks(),
-                targets=targets,
-                which=which,
-                overrides=specs.one_point(points),
-                name=name,
-                message=message,
-                force=force,
-                how=how,
-                temp=temp,
-            )
+            with self._watched(emit) as tell:
+                found = resuming.run(
+                    where,
+                    resume,
+                    tell,
+                    reset=reset,
+                    here=self.here,
+                    keep=self._open_notebooks(),
+                    targets=targets,
+                    which=which,
+                    overrides=specs.one_point(points),
+                    name=name,
+                    message=message,
+                    force=force,
+                    how=how,
+                    temp=temp,
+                )
             experiment = self._ran(found.ran, found.stages, found.refs, started, found.beside)
             self._auto_push(found.ran.ref, emit)
             return experiment
@@ -324,28 +331,31 @@ class Project:
             if name is not None:
                 naming.refuse_git_names(self.git, name)
             refs = self._refs()
-            ran, stages = beside.run(
-                where,
-                refs,
-                emit,
-                here=self.here,
-                targets=targets,
-                overrides=specs.one_point(points),
-                which=which,
-                how=how,
-                name=name,
-                message=message,
-                force=force or reset,
-                new=new,
-                pull=pull,
-                run_cache=run_cache,
-                copies=copy_paths,
-                start=beside.start(temp, baseline, self._resolve, with_edits),
-            )
+            with self._watched(emit) as tell:
+                ran, stages = beside.run(
+                    where,
+                    refs,
+                    tell,
+                    here=self.here,
+                    targets=targets,
+                    overrides=specs.one_point(points),
+                    which=which,
+                    how=how,
+                    name=name,
+                    message=message,
+                    force=force or reset,
+                    new=new,
+                    pull=pull,
+                    run_cache=run_cache,
+                    copies=copy_paths,
+                    hydra=hydra,
+                    start=beside.start(temp, baseline, self._resolve, with_edits),
+                )
             experiment = self._ran(ran, stages, refs, started)
             self._auto_push(ran.ref, emit)
             return experiment
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
+        in_place = InPlace(self.git, self.cache, self.root)
+        with self._watched(emit) as tell, in_place.held(tell) as workspace:
             head, refs = self._head(), self._refs()
             if name is not None:
                 naming.refuse_git_names(self.git, name)
@@ -365,12 +375,13 @@ class Project:
                     which=which,
                     pull=pull,
                     run_cache=run_cache,
+                    hydra=hydra,
                 )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
             asked = environment.command_line(spec)
-            ran = running.run(spec, where, graph, stages, refs, workspace, emit, asked)
+            ran = running.run(spec, where, graph, stages, refs, workspace, tell, asked)
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
         return experiment
@@ -484,6 +495,7 @@ class Project:
             force=force,
             include_untracked=include_untracked,
             recursive=recursive,
+            env=self.stage_env if self.stage_env is not None else os.environ,
         )
         self._auto_push(ref_names.ExpRef(saved.baseline, saved.name).ref, emit)
         return saved
@@ -685,6 +697,7 @@ class Project:
         hide_failed: bool = False,
         force: bool = False,
         steps: bool = False,
+        emit: Emit = ignore,
     ) -> Table | Groups:
         """Every experiment below its baseline, newest first, with the workspace on top.
 
@@ -750,6 +763,7 @@ class Project:
             asked,
             catalogue.baseline_names(self.git),
             self._labels,
+            emit,
             lambda ref: chains.lock_of(locks, ref).held(),
         )
         return columns.arranged(
@@ -798,6 +812,27 @@ class Project:
         found = compare.compare(*both, all_values=all_values, better=self.settings.better)
         found = details.add(found, *both, site, self._environment)
         return replace(found, no_path=no_path, precision=precision)
+
+    def diff_notebooks(
+        self, old: str | Experiment | None = None, new: str | Experiment | None = None
+    ) -> NotebookDiff:
+        """What changed in executed notebooks from `old` (HEAD when None) to `new` (the workspace when None).
+
+        Cells are paired by what they say; of each pair the source, the text and the pictures are compared, pictures
+        pixel by pixel.
+
+        Raises
+        ------
+        NotFound
+            Neither has an executed notebook.
+        """
+        from nbexp.experiments import notebook_diff, sides
+
+        site = self._site()
+        return notebook_diff.compare(
+            sides.of(site, old if old is not None else "HEAD"),
+            sides.of(site, new if new is not None else "workspace"),
+        )
 
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
@@ -1049,6 +1084,28 @@ class Project:
             self.show(all_states=True)  # learns of every experiment again
         return health
 
+    def alerts(self, *, trust: bool = False, test: str | None = None) -> Alerts:
+        """The alerts that are set up, and those that were due last.
+
+        Parameters
+        ----------
+        trust
+            Agree to the commands and webhooks of this project's settings, as they are now.
+        test
+            Carry this one out now.
+
+        Raises
+        ------
+        ProjectFileError
+            One is not set up as it should be.
+        NotFound
+            There is no alert of the name in `test`.
+        """
+        from nbexp.experiments import alerts
+
+        listed = alerts.listing(self.root, trust=trust)
+        return listed if test is None else alerts.try_out(self.root, test, self.stage_env)
+
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
         from nbexp.experiments import ref_changes
@@ -1295,6 +1352,7 @@ class Project:
         allow_missing: bool = False,
         run_cache: bool = True,
         new: bool = False,
+        hydra: bool = True,
     ) -> Plan:
         """What a run with these arguments would do to each stage, why, and what it costs; nothing is changed.
 
@@ -1313,7 +1371,7 @@ class Project:
 
         point = specs.one_point(grammar.parse(set_params or []))
         head, refs = self.git.head(), self._refs()
-        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point)
+        spec = specs.make(self.root, head or "", {}, here=self.here, overrides=point, hydra=hydra)
         graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
         which = specs.Which(
             pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
@@ -1698,20 +1756,30 @@ class Project:
         started = time.monotonic()
         source = again.source(self.git, experiment)
         refs = self._refs()
-        ran, stages = again.run(
-            self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
-            source,
-            asked,
-            refs,
-            emit,
-            here=self.here,
-            keep=self._open_notebooks(),
-            how=self._how(jobs=jobs),
-        )
+        with self._watched(emit) as tell:
+            ran, stages = again.run(
+                self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
+                source,
+                asked,
+                refs,
+                tell,
+                here=self.here,
+                keep=self._open_notebooks(),
+                how=self._how(jobs=jobs),
+            )
         differs = None
         if asked.verb == "rerun":
             differs = again.differences(self.git, self._reader, source.rev, ran.rev)
         return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
+
+    def _watched(self, emit: Emit) -> AbstractContextManager[Emit]:
+        """The consumer of a run's events, with the alerts that are set up carried out."""
+        if not self.settings.alerts and not settings.user_file(place.home()).exists():
+            return nullcontext(emit)
+        from nbexp.experiments import alerts
+
+        metrics = alerts.metrics_of(self._reader)
+        return alerts.watching(self.root, emit, metrics, self.stage_env)
 
     def _ran(
         self,

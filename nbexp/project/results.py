@@ -187,6 +187,7 @@ class ShowOptions(TypedDict, total=False):
     hide_failed: bool
     force: bool
     steps: bool
+    emit: Emit
 
 
 @frozen

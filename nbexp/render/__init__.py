@@ -19,6 +19,7 @@ FAMILIES = {
     "runs": ("Experiment", "Imported", "Verified", "Saved", "Script", "Reproduced"),
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown", "Curves"),
     "diffs": ("Diff",),
+    "notebooks": ("NotebookDiff",),
     "pipelines": (
         "Detected",
         "InitReport",
@@ -32,6 +33,7 @@ FAMILIES = {
     "undo": ("Applied", "Undone", "Steps", "TrashList", "Untrashed"),
     "upkeep": ("Health", "Collected", "Cleaned"),
     "run_cache": ("RunTable", "CachedRun", "RestoredRun", "Promoted"),
+    "alerts": ("Alerts",),
     "labels": ("Recorded", "Removed", "Renamed", "Tagged"),
     "sharing": ("Branches", "Branched", "Pushed", "PulledExperiments"),
     "data": (

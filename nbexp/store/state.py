@@ -112,7 +112,7 @@ class State:
                 [kind, *(_key(key) for key in part)],
             )
             found.update((_text(key), _text(value)) for key, value in rows)
-        for key in keys:
+        for key in keys if self._facts else ():
             value = self._facts.get((kind, key))
             if value is not None:
                 found[key] = value

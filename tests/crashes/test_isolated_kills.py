@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -89,6 +90,28 @@ def test_a_killed_run_leaves_no_process_behind(ready, nbexp_cli):
     subprocess.run(["git", "checkout", "-q", "train.sh"], cwd=ready, check=True)
     nbexp_cli("run", "--temp", "-S", "train.lr=0.05", cwd=ready)
     assert not _sleepers()
+
+
+def test_another_attempt_at_the_same_is_not_ended(ready, nbexp_cli):
+    """A task that was killed in one slot runs again in another, under the same name, when the slot is taken."""
+    (ready / "train.sh").write_text("sleep 301\n")
+    running = nbexp_cli.start("run", "--temp", cwd=ready)
+    _wait_for(_sleepers)
+    note = ready / ".dvc" / "tmp" / "nbexp" / "slots" / "temp-0.json"
+    marker = json.loads(note.read_bytes())["marker"]
+    uid = marker.partition(".")[0]
+    other = subprocess.Popen(
+        ["sleep", "302"], env={**os.environ, "NBEXP_ITEM": f"{uid}.other"}, start_new_session=True
+    )
+    try:
+        running.kill()
+        running.wait()
+        nbexp_cli("clean", cwd=ready)
+        assert not _sleepers()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_kills_at_random_times_lose_nothing(ready, nbexp_cli, git):

@@ -333,3 +333,78 @@ def test_what_cannot_be_met_is_told_and_changes_nothing(words, code, told, root,
     assert told in failed.stderr
     assert git("for-each-ref", cwd=root) == before
     assert git("status", "--porcelain", cwd=root) == ""
+
+
+def test_from_python_too_with_an_event_for_each_step(root, nbexp_cli, monkeypatch):
+    from nbexp.events import CheckpointMade
+
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("TROUBLE", "exit@2")
+    project = nbexp.open()
+    told: list[object] = []
+    with pytest.raises(nbexp.errors.StageFailed) as failed:
+        project.run(name="long", emit=told.append)
+    assert failed.value.hint == "`nbexp run --resume long` goes on from there."
+    steps = [event for event in told if isinstance(event, CheckpointMade)]
+    assert [(one.stage, one.step, one.name) for one in steps] == [
+        ("train", 1, "long"),
+        ("train", 2, "long"),
+    ]
+    assert steps[-1].rev == project["long"].rev == project["long@2"].rev
+    assert project["long@1"].metrics == {"acc": 0.5, "epoch": 1}
+    assert project["long@1"].name == "long@1"
+    assert json.loads(project["long@1"].read("metrics.json")) == {"acc": 0.5, "epoch": 1}
+    monkeypatch.delenv("TROUBLE")
+    done = project.run(resume=project["long"])
+    assert (done.name, done.metrics["epoch"], done.report.steps) == ("long", 4, 4)
+    assert done.report.versus == "long@2"
+    other = project.run({"lr": 0.25}, resume="long@1", name="other")
+    assert other.baseline == done.baseline
+    row = project.show(steps=True)["other"]
+    assert (row.steps, row.step, [one.step for one in row.earlier]) == (4, 5, [4, 3, 2, 1])
+    assert project.remove("other@2..").names == ("other@2..",)
+    assert project.show()["other"].state == "interrupted"
+    project.close()
+
+
+def test_it_goes_on_wherever_head_is_by_now(root, nbexp_cli, git):
+    nbexp_cli("run", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    baseline = git("rev-parse", "HEAD", cwd=root)
+    (root / "new.txt").write_text("new\n")
+    (root / "params.yaml").write_text("lr: 0.3\nepochs: 9\n")
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=later", cwd=root)
+    nbexp_cli("run", "--resume", "long", cwd=root)
+    ref = git("for-each-ref", "--format=%(refname)", "refs/exps/**/long", cwd=root)
+    assert f"/{baseline[2:]}/" in ref
+    commits = git("rev-list", "--reverse", f"{baseline}..{ref}", cwd=root).split()
+    assert [shown(root, rev, git)[-2] for rev in commits] == list("12344")
+    assert "new.txt" not in git("ls-tree", "-r", "--name-only", commits[-1], cwd=root)
+    nbexp_cli("undo", cwd=root)
+    assert git("status", "--porcelain", cwd=root) == ""
+    assert (root / "new.txt").read_text() == "new\n"
+
+
+def test_in_a_project_below_the_top_and_a_stage_below_that(repo, root, nbexp_cli, git):
+    top = repo / "sub"
+    for path in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_bytes((root / path).read_bytes())
+    deep = top / "deep"
+    deep.mkdir()
+    for path in ("train.py", "dvc.yaml", "params.yaml"):
+        (deep / path).write_bytes((root / path).read_bytes())
+    git("add", "--all", cwd=repo)
+    git("commit", "--quiet", "--message=below", cwd=repo)
+    nbexp_cli("run", "-n", "long", cwd=deep, code=1, env={"TROUBLE": "exit@2"})
+    first = chain(repo, "long", git)[0]
+    assert git("show", f"{first}:sub/deep/metrics.json", cwd=repo).startswith('{"acc": 0.5')
+    assert "path: model" in git("show", f"{first}:sub/deep/dvc.lock", cwd=repo)
+    message = git("show", "-s", "--format=%B", first, cwd=repo)
+    assert "Nbexp-Stage: deep/dvc.yaml:train" in message
+    # From the root, where there is no dvc.yaml, that of the stage is meant.
+    nbexp_cli("run", "--resume", "long", cwd=top)
+    assert len(chain(repo, "long", git)) == 5
+    assert (deep / "report.txt").read_text() == "4\n"
+    nbexp_cli("apply", "long@1", cwd=deep)
+    assert (deep / "model" / "weights.txt").read_text() == "1\n"

@@ -394,6 +394,10 @@ def test_an_orphan_becomes_what_its_run_would_have_recorded(
     assert made.stages[1][0] == "prepare"
     assert tried["late"].metrics["acc"] == 0.8633
     assert git("log", "-1", "--format=%B", made.rev, cwd=tried.root).strip() == "found again"
+    told = tried["late"].recorded.run
+    assert told["command"] == f"nbexp cache promote {key_of(tried, 0.1)} -n late -m 'found again'"
+    # Nobody knows in what it ran.
+    assert not {"python", "packages", "host"} & set(told)
     real = tried.run({"train.lr": 0.1}, name="real", new=True)
     assert git("diff", "--stat", made.rev, real.rev, cwd=tried.root) == ""
     git("checkout", "--quiet", "--", ".", cwd=tried.root)

@@ -142,6 +142,24 @@ def test_what_is_recorded_already_is_returned(project: Project, files: Files) ->
     assert files(project.root) == before
 
 
+def test_a_stage_may_read_but_not_run(project: Project, nbexp_cli) -> None:
+    """And neither may somebody who looks around where a run was."""
+    root = project.root
+    (root / "train.sh").write_text(
+        f"{sys.executable} -m nbexp.cli list > seen.txt\n{sys.executable} -m nbexp.cli run 2> said.txt\n"
+        "cat said.txt >&2; exit 4\n"
+    )
+    with pytest.raises(StageFailed):
+        project.run(temp=True)
+    top = root / ".dvc" / "tmp" / "nbexp" / "wt" / "temp-0"
+    assert (top / "seen.txt").read_text()
+    assert (top / "said.txt").read_text().splitlines() == [
+        "These are the files of a run beside a project's own, which the next run makes anew. Nothing was changed.",
+        "Hint: a stage may read (`nbexp show`), but not run, apply or undo.",
+    ]
+    assert "Nothing was changed." in nbexp_cli("run", cwd=top, code=2).stderr
+
+
 def test_there_is_nothing_to_undo(project: Project) -> None:
     project.run({"train.lr": 0.03}, temp=True)
     with pytest.raises(NotFound):
@@ -283,6 +301,65 @@ def test_tracked_data_comes_from_the_cache_by_links(
     assert int(inode) in {path.stat().st_ino for path in objects}
     assert int(links) >= 2
     assert not (root / "big.bin").exists()
+
+
+@pytest.fixture
+def with_data(project: Project, git: Git, dvc) -> Project:
+    """A directory and a file of data, the file's name one that ignore rules could misread."""
+    root = project.root
+    (root / "big" / "er").mkdir(parents=True)
+    for name in ("a", "er/b"):
+        (root / "big" / name).write_text(f"{name}\n")
+    (root / "!odd [1]*.bin").write_text("odd\n")
+    dvc("add", "big", "!odd [1]*.bin", cwd=root)
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: find big -type f | sort > seen.txt; cat '!odd [1]*.bin' big/a >> seen.txt; "
+        "stat -c %i big/a > inode.txt; sh more.sh\n"
+        "    deps: [big, '!odd [1]*.bin', more.sh]\n    params: [seed]\n"
+        "    outs: [{seen.txt: {cache: false}}, inode.txt]\n"
+    )
+    (root / "more.sh").write_text("true\n")
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=data", cwd=root)
+    return project
+
+
+def test_data_that_is_there_from_the_run_before_is_not_copied_again(with_data: Project) -> None:
+    made = [with_data.run({"seed": seed}, temp=True) for seed in (1, 2)]
+    inodes = {with_data.read(one, "inode.txt") for one in made}
+    assert len(inodes) == 1
+    assert len({with_data.read(one, "seen.txt") for one in made}) == 1
+
+
+@pytest.mark.parametrize(
+    "meddle",
+    [
+        "echo edited > big/a",
+        "rm big/a",
+        "echo more > big/c",
+        "mkdir big/empty",
+        "echo '*.tmp' > .dvcignore; echo x > big/c.tmp",
+        "rm -r big; echo x > big",
+        "chmod +x '!odd [1]*.bin'",
+        "echo edited > '!odd [1]*.bin'",
+        "cp -r big other; rm -r big; ln -s other big",
+        "mv big/a other; ln -s ../other big/a",
+    ],
+)
+def test_data_that_a_stage_changed_is_as_ever_in_the_next_run(
+    meddle: str, with_data: Project, git: Git
+) -> None:
+    root = with_data.root
+    first = with_data.run({"seed": 1}, temp=True)
+    (root / "more.sh").write_text(f"{meddle}\n")
+    with_data.run({"seed": 2}, temp=True)
+    git("checkout", "--quiet", "more.sh", cwd=root)
+    last = with_data.run({"seed": 3}, temp=True)
+    assert with_data.read(last, "seen.txt") == with_data.read(first, "seen.txt")
+    top = root / ".dvc/tmp/nbexp/wt/temp-0"
+    assert sorted(path.name for path in (top / "big").iterdir()) == ["a", "er"]
+    assert not os.access(top / "!odd [1]*.bin", os.X_OK)
+    assert git("status", "--porcelain", "--ignored", cwd=top).count("!!") >= 2
 
 
 # --- Frozen when asked ---------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbexp.errors import NbexpError
+import pytest
+
+from nbexp.errors import NbexpError, NotFound
 from nbexp.events import Event, Notice, RunStarted
 
 if TYPE_CHECKING:
@@ -279,4 +281,33 @@ def test_code_of_another_version_is_not_asked_what_it_imports(project: Project, 
     assert told(project, baseline="v1") == ([], True)
     assert [message for message, _ in told(project)[0]] == [
         "new.py (untracked, imported by train.py) will not be in the run's folder."
+    ]
+
+
+def test_a_pipeline_or_a_params_file_that_was_never_added(project: Project, git: Git) -> None:
+    root = project.root
+    git("rm", "--quiet", "--cached", "dvc.yaml", cwd=root)
+    git("commit", "--quiet", "--message=without", cwd=root)
+    with pytest.raises(NotFound) as raised:
+        project.run(temp=True)
+    assert str(raised.value).splitlines() == [
+        "dvc.yaml is in your files and in no commit, so a run beside them does not have it. Nothing was run.",
+        "Hint: `git add dvc.yaml`",
+    ]
+    git("add", "dvc.yaml", cwd=root)
+    assert told(project)[1]
+    (root / "more.json").write_text('{"depth": 1}')
+    with pytest.raises(NotFound, match=r"more\.json is in your files and in no commit"):
+        project.run(["more.json:depth=2"], temp=True)
+    git("add", "more.json", cwd=root)
+    assert (
+        project.run(["more.json:depth=2"], new=True, temp=True).read("more.json") == b'{"depth": 2}'
+    )
+    (root / "sub").mkdir()
+    (root / "sub" / "dvc.yaml").write_text("stages: {x: {cmd: echo}}\n")
+    assert told(project)[0] == [
+        (
+            "sub/dvc.yaml (untracked, it says what stages there are) will not be in the run's folder.",
+            "`git add sub/dvc.yaml`, or `-C sub/dvc.yaml`",
+        )
     ]

@@ -233,3 +233,27 @@ def test_apply_and_an_ordinary_commit_keep_the_links(
     assert project["low"].baseline == git("rev-parse", "HEAD~", cwd=project.root).strip()
     assert project.run().report.identical is False  # on the new commit nothing is recorded yet
     assert project.status().is_clean
+
+
+def test_the_command_line_and_the_environment_are_recorded(done: Project) -> None:
+    (done.root / "seen.md").write_text("seen\n")
+    done.save(name="by-hand", message="as I left it", include_untracked=["seen.md"])
+    told = done["by-hand"].recorded.run
+    assert told["command"] == "nbexp save -n by-hand -m 'as I left it' -I seen.md"
+    assert told["dvc"] == "dvc exp save -n by-hand -m 'as I left it' -I seen.md"
+    assert told["python"]
+    assert done["by-hand"].recorded.packages
+
+
+def test_a_note_that_cannot_be_written_does_not_keep_it_from_being_saved(
+    done: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbexp.git._PATIENCE_S", 0.1)
+    lock = done.git.common / "refs" / "notes" / "nbexp.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text("")
+    told: list[Any] = []
+    done.save(name="by-hand", emit=told.append)
+    assert "by-hand" in done.names
+    (notice,) = [one for one in told if isinstance(one, Notice)]
+    assert notice.message.startswith("Its command line and environment are not recorded: ")

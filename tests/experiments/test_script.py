@@ -213,3 +213,23 @@ def test_a_project_in_a_folder(
     inner = opened(outer / "in ner")
     inner.run({"train.lr": 0.03}, name="low")
     agree(inner, replay(inner, inner.script().text, below="in ner"))
+
+
+def test_what_was_composed_is_set_and_not_composed_again(
+    project: Project, replay: Callable[..., Project], git: Callable[..., str]
+) -> None:
+    root = project.root
+    (root / "conf" / "train").mkdir(parents=True)
+    (root / "conf" / "config.yaml").write_text(
+        "defaults: [train: slow, _self_]\nprepare:\n  rows: 10\nseed: 0\n"
+    )
+    for name, lr in (("slow", "0.1"), ("fast", "0.4")):
+        text = f"lr: {lr}\nepochs: 3\nlayers: [1]\n"
+        (root / "conf" / "train" / f"{name}.yaml").write_text(text)
+    (root / ".dvc" / "config").write_text("[hydra]\n    enabled = true\n")
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=composed", cwd=root)
+    project.run(["train=fast", "prepare.rows=20"], name="fast")
+    text = project.script().text
+    assert "nbexp run --no-hydra -n fast" in text
+    agree(project, replay(project, text))

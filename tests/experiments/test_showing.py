@@ -13,6 +13,7 @@ import pytest
 
 import nbexp
 from nbexp import commands, events, render
+from nbexp.experiments import reading
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import FileError
 from nbexp.formats.ref_names import ExpRef
@@ -357,3 +358,24 @@ def test_a_newer_second_is_above_an_older_one(project: Project) -> None:
     assert [row.name for row in project.show().experiments] == ["a-newer", "older"]
     ((_, members),) = project.list().groups
     assert [name for name, _ in members] == ["a-newer", "older"]
+
+
+def test_reading_thousands_of_commits_is_narrated_and_only_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = project.root / "old.csv"
+    table.write_text("name,lr,acc\n" + "".join(f"run-{n},0.{n},0.5\n" for n in range(1, 8)))
+    project.import_csv(table, metrics=["acc"])
+    monkeypatch.setattr(reading, "_TELL_FROM", 5)
+    monkeypatch.setattr(reading, "_AT_ONCE", 3)
+    told: list[events.Event] = []
+    project.show(force=True, emit=told.append)
+    # Seven experiments and their baseline; the first is read alone.
+    assert told == [
+        events.Phase("reading commits: 0 of 8", 0, 8),
+        events.Phase("reading commits: 3 of 8", 3, 8),
+        events.Phase("reading commits: 6 of 8", 6, 8),
+    ]
+    told.clear()
+    project.show(emit=told.append)
+    assert told == []

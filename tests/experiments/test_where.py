@@ -88,6 +88,10 @@ def holds(text: str) -> bool:
         "'2023-11-13' < created <= '2023-11-15'",
         "created < 'today'",
         "not created > '2 days ago'",
+        "created in ['today', '2023-11-14', '2023-11-15']",
+        "created not in ('today', 'yesterday')",
+        "acc is not none and missing is none",
+        "nan is nan and not acc is nan and acc is not nan",
     ],
 )
 def test_what_holds(text):
@@ -116,6 +120,9 @@ def test_what_holds(text):
         "off",
         "layers < 3",
         "created == 'yesterday'",
+        "created in ['today', 'yesterday']",
+        "created in []",
+        "missing is nan",
     ],
 )
 def test_what_does_not_hold(text):
@@ -135,6 +142,15 @@ def test_what_does_not_hold(text):
         ("acc ~ epochs", None),
         ("name ~ /(/", None),
         ("created > 'soon'", None),
+        (
+            "created in ['today', 'soon']",
+            (
+                "The filter `created in ['today', 'soon']` compares with a time, which is written 2024-05-04, and has none "
+                "at `'soon']`."
+            ),
+        ),
+        ("acc is", None),
+        ("is nan", None),
         ("acc > 3 and", None),
         ("[1, 2", None),
         ("not " * 500 + "acc", None),
@@ -188,7 +204,9 @@ def test_any_text_is_a_filter_or_is_told_to_be_none(text):
 
 @given(
     st.lists(
-        st.sampled_from("acc epochs name > < == in not and or ( ) [ ] , 3 'x' /x/ ~ star".split())
+        st.sampled_from(
+            "acc epochs name > < == in is created not and or ( ) [ ] , 3 'x' /x/ ~ star".split()
+        )
     )
 )
 def test_any_words_are_a_filter_or_are_told_to_be_none(words):

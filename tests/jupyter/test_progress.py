@@ -74,6 +74,31 @@ def test_a_notebook_stage_shows_its_cell_step_and_metrics(
     assert 'value="0.50" max="1" aria-label="train, cell 2 of 3"' in page.pages[-2]
 
 
+def test_an_alert_is_a_line_of_its_own_that_stays(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.RunStarted("low-lr", "a" * 40, ("train",)))
+    watcher(events.StageStarted("train", ("python train.py",)))
+    page.wait_for("running")
+    watcher(events.Alert("bad", "low-lr", "running", "`low-lr`: loss is nan (loss <nan>, step 3)"))
+    watcher(events.Alert("any", "low-lr", "failed", "`low-lr` failed: no memory"))
+    watcher.stopped(KeyboardInterrupt())
+    at = page.texts.index("alert: `low-lr`: loss is nan (loss <nan>, step 3)")
+    assert page.replaced[at] is False
+    assert '<p role="alert"><b class="nbexp-good">alert</b>' in page.pages[at]
+    assert "loss &lt;nan&gt;" in page.pages[at]
+    assert page.texts.count("alert: `low-lr`: loss is nan (loss <nan>, step 3)") == 1
+    assert page.ids == {"run-1", "run-1-alert-1", "run-1-alert-2"}
+    assert (
+        '<b class="nbexp-bad">alert</b>'
+        in page.pages[page.texts.index("alert: `low-lr` failed: no memory")]
+    )
+
+
+def test_an_alert_is_told_where_nobody_looks_on(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = progress.Lines(is_quiet=True)
+    lines(events.Alert("any", "low-lr", "failed", "`low-lr` failed: no memory"))
+    assert capsys.readouterr().out == "alert: `low-lr` failed: no memory\n"
+
+
 def test_stages_are_listed_in_order_with_what_became_of_them(
     watcher: progress.Progress, page: Page
 ) -> None:

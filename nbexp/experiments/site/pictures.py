@@ -76,11 +76,9 @@ def _first(files: Iterable[tuple[str, bytes]], room: int) -> Iterable[tuple[str,
 
 
 def _smaller(data: bytes) -> bytes:
-    """The PNG in at most 256 colours where that is smaller and Pillow is there; matplotlib brings it."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        return data
+    """The PNG in at most 256 colours where that is smaller."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in ("RGB", "RGBA", "P") or getattr(image, "n_frames", 1) > 1:

@@ -126,7 +126,14 @@ class Reading:
     mentioned: frozenset[str]
 
 
-def read(root: Path, script: str, words: Sequence[str] | None, cwd: str = ".") -> Reading:
+def read(
+    root: Path,
+    script: str,
+    words: Sequence[str] | None,
+    cwd: str = ".",
+    *,
+    steps: int = _MAX_STEPS,
+) -> Reading:
     """What a script or notebook of the project reads, writes and takes.
 
     Parameters
@@ -135,8 +142,10 @@ def read(root: Path, script: str, words: Sequence[str] | None, cwd: str = ".") -
         Relative to `root`, as `cwd`, where it is run.
     words
         Of its command line, without the script; None where they are not known.
+    steps
+        The bound on the work; what is found until then is what there is.
     """
-    reader = Reader(root, script, words, cwd)
+    reader = Reader(root, script, words, cwd, steps)
     reader.read()
     return reader.found()
 
@@ -148,7 +157,14 @@ class _TooMuch(Exception):
 class Reader:
     """The state of one reading."""
 
-    def __init__(self, root: Path, script: str, words: Sequence[str] | None, cwd: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        script: str,
+        words: Sequence[str] | None,
+        cwd: str,
+        steps: int = _MAX_STEPS,
+    ) -> None:
         self._root = root
         self._script = script
         self._words = None if words is None else list(words)
@@ -165,6 +181,7 @@ class Reader:
         self._guesses: list[tuple[str, str]] = []
         self._needs_words = False
         self._steps = 0
+        self._most_steps = steps
         self._stack: list[ast.AST] = []
         self._unit = Unit(script, (), {})
         self._cell: int | None = None
@@ -284,7 +301,7 @@ class Reader:
         """Follow statements; whether something left the function or loop on the way, for certain."""
         for statement in body:
             self._steps += 1
-            if self._steps > _MAX_STEPS:
+            if self._steps > self._most_steps:
                 raise _TooMuch
             self._line = statement.lineno
             if self._statement(statement, scope):
@@ -519,7 +536,7 @@ class Reader:
 
     def _eval(self, node: ast.expr, scope: Scope) -> object:
         self._steps += 1
-        if self._steps > _MAX_STEPS:
+        if self._steps > self._most_steps:
             raise _TooMuch
         handler = getattr(self, f"_eval_{type(node).__name__.lower()}", None)
         if handler is not None:
