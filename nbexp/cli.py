@@ -231,6 +231,11 @@ class Narrator:
                 self._aside(f"checkpoint {name}@{step}")
             case events.RunFinished(name=name):
                 self._say(f"Ran experiment(s): {name}")
+            case events.TaskQueued(name=name, overrides=overrides):
+                if overrides:
+                    by_file = {file: list(texts) for file, texts in overrides.items()}
+                    self._say(f"Queueing with overrides '{by_file}'.")
+                self._say(f"Queued experiment '{name}' for future execution.")
             case events.ScriptTraced(script=script, number=number, total=total):
                 self._aside(f"running in a copy, {number} of {total}: {script}")
             case events.StageFinished(stage=stage):

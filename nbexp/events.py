@@ -136,11 +136,12 @@ class CellFinished(Event):
 
 @frozen
 class MetricLogged(Event):
-    """Training code logged values for a step."""
+    """Training code logged values for a step; `experiment` is the name under which the run will be recorded."""
 
     stage: str
     step: int | float | None
     values: Mapping[str, float | int | str] = field(default_factory=dict)
+    experiment: str = ""
 
 
 @frozen
@@ -207,6 +208,14 @@ class LockUpdated(Event):
 
     path: str
     created: bool = False
+
+
+@frozen
+class TaskQueued(Event):
+    """An experiment waits in the queue under this name, with these overrides by params file."""
+
+    name: str
+    overrides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @frozen

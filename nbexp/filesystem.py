@@ -96,7 +96,40 @@ CRASH_POINTS = frozenset(
         "worktree.cleaned",  # nothing but tracked files is there
         "isolated.ready",  # all that the run needs is there
         "isolated.done",  # the experiment is recorded, the slot still taken
+        "sweep.keeping",  # what a sweep starts from is frozen, nothing names it
+        "sweep.kept",  # the sweep has its name, nobody leads it
+        "sweep.starting",  # the process that leads it is about to be started
+        "sweep.started",  # it is, and leads nothing yet
+        "sweep.changing",  # how a sweep goes on is about to be written down
+        "sweep.changed",  # it is written down, nothing has come of it
+        "sweep.pruning",  # a trial is to be stopped, the queue does not know of it
+        "sweep.pruned",  # the queue knows of it, the trial still runs
+        "sweep.ending",  # all trials are over, the sweep is not
         "state.flush",  # rows are in the transaction, which is not committed
+        "queue.adding",  # the snapshot of a batch has its ref, the queue does not know of it
+        "queue.added",  # its tasks are in the queue
+        "queue.claiming",  # a worker is about to take a task
+        "queue.claimed",  # it is the worker's, nothing has run
+        "queue.fencing",  # the result's commit is on disk, the queue does not know of it
+        "queue.fenced",  # the queue knows of it, it has no name yet
+        "queue.finishing",  # it has its name, the queue does not know of that
+        "queue.finished",  # the task is done, the snapshot of its batch is still there
+        "queue.ending",  # a run has failed, the queue does not know of it
+        "queue.ended",  # the queue knows of it, the snapshot of its batch is still there
+        "queue.returning",  # a worker that was told to go has ended its run
+        "queue.returned",  # the task waits again
+        "queue.recovering",  # what a dead worker left is killed, its task is still said to run
+        "queue.recovered",  # its task waits again, or is over
+        "queue.adopting",  # the result of a dead worker is about to get its name
+        "queue.adopted",  # it has it, the task is not said to be done
+        "queue.settling",  # the last task of a batch is over, its snapshot has its ref
+        "queue.settled",  # the ref is gone
+        "queue.spawning",  # a worker is about to be started
+        "queue.spawned",  # it is, and has not been waited for
+        "queue.changing",  # somebody is about to stop, move, edit, retry or remove tasks
+        "queue.changed",  # it is done
+        "queue.rebuilding",  # a new database is complete, under a temporary name
+        "queue.rebuilt",  # it is in its place
     }
 )
 

@@ -131,7 +131,7 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
         if isinstance(axis.values, Interval):
             raise UsageError(
                 f"`{axis.text}` names an interval; a run takes one value of it. Nothing was run.",
-                f"`nbexp run -S {axis.key}={spell(axis.values.start)}`, for example.",
+                f"`nbexp sweep --random 20 -S '{axis.text}'` draws some, `--optuna` looks for the best.",
             )
         if len(points) * len(axis.values) > MAX_POINTS:
             raise _too_many(axis.text)

@@ -27,8 +27,9 @@ class Settings:
     run_cache
         Restore a stage that ran before under the same conditions instead of running it.
     resources
-        What there is for stages that run at once: `gpu = 2`, `mem = "64GB"`. A stage says what it
-        needs under `meta: {nbexp: {resources: {gpu: 1}}}`.
+        What there is for stages and queued experiments that run at once: `gpu = 2`, `mem = "64GB"`. A stage
+        says what it needs under `meta: {nbexp: {resources: {gpu: 1}}}`. Devices that are listed,
+        `gpu = ["0", "3"]`, are shared out among the queue's workers as `CUDA_VISIBLE_DEVICES`.
     better
         Which way is better for a metric whose name does not say it: `better = {ratio = "lower"}`.
     alerts

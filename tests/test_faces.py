@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import nbexp
 from nbexp import commands
 from nbexp import project as projects
 from nbexp.project import Project
+from tests.crashes.queueing import marked
 
 NOTEBOOK = Path(__file__).parents[1] / "example-notebooks" / "first-notebook" / "train.ipynb"
 
@@ -27,6 +30,10 @@ KEY = "03c147f"
 # Each verb: the words of the command, and the same in Python.
 CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "run": ("run -S train.lr=0.05 -n third", lambda p: p.run({"train.lr": 0.05}, name="third")),
+    "sweep": (
+        "sweep -S train.lr=0.05,0.07 --seed 1 -n third",
+        lambda p: p.sweep({"train.lr": [0.05, 0.07]}, seed=1, name="third"),
+    ),
     "save": ("save -n third", lambda p: p.save(name="third")),
     "clone": (
         "clone first -S train.lr=0.05 -n third",
@@ -117,6 +124,22 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
         lambda p: p.get(".", "model.txt", rev="first", out="got"),
     ),
     "init": ("init", lambda p: projects.init(path=str(p.root))),
+    "queue status": ("queue status", lambda p: p.queue.status()),
+    "queue start": ("queue start", lambda p: p.queue.start()),
+    "queue stop": ("queue stop", lambda p: p.queue.stop()),
+    "queue pause": ("queue pause", lambda p: p.queue.pause()),
+    "queue remove": ("queue remove waits", lambda p: p.queue.remove("waits")),
+    "queue retry": ("queue retry waits", lambda p: p.queue.retry("waits")),
+    "queue kill": ("queue kill waits", lambda p: p.queue.kill("waits")),
+    "queue move": ("queue move waits --last", lambda p: p.queue.move("waits", last=True)),
+    "queue edit": (
+        "queue edit waits -S train.lr=0.3",
+        lambda p: p.queue.edit("waits", ["train.lr=0.3"]),
+    ),
+    "queue run": ("queue run waits", lambda p: p.queue.run("waits")),
+    "queue logs": ("queue logs second", lambda p: p.queue.logs("second")),
+    "logs": ("logs second", lambda p: p.queue.logs("second")),
+    "stop": ("stop waits", lambda p: p.queue.stop_run("waits")),
 }
 # What makes a project or runs for long has journeys of its own, which go through the same functions.
 ELSEWHERE = {"demo": "tests/test_examples.py", "lab": "tests/test_examples.py"}
@@ -130,6 +153,7 @@ def recorded(
     project = pipeline_project()
     nbexp_cli("run", "-n", "first", cwd=project)
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
+    nbexp_cli("run", "--queue", "-n", "waits", "-S", "train.lr=0.2", cwd=project)
     nbexp_cli("remote", "add", "--local", "-d", "kept", ".dvc/tmp/kept", cwd=project)
     # Inside, and named as seen from the top, so that each copy of the project has its own.
     git("init", "--quiet", "--bare", ".dvc/tmp/origin.git", cwd=project)
@@ -175,7 +199,8 @@ def masked(found: object) -> object:
     text = re.sub(r"[0-9a-f]{40}", "COMMIT", text)
     text = re.sub(r'"seconds": [0-9.e-]+', '"seconds": 0', text)
     text = re.sub(r'"bytes": [0-9]+', '"bytes": 0', text)  # pages have their folder's name
-    text = re.sub(r'"root": "[^"]*"', '"root": "ROOT"', text)
+    text = re.sub(r'"(root|place)": "[^"]*"', r'"\1": "ROOT"', text)
+    text = re.sub(r'"(created|started|ended)": [0-9.]+', r'"\1": 0', text)
     text = re.sub(r'"timestamp": "[^"]*"', '"timestamp": "THEN"', text)
     return json.loads(text)
 
@@ -193,6 +218,9 @@ def test_a_verb_says_the_same_in_every_face(verb, recorded, nbexp_cli, magic, tm
     project = nbexp.open(places[2])
     called = json.loads(commands.to_json(call(project)))
     project.close()
+    for place in places:
+        for pid in marked(place):
+            os.kill(pid, signal.SIGKILL)
     assert masked(in_a_cell) == masked(printed)
     assert masked(called) == masked(printed)
 

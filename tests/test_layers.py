@@ -58,6 +58,7 @@ HOMES = {
     "aiohttp": {"store.remotes.http"},
     "gcsfs": {"store.remotes.gs"},
     "IPython": {"jupyter"},
+    # Of these, training code brings its own to `Live`.
     "PIL": {"experiments.pixels", "experiments.site.pictures", "live.plots"},
     "altair": {"jupyter"},
     "anywidget": {"jupyter"},

@@ -276,7 +276,8 @@ def test_a_mapping_is_one_point_with_its_values_as_they_are() -> None:
             "a=interval(1,5)",
             (
                 "`a=interval(1,5)` names an interval; a run takes one value of it. Nothing was run.\n"
-                "Hint: `nbexp run -S a=1.0`, for example."
+                "Hint: `nbexp sweep --random 20 -S 'a=interval(1,5)'` draws some, "
+                "`--optuna` looks for the best."
             ),
         ),
         (

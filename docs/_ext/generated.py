@@ -115,11 +115,16 @@ RESULTS = (
     ("nbexp.project", "Removed"),
     ("nbexp.project", "Branched"),
     ("nbexp.experiments.authoring", "InitReport"),
+    ("nbexp.sweeps.results", "Sweep"),
+    ("nbexp.sweeps.results", "TrialRow"),
+    ("nbexp.sweeps.results", "Sweeps"),
+    ("nbexp.sweeps.results", "SweepPlan"),
 )
 
 # What a family of commands is in Python: an object at the project.
 FAMILIES = (
     ("nbexp.experiments.stages", "Stages", "project.stage"),
+    ("nbexp.queue", "Queue", "project.queue"),
     ("nbexp.experiments.measures", "Params", "project.params"),
     ("nbexp.experiments.measures", "Metrics", "project.metrics"),
     ("nbexp.store.config_files", "Configuration", "project.config"),
@@ -127,6 +132,7 @@ FAMILIES = (
     ("nbexp.experiments.explore", "RunCache", "project.run_cache"),
     ("nbexp.experiments.data", "TrackedData", "project.data"),
     ("nbexp.experiments.trash", "Trash", "project.trash"),
+    ("nbexp.sweeps.family", "KeptSweeps", "project.sweeps"),
 )
 
 

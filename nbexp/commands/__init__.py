@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 ALIASES = {"ls": "list", "rm": "remove"}
 
 # The order of the help page: what one needs first comes first; verbs not named come last.
-_ORDER = "init run repro plan why show diff plot alerts open save clone rerun verify status apply get undo branch tag note list push pull rename remove trash clean gc doctor report publish script import stage dag params metrics data cache remote config notebook demo lab".split()
+_ORDER = "init run repro plan why show diff plot alerts open sweep save clone rerun queue logs stop verify status apply get undo branch tag note list push pull rename remove trash clean gc doctor report publish script import stage dag params metrics data cache remote config notebook demo lab".split()
 
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(
@@ -150,7 +150,12 @@ def names() -> list[str]:
 def words(name: str) -> list[str]:
     """The second words of a family, sorted; none of a verb that is no family."""
     module = load(name)
-    return [] if hasattr(module, "run") else [*plugins.names(module.__name__)]
+    return [*plugins.names(module.__name__)] if is_family(module) else []
+
+
+def is_family(module: ModuleType) -> bool:
+    """Whether it has verbs in it, one of which may be called `run`, instead of being one."""
+    return not callable(getattr(module, "run", None))
 
 
 def all_names() -> list[str]:
@@ -188,7 +193,7 @@ def parser(verb: str, prog: str = "nbexp") -> Parser:
     """The parser of one verb, or of a family for its help; `prog` stands before it, `nbexp` or `%exp`."""
     module = load(verb)
     summary, examples = help_of(module, prog)
-    if not hasattr(module, "run"):
+    if is_family(module):
         return Parser(
             prog=f"{prog} {verb}",
             usage="%(prog)s COMMAND",
@@ -330,7 +335,7 @@ def _execute(
     # Before the words, which may end with a command of the user's.
     common = argv[:2] if argv[0] == "--cd" and len(argv) > 2 else []
     verb, *rest = argv[len(common) :]
-    if not hasattr(load(verb), "run"):
+    if is_family(load(verb)):
         default = getattr(load(verb), "default", None)
         if rest[:1] in (["-h"], ["--help"]) or (not rest and default is None):
             raise HelpAsked(parser(verb, prog).format_help())

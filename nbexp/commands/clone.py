@@ -9,6 +9,7 @@ Examples
   nbexp clone low-lr -S train.lr=0.02
   nbexp clone low-lr -S train.lr=0.02 -n lower-lr
   nbexp clone low-lr -S train.lr=0.02 --force     edits in the way are kept as an undo point
+  nbexp clone low-lr -S train.lr=0.02 --queue     later, beside your files
 """
 
 from __future__ import annotations
@@ -38,10 +39,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="another value; may be repeated",
     )
     parser.add_argument("--no-run-cache", action="store_true", help="run stages that ran before")
+    parser.add_argument(
+        "--queue",
+        action="store_true",
+        help="do not run it now and leave your folder alone: let it wait for `queue start`",
+    )
     add_common(parser)
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    if args.queue:
+        return project.clone_to_queue(
+            args.experiment,
+            args.set_param,
+            name=args.name,
+            message=args.message,
+            force=args.force,
+            jobs=args.jobs,
+            run_cache=not args.no_run_cache,
+            in_detail=args.verbose > 0,
+            emit=emit,
+        )
     return project.clone(
         args.experiment,
         args.set_param,

@@ -9,6 +9,7 @@ Examples
   nbexp remove --rev v1           those of a commit
   nbexp remove low-lr@4..         the checkpoints of one from the fourth on
   nbexp remove --keep low-lr      all others
+  nbexp remove --queue            all that wait in the queue
   nbexp remove -g origin low-lr   from a Git remote
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="names or patterns")
     _selected.add_arguments(parser, branches=False)
+    parser.add_argument("--queue", action="store_true", help="all that wait in the queue")
     parser.add_argument("--keep", action="store_true", help="remove all but these")
     parser.add_argument(
         "-g", "--git-remote", metavar="GIT_REMOTE", help="remove them there, and keep those here"
@@ -40,4 +42,5 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         git_remote=args.git_remote,
         revisions=_selected.revisions(args),
         keep=args.keep,
+        queued=args.queue,
     )

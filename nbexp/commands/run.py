@@ -9,6 +9,7 @@ Examples
   nbexp run                                    run what changed
   nbexp run -S train.lr=0.01                   with another value
   nbexp run -S train.lr=0.01 -n low-lr         and a name
+  nbexp run -S train.lr=0.01,0.1 -j 2          two experiments, beside your files
   nbexp run -S +train.momentum=0.9             add a param
   nbexp run -S other.json:depth=3              a param of another file
   nbexp run -S model=big                       another member of a group, where params are composed
@@ -19,15 +20,18 @@ Examples
   nbexp run --temp                             beside your files, which can be edited meanwhile
   nbexp run --temp -C .env                     with a file that Git ignores
   nbexp run --temp --baseline v1.0             from another version
+  nbexp run --queue -S train.lr=0.1,0.01       two experiments that wait for `nbexp queue start`
+  nbexp run --temp --detach                    in the background, at once
   nbexp run --dry                              what would run, and why
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.commands import _jobs, _named
+from nbexp.commands import _jobs, _named, _queueing
 from nbexp.errors import UsageError
 from nbexp.events import Emit, Notice
 
@@ -75,6 +79,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     add_manner(parser)
     add_isolation(parser)
+    _queueing.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -85,6 +90,8 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             "Nothing was run.",
             f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
         )
+    if not (args.queue or args.run_all or args.timeout) and _is_many(args.set_param):
+        return _many(project, args, emit)
     if args.dry:
         return project.plan(
             args.set_param,
@@ -93,6 +100,11 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             hydra=not args.no_hydra,
             **planned(args),
         )
+    if _queueing.is_meant(args):
+        options = {**selection(args), **manner(args), **isolation(args)}
+        options |= {name: getattr(args, name) for name in ("name", "message", "force", "new")}
+        options["hydra"] = not args.no_hydra
+        return _queueing.run(project, args, emit, options)
     made = project.run(
         args.set_param,
         name=args.name,
@@ -112,6 +124,32 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     return made
 
 
+def _is_many(items: Sequence[str]) -> bool:
+    """Whether they give several values to a param, and so are several experiments."""
+    from nbexp import overrides
+
+    return len(overrides.parse(items)) > 1
+
+
+def _many(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    """Run them beside the user's files, so many at a time, and wait."""
+    if args.interactive:
+        raise UsageError(
+            "`-i` asks before each stage; several experiments run beside each other, and ask nobody. "
+            "Nothing was run.",
+            "`nbexp run -S …` with one value each, or without `-i`.",
+        )
+    asked: dict[str, Any] = {
+        **selection(args),
+        **manner_of_each(args),
+        **{name: getattr(args, name) for name in ("name", "message", "force", "new", "jobs")},
+        **start_of_each(args),
+    }
+    if args.dry:
+        return project.sweeps.plan(args.set_param, emit=emit, **asked)
+    return project.sweeps.begin(args.set_param, verb="run", detach=args.detach, emit=emit, **asked)
+
+
 def add_isolation(parser: argparse.ArgumentParser) -> None:
     """The options of a run that leaves the user's files alone."""
     parser.add_argument(
@@ -119,6 +157,11 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run beside your files, from how they are now, without untracked and ignored ones",
     )
+    add_start(parser)
+
+
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """The options that say what runs beside the user's files start from."""
     parser.add_argument(
         "-C",
         "--copy-paths",
@@ -137,6 +180,16 @@ def add_isolation(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="uncommitted edits go along to the --baseline",
     )
+
+
+def start_of_each(args: argparse.Namespace) -> dict[str, Any]:
+    """What each of many experiments starts from."""
+    return {
+        "copy_paths": args.copy_paths,
+        "baseline": args.baseline,
+        "with_edits": args.with_edits or None,
+        "hydra": not args.no_hydra,
+    }
 
 
 def isolation(args: argparse.Namespace) -> dict[str, Any]:
@@ -180,6 +233,18 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def add_manner(parser: argparse.ArgumentParser) -> None:
     """The options that say how stages run."""
+    add_manner_of_each(parser)
+    _jobs.add_arguments(parser)
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="ask before each stage that would run"
+    )
+    parser.add_argument(
+        "--dry", action="store_true", help="say what would run, and why; change nothing"
+    )
+
+
+def add_manner_of_each(parser: argparse.ArgumentParser) -> None:
+    """Those of them that hold for each of many experiments."""
     parser.add_argument(
         "--force-downstream",
         action="store_true",
@@ -217,13 +282,6 @@ def add_manner(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run stages even if the run cache has their results",
     )
-    _jobs.add_arguments(parser)
-    parser.add_argument(
-        "-i", "--interactive", action="store_true", help="ask before each stage that would run"
-    )
-    parser.add_argument(
-        "--dry", action="store_true", help="say what would run, and why; change nothing"
-    )
 
 
 def selection(args: argparse.Namespace) -> dict[str, Any]:
@@ -234,7 +292,12 @@ def selection(args: argparse.Namespace) -> dict[str, Any]:
 
 def manner(args: argparse.Namespace) -> dict[str, Any]:
     """How they run, as `Project` has it."""
-    names = ("force_downstream", "pull", "allow_missing", "on_failure", "jobs", "interactive")
+    return manner_of_each(args) | {"jobs": args.jobs, "interactive": args.interactive}
+
+
+def manner_of_each(args: argparse.Namespace) -> dict[str, Any]:
+    """How each of many experiments runs."""
+    names = ("force_downstream", "pull", "allow_missing", "on_failure")
     return {name: getattr(args, name) for name in names} | {"run_cache": not args.no_run_cache}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +73,7 @@ def missing(
     view
         The frozen state that the run starts from; None: look now.
     copies
-        Files and folders, relative to the project's root, that will be copied there.
+        Files and folders, relative to the project's root, that will be copied or written there.
 
     Notes
     -----
@@ -135,8 +135,10 @@ def pipelines(place: Place, view: View) -> list[str]:
     )
 
 
-def reader(place: Place, view: View) -> Callable[[str], bytes | None]:
+def reader(place: Place, view: View, made: Collection[str] = ()) -> Callable[[str], bytes | None]:
     """Reads params files of the frozen state; one that is in the workspace alone is an error that says so.
+
+    Those that are `made` for the run may be missing.
 
     Raises
     ------
@@ -146,7 +148,7 @@ def reader(place: Place, view: View) -> Callable[[str], bytes | None]:
 
     def read(path: str) -> bytes | None:
         data = view.read(path)
-        if data is None and (place.root / path).is_file():
+        if data is None and path not in made and (place.root / path).is_file():
             raise absent_file(path)
         return data
 

@@ -61,6 +61,10 @@ class Reader:
         self._root = root
         self._top = f"{prefix}/" if prefix else ""
 
+    def beside(self, root: Path) -> Reader:
+        """The reader of another work tree of the repository, whose project is at `root`."""
+        return Reader(self._git, self._cache, root, self._top.rstrip("/"))
+
     def workspace(self) -> Data:
         """What the files on disk say."""
         paths = stage_files(self._root)

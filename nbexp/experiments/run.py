@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Literal
 
 from nbexp import filesystem
 from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreError
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
-from nbexp.experiments import identity
+from nbexp.experiments import identity, ongoing
 from nbexp.experiments import record as recording
 from nbexp.experiments.checkpoints import Growing
 from nbexp.experiments.environment import CommandLine, Recorder
@@ -65,11 +67,24 @@ class Ran:
     folder: Path | None = None
 
 
+Attend = Callable[[Spec, str, "Place"], AbstractContextManager[Callable[[str], None]]]
+"""Given the spec, the uid that marks its processes, and where it runs."""
+
+
+class Stopped(KeyboardInterrupt):
+    """An interrupt that knows what the run counts as: somebody stopped it, or it was behind all others."""
+
+    def __init__(self, state: Literal["interrupted", "pruned"] = "interrupted") -> None:
+        super().__init__()
+        self.state = state
+
+
 @frozen
 class Place:
     """The project a run works on, and whom it asks: see `Context` for `confirm` and `fetch`.
 
-    `home` is the user's own project, where this one is a copy made for the run.
+    `home` is the user's own project, where this one is a copy made for the run. `attend` is told of a run that its
+    maker waits for: it is entered before the run begins, and called with the rev of what came of it.
     """
 
     git: Git
@@ -81,6 +96,7 @@ class Place:
     confirm: Callable[[str], bool] | None = None
     fetch: Fetch | None = None
     home: Place | None = None
+    attend: Attend | None = None
 
 
 def run(
@@ -119,6 +135,37 @@ def run(
     Interrupted
         The user stopped it; the same holds.
     """
+    with ExitStack() as stack:
+        done: Callable[[str], None] | None = None
+        if place.attend is not None:
+            try:
+                done = stack.enter_context(place.attend(spec, workspace.uid, place))
+            except BaseException:
+                if has_begun:
+                    workspace.roll_back()
+                raise
+        ran = _run(
+            spec, place, graph, stages, refs, workspace, emit, command,
+            has_begun=has_begun, fence=fence,
+        )  # fmt: skip
+        if done is not None:
+            done(ran.rev)
+        return ran
+
+
+def _run(
+    spec: Spec,
+    place: Place,
+    graph: Graph,
+    stages: Sequence[Stage],
+    refs: Mapping[str, str],
+    workspace: Workspace,
+    emit: Emit,
+    command: CommandLine,
+    *,
+    has_begun: bool,
+    fence: Callable[[str], None] | None,
+) -> Ran:
     clock = time.monotonic()
     git, root = place.git, place.root
     recorder: Recorder | None = None
@@ -170,7 +217,9 @@ def run(
                 others = [one for one in graph.stages if one.is_data and one not in stages]
                 execute.take_data(others, graph, inspector, where, ignore)
             how = replace(spec.how, force=spec.force, checks_out=True)
-            outcome = execute.execute(stages, graph, inspector, where, emit, how)
+            home = (place.home or place).root
+            with ongoing.told(home, ongoing.new(workspace.uid, spec, root), emit) as heard:
+                outcome = execute.execute(stages, graph, inspector, where, heard, how)
             emit(Phase("recording"))
             undo_point = workspace.undo_point()
         # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.
@@ -364,6 +413,12 @@ def _also_named(found: tuple[str, str], spec: Spec, git: Git) -> tuple[str, str]
     return spec.ref, rev
 
 
+_STOPPED = {
+    "interrupted": "Stopped by the user.",
+    "pruned": "Stopped because other trials did better.",
+}
+
+
 def _undone(
     error: NbexpError | KeyboardInterrupt,
     spec: Spec,
@@ -378,6 +433,9 @@ def _undone(
     """Keep what the run left, put the workspace back, and return what to raise."""
     interrupted = isinstance(error, KeyboardInterrupt)
     started = interrupted or isinstance(error, StageFailed)
+    state = "interrupted" if interrupted else "failed"
+    if isinstance(error, Stopped):
+        state = error.state
     kept = False
     if started:
         try:
@@ -388,9 +446,9 @@ def _undone(
                 spec,
                 graph,
                 stages,
-                state="interrupted" if interrupted else "failed",
+                state=state,
                 stage=error.stage if isinstance(error, StageFailed) else "",
-                error=error.message if isinstance(error, NbexpError) else "Stopped by the user.",
+                error=error.message if isinstance(error, NbexpError) else _STOPPED[state],
                 run_dir=run_dir(place, workspace),
                 note=recorder.beside(None) if recorder is not None else None,
             )

@@ -64,8 +64,15 @@ class Finder:
         self._root = root
         self._top = f"{prefix}/" if prefix else ""
 
-    def read(self, metric: str, sources: Sequence[tuple[str, str | None]]) -> Curves:
+    def read(
+        self,
+        metric: str,
+        sources: Sequence[tuple[str, str | None]],
+        folders: Mapping[str, Path] | None = None,
+    ) -> Curves:
         """The metric of each source (name and rev; rev None is the workspace) that has it.
+
+        `folders` has the names without a rev whose files are in another work tree.
 
         Raises
         ------
@@ -74,8 +81,12 @@ class Finder:
         """
         found, names = [], set()
         for name, rev in sources:
+            folder = (folders or {}).get(name) if rev is None else None
+            finder = self
+            if folder is not None and folder != self._root:
+                finder = Finder(self._git, self._cache, folder, self._top.rstrip("/"))
             try:
-                for series, known in self._of(name, rev, metric):
+                for series, known in finder._of(name, rev, metric):
                     names.update(known)
                     if series is not None:
                         found.append(series)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nbexp.errors import GitError, ProjectFileError
 from nbexp.events import Emit, ignore
-from nbexp.experiments import dvc_queue
+from nbexp.experiments import dvc_queue, ongoing
 from nbexp.experiments.reading import Commit, Reader, from_memo, stored_row
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
@@ -98,7 +98,10 @@ def rows(
     if head is None:
         return tuple(found)
     groups = _groups(git, root, asked)
-    baselines = _baselines(git, asked.revisions, head, groups)
+    going: dict[str, list[ongoing.Ongoing]] = {}
+    for one in ongoing.read(root):
+        going.setdefault(one.baseline, []).append(one)
+    baselines = _baselines(git, asked.revisions, head, {*groups, *going})
     shown = [(rev, groups[rev].revs) for rev in baselines if rev in groups]
     members = [rev for _, revs in shown for rev in revs]
     stored, commits = reader.stored(
@@ -115,7 +118,7 @@ def rows(
     known = _Known(stored, commits, labels(members), reader, asked, is_running)
     for rev in baselines:
         listed = known.rows(rev, groups[rev]) if rev in groups else []
-        if rev not in commits and not listed:
+        if rev not in commits and not listed and rev not in going:
             continue
         commit = commits.get(rev)
         found.append(
@@ -129,8 +132,54 @@ def rows(
                 is_detached=rev in detached,
             )
         )
+        if rev in going:
+            files = _metric_files(row.data for row in [found[-1], *listed[:_SOME]])
+            found += (_running(one, reader, root, files, asked) for one in going[rev])
         found += listed
     return tuple(found)
+
+
+# So many experiments tell in which files metrics are.
+_SOME = 20
+
+
+def _running(
+    one: ongoing.Ongoing, reader: Reader, root: Path, files: Mapping[str, str], asked: Asked
+) -> Row:
+    """A run that goes on: the params it has, and the last values it logged in the columns they will have."""
+    in_place = one.folder == root
+    values = {**one.values, **({} if one.step is None else {"step": one.step})}
+    metrics: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        file = files.get(name.replace("/", "."), "dvclive/metrics.json")
+        metrics.setdefault(file, {})[name] = value
+    there = reader if in_place else reader.beside(one.folder)
+    params = _workspace(there, deps_only=asked.param_deps).data
+    data = Data(
+        params.params if params is not None else {},
+        {file: ongoing.tree(found) for file, found in metrics.items()},
+    )
+    local = {"root": str(one.folder), "log": None, "pid": one.pid, "returncode": None}
+    executor = {
+        "state": "running",
+        "name": "workspace" if in_place else "nbexp",
+        "local": {**local, "task_id": None},
+    }
+    return Row(
+        "workspace",
+        one.name,
+        "experiment",
+        data,
+        one.baseline,
+        int(one.started_s),
+        "running",
+        executor=executor,
+    )
+
+
+def _metric_files(known: Iterable[Data | None]) -> dict[str, str]:
+    """The file that each metric is in, by the metric's dotted key."""
+    return {key: file for data in known if data is not None for file, key in data.flat("metrics")}
 
 
 # Tasks of DVC's queue come as DVC has them: what runs, what is done, what waits, what failed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from nbexp.experiments.freezing import Snapshot
 from nbexp.experiments.run import Place, Ran
 from nbexp.experiments.spec import Spec, Which
 from nbexp.frozen import frozen, replace
-from nbexp.overrides import Override
+from nbexp.overrides import DEFAULT_FILE, Override
 from nbexp.pipeline.context import How
 from nbexp.pipeline.stage import Stage
 
@@ -123,6 +124,8 @@ def run(
         if start.typed is not None:
             version = composition.Version(place.git, place.prefix, snapshot.rev)
         (composed,) = composition.compose_all(place.root, here, [overrides], version) or (None,)
+    params = posixpath.normpath(posixpath.join(here, DEFAULT_FILE))
+    made = () if composed is None else (params,)
     spec = specs.make(
         place.root,
         snapshot.baseline,
@@ -141,7 +144,7 @@ def run(
         copies=copies,
         hydra=hydra,
         composed=composed,
-        read=preflight.reader(place, view),
+        read=preflight.reader(place, view, made),
     )
     graph = isolated.graph_of(place, view, spec.edits)
     try:
@@ -151,7 +154,11 @@ def run(
             raise preflight.absent_file(path) from None
         raise
     absent = preflight.missing(
-        place, graph, stages, view=view, copies=freezing.copied_paths(spec, place.root)
+        place,
+        graph,
+        stages,
+        view=view,
+        copies=[*freezing.copied_paths(spec, place.root), *spec.edits],
     )
     preflight.tell(absent, here, emit)
     words = ["--temp"]

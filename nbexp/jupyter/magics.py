@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ class Exp:
         # What this cell shows already, and in which cell that is.
         self._shown: tuple[int, object] = (0, None)
         self._count = 0
+        # Until when this kernel knows of alerts of runs that nobody waits for.
+        self._told_s = time.time()
 
     def __call__(self, line: str) -> object:
         """Carry out a command and return its result, which is then the cell's value."""
@@ -142,6 +145,15 @@ class Exp:
         project.stage_env = stage_environment(os.environ)
         project.asking_notebook = asking_notebook(self._shell.user_ns)
         self._projects.append(project)
+        self._tell_alerts(project.root)
+
+    def _tell_alerts(self, root: Path) -> None:
+        """What alerts of runs elsewhere (a queue's worker, a terminal) have said since the last command."""
+        from nbexp.experiments import alerting
+
+        since_s, self._told_s = self._told_s, time.time()
+        for message in alerting.news(root, since_s):
+            sys.stdout.write(f"alert: {message}\n")
 
     def _close(self) -> None:
         """End the Git process that the command kept; IPython keeps the traceback, and so the project, alive."""

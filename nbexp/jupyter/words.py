@@ -167,12 +167,27 @@ def _filled(word: str, evaluate: Evaluate) -> str:
             "`--no-expand` passes braces on as they are.",
         ) from None
     try:
+        if match[1] is None and (points := _points(value)) is not None:
+            return points
         return (match[1] or "") + spelled(value)
     except TypeError:
         raise UsageError(
             f"`{{{expression}}}` is a {type(value).__name__}; a param is a number, text, list or mapping. "
             "Nothing was done."
         ) from None
+
+
+def _points(value: object) -> str | None:
+    """A list of mappings, or a table, as the JSON that `sweep` takes for points; None where it is neither."""
+    is_table = hasattr(value, "to_dict") and hasattr(value, "columns")
+    listed = value if isinstance(value, (list, tuple)) else ()
+    if not is_table and not (listed and all(isinstance(one, Mapping) for one in listed)):
+        return None
+    import json
+
+    from nbexp.sweeps import space
+
+    return json.dumps(space.points_of(value))
 
 
 def last(text: str) -> tuple[Sequence[str], str]:

@@ -12,17 +12,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from nbexp.live import tables, telling
 from nbexp.live.checkpointing import CheckpointFailed, checkpoint, resumed_step
 
+TYPE_CHECKING = False  # `typing` itself takes most of the time that this package does
 if TYPE_CHECKING:
+    from typing import Any, SupportsFloat
+
     from nbexp.live.logger import Live
 
-__all__ = ["CheckpointFailed", "Live", "checkpoint", "log", "resumed_step"]
+    Value = SupportsFloat | str
 
-Value = SupportsFloat | str
+__all__ = ["CheckpointFailed", "Live", "checkpoint", "log", "resumed_step"]
 
 _started: dict[str, str] = {}  # name -> its file, once this process has begun it
 _last_step: float | None = None

@@ -135,13 +135,13 @@ class Around:
         from nbexp.errors import GitError
 
         try:
-            top = os.path.relpath(os.path.abspath(folder), git.root)
+            top = os.path.relpath(os.path.realpath(folder), git.root)
             listed = git.run(
                 "--literal-pathspecs", "ls-files", "--others", "--exclude-standard", "-z", "--", top
             )
             new = [path for path in os.fsdecode(listed).split("\0") if path]
             new = [path for path in new if self._owner(str(git.root / path)) is None]
-            new += [os.path.relpath(os.path.abspath(file), git.root) for file in files]
+            new += [os.path.relpath(os.path.realpath(file), git.root) for file in files]
             if new:
                 git.run("--literal-pathspecs", "add", "--", *new)
         except GitError as error:
@@ -149,7 +149,7 @@ class Around:
 
     def _owner(self, path: str) -> str | None:
         """The stage, of those in the running one's dvc.yaml, that has `path` in its outputs."""
-        wanted = os.path.abspath(path)
+        wanted = os.path.realpath(path)
         for stage, out in self._outs():
             if wanted == out or wanted.startswith(out + os.sep):
                 return stage

@@ -23,9 +23,9 @@ def track(root: Path, path: Path) -> bool:
     from nbexp.live.around import warn
     from nbexp.store.cache import Cache
 
-    place = Path(os.path.abspath(path))
+    place = Path(os.path.realpath(path.parent)) / path.name
     git = Git.find(place.parent)
-    if not place.is_relative_to(root.resolve()) and not place.is_relative_to(root):
+    if not place.is_relative_to(root):
         warn(f"`{path}` is outside of the project, which can only track what is inside.")
         return False
     if git is not None and git.is_tracked([os.path.relpath(place.resolve(), git.root)]):

@@ -102,6 +102,7 @@ class Live:
         self._artifacts: dict[str, dict[str, Any]] = {}
         self._untracked: list[str] = []
         self._written: tuple[object, object] | None = None  # of dvc.yaml: how it was left
+        self._own_dvcyaml: bytes | None = None  # the file, where nobody else wrote to it
         self._inside_with = False
         self._lock = threading.RLock()  # the monitor of the system logs from a thread of its own
         self._monitor: Monitor | None = None
@@ -483,11 +484,11 @@ class Live:
         folder = Path(os.path.relpath(self.dir, path.parent.absolute())).as_posix()
         try:
             old = path.read_bytes() if path.exists() else None
-            new = (
-                dvclive.new(entries)
-                if old is None
-                else dvclive.updated(old, self.dvc_file, folder, entries)
-            )
+            if old is None or old == self._own_dvcyaml:
+                # Nothing of others is in it: the library that keeps what is can stay unloaded.
+                new = self._own_dvcyaml = dvclive.new(entries)
+            else:
+                new = dvclive.updated(old, self.dvc_file, folder, entries)
         except ProjectFileError as error:
             around.warn(f"{error.message} It does not list what is logged.")
             return

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # see nbexp.live
 if TYPE_CHECKING:
     from nbexp.live.board import Board
 

@@ -30,7 +30,7 @@ from nbexp.events import (
 from nbexp.formats import checkpoint as protocol
 from nbexp.formats.dvc_lock import LockedStage, LockFile
 from nbexp.frozen import frozen
-from nbexp.pipeline import durations, kinds, outputs, schedule
+from nbexp.pipeline import durations, kinds, live_tables, outputs, schedule
 from nbexp.pipeline.checkpoint import Made, Requests, Step
 from nbexp.pipeline.context import Context, How
 from nbexp.pipeline.flight import Flight
@@ -293,6 +293,7 @@ class Execution:
         # Stages that run at once would read each other's events.
         run_dir = context.run_dir if stop is None else context.run_dir / label
         log = context.run_dir / f"{label}.log"
+        live = live_tables.folders(stage, context.root)
         cells: int | None = None
         with ExitStack() as opened:
             requests: Requests | None = None
@@ -305,7 +306,9 @@ class Execution:
             for command in stage.spec.commands:
                 emit(CommandStarted(address, command))
                 cwd = context.root / stage.cwd
-                job = kinds.Job(address, command, cwd, context.root, env, log, run_dir, requests)
+                job = kinds.Job(
+                    address, command, cwd, context.root, env, log, run_dir, live, requests
+                )
                 counted = kinds.run(job, emit, stop=stop)
                 cells = counted if counted is not None else cells
             return Done(cells, started, time.time(), time.monotonic() - clock)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Self
 
 from nbexp.events import CellFinished, CellStarted, Emit, Event, MetricLogged, OutputWritten
 from nbexp.frozen import frozen
+from nbexp.pipeline.live_tables import Tables
 
 if TYPE_CHECKING:
     from nbexp.pipeline.kinds import Job
@@ -30,7 +31,9 @@ MARKER, EVENTS, RUN_DIR = "NBEXP_ITEM", "NBEXP_EVENTS", "NBEXP_RUN_DIR"
 EVENTS_FILE = "events.jsonl"
 
 # From an interrupt to SIGKILL; with the sweep behind it all is over within 2 s.
-_AFTER_INT_S, _AFTER_TERM_S, _SWEEP_S = 1.0, 0.8, 1.0
+AFTER_INT_S, _AFTER_TERM_S, _SWEEP_S = 1.0, 0.8, 1.0
+grace_s = AFTER_INT_S
+"""What commands of this process get to end themselves after an interrupt; a queue's worker gives more."""
 _TICK_S = 0.05
 _BURST_S = 0.005
 _BUFFER = 1 << 18
@@ -70,7 +73,8 @@ def run_process(
     env = {"PYTHONUNBUFFERED": "1", **job.env}
     env |= {MARKER: marker, EVENTS: str(events), RUN_DIR: str(job.run_dir)}
     child: _Child | None = None
-    with _Log(job.log) as log, _Events(events, job.stage, emit) as follower:
+    with _Log(job.log) as log, _Events(events, job, emit) as follower:
+        tables = Tables(job.live, follower.logged, follower.tells_of)
         try:
             child = _Child(argv, job.cwd, env)
 
@@ -81,12 +85,14 @@ def run_process(
             def between() -> None:
                 log.tick()
                 follower.poll()
+                tables.poll()
                 if job.checkpoints is not None:
                     job.checkpoints.serve()
                 if stop is not None and stop.is_set():
                     raise KeyboardInterrupt
 
             child.follow(heard, between)
+            tables.poll(at_once=True)
         except BaseException:
             # The first words of whoever is being stopped may be the last; they go to the log, but no
             # longer to a consumer that may be what failed.
@@ -300,10 +306,12 @@ def _shown(line: bytes) -> bytes:
 class _Events:
     """The file behind `$NBEXP_EVENTS`: lines appended to it become events."""
 
-    def __init__(self, path: Path, stage: str, emit: Emit) -> None:
-        self._path, self._stage, self._emit = path, stage, emit
+    def __init__(self, path: Path, job: Job, emit: Emit) -> None:
+        self._path, self._stage, self._emit = path, job.stage, emit
+        self._experiment = job.env.get("DVC_EXP_NAME", "")
         self._file = -1
         self._rest = b""
+        self._folders: set[str] = set()
 
     def __enter__(self) -> Self:
         self._file = os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600)
@@ -321,6 +329,15 @@ class _Events:
                 self._tell(line)
             data = os.read(self._file, _BUFFER)
 
+    def tells_of(self, folder: str) -> bool:
+        """Whether whoever writes tables below the folder tells of the values here as well."""
+        self.poll()
+        return folder in self._folders
+
+    def logged(self, step: float | None, values: Mapping[str, float | int | str]) -> None:
+        """Values that were found otherwise."""
+        self._emit(MetricLogged(self._stage, step, values, self._experiment))
+
     def _tell(self, line: bytes) -> None:
         # Anything may have written the line; one that makes no sense is passed over.
         try:
@@ -334,7 +351,11 @@ class _Events:
                 seconds = float(told.get("seconds", 0))
                 event = CellFinished(stage, int(told["cell"]), int(told["total"]), seconds)
             elif kind == "metric":
-                event = MetricLogged(stage, told.get("step"), dict(told["values"]))
+                values = dict(told["values"])
+                event = MetricLogged(stage, told.get("step"), values, self._experiment)
+            elif kind == "live":
+                self._folders.add(str(told["folder"]))
+                return
             else:
                 return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -355,11 +376,11 @@ def _end(marker: str, child: _Child | None, heard: Callable[[bytes], None]) -> N
     try:
         family = _Family(child.pid, marker)
         family.interrupt()
-        child.follow(heard, _nothing, until=begun + _AFTER_INT_S)
+        child.follow(heard, _nothing, until=begun + grace_s)
         if child.is_running or family.left():
             family.signal(signal.SIGTERM)
             # The last moment is counted from the interrupt: looking for processes adds nothing to it.
-            deadline = min(time.monotonic(), begun + _AFTER_INT_S) + _AFTER_TERM_S
+            deadline = min(time.monotonic(), begun + grace_s) + _AFTER_TERM_S
             while time.monotonic() < deadline and (child.is_running or family.left()):
                 if child.is_running:
                     child.follow(heard, _nothing, until=time.monotonic() + 0.02)

@@ -188,7 +188,9 @@ def amounts(found: object, what: str, path: str, line: int | None = None) -> dic
 
 
 def _amount(value: object) -> float | None:
-    """The number of a count or size; None where it is neither."""
+    """The number of a count or size, or of the things in a list; None where it is none of these."""
+    if isinstance(value, list):
+        value = len(value)
     if isinstance(value, str):
         digits = value.strip()
         unit = digits.lstrip("0123456789.").strip()

@@ -6,7 +6,7 @@ import builtins
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.site import Published
+    from nbexp.experiments.spec import Spec
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Table
@@ -71,9 +72,13 @@ if TYPE_CHECKING:
     from nbexp.pipeline.dag import Dag
     from nbexp.pipeline.stage import Stage
     from nbexp.project.results import ShowOptions
+    from nbexp.queue import Queue
+    from nbexp.queue.reports import Queued
     from nbexp.store.cache import Cache
     from nbexp.store.config_files import Configuration
     from nbexp.store.configured import Remotes
+    from nbexp.sweeps.family import KeptSweeps
+    from nbexp.sweeps.results import Sweep
 
 
 class Project:
@@ -91,12 +96,16 @@ class Project:
         self.asking_notebook: Path | None = None
         self.confirm: Callable[[str], bool] | None = None
         self._fetching: FromRemotes | None = None
+        self._queue: Queue | None = None
 
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
 
     def close(self) -> None:
         """Let go of Git's reading process and of the database; the next command opens them again."""
+        if self._queue is not None:
+            self._queue.site.close()
+            self._queue = None
         self.git.close()
         self.__dict__.pop("data", None)
         if self._fetching is not None:
@@ -147,6 +156,18 @@ class Project:
             self.git, self.cache, self.root, self.here, self.prefix, rev_of, self._open_notebooks
         )
 
+    @property
+    def queue(self) -> Queue:
+        """What waits and runs: `project.queue.add({"train.lr": 0.02})`, `start(workers=2)`, `status()`, …"""
+        from nbexp.queue import Queue
+        from nbexp.queue.site import Site as QueueSite
+
+        if self._queue is None:
+            site = QueueSite(self.git, self.root, self.here, cache=lambda: self.cache)
+            self._queue = Queue(site, lambda name: self._resolve(name)[1])
+        self._queue.site.env = self.stage_env
+        return self._queue
+
     @cached_property
     def stage(self) -> Stages:
         """The stages of the pipelines: `project.stage.list()`."""
@@ -190,6 +211,13 @@ class Project:
         return RunCache(
             self.git, self.cache, self.root, self.prefix, self.here, self._open_notebooks
         )
+
+    @property
+    def sweeps(self) -> KeptSweeps:
+        """The sweeps there are: `project.sweeps.list()`, `project.sweeps.resume("sweep-1")`."""
+        from nbexp.sweeps.family import KeptSweeps
+
+        return KeptSweeps(self.queue)
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
@@ -334,7 +362,7 @@ class Project:
             with self._watched(emit) as tell:
                 ran, stages = beside.run(
                     where,
-                    refs,
+                    refs if name is not None else self.queue.with_reserved(refs),
                     tell,
                     here=self.here,
                     targets=targets,
@@ -363,7 +391,7 @@ class Project:
                 spec = specs.make(
                     self.root,
                     head,
-                    refs,
+                    refs if name is not None else self.queue.with_reserved(refs),
                     here=self.here,
                     targets=targets,
                     overrides=specs.one_point(points),
@@ -385,6 +413,131 @@ class Project:
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
         return experiment
+
+    def sweep(
+        self,
+        space: Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]] = (),
+        *,
+        set_params: Sequence[str] = (),
+        file: str | None = None,
+        sampler: str | None = None,
+        options: Mapping[str, str] | None = None,
+        minimize: str | None = None,
+        maximize: str | None = None,
+        trials: int | None = None,
+        jobs: int = 1,
+        repeat: int = 1,
+        seed_param: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        new: bool = False,
+        detach: bool = False,
+        message: str | None = None,
+        force: bool = False,
+        targets: Sequence[str] = (),
+        single_item: bool = False,
+        pipeline: bool = False,
+        all_pipelines: bool = False,
+        recursive: bool = False,
+        downstream: bool = False,
+        force_downstream: bool = False,
+        pull: bool = False,
+        allow_missing: bool = False,
+        on_failure: OnFailure = "stop",
+        run_cache: bool = True,
+        copy_paths: Sequence[str] = (),
+        baseline: str | None = None,
+        with_edits: bool | None = None,
+        hydra: bool = True,
+        emit: Emit = ignore,
+    ) -> Sweep:
+        """Run many experiments beside your files, and watch them until all are over.
+
+        Each is an experiment on the present commit; what they start from is frozen now, and nothing of the workspace
+        changes. A process of its own leads the sweep, so it outlives this one; the same call again goes on with it.
+
+        Parameters
+        ----------
+        space
+            What they differ in: `{"train.lr": [0.1, 0.2]}`, where a list is a choice and a text has the grammar of
+            `-S` (`"interval(1e-4,1e-1)"`); override texts; or points one by one, `[{"train.lr": 0.1}, …]`, also
+            as a DataFrame.
+        set_params
+            More override texts; each combination of them is combined with every point.
+        file
+            A file of points: CSV, TSV, YAML or JSON.
+        sampler
+            Who picks points: `grid`, which is all of them, `random`, `optuna`, or that of another package.
+        options
+            The sampler's own: `{"sampler": "tpe", "pruner": "median"}` are Optuna's.
+        minimize, maximize
+            The metric that counts; needed for `optuna`.
+        trials
+            How many; needed where the points have no end.
+        jobs
+            How many run at once.
+        repeat, seed_param
+            Run each point so often, with the seeds 0, 1, … of this param, which is found where one is called `seed`.
+        seed
+            Of the sampler; one is drawn when None.
+        name
+            Names the sweep, and its experiments `name-1`, `name-2`, ….
+        new
+            Begin anew even if the same call began a sweep, and run what is recorded already.
+        detach
+            Do not watch.
+        targets
+            With the other names, as in `run`.
+        copy_paths
+            Files and folders that trials need and Git does not have.
+        baseline, with_edits
+            As in `queue.add`: what they start from, and whether uncommitted edits go along.
+        hydra
+            Compose params.yaml of configurations, where the config says so.
+
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, ProjectFileError
+            The request cannot be met; nothing was run.
+        Interrupted
+            Only the watching was: the sweep goes on.
+        """
+        self._head()
+        return self.sweeps.begin(
+            space,
+            detach=detach,
+            emit=emit,
+            set_params=set_params,
+            file=file,
+            sampler=sampler,
+            options=options or {},
+            minimize=minimize,
+            maximize=maximize,
+            trials=trials,
+            jobs=jobs,
+            repeat=repeat,
+            seed_param=seed_param,
+            seed=seed,
+            name=name,
+            new=new,
+            message=message,
+            force=force,
+            targets=targets,
+            single_item=single_item,
+            pipeline=pipeline,
+            all_pipelines=all_pipelines,
+            recursive=recursive,
+            downstream=downstream,
+            force_downstream=force_downstream,
+            pull=pull,
+            allow_missing=allow_missing,
+            on_failure=on_failure,
+            run_cache=run_cache,
+            copy_paths=copy_paths,
+            baseline=baseline,
+            with_edits=with_edits,
+            hydra=hydra,
+        )
 
     def clone(
         self,
@@ -424,6 +577,37 @@ class Project:
         point = specs.one_point(grammar.parse(set_params or []))
         asked = again.Asked("clone", point, name, message, force, run_cache)
         return self._again(asked, experiment, jobs, emit)
+
+    def clone_to_queue(
+        self,
+        experiment: str | Experiment,
+        set_params: Mapping[str, object] | Iterable[str] | None = None,
+        *,
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        jobs: int = 1,
+        run_cache: bool = True,
+        in_detail: bool = False,
+        emit: Emit = ignore,
+    ) -> Queued:
+        """`clone`, queued: an experiment's own code, params and data with other values; the workspace stays as it is."""
+        ref, rev = self._ref_of(experiment)
+        parsed = ref_names.parse(ref)
+        assert parsed is not None, ref
+        return self.queue.clone(
+            parsed.name,
+            rev,
+            parsed.baseline,
+            set_params,
+            name=name,
+            message=message,
+            force=force,
+            jobs=jobs,
+            run_cache=run_cache,
+            in_detail=in_detail,
+            emit=emit,
+        )
 
     def rerun(
         self,
@@ -756,16 +940,28 @@ class Project:
             shows_steps=steps,
         )
         locks = place.shared_locks(self.git, self.root, self.prefix, self.cache.folder)
+        names = catalogue.baseline_names(self.git)
         rows = showing.rows(
             self.git,
             self._reader,
             self.root,
             asked,
-            catalogue.baseline_names(self.git),
+            names,
             self._labels,
             emit,
             lambda ref: chains.lock_of(locks, ref).held(),
         )
+        if self.queue.site.store.exists:
+            from nbexp.queue import showing as tasks
+
+            rows = tasks.with_tasks(
+                rows,
+                self.queue.site,
+                self._reader,
+                names,
+                hide_queued=hide_queued,
+                every_baseline=revisions is None,
+            )
         return columns.arranged(
             rows,
             view,
@@ -975,6 +1171,7 @@ class Project:
         git_remote: str | None = None,
         revisions: Revisions | None = None,
         keep: bool = False,
+        queued: bool = False,
     ) -> Removed:
         """Take experiments out of the list; nothing of them is deleted.
 
@@ -988,6 +1185,8 @@ class Project:
             The experiments of these commits as well.
         keep
             All others instead.
+        queued
+            All that waits in the queue as well. A name that only a task which waits has is that task's.
 
         Raises
         ------
@@ -998,9 +1197,23 @@ class Project:
         from nbexp.experiments.selection import Revisions
 
         words, which = naming.words(experiments), revisions or Revisions()
-        return Removed(
-            *ref_changes.remove(self._site(), words, which, keep=keep, git_remote=git_remote)
+        if keep and queued:
+            raise UsageError(
+                "`--keep` and `--queue` do not go together. Nothing was removed.",
+                "`nbexp queue remove --queued`",
+            )
+        tasks: tuple[str, ...] = ()
+        if not keep and git_remote is None:
+            left, tasks = self.queue.waiting_among(words)
+            if tasks or queued:
+                self.queue.remove(*tasks, queued=queued)
+            asked, words = bool(words), left
+            if (queued or asked) and not words and which.is_default:
+                return Removed(tasks)
+        names, remote = ref_changes.remove(
+            self._site(), words, which, keep=keep, git_remote=git_remote
         )
+        return Removed((*tasks, *names), remote)
 
     def rename(
         self,
@@ -1444,19 +1657,31 @@ class Project:
         return dag.build(graph, self.here, target, full=full, outs=outs, collapse=collapse)
 
     def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
-        """A metric over its steps: of the experiments named, else of those of the present commit."""
-        from nbexp.experiments import catalogue, series
+        """A metric over its steps: of the experiments named, else of those of the present commit.
 
+        A run that goes on is one of them, as far as it has come.
+        """
+        from nbexp.experiments import catalogue, ongoing, series
+
+        going = ongoing.read(self.root)
+        folders = {one.name: one.folder for one in going}
         sources: builtins.list[tuple[str, str | None]]
         if experiments:
-            sources = [self._resolve(one, failed=True) for one in experiments]
+            sources = [
+                (one, None)
+                if isinstance(one, str) and one in folders
+                else self._resolve(one, failed=True)
+                for one in experiments
+            ]
         else:
-            recorded = catalogue.of_baseline(self.git, self._head())
+            head = self._head()
+            recorded = catalogue.of_baseline(self.git, head)
             sources = [(row.name or row.rev[:7], row.rev) for row in reversed(recorded)]
-            if not recorded:
+            sources += [(one.name, None) for one in going if one.baseline == head]
+            if not sources:
                 sources = [("workspace", None)]
         finder = series.Finder(self.git, self.cache, self.root, self.prefix)
-        return finder.read(metric, sources)
+        return finder.read(metric, sources, folders)
 
     def open(
         self,
@@ -1566,7 +1791,11 @@ class Project:
             row
             for row in self.show().rows
             if row.kind == "baseline"
-            or (row.kind == "experiment" and (not revs or row.rev in revs))
+            or (
+                row.kind == "experiment"
+                and row.state != "running"
+                and (not revs or row.rev in revs)
+            )
         ]
         used = {row.baseline for row in rows if row.kind == "experiment"}
         rows = [row for row in rows if row.kind == "experiment" or row.rev in used]
@@ -1774,12 +2003,11 @@ class Project:
 
     def _watched(self, emit: Emit) -> AbstractContextManager[Emit]:
         """The consumer of a run's events, with the alerts that are set up carried out."""
-        if not self.settings.alerts and not settings.user_file(place.home()).exists():
-            return nullcontext(emit)
-        from nbexp.experiments import alerts
+        from nbexp.experiments import alerting
 
-        metrics = alerts.metrics_of(self._reader)
-        return alerts.watching(self.root, emit, metrics, self.stage_env)
+        return alerting.watched(
+            self.root, self.settings, emit, lambda: self._reader, self.stage_env
+        )
 
     def _ran(
         self,
@@ -1864,7 +2092,15 @@ class Project:
             self.stage_env,
             self.confirm if asks else None,
             fetch,
+            attend=self._attended,
         )
+
+    def _attended(
+        self, spec: Spec, uid: str, where: running.Place
+    ) -> AbstractContextManager[Callable[[str], None]]:
+        """While a run goes on that this process waits for, the queue knows of it."""
+        kind = "place" if where.home is None else "temp"
+        return self.queue.attended(kind, spec, uid, place=os.fspath(where.root))
 
     def _environment(self) -> dict[str, object]:
         """What a run made now would tell of its environment."""

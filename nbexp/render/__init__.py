@@ -45,6 +45,16 @@ FAMILIES = {
         "Garbage",
         "Unprotected",
     ),
+    "queue": (
+        "Queued",
+        "QueueStatus",
+        "WorkersStarted",
+        "WorkersStopped",
+        "QueuePaused",
+        "TasksChanged",
+        "TaskLog",
+        "RunOver",
+    ),
     "opened": (
         "OpenedBytes",
         "OpenedDirectory",
@@ -53,6 +63,7 @@ FAMILIES = {
         "OpenedTable",
         "OpenedText",
     ),
+    "sweeps": ("Sweep", "Sweeps", "SweepPlan"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

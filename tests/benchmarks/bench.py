@@ -84,6 +84,35 @@ def measure_tables(reps: int, *, counts: Sequence[int] = (10, 1_000, 10_000)) ->
         return [row for count in counts for row in bench.tables(count)]
 
 
+def measure_sweeps(reps: int, *, trials: int = 200) -> list[Row]:
+    """What an adaptive sampler takes for a trial (performance.md 6: T17): asked, told three live values and the last."""
+    from nbexp.sweeps import samplers
+    from nbexp.sweeps.samplers import Study
+    from nbexp.sweeps.space import Dimension, Space
+
+    numbers = [Dimension(f"p{n}", low=1e-4, high=1.0, is_log=True) for n in range(3)]
+    others = [Dimension("kind", ("a", "b", "c")), Dimension("depth", low=1, high=9, is_whole=True)]
+    space = Space((*numbers, *others))
+    rows = []
+    for name, options in (("random", {}), ("optuna", {"sampler": "random"}), ("optuna", {})):
+        times: list[float] = []
+        for seed in range(reps):
+            direction = "minimize" if name == "optuna" else None
+            sampler = samplers.make(name, Study(space, direction, seed, options))
+            for number in range(trials):
+                began = time.process_time()
+                (point,) = sampler.ask(1)
+                value = float(sum(one for one in point.values() if isinstance(one, float)))
+                behind = [sampler.prune(number, step, value) for step in range(3)]
+                sampler.tell(number, None if any(behind) else value)
+                if number >= trials - 20:
+                    times.append(time.process_time() - began)
+        picked = " ".join([name, options.get("sampler", "tpe")] if name == "optuna" else [name])
+        what = f"sweep, {picked}: a trial after {trials} others, 5 params, 3 live values, CPU (bar: 5 ms)"
+        rows.append(Row("T17", what, statistics.median(times) * 1000, None, None))
+    return rows
+
+
 class Bench:
     """The projects and the measuring; everything below one folder."""
 
@@ -632,6 +661,7 @@ def main() -> None:
     rows = [] if args.only_data or args.only_tables else measure(args.reps)
     if not args.only_tables:
         rows += [*measure_data(reps), *measure_sharing(reps)]
+        rows += measure_sweeps(reps)
     if not args.only_data:
         rows += measure_tables(reps)
     if args.json:

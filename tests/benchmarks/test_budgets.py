@@ -143,3 +143,10 @@ def test_twenty_thousand_objects_need_little_memory(tmp_path, pipeline_project, 
     assert bench.peak_mb([*module.NBEXP, "data", "push", "-q", "many"], project) < 200
     shutil.rmtree(project / ".dvc" / "cache")
     assert bench.peak_mb([*module.NBEXP, "data", "fetch", "-q", "many"], project) < 200
+
+
+def test_a_sampler_takes_a_small_part_of_a_short_trial():
+    # The bar is 5 ms; this fails for a change of order only.
+    rows = load_bench().measure_sweeps(reps=1)
+    assert len(rows) == 3
+    assert all(row.nbexp_ms < 50 for row in rows), [(row.what, row.nbexp_ms) for row in rows]

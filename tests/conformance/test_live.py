@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import nbexp
 from nbexp import Live
+from nbexp.events import Event, MetricLogged
 
 if TYPE_CHECKING:
-    from tests.conformance.conftest import Look, MakeProject, MakeTwins, Twins
+    from tests.conformance.conftest import Look, MakeProject, MakeTwins, RunProgram, Twins
 
 ROOT = Path(__file__).resolve().parents[2]
 DVC_PYTHON = ROOT / ".venv-dvc" / "bin" / "python"
@@ -329,6 +331,61 @@ def test_an_artifact_that_is_no_output_of_the_stage_is_tracked_from_within(
     assert lines == [["/model.pt", "/other"]] * 2
     assert ours == theirs
     assert "other.dvc" in ours
+
+
+# ---- while it goes on
+
+
+def test_dvclive_itself_in_a_stage_is_followed_value_by_value(
+    project: MakeProject, nbexp_cli: RunProgram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = """\
+import time
+with Live(dir="logs") as live:
+    for step in range(3):
+        live.log_metric("train/loss", 1 / (step + 1))
+        live.log_metric("note", "a\\tb")
+        live.next_step()
+        end = time.monotonic() + 60
+        while not os.path.exists(f"../go-{step}"):
+            assert time.monotonic() < end, "nobody heard"
+            time.sleep(0.01)
+"""
+    pipeline = STAGE["dvc.yaml"].replace("outs: [model.pt]", "metrics: [logs/metrics.json]")
+    root = project({**STAGE, "dvc.yaml": pipeline, "train.py": START + train})
+    for name, value in SIDES["dvclive"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(root)
+    heard: dict[object, dict[str, object]] = {}
+    shown = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, MetricLogged):
+            assert (event.stage, event.experiment) == ("train", "one")
+            heard.setdefault(event.step, {}).update(event.values)
+            if len(heard[event.step]) == 2:
+                table = json.loads(nbexp_cli("show", "--json", cwd=root).stdout)
+                (row,) = table[1]["experiments"]
+                shown.append(row["revs"][0]["data"]["metrics"]["dvclive/metrics.json"]["data"])
+                (root.parent / f"go-{event.step}").touch()
+
+    nbexp.open().run(name="one", emit=look)
+    assert heard == {n: {"train/loss": 1 / (n + 1), "note": "a\tb"} for n in range(3)}
+    assert shown == [{"train": {"loss": 1 / (n + 1)}, "note": "a\tb", "step": n} for n in range(3)]
+
+
+def test_what_nbexp_logs_is_told_once(stage: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SIDES["nbexp"].items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(stage.nbexp_side)
+    heard: list[MetricLogged] = []
+    nbexp.open().run(
+        name="one",
+        emit=lambda event: heard.append(event) if isinstance(event, MetricLogged) else None,
+    )
+    assert [(one.step, dict(one.values)) for one in heard] == [
+        (step, {"train/acc": step / 10}) for step in range(3)
+    ]
 
 
 # ---- the calls themselves

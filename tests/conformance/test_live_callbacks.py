@@ -126,6 +126,7 @@ class Trainer:
 """,
 }
 TRAIN_TRANSFORMERS = """\
+import os
 from transformers import TrainerControl, TrainerState, TrainingArguments
 class Model:
     def save_pretrained(self, folder):
@@ -170,6 +171,7 @@ def _scan_checkpoints(callback, times):
     "torch/__init__.py": "def is_tensor(value): return hasattr(value, 'detach')\n",
 }
 TRAIN_LIGHTNING = """\
+import os
 from argparse import Namespace
 class Tensor:
     def __init__(self, value): self.value = value

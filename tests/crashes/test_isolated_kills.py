@@ -81,22 +81,28 @@ def test_a_killed_run_leaves_the_files_alone_and_the_next_one_works(point, ready
     assert git("worktree", "list", "--porcelain", cwd=ready).count("worktree ") == 2
 
 
-def test_a_killed_run_leaves_no_process_behind(ready, nbexp_cli):
-    (ready / "train.sh").write_text("setsid sleep 301 & sleep 301\n")
+@pytest.fixture
+def sleep() -> str:
+    """A command that nobody else on this machine runs."""
+    return f"sleep 301.{int.from_bytes(os.urandom(4), 'big')}"
+
+
+def test_a_killed_run_leaves_no_process_behind(ready, sleep, nbexp_cli):
+    (ready / "train.sh").write_text(f"setsid {sleep} & {sleep}\n")
     running = nbexp_cli.start("run", "--temp", cwd=ready)
-    _wait_for(_sleepers)
+    _wait_for(lambda: _runs(sleep))
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     subprocess.run(["git", "checkout", "-q", "train.sh"], cwd=ready, check=True)
     nbexp_cli("run", "--temp", "-S", "train.lr=0.05", cwd=ready)
-    assert not _sleepers()
+    assert not _runs(sleep)
 
 
-def test_another_attempt_at_the_same_is_not_ended(ready, nbexp_cli):
+def test_another_attempt_at_the_same_is_not_ended(ready, sleep, nbexp_cli):
     """A task that was killed in one slot runs again in another, under the same name, when the slot is taken."""
-    (ready / "train.sh").write_text("sleep 301\n")
+    (ready / "train.sh").write_text(f"{sleep}\n")
     running = nbexp_cli.start("run", "--temp", cwd=ready)
-    _wait_for(_sleepers)
+    _wait_for(lambda: _runs(sleep))
     note = ready / ".dvc" / "tmp" / "nbexp" / "slots" / "temp-0.json"
     marker = json.loads(note.read_bytes())["marker"]
     uid = marker.partition(".")[0]
@@ -107,7 +113,7 @@ def test_another_attempt_at_the_same_is_not_ended(ready, nbexp_cli):
         running.kill()
         running.wait()
         nbexp_cli("clean", cwd=ready)
-        assert not _sleepers()
+        assert not _runs(sleep)
         assert other.poll() is None
     finally:
         other.kill()
@@ -136,9 +142,9 @@ def test_every_crash_point_of_isolated_runs_is_hit():
     assert known == {point for point in (*POINTS, *FRESH, *NAMED) if point.startswith(own)}
 
 
-def _sleepers() -> bool:
+def _runs(command: str) -> bool:
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    return "sleep 301" in listed.stdout.splitlines()
+    return command in listed.stdout.splitlines()
 
 
 def _wait_for(condition: Callable[[], object]) -> None:

@@ -304,14 +304,14 @@ def test_tracked_data_comes_from_the_cache_by_links(
 
 
 @pytest.fixture
-def with_data(project: Project, git: Git, dvc) -> Project:
+def with_data(project: Project, git: Git) -> Project:
     """A directory and a file of data, the file's name one that ignore rules could misread."""
     root = project.root
     (root / "big" / "er").mkdir(parents=True)
     for name in ("a", "er/b"):
         (root / "big" / name).write_text(f"{name}\n")
     (root / "!odd [1]*.bin").write_text("odd\n")
-    dvc("add", "big", "!odd [1]*.bin", cwd=root)
+    project.data.add("big", "!odd [1]*.bin")
     (root / "dvc.yaml").write_text(
         "stages:\n  look:\n    cmd: find big -type f | sort > seen.txt; cat '!odd [1]*.bin' big/a >> seen.txt; "
         "stat -c %i big/a > inode.txt; sh more.sh\n"

@@ -311,3 +311,20 @@ def test_a_pipeline_or_a_params_file_that_was_never_added(project: Project, git:
             "`git add sub/dvc.yaml`, or `-C sub/dvc.yaml`",
         )
     ]
+
+
+def test_params_that_are_composed_for_the_run_are_not_missed(project: Project, git: Git) -> None:
+    """The file that Hydra's composition writes is often ignored, or was never added."""
+    root = project.root
+    (root / "conf").mkdir()
+    (root / "conf" / "config.yaml").write_text(
+        "seed: 3\ntrain: {lr: 0.1, epochs: 3}\nprepare: {rows: 20}\n"
+    )
+    (root / ".dvc" / "config").write_text("[hydra]\n    enabled = True\n")
+    git("rm", "--quiet", "--cached", "params.yaml", cwd=root)
+    git("add", "conf", ".dvc/config", cwd=root)
+    git("commit", "--quiet", "--message=composed", cwd=root)
+    project.close()
+    made = project.run({"train.lr": 0.03}, temp=True)
+    assert (made.params["seed"], made.params["train.lr"]) == (3, 0.03)
+    assert told(project) == ([], True)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
 from enum import IntEnum
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from nbexp.errors import UsageError
@@ -160,3 +163,16 @@ def test_the_word_at_the_cursor_is_told_from_those_before_it(
     text: str, found: tuple[list[str], str]
 ) -> None:
     assert words.last(text) == found
+
+
+def test_a_list_of_dicts_and_a_table_are_points_for_a_sweep() -> None:
+    points = [{"train.lr": np.float64(0.1), "on": True}, {"train.lr": 0.2, "on": None}]
+    found = words.read("sweep {points} -j 2", lambda _: points).words
+    assert (found[0], found[2:]) == ("sweep", ("-j", "2"))
+    assert json.loads(found[1]) == [{"train.lr": 0.1, "on": True}, {"train.lr": 0.2, "on": None}]
+    table = pd.DataFrame([{"train.lr": 0.1, "n": 3}])
+    assert json.loads(words.read("sweep {table}", lambda _: table).words[1]) == [
+        {"train.lr": 0.1, "n": 3}
+    ]
+    # Behind a key a list is one value, as before.
+    assert words.read("run -S a={x}", lambda _: [{"b": 1}]).words[2] == "a=[{b:1}]"

@@ -22,10 +22,10 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import NbexpError, NotFound, nearest
 from nbexp.events import Alert, Emit, Event, MetricLogged, Notice, RunFinished, RunStarted
+from nbexp.experiments import alerting
 from nbexp.experiments.alerts import delivery, rules
 from nbexp.experiments.alerts.delivery import Told
 from nbexp.experiments.alerts.rules import Rule
-from nbexp.experiments.place import own_folder
 from nbexp.experiments.reading import Reader
 from nbexp.formats.secrets import without_secrets
 from nbexp.frozen import frozen
@@ -126,11 +126,11 @@ def try_out(root: Path, name: str, env: Mapping[str, str] | None = None) -> Aler
     return Alerts(found, _past(root), tried=name, problems=tuple(problems))
 
 
-def metrics_of(reader: Reader) -> Callable[[str], Mapping[str, object]]:
+def metrics_of(reader: Callable[[], Reader]) -> Callable[[str], Mapping[str, object]]:
     """What `watching` asks for the metrics of a commit: by key, with the file before it where two files have one."""
 
     def read(rev: str) -> Mapping[str, object]:
-        flat = reader.data(rev).flat("metrics")
+        flat = reader().data(rev).flat("metrics")
         keys = [key for _, key in flat]
         return {
             key if keys.count(key) == 1 else f"{file}:{key}": value
@@ -146,6 +146,7 @@ def watching(
     emit: Emit,
     metrics: Callable[[str], Mapping[str, object]],
     env: Mapping[str, str] | None = None,
+    is_end: Callable[[BaseException], bool] = lambda _: True,
 ) -> Iterator[Emit]:
     """A consumer that passes events on to `emit` and carries out the alerts that become due in one run.
 
@@ -155,6 +156,8 @@ def watching(
         The metrics of a commit by name, for what a run is worth when it is done.
     env
         For commands and webhooks; None is this process's.
+    is_end
+        Whether the run is over with an exception; no, where a worker gives it back to be run again.
 
     Raises
     ------
@@ -169,7 +172,8 @@ def watching(
     try:
         yield watch
     except BaseException as error:
-        watch.stopped(error)
+        if is_end(error):
+            watch.stopped(error)
         raise
     finally:
         watch.close()
@@ -284,7 +288,7 @@ class _Watch:
         values = strict(dict(self._values))
         assert isinstance(values, dict)
         told = Told(rule.name, self._run or "", state, message, rev, values, self._root.name)
-        problem = _remember(self._root, told)
+        problem = _remember(self._root, rule, told)
         if problem is not None:
             self._problems.append(problem)
         if rule.notebook:
@@ -329,15 +333,20 @@ def _untrusted(found: list[Rule]) -> Notice:
     )
 
 
-def _log(root: Path) -> Path:
-    return own_folder(root) / "alerts.jsonl"
-
-
-def _remember(root: Path, told: Told) -> str | None:
+def _remember(root: Path, rule: Rule, told: Told) -> str | None:
     """One line in the log, whoever's process this is; why there is none."""
-    said = {"time": time.time(), **told.to_json()}
-    line = json.dumps({key: said[key] for key in ("time", "alert", "name", "state", "message")})
-    path = _log(root)
+    line = json.dumps(
+        {
+            "time": time.time(),
+            "alert": told.alert,
+            "name": told.run,
+            "state": told.state,
+            "message": told.message,
+            "notebook": rule.notebook,
+            "pid": os.getpid(),
+        }
+    )
+    path = alerting.log_file(root)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists() and path.stat().st_size > _MAX_LOG:
@@ -356,7 +365,7 @@ def _remember(root: Path, told: Told) -> str | None:
 
 def _past(root: Path) -> tuple[Past, ...]:
     try:
-        lines = _log(root).read_bytes().splitlines()[-_SHOWN:]
+        lines = alerting.log_file(root).read_bytes().splitlines()[-_SHOWN:]
     except OSError:
         return ()
     found = []

@@ -41,7 +41,9 @@ FAMILIES = {
     "sharing": ("Pushed", "PulledExperiments", "Branches"),
     "undo": ("TrashList", "Steps"),
     "upkeep": ("Cleaned", "Collected", "Health"),
+    "queue": ("QueueStatus", "Queued", "TaskLog", "RunOver"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
+    "sweeps": ("Sweep", "Sweeps"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

@@ -36,6 +36,8 @@ class Job:
         Gets the raw output, behind what it holds already.
     run_dir
         A private folder of this run: events, and the notebook of a stage that failed.
+    live
+        Folders in which tables of logged values are followed, as dvclive writes them.
     checkpoints
         What the command's processes ask for; to be served while it runs. None: nobody records steps.
     """
@@ -47,6 +49,7 @@ class Job:
     env: Mapping[str, str]
     log: Path
     run_dir: Path
+    live: tuple[Path, ...] = ()
     checkpoints: Requests | None = None
 
 

@@ -102,6 +102,32 @@ def test_the_list_in_a_cell_is_a_table(root: Path, nbexp_cli: Callable[..., Any]
     assert "`first` finished in" in page
 
 
+def test_an_alert_of_a_run_elsewhere_is_told_in_the_next_cell(
+    root: Path,
+    nbexp_cli: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(root)
+    nbexp_cli("run", "-q", "-n", "before", cwd=root)
+    shell = InteractiveShell.instance()
+    try:
+        shell.run_line_magic("load_ext", "nbexp")
+        nbexp_cli("run", "-q", "-S", "train.lr=0.2", "-n", "elsewhere", cwd=root)
+        capsys.readouterr()
+        shell.run_line_magic("exp", "list")
+        (line,) = capsys.readouterr().out.splitlines()
+        # Once, and not what this kernel has told itself.
+        shell.run_line_magic("exp", "run -q -S train.lr=0.3 -n here")
+        capsys.readouterr()
+        shell.run_line_magic("exp", "list")
+        assert capsys.readouterr().out == ""
+    finally:
+        shell.run_line_magic("unload_ext", "nbexp")
+        InteractiveShell.clear_instance()
+    assert line.startswith("alert: `elsewhere` finished in ")
+
+
 def test_a_run_in_a_cell_shows_what_is_due(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

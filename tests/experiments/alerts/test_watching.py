@@ -95,6 +95,18 @@ def test_a_run_that_stops_is_told_as_what_it_is(
     assert told == [START, Alert(state[0], "low-lr", state, message)]
 
 
+def test_a_run_that_goes_on_elsewhere_has_not_ended(root: Path, own: Path) -> None:
+    own.write_text('[alerts.any]\nwhen = ["failed", "interrupted"]\n')
+    told: list[Event] = []
+    try:
+        with alerts.watching(root, told.append, lambda _: {}, is_end=lambda _: False) as emit:
+            emit(START)
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        told.append(END)
+    assert told == [START, END]
+
+
 def test_a_request_that_is_refused_is_no_run(root: Path, own: Path) -> None:
     own.write_text("[alerts.any]\n")
     assert watched(root, UsageError("No.")) == []

@@ -1,0 +1,29 @@
+"""What waits, what runs and what is over, and who works.
+
+A task that is said to run does run: one whose worker has died waits again, or its finished result is taken over,
+before anything is shown. What real dvc has queued is listed too.
+
+Examples
+--------
+  nbexp queue status       the table; `nbexp queue` is the same
+  nbexp queue status -v    with the folder where each runs, and why it failed
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nbexp.events import Emit
+
+if TYPE_CHECKING:
+    from nbexp.project import Project
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    return project.queue.status(in_detail=args.verbose > 0, emit=emit)

@@ -1,0 +1,266 @@
+"""From a request to tasks: what it starts from is frozen, names are reserved, and only then is anything queued."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+
+from nbexp import overrides as grammar
+from nbexp.errors import NameTaken
+from nbexp.events import Emit
+from nbexp.experiments import composition, environment, freezing, isolated, preflight
+from nbexp.experiments import spec as specs
+from nbexp.experiments.freezing import Snapshot, View
+from nbexp.experiments.spec import Spec
+from nbexp.filesystem import crash_point
+from nbexp.formats import ref_names, values
+from nbexp.formats.ref_names import ExpRef
+from nbexp.frozen import frozen, replace
+from nbexp.overrides import Override
+from nbexp.pipeline import schedule
+from nbexp.pipeline.context import How
+from nbexp.queue.site import SNAPSHOTS, Site, new_batch, uid_of
+from nbexp.queue.store import Kind, NewTask, Task
+
+Point = tuple[Override, ...]
+
+
+@frozen
+class Asked:
+    """What the specs of a request have in common; the words are those of `Spec`."""
+
+    here: str = "."
+    targets: tuple[str, ...] = ()
+    name: str | None = None
+    message: str | None = None
+    force: bool = False
+    new: bool = False
+    how: How = How()
+    which: specs.Which = specs.Which()
+    pull: bool = False
+    run_cache: bool = True
+    copies: tuple[str, ...] = ()
+    hydra: bool = True
+
+
+@frozen
+class Made:
+    """Specs that can be queued, what they start from, and what they need and will not find there."""
+
+    specs: tuple[Spec, ...]
+    view: View
+    resources: Mapping[str, float]
+    duplicates: int = 0
+    missing: tuple[preflight.Absent, ...] = ()
+
+
+def make(
+    site: Site,
+    view: View,
+    points: Sequence[Point],
+    asked: Asked,
+    refs: Mapping[str, str],
+    emit: Emit,
+    *,
+    is_sweep: bool | None = None,
+    untouched: str = "Nothing was queued.",
+    is_version: bool = False,
+) -> Made:
+    """A spec for each point, checked against the frozen state.
+
+    Points that are equal are one. Of a thousand that set the same keys, the first is checked by writing its params
+    files; of the others the values alone differ.
+
+    Raises
+    ------
+    NotFound, UsageError, NameTaken, ProjectFileError
+        The request cannot be met.
+    """
+    baseline = view.snapshot.baseline
+    different = {_key(point): point for point in reversed(points)}
+    kept = [point for point in points if different.pop(_key(point), None) is not None]
+    is_sweep = len(points) > 1 if is_sweep is None else is_sweep
+    names = _names(site, asked, len(kept), baseline, refs, numbered=is_sweep)
+    place = site.place(emit)
+    composed: Sequence[str] = ()
+    if asked.hydra:
+        # The configurations of the version that it starts from; else those that lie here, new ones too.
+        version = None
+        if is_version:
+            version = composition.Version(site.git, site.prefix, view.snapshot.rev)
+        composed = composition.compose_all(site.root, asked.here, kept, version) or ()
+    made: list[Spec] = []
+    checked: dict[object, Spec] = {}
+    parsed: dict[str, object] = {}
+
+    def params_of(file: str) -> object:
+        path = posixpath.normpath(posixpath.join(asked.here, file))
+        if path not in parsed:
+            parsed[path] = values.parse(view.read(path) or b"", file)
+        return parsed[path]
+
+    for number, (name, point) in enumerate(zip(names, kept, strict=True)):
+        text = composed[number] if composed else None
+        keys = tuple((one.file, one.key, one.op, one.has_value) for one in point)
+        known = checked.get(keys)
+        if known is None:
+            first = specs.make(
+                site.root,
+                baseline,
+                refs,
+                here=asked.here,
+                targets=asked.targets,
+                overrides=point,
+                name=name,
+                message=asked.message,
+                force=asked.force,
+                new=asked.new,
+                how=asked.how,
+                which=asked.which,
+                pull=asked.pull,
+                run_cache=asked.run_cache,
+                copies=asked.copies,
+                hydra=asked.hydra,
+                composed=text,
+                untouched=untouched,
+                read=preflight.reader(place, view),
+            )
+            checked[keys] = first = replace(first, named=asked.name is not None)
+            made.append(first)
+            continue
+        if text is None and any("${" in str(one.value) for one in point):
+            point = grammar.resolve(point, params_of)
+        replaces = refs.get(ExpRef(baseline, name).ref)
+        made.append(
+            replace(known, name=name, overrides=point, composed=text, edits={}, replaces=replaces)
+        )
+    first = made[0]
+    graph = isolated.graph_of(place, view, first.edits)
+    stages = first.which.stages(graph, first.targets, first.here)
+    totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
+    resources: dict[str, float] = {}
+    for needs in schedule.demands(stages, totals).values():
+        for what, amount in needs.items():
+            # Its stages run one after the other, so it needs what the greediest of them does.
+            resources[what] = max(resources.get(what, 0), amount)
+    copies = freezing.copied_paths(first, site.root)
+    absent = preflight.missing(place, graph, stages, view=view, copies=copies)
+    return Made(tuple(made), view, resources, len(points) - len(kept), absent)
+
+
+def enqueue(
+    site: Site,
+    made: Sequence[Spec],
+    view: View,
+    *,
+    resources: Mapping[str, float] | None = None,
+    kind: Kind = "queued",
+    words: Sequence[str] = ("--queue",),
+    timeout_s: float | None = None,
+    max_attempts: int = 3,
+    emit: Emit,
+) -> list[Task]:
+    """Freeze what the specs start from, and add a task for each; nothing of it is there without the other.
+
+    Raises
+    ------
+    NameTaken
+        Another request has reserved one of the names meanwhile. Nothing was queued.
+    """
+    batch = new_batch()
+    site.store.open()
+    snapshot = freezing.freeze(site.place(emit), made, batch=batch, view=view, emit=emit)
+    try:
+        return add(
+            site, made, snapshot, resources=resources, kind=kind, words=words, timeout_s=timeout_s,
+            max_attempts=max_attempts,
+        )  # fmt: skip
+    except BaseException:
+        site.git.update_refs([(snapshot.ref, None, None)])
+        raise
+
+
+def add(
+    site: Site,
+    made: Sequence[Spec],
+    snapshot: Snapshot,
+    *,
+    resources: Mapping[str, float] | None = None,
+    kind: Kind = "queued",
+    words: Sequence[str] = ("--queue",),
+    timeout_s: float | None = None,
+    max_attempts: int = 3,
+) -> list[Task]:
+    """Add a task for each spec, all of which start from a frozen state that is there."""
+    first = environment.command_line(made[0], words).to_json() if made else {}
+    new = [
+        NewTask(
+            uid=uid_of(snapshot.batch, one.baseline, one.name),
+            batch=snapshot.batch,
+            baseline=one.baseline,
+            name=one.name,
+            snapshot=snapshot.rev,
+            spec=one.to_json(),
+            command=first if len(made) == 1 else {},
+            kind=kind,
+            resources=resources or {},
+            timeout_s=timeout_s,
+            max_attempts=1 if kind == "detached" else max_attempts,
+        )
+        for one in made
+    ]
+    return site.store.add(new)
+
+
+def keep_snapshot(site: Site, task: Task) -> bool:
+    """See to it that what a task starts from has a ref again; False where Git has collected it."""
+    ref = SNAPSHOTS + task.batch
+    if ref in site.git.refs(SNAPSHOTS):
+        return True
+    if site.git.info(f"{task.snapshot}^{{commit}}") is None:
+        return False
+    crash_point("queue.changing")
+    site.git.update_refs([(ref, task.snapshot, None)])
+    return True
+
+
+def _names(
+    site: Site,
+    asked: Asked,
+    count: int,
+    baseline: str,
+    refs: Mapping[str, str],
+    *,
+    numbered: bool,
+) -> list[str]:
+    """Names that neither an experiment nor a task has."""
+    reserved = site.store.reserved()
+    if asked.name is None:
+        taken = {ref_names.name_of(ref).lower() for ref in refs} | {*reserved}
+        found = []
+        for _ in range(count):
+            found.append(ref_names.draw(taken))
+            taken.add(found[-1])
+        return found
+    found = [f"{asked.name}-{n}" for n in range(1, count + 1)] if numbered else [asked.name]
+    there = {ref_names.name_of(ref).lower(): ref_names.name_of(ref) for ref in refs
+             if ref.startswith(ref_names.prefix(baseline))}  # fmt: skip
+    here = site.store.reserved(baseline)
+    for name in found:
+        ref_names.check_name(name)
+        holder = there.get(name.lower())
+        if holder is not None and (holder != name or not asked.force):
+            raise NameTaken(
+                f"Experiment `{holder}` already exists on baseline {baseline[:7]}. Nothing was queued.",
+                f"`nbexp run --queue -n {asked.name} --force` replaces it; without `-n` a fresh name is drawn.",
+            )
+        if name.lower() in here:
+            raise NameTaken(
+                f"A task that is queued or runs has the name `{here[name.lower()]}`. Nothing was queued.",
+                f"`nbexp queue remove {here[name.lower()]}` takes it out of the queue; without `-n` a fresh name is drawn.",
+            )
+    return found
+
+
+def _key(point: Point) -> object:
+    return tuple((one.file, one.key, one.op, type(one.value), repr(one.value)) for one in point)

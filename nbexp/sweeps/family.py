@@ -1,0 +1,306 @@
+"""The sweeps of a project, as Python, the command line and cells use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypedDict, Unpack
+
+from nbexp.errors import Interrupted, UsageError
+from nbexp.events import Emit, Notice, ignore
+from nbexp.experiments import planning
+from nbexp.experiments import spec as specs
+from nbexp.experiments.spec import Which
+from nbexp.overrides import parse
+from nbexp.pipeline import graph as graphs
+from nbexp.pipeline import schedule
+from nbexp.pipeline.context import How, OnFailure
+from nbexp.pipeline.plan import Disk
+from nbexp.queue import Queue
+from nbexp.sweeps import asking, definition, following
+from nbexp.sweeps import course as courses
+from nbexp.sweeps.asking import Asked, Request
+from nbexp.sweeps.definition import Definition
+from nbexp.sweeps.results import Sweep, SweepPlan, Sweeps
+
+_SHOWN = 4
+
+
+Space = Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]]
+
+
+class SweepOptions(TypedDict, total=False):
+    """What `Project.sweep` takes beside the space; see there."""
+
+    set_params: Sequence[str]
+    file: str | None
+    sampler: str | None
+    options: Mapping[str, str]
+    minimize: str | None
+    maximize: str | None
+    trials: int | None
+    jobs: int
+    repeat: int
+    seed_param: str | None
+    seed: int | None
+    name: str | None
+    new: bool
+    message: str | None
+    force: bool
+    targets: Sequence[str]
+    single_item: bool
+    pipeline: bool
+    all_pipelines: bool
+    recursive: bool
+    downstream: bool
+    force_downstream: bool
+    pull: bool
+    allow_missing: bool
+    on_failure: OnFailure
+    run_cache: bool
+    copy_paths: Sequence[str]
+    hydra: bool
+    baseline: str | None
+    with_edits: bool | None
+
+
+class KeptSweeps:
+    """`project.sweeps`: those there are, gone on with, stopped, and foreseen."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._site = queue.site
+
+    def __contains__(self, name: str) -> bool:
+        return definition.PREFIX + name in self._site.git.refs(definition.PREFIX)
+
+    def list(self) -> Sweeps:
+        """The sweeps of the project, the newest first."""
+        kept = definition.kept(self._site.git)
+        return Sweeps(tuple(following.result(self._site, one) for one in kept))
+
+    def show(self, name: str) -> Sweep:
+        """What a sweep has come to so far.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        """
+        return following.result(self._site, definition.load(self._site.git, name))
+
+    def resume(
+        self,
+        name: str,
+        *,
+        trials: int | None = None,
+        jobs: int | None = None,
+        detach: bool = False,
+        emit: Emit = ignore,
+    ) -> Sweep:
+        """Go on with a sweep from the state it was asked for in, and watch it until it is over.
+
+        Parameters
+        ----------
+        trials
+            How many there shall be in all; None: as many as were asked for.
+        jobs
+            How many run at once.
+        detach
+            Do not watch.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        Interrupted
+            Only the watching was: the sweep goes on.
+        """
+        sweep = definition.load(self._site.git, name)
+        asking.go_on(self._site, sweep, trials=trials, jobs=jobs)
+        return self._lead(sweep, detach=detach, emit=emit)
+
+    def stop(self, name: str) -> Sweep:
+        """Let no new trial of a sweep begin, and end those that run; what is recorded stays.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        """
+        sweep = definition.load(self._site.git, name)
+        courses.stop(self._site, sweep)
+        if courses.read(self._site.store, sweep).over is None:
+            # Who leads it sees the last trials end, and closes it.
+            self._lead(sweep, detach=False, emit=ignore)
+        return following.result(self._site, sweep)
+
+    def plan(
+        self, space: Space = (), *, emit: Emit = ignore, **options: Unpack[SweepOptions]
+    ) -> SweepPlan:
+        """What `Project.sweep` would run with these arguments, and how long by past runs; nothing is changed.
+
+        Raises
+        ------
+        NotFound, UsageError, NameTaken, ProjectFileError
+            As `Project.sweep`.
+        """
+        site = self._site
+        asked = self._understood(space, "sweep", options, emit)
+        known, wanted = asked.known, asked.wanted
+        done = len(courses.tasks(site.store, known)) if known is not None else 0
+        first = asking.points(wanted, _SHOWN)
+        return SweepPlan(
+            trials=max(0, wanted.trials - done),
+            jobs=wanted.jobs,
+            sampler=wanted.sampler,
+            seconds=self._seconds(wanted),
+            first=tuple(following.typed(point) for point in first),
+            goes_on=known.name if known is not None else None,
+        )
+
+    # ---- for the project
+
+    def begin(
+        self,
+        space: Space,
+        *,
+        detach: bool = False,
+        verb: str = "sweep",
+        emit: Emit = ignore,
+        **options: Unpack[SweepOptions],
+    ) -> Sweep:
+        """What `Project.sweep` does; see there."""
+        asked = self._understood(space, verb, options, emit)
+        known = asked.known
+        sweep = asking.begin(self._site, asked, emit)
+        if known is not None and courses.read(self._site.store, sweep).over == "done":
+            emit(
+                Notice(
+                    f"{sweep.name} has run this already.", f"`nbexp {verb} --new …` runs it anew."
+                )
+            )
+            return following.result(self._site, sweep)
+        _say(asked, sweep, emit, verb=verb)
+        return self._lead(sweep, detach=detach, emit=emit, stops=verb == "run")
+
+    def _understood(
+        self, space: Space, verb: str, options: SweepOptions, emit: Emit
+    ) -> asking.Asked:
+        view = self._queue.look(
+            baseline=options.get("baseline"), with_edits=options.get("with_edits"), emit=emit
+        )
+        found = asking.understand(self._site, self._request(space, verb, options), view, emit)
+        self._site.tell(emit)
+        return found
+
+    def _request(self, space: Space, verb: str, options: SweepOptions) -> Request:
+        totals = schedule.amounts(self._site.settings.resources, "`resources`", "nbexp.toml")
+        return Request(
+            space=space,
+            items=tuple(options.get("set_params", ())),
+            file=options.get("file"),
+            sampler=options.get("sampler"),
+            options=options.get("options", {}),
+            objective=_objective(options.get("minimize"), options.get("maximize")),
+            trials=options.get("trials"),
+            jobs=options.get("jobs", 1),
+            repeat=options.get("repeat", 1),
+            seed_param=options.get("seed_param"),
+            seed=options.get("seed"),
+            prefix=options.get("name"),
+            new=options.get("new", False),
+            targets=tuple(options.get("targets", ())),
+            message=options.get("message"),
+            force=options.get("force", False),
+            how=How(
+                force_downstream=options.get("force_downstream", False),
+                allow_missing=options.get("allow_missing", False),
+                on_failure=options.get("on_failure", "stop"),
+                totals=totals,
+            ),
+            which=Which(
+                options.get("pipeline", False),
+                options.get("all_pipelines", False),
+                options.get("recursive", False),
+                downstream=options.get("downstream", False),
+                single=options.get("single_item", False),
+            ),
+            pull=options.get("pull", False),
+            run_cache=options.get("run_cache", True),
+            copies=tuple(options.get("copy_paths", ())),
+            hydra=options.get("hydra", True),
+            verb=verb,
+        )
+
+    def _seconds(self, sweep: Definition) -> float | None:
+        """How long the stages take that a point makes run, by past runs."""
+        site, spec = self._site, sweep.spec
+        example: dict[str, object] = {**sweep.space.points[0]}
+        example.update({one.param: one.at(0.0) for one in sweep.space.dimensions})
+        edits = specs.params_edits(site.root, spec.here, [*spec.overrides, *parse(example)[0]])
+        graph = graphs.load(site.root, read=Disk(site.root, edits).read)
+        stages = spec.which.stages(graph, spec.targets, spec.here)
+        plan = planning.make(
+            site.git, site.cache, site.root, site.prefix, {}, graph, stages, edits,
+            here=spec.here, how=spec.how, use_run_cache=False,
+        )  # fmt: skip
+        return plan.seconds
+
+    def _lead(self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False) -> Sweep:
+        site = self._site
+        try:
+            if courses.read(site.store, sweep).over is None:
+                following.start(site, sweep)
+            if not detach:
+                following.follow(site, sweep, emit)
+        except KeyboardInterrupt:
+            if stops:
+                courses.stop(site, sweep)
+                following.follow(site, sweep, ignore)
+            raise _interrupted(following.result(site, sweep), stopped=stops) from None
+        return following.result(site, sweep)
+
+
+def _say(asked: Asked, sweep: Definition, emit: Emit, *, verb: str) -> None:
+    if asked.known is not None:
+        emit(Notice(f"Going on with {sweep.name}, which the same line began."))
+        return
+    count, jobs = sweep.trials, min(sweep.jobs, sweep.trials)
+    at_once = f"{jobs} at a time" if jobs > 1 else "one after the other"
+    what = "experiments" if verb == "run" else "trials"
+    what = what if count != 1 else what[:-1]
+    emit(Notice(f"{sweep.name}: {count} {what}, {at_once}, beside your files."))
+
+
+def _interrupted(so_far: Sweep, *, stopped: bool) -> Interrupted:
+    over = sum(one.state in ("done", "pruned", "failed") for one in so_far.trials)
+    if stopped:
+        done = so_far.counts.get("done", 0)
+        return Interrupted(
+            f"Stopped: {done} of {so_far.planned} experiments {'is' if done == 1 else 'are'} recorded, "
+            "the others were ended. Your workspace is as it was.",
+            f"`nbexp sweep --resume {so_far.name}` runs what is left.",
+        )
+    return Interrupted(
+        f"{so_far.name} goes on without you: {over} of {so_far.planned} trials are over.",
+        f"`nbexp sweep --resume {so_far.name}` watches again; `nbexp stop {so_far.name}` ends it.",
+    )
+
+
+def _objective(minimize: str | None, maximize: str | None) -> str | None:
+    """The one that was given, with its way.
+
+    Raises
+    ------
+    UsageError
+        Both were.
+    """
+    if minimize is not None and maximize is not None:
+        raise UsageError(
+            f"`{minimize}` is to be minimized and `{maximize}` maximized; one metric is expected. "
+            "Nothing was run.",
+            f'`nbexp sweep --optuna "minimize {minimize}"`.',
+        )
+    if minimize is not None:
+        return f"minimize {minimize}"
+    return None if maximize is None else f"maximize {maximize}"
