@@ -231,8 +231,8 @@ def continued(place: Place, spec: Spec, snapshot: Snapshot) -> tuple[Spec, Snaps
     Whoever calls it knows that the run is dead, and that the experiment of the name is this task's own.
     """
     git = place.git
-    rev = git.resolve(spec.ref)
-    if rev is None or not chains.is_unfinished(git, rev):
+    rev = git.refs(spec.ref).get(spec.ref)
+    if rev is None or rev == spec.replaces or not chains.is_unfinished(git, rev):
         return spec, snapshot
     graph = restore.graph_at(git, place.root, place.prefix, rev)
     resumed = checkpoints.resumed(git, spec.baseline, rev, graph, spec.name)

@@ -5,13 +5,14 @@ This runs in the user's process: the standard library only, and nothing of the p
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+
+TYPE_CHECKING = False  # as in the package: what costs time is loaded when it is needed
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 _has_said = False
 
@@ -60,6 +61,9 @@ def checkpoint(*, timeout_s: float = 60.0) -> int | None:
 
 
 def _ask(folder: str, timeout_s: float) -> Mapping[str, Any]:
+    import contextlib
+    import json
+
     from nbexp.filesystem import crash_point
     from nbexp.formats import checkpoint as protocol
 
@@ -138,7 +142,5 @@ def resumed_step() -> int | None:
     >>> resumed_step() is None
     True
     """
-    from nbexp.formats import checkpoint as protocol
-
-    text = os.environ.get(protocol.RESUME, "")
+    text = os.environ.get("NBEXP_RESUME", "")
     return int(text) if text.isascii() and text.isdigit() else None

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -385,7 +386,7 @@ def test_a_task_that_was_killed_goes_on_from_its_last_checkpoint(
     project = opened(root)
     where = project._place(lambda _: None, run_cache=True, pull=False, interactive=False)
     spec = specs.make(root, project.git.head(), {}, name="task")
-    snapshot = freezing.freeze(where, [spec], batch="one")
+    snapshot = freezing.look(where).snapshot
     assert resuming.continued(where, spec, snapshot) == (spec, snapshot)
     # What a worker that was killed at its second step has left.
     crash = {"NBEXP_CRASH": "checkpoint.committed@2"}
@@ -397,3 +398,22 @@ def test_a_task_that_was_killed_goes_on_from_its_last_checkpoint(
     ran = temp.run_spec(where, again, at_step, line, lambda _: None)
     assert ran.rev == chain(root, "task", git)[-1]
     assert len(chain(root, "task", git)) == 5
+
+
+def test_a_queued_run_whose_worker_is_killed_goes_on_from_its_last_checkpoint(
+    training_project, nbexp_cli, git
+):
+    root = training_project()
+    nbexp_cli("run", "--queue", "-n", "task", cwd=root)
+    crash = {"NBEXP_CRASH": "checkpoint.committed@2"}
+    nbexp_cli("queue", "run", "task", cwd=root, code=None, env=crash)
+    before = chain(root, "task", git)
+    assert len(before) == 2
+    deadline = time.monotonic() + 120
+    while len(chain(root, "task", git)) < 5 and time.monotonic() < deadline:
+        nbexp_cli("queue", "start", cwd=root, code=None)
+        nbexp_cli("queue", "status", cwd=root)
+        time.sleep(0.2)
+    commits = chain(root, "task", git)
+    assert commits[:2] == before
+    assert len(commits) == 5
