@@ -90,7 +90,13 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             "Nothing was run.",
             f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
         )
-    if not (args.queue or args.run_all or args.timeout) and _is_many(args.set_param):
+    if args.queue and args.resume is not None:
+        raise UsageError(
+            "`--resume` goes on now, and `--queue` puts off. Nothing was queued.",
+            f"beside your files: `nbexp run --temp --resume {args.resume}`.",
+        )
+    is_now = not (args.queue or args.run_all or args.timeout) and args.resume is None
+    if is_now and _is_many(args.set_param):
         return _many(project, args, emit)
     if args.dry:
         return project.plan(
