@@ -67,6 +67,13 @@ CRASH_POINTS = frozenset(
         "record.before",  # stages are done, nothing is recorded
         "record.noted",  # the note of an experiment is there, the experiment has no ref yet
         "record.done",  # the experiment has its ref, the journal is still open
+        "checkpoint.asking",  # a stage's process has written its request, which has no name yet
+        "checkpoint.asked",  # the request is there
+        "checkpoint.taken",  # the engine has taken it up, nothing is done
+        "checkpoint.kept",  # the outputs of the step are in the cache and on disk
+        "checkpoint.committed",  # the step is the tip of the experiment's ref
+        "checkpoint.answering",  # and nobody is told yet
+        "checkpoint.answered",  # whoever asked is told
         "apply.wrote",  # some files are those of the experiment
         "apply.checked_out",  # some outputs are those of the experiment
         "undo.back",  # the files are as before, which steps that was is written down and not yet counted

@@ -16,7 +16,7 @@ from typing import Literal, Self
 from nbexp import events
 from nbexp.errors import NbexpError, QueueError
 from nbexp.events import Emit, Event
-from nbexp.experiments import alerting, environment, freezing, isolated
+from nbexp.experiments import alerting, environment, freezing, isolated, resuming
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
@@ -68,6 +68,7 @@ def carry_out(
     store, owner, attempt = site.store, site.owner.id, task.attempt
     log = site.folder / "log" / f"{task.uid}-{attempt}.log"
     spec = Spec.from_json(task.spec)
+    snapshot = freezing.Snapshot(task.snapshot, task.baseline, task.batch)
 
     def fence(rev: str) -> None:
         crash_point("queue.fencing")
@@ -86,11 +87,14 @@ def carry_out(
 
     with Told(store, task, log, emit) as told:
         try:
+            place = site.place(told, pull=spec.pull, run_cache=spec.run_cache)
+            # Of an attempt that was killed, the checkpoints are there: nothing before the last is done again.
+            going_on, start = resuming.continued(place, spec, snapshot)
             with alerting.watched(site.root, site.settings, told, reader, site.env, is_end) as tell:
                 ran = isolated.run(
-                    site.place(told, pull=spec.pull, run_cache=spec.run_cache),
-                    spec,
-                    freezing.Snapshot(task.snapshot, task.baseline, task.batch),
+                    place,
+                    going_on,
+                    start,
                     slot=slot,
                     uid=task.marker,
                     emit=tell,
