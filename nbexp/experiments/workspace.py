@@ -331,7 +331,7 @@ def recover(journal: Journal, emit: Emit) -> None:
         journal.sweep()
         return
     journal.read()
-    process.kill_marked(journal.uid)
+    process.kill_run(journal.uid, journal.folder.parent / "runs" / journal.uid)
     folders = journal.folders
     edited = journal.roll_back()
     journal.sweep()

@@ -121,7 +121,8 @@ def end_left_over(root: Path, slot: str) -> None:
     """End the processes of a run that was killed in the slot, which the caller has locked."""
     marker = _marker_in(root, slot)
     if marker:
-        process.kill_marked(marker)
+        folder = own_folder(root) / "runs" / marker.partition(".")[0]  # `isolated.run`
+        process.kill_run(marker, folder)
     filesystem.remove(_note_of(root, slot))
 
 

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Protocol, Self
 
 from nbexp.events import CellFinished, CellStarted, Emit, Event, MetricLogged, OutputWritten
 from nbexp.frozen import frozen
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbexp.pipeline.kinds import Job
 
 MARKER, EVENTS, RUN_DIR = "NBEXP_ITEM", "NBEXP_EVENTS", "NBEXP_RUN_DIR"
-EVENTS_FILE = "events.jsonl"
+EVENTS_FILE, PROCESSES_FILE = "events.jsonl", "processes.jsonl"
 
 # From an interrupt to SIGKILL; with the sweep behind it all is over within 2 s.
 AFTER_INT_S, _AFTER_TERM_S, _SWEEP_S = 1.0, 0.8, 1.0
@@ -39,8 +39,38 @@ _BURST_S = 0.005
 _BUFFER = 1 << 18
 
 
+class Running(Protocol):
+    """A started command, of which `subprocess.Popen` is one form."""
+
+    pid: int
+    stdout: IO[bytes] | None
+
+    def poll(self) -> int | None:
+        """The exit code, or -n when signal n ended it; None while it runs."""
+
+    def wait(self) -> int:
+        """The same at its end."""
+
+
+class Start(Protocol):
+    """What starts a command as the leader of a session, its two outputs going to `stdout`."""
+
+    def __call__(
+        self,
+        argv: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stop: threading.Event | None,
+    ) -> Running: ...
+
+
 def run_process(
-    argv: Sequence[str], *, job: Job, emit: Emit, stop: threading.Event | None = None
+    argv: Sequence[str],
+    *,
+    job: Job,
+    emit: Emit,
+    stop: threading.Event | None = None,
+    start: Start | None = None,
 ) -> int:
     """Run a command to its end and return its exit code; 128 + n when signal n ended it.
 
@@ -53,6 +83,8 @@ def run_process(
     stop
         For callers on another thread than the main one, which gets no interrupt: once it is set, the
         command is stopped as by an interrupt.
+    start
+        What starts the command, if it is not to be a new program.
 
     Raises
     ------
@@ -76,7 +108,7 @@ def run_process(
     with _Log(job.log) as log, _Events(events, job, emit) as follower:
         tables = Tables(job.live, follower.logged, follower.tells_of)
         try:
-            child = _Child(argv, job.cwd, env)
+            child = _Child((start or _start_program)(argv, job.cwd, env, stop))
 
             def heard(data: bytes) -> None:
                 log.write(data)
@@ -129,23 +161,118 @@ def kill_family(pid: int) -> None:
     _Family(pid, None).kill()
 
 
+def kill_descendants() -> None:
+    """End at once whatever descends from this process."""
+    deadline = time.monotonic() + _SWEEP_S
+    while left := _below({os.getpid()}, list(_processes())):
+        _signal(left, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.005)
+
+
+# ---- processes that show no marker
+
+
+def record(run_dir: Path, pid: int, marker: str = "") -> None:
+    """Note a process for `kill_recorded`: its pid, its group, and when it started, which names it for good.
+
+    A process that was forked shows its marker in `/proc` only; where there is none, this note is what the
+    next command has.
+    """
+    noted = {"pid": pid, "group": _group(pid), "start": _start(pid), "marker": marker}
+    line = json.dumps(noted) + "\n"
+    target = os.open(run_dir / PROCESSES_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(target, line.encode())
+    finally:
+        os.close(target)
+
+
+def kill_recorded(run_dir: Path, uid: str = "") -> int:
+    """End at once those noted processes of a run that are still the same, with their groups; count them.
+
+    With `uid`, only those whose marker is that, or below it.
+    """
+    killed = 0
+    try:
+        lines = (run_dir / PROCESSES_FILE).read_bytes().splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        try:
+            noted = json.loads(line)
+            pid, group, start = int(noted["pid"]), int(noted["group"]), str(noted["start"])
+        except (ValueError, KeyError, TypeError):
+            continue  # the line that was being written when its writer was killed
+        if not start or _start(pid) != start:
+            continue
+        if uid and not _is_below(str(noted.get("marker", "")), uid):
+            continue
+        killed += 1
+        kill_family(pid)
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+        if group not in {0, os.getpgrp()}:
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGKILL)
+    return killed
+
+
+def kill_run(uid: str, folder: Path) -> None:
+    """End at once what the run called `uid` left behind: marked, or noted anywhere below its `folder`."""
+    kill_marked(uid)
+    for noted in folder.rglob(PROCESSES_FILE):
+        kill_recorded(noted.parent, uid)
+
+
+def _is_below(marker: str, uid: str) -> bool:
+    return marker == uid or marker.startswith((f"{uid}.", f"{uid}:"))
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def _start(pid: int) -> str:
+    """When a process started, in the words of the system; empty if it does not run."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        if os.path.isdir("/proc/self"):
+            return ""
+        asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    fields = text[text.rindex(b")") + 2 :].split()
+    return "" if fields[0] in {b"Z", b"X"} else fields[19].decode()
+
+
 # ---- the child
+
+
+def _start_program(
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], _stop: threading.Event | None
+) -> Running:
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        bufsize=0,
+        start_new_session=True,
+    )
 
 
 class _Child:
     """A started command and the reading end of its output."""
 
-    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-        )
+    def __init__(self, started: Running) -> None:
+        self._process = started
         self.pid = self._process.pid
         assert self._process.stdout is not None
         self._output = self._process.stdout.fileno()
@@ -200,8 +327,9 @@ class _Child:
         if self._exit is not None:
             os.close(self._exit)
             self._exit = None
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for stream in (self._process.stdout, getattr(self._process, "stdin", None)):
+            if stream is not None:
+                stream.close()
 
     def _wait(self, seconds: float) -> None:
         # Without a descriptor that tells of the exit, the exit is asked for more often.

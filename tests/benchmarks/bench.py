@@ -32,7 +32,10 @@ NBEXP = (sys.executable, "-m", "nbexp.cli")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `bar` is the least ratio (dvc's time by nbexp's) that a release keeps."""
+    """One line of the table: `bar` is the least ratio (dvc's time by nbexp's) that a release keeps.
+
+    Where there is nothing of dvc to compare with, `what` names the tool in its place.
+    """
 
     budget: str
     what: str
@@ -82,6 +85,12 @@ def measure_tables(reps: int, *, counts: Sequence[int] = (10, 1_000, 10_000)) ->
     with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
         bench = Bench(Path(folder), reps)
         return [row for count in counts for row in bench.tables(count)]
+
+
+def measure_notebooks(reps: int) -> list[Row]:
+    """What a notebook of three cells costs beside papermill's own way, a new kernel each (T10)."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        return Bench(Path(folder), reps).notebooks()
 
 
 def measure_sweeps(reps: int, *, trials: int = 200) -> list[Row]:
@@ -452,6 +461,32 @@ class Bench:
             rows.append(Row(budget, what, times[name], times[f"dvc {name}"], bar))
         return rows
 
+    def notebooks(self) -> list[Row]:
+        """T10: a notebook stage after the first one of a process, beside `papermill.execute_notebook`.
+
+        Both are called in a process that has everything imported, turn by turn.
+        """
+        rows = []
+        for what, cell, bar in (
+            ("light", "x = lr * 2", 7.0),
+            ("numpy and pandas", "import numpy as np, pandas as pd\nx = lr * 2", 8.0),
+        ):
+            folder = self.folder / what.partition(" ")[0]
+            folder.mkdir()
+            ran = subprocess.run(
+                [sys.executable, "-c", _NOTEBOOKS, cell, str(self.reps)],
+                cwd=folder,
+                env={**self.env, "NBEXP_KERNELS": "fork"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if ran.returncode:
+                raise RuntimeError(ran.stderr)
+            mine, theirs = map(float, ran.stdout.split()[-2:])
+            rows.append(Row("T10", f"notebook, {what}; beside papermill", mine, theirs, bar))
+        return rows
+
     def peak_mb(self, words: Sequence[str], cwd: Path) -> float:
         """The memory that a command needs at most, itself and what it starts."""
         code = (
@@ -531,6 +566,38 @@ class _Server:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)
+
+
+_NOTEBOOKS = """
+import os, statistics, sys, time
+from pathlib import Path
+import nbformat, papermill
+from nbexp.events import ignore
+from nbexp.pipeline import kinds
+
+cells = [nbformat.v4.new_code_cell(source) for source in ("lr = 0.1", sys.argv[1], "print(x)")]
+cells[0].metadata["tags"] = ["parameters"]
+node = nbformat.v4.new_notebook(cells=cells)
+node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+nbformat.write(node, "in.ipynb")
+Path("params.yaml").write_text("train: {lr: 0.25}\\n")
+here, run = Path.cwd(), Path("run")
+line = "nbexp notebook in.ipynb out.ipynb --params train"
+job = kinds.Job("train", line, here, here, dict(os.environ), run / "log", run)
+mine, theirs = [], []
+for turn in range(int(sys.argv[2]) + 2):
+    start = time.perf_counter()
+    kinds.run(job, ignore)
+    middle = time.perf_counter()
+    papermill.execute_notebook("in.ipynb", "theirs.ipynb", {"lr": 0.25}, progress_bar=False)
+    end = time.perf_counter()
+    for path in ("out.ipynb", "theirs.ipynb"):
+        assert nbformat.read(path, 4).cells[-1].outputs[0].text == "0.5\\n"
+    if turn > 1:
+        mine.append((middle - start) * 1000)
+        theirs.append((end - middle) * 1000)
+print(statistics.median(mine), statistics.median(theirs))
+"""
 
 
 def _project(path: Path, stages: int, env: Mapping[str, str]) -> Path:
@@ -656,7 +723,13 @@ def main() -> None:
     parser.add_argument(
         "--only-data", action="store_true", help="measure what data costs, and nothing else"
     )
+    parser.add_argument(
+        "--only-notebooks", action="store_true", help="measure notebooks, and nothing else"
+    )
     args = parser.parse_args()
+    if args.only_notebooks:
+        print(table(measure_notebooks(args.reps)))
+        return
     reps = min(args.reps, 3)
     rows = [] if args.only_data or args.only_tables else measure(args.reps)
     if not args.only_tables:
@@ -664,6 +737,8 @@ def main() -> None:
         rows += measure_sweeps(reps)
     if not args.only_data:
         rows += measure_tables(reps)
+    if not (args.only_tables or args.only_data):
+        rows += measure_notebooks(args.reps)
     if args.json:
         print(json.dumps([row.__dict__ for row in rows]))
         return

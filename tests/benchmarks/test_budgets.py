@@ -103,6 +103,12 @@ def test_the_memory_of_a_table_grows_with_its_rows_alone(tmp_path):
     assert peaks[1] - peaks[0] < 3_000 * 8 / 1024, peaks
 
 
+def test_a_notebook_takes_a_fraction_of_papermills_time():
+    """Interpreters are counted in tests/pipeline/kinds/notebook/test_starting.py."""
+    for row in load_bench().measure_notebooks(reps=3):
+        assert row.ratio > 2.0, f"{row.what}: {row.nbexp_ms:.0f} ms beside {row.dvc_ms:.0f} ms"
+
+
 def test_loading_the_extension_takes_no_time_to_speak_of(rows):
     (row,) = (row for (budget, _), row in rows.items() if budget == "T15")
     assert row.nbexp_ms < 250

@@ -386,3 +386,31 @@ def test_a_command_within_a_command_is_not_taken_for_its_runner(tmp_path: Path) 
     job = make_job(tmp_path, NBEXP_ITEM="outer")
     assert process.run_process(python(source), job=job, emit=heard) == 0
     assert heard.output == b"0 killed, still here\n"
+
+
+def test_a_noted_process_is_ended_with_its_group_and_no_other_of_its_number(tmp_path: Path) -> None:
+    noted = subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60"], start_new_session=True)
+    spared = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        process.record(tmp_path, noted.pid)
+        process.record(tmp_path, spared.pid)
+        lines = [
+            json.loads(line) for line in (tmp_path / "processes.jsonl").read_text().splitlines()
+        ]
+        assert [line["pid"] for line in lines] == [noted.pid, spared.pid]
+        assert lines[0]["group"] == noted.pid
+        # As if the number had been given to another process since.
+        lines[1]["start"] += "1"
+        text = "".join(json.dumps(line) + "\n" for line in lines) + '{"pid": 1, "gr'
+        (tmp_path / "processes.jsonl").write_text(text)
+        assert process.kill_recorded(tmp_path) == 1
+        assert noted.wait(10) == -signal.SIGKILL
+        deadline = time.monotonic() + 60
+        while any(found.group == noted.pid for found in process._processes()):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert spared.poll() is None
+        assert process.kill_recorded(tmp_path / "absent") == 0
+    finally:
+        spared.kill()
+        spared.wait()

@@ -54,7 +54,11 @@ class Job:
 
 
 class Kind(Protocol):
-    """What a module of this folder holds. No function starts anything or writes a file."""
+    """What a module of this folder holds. No function starts anything or writes a file.
+
+    A kind may have a fourth function, `start` (`process.Start`), which starts what `argv` names in a way of
+    its own.
+    """
 
     def claims(self, command: str) -> bool:
         """Whether a command of this text is of this kind; asked often, so it answers from the text."""
@@ -93,7 +97,10 @@ def run(job: Job, emit: Emit, *, stop: threading.Event | None = None) -> int | N
         emit(event)
 
     try:
-        returncode = process.run_process(kind.argv(job), job=job, emit=listen, stop=stop)
+        start = getattr(kind, "start", None)
+        returncode = process.run_process(
+            kind.argv(job), job=job, emit=listen, stop=stop, start=start
+        )
     except OSError as error:
         raise StageFailed(
             f"Stage `{job.stage}` could not be started: {error.strerror}: {error.filename}.",

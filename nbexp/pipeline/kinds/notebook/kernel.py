@@ -1,4 +1,4 @@
-"""One kernel process for one run: started, ready as soon as it is, and gone afterwards."""
+"""One kernel process for one run: ready as soon as it is, and gone afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -58,41 +60,51 @@ def check_installed(name: str, notebook: str) -> None:
         ) from None
 
 
-class Kernel:
-    """A kernel as papermill would start it, without the waits that Jupyter's client adds.
+class Kernel(ABC):
+    """A kernel and the client that talks to it, without the waits that Jupyter's client adds.
 
-    Its process leads a session of its own, so signals meant for the runner do not reach it by
-    themselves.
+    The process leads a session of its own, so signals meant for the runner do not reach it by themselves.
+
+    Attributes
+    ----------
+    name
+        What Jupyter calls it.
+    manager
+        What nbclient asks whether the kernel lives.
+    info
+        What it says of itself once it is ready.
     """
 
-    def __init__(self, name: str, cwd: str | None) -> None:
-        from jupyter_client.manager import AsyncKernelManager
-
-        self._folder = tempfile.mkdtemp(prefix="nbexp-")
-        self.manager = AsyncKernelManager(kernel_name=name)
-        self.manager.connection_file = os.path.join(self._folder, "kernel.json")
-        spec = self.manager.kernel_spec
-        assert spec is not None
-        is_ipython = any("ipykernel" in word for word in spec.argv)
-        speaks_ipc = is_ipython or any(word in _ON_IPYKERNEL for word in spec.argv)
-        if speaks_ipc and os.name == "posix" and len(self._folder) < _LONGEST_FOLDER:
-            # Sockets in a private folder: no port that another process may take first.
-            self.manager.transport = "ipc"
-            self.manager.ip = os.path.join(self._folder, "s")
-        # The history of one's own shell is a database, which parallel kernels would lock.
-        arguments = ["--HistoryManager.hist_file=:memory:"] if is_ipython else []
-        # A kernel started from a notebook in JupyterLab would take itself for that notebook.
-        env = {key: value for key, value in os.environ.items() if key != "JPY_SESSION_NAME"}
-        _sync(self.manager.start_kernel)(extra_arguments=arguments, cwd=cwd, env=env)
-        self.client = self.manager.client()
-        self.info: dict[str, Any] = {}
+    name: str
+    manager: Any
+    client: Any
+    info: dict[str, Any]
 
     @property
+    @abstractmethod
     def returncode(self) -> int | None:
-        """None while the process runs."""
-        started = getattr(self.manager.provisioner, "process", None)
-        code: int | None = None if started is None else started.poll()
-        return code
+        """-n for signal n; None while the process runs."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """A KeyboardInterrupt in the running cell, and SIGINT for what it started in its group."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the kernel and whatever it started, at once."""
+
+    @abstractmethod
+    def _wait(self, timeout_s: float) -> None:
+        """Return when the process has ended, or after this time."""
+
+    @abstractmethod
+    def _clean(self) -> None:
+        """Take away what the kernel needed."""
+
+    @property
+    @abstractmethod
+    def _sockets(self) -> Sequence[str]:
+        """The files that appear when it can be talked to; none where there are no such files."""
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the kernel takes code and its output arrives.
@@ -104,17 +116,15 @@ class Kernel:
         KernelSilent
             It did not answer in time.
         """
-        _sync(self._ready)(timeout_s)
+        if not self.info:
+            _sync(self._ready)(timeout_s)
 
     async def _ready(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        if self.manager.transport == "ipc":
-            # A socket that connects before the other side is bound tries again 100 ms later only.
-            ports = [self.manager.shell_port, self.manager.iopub_port, self.manager.control_port]
-            sockets = [f"{self.manager.ip}-{port}" for port in ports]
-            while not all(os.path.exists(path) for path in sockets):
-                self._check(deadline)
-                await asyncio.sleep(0.005)
+        # A socket that connects before the other side is bound tries again 100 ms later only.
+        while not all(os.path.exists(path) for path in self._sockets):
+            self._check(deadline)
+            await asyncio.sleep(0.002)
         self.client.start_channels(stdin=False, hb=False)
         self.client.allow_stdin = False
         while True:
@@ -136,19 +146,6 @@ class Kernel:
         if time.monotonic() > deadline:
             raise KernelSilent
 
-    def interrupt(self) -> None:
-        """A KeyboardInterrupt in the running cell, and SIGINT for what it started in its group."""
-        group = getattr(self.manager.provisioner, "pgid", None)
-        if group and self.returncode is None:
-            with contextlib.suppress(OSError):
-                os.killpg(group, signal.SIGINT)
-
-    def kill(self) -> None:
-        """End the kernel and whatever it started, at once."""
-        pid = getattr(self.manager.provisioner, "pid", None)
-        if pid and self.returncode is None:
-            process.kill_family(pid)
-
     def request_end(self) -> None:
         """Ask the kernel to end, so that exit handlers run and open files are flushed; do not wait."""
         if self.returncode is None:
@@ -156,14 +153,138 @@ class Kernel:
 
     def close(self) -> None:
         """Wait for a kernel that was asked to end, kill one that was not, and take the sockets away."""
-        deadline = time.monotonic() + _GRACE_S
-        while self.returncode is None and time.monotonic() < deadline:
-            time.sleep(0.002)
+        self._wait(_GRACE_S)
         if self.returncode is None:
             self.kill()
         self.client.stop_channels()
+        self._clean()
+        marker = os.environ.get(process.MARKER)
+        if marker and (self.returncode or 0) < 0:
+            # Who was killed ended nothing of its own; the marker names what is left.
+            process.kill_marked(marker)
+
+    def note(self, pid: int | None) -> None:
+        """Note the process where the run notes what it started, before it is given anything to do."""
+        folder = os.environ.get(process.RUN_DIR)
+        if folder and pid:
+            with contextlib.suppress(OSError):
+                process.record(Path(folder), pid, os.environ.get(process.MARKER, ""))
+
+
+class StartedKernel(Kernel):
+    """A kernel whose program is started, as papermill would start it."""
+
+    def __init__(self, name: str, cwd: str | None) -> None:
+        from jupyter_client.manager import AsyncKernelManager
+
+        self.name, self.info = name, {}
+        self._folder = tempfile.mkdtemp(prefix="nbexp-")
+        self.manager = AsyncKernelManager(kernel_name=name)
+        self.manager.connection_file = os.path.join(self._folder, "kernel.json")
+        spec = self.manager.kernel_spec
+        self.is_ipython = is_ipython(spec)
+        speaks_ipc = self.is_ipython or any(word in _ON_IPYKERNEL for word in spec.argv)
+        if speaks_ipc and can_hold_sockets(self._folder):
+            # Sockets in a private folder: no port that another process may take first.
+            self.manager.transport = "ipc"
+            self.manager.ip = os.path.join(self._folder, "s")
+        arguments = ARGUMENTS if self.is_ipython else []
+        self._env = environment(os.environ)
+        _sync(self.manager.start_kernel)(extra_arguments=arguments, cwd=cwd, env=dict(self._env))
+        self.client = self.manager.client()
+        self.note(self.manager.provisioner.pid)
+
+    @property
+    def returncode(self) -> int | None:
+        started = getattr(self.manager.provisioner, "process", None)
+        code: int | None = None if started is None else started.poll()
+        return code
+
+    @property
+    def _sockets(self) -> Sequence[str]:
+        if self.manager.transport != "ipc":
+            return ()
+        ports = [self.manager.shell_port, self.manager.iopub_port, self.manager.control_port]
+        return [f"{self.manager.ip}-{port}" for port in ports]
+
+    def interrupt(self) -> None:
+        group = getattr(self.manager.provisioner, "pgid", None)
+        if group and self.returncode is None:
+            with contextlib.suppress(OSError):
+                os.killpg(group, signal.SIGINT)
+
+    def kill(self) -> None:
+        pid = getattr(self.manager.provisioner, "pid", None)
+        if pid and self.returncode is None:
+            process.kill_family(pid)
+
+    def move(self, cwd: str) -> None:
+        """Give a kernel of IPython that was started ahead the directory and the variables of its run.
+
+        Nothing of it shows in the notebook: no name, no number, no output.
+
+        Raises
+        ------
+        KernelDied, KernelSilent
+            It did not survive the wait.
+        """
+        old, new = self._env, environment(os.environ)
+        changed = {name: value for name, value in new.items() if old.get(name) != value}
+        gone = [name for name in old if name not in new]
+        code = (
+            f"(lambda os: (os.chdir({cwd!r}), os.environ.update({changed!r}), "
+            f"[os.environ.pop(name, None) for name in {gone!r}]) and None)(__import__('os'))"
+        )
+        _sync(self._quietly)(code)
+        self.note(self.manager.provisioner.pid)
+
+    async def _quietly(self, code: str) -> None:
+        asked = self.client.execute(code, silent=True, store_history=False, allow_stdin=False)
+        deadline = time.monotonic() + _GRACE_S
+        is_answered = is_idle = False
+        while not (is_answered and is_idle):
+            self._check(deadline)
+            with contextlib.suppress(Empty):
+                if not is_answered:
+                    reply = await self.client.get_shell_msg(timeout=0.2)
+                    is_answered = reply["parent_header"].get("msg_id") == asked
+                told = await self.client.get_iopub_msg(timeout=0.2)
+                is_idle = (
+                    told["parent_header"].get("msg_id") == asked
+                    and told["msg_type"] == "status"
+                    and told["content"]["execution_state"] == "idle"
+                )
+
+    def _wait(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while self.returncode is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+    def _clean(self) -> None:
         _sync(self.manager.cleanup_resources)()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+# The history of one's own shell is a database, which parallel kernels would lock.
+ARGUMENTS = ["--HistoryManager.hist_file=:memory:"]
+
+
+def environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a kernel, which are those of its runner but for one.
+
+    With it, a kernel started from a notebook in JupyterLab would take itself for that notebook.
+    """
+    return {key: env[key] for key in env if key != "JPY_SESSION_NAME"}
+
+
+def can_hold_sockets(folder: str) -> bool:
+    """Whether paths of sockets in the folder are short enough for the system."""
+    return os.name == "posix" and len(folder) < _LONGEST_FOLDER
+
+
+def is_ipython(spec: Any) -> bool:
+    """Whether a kernel of this kind runs IPython, in whatever Python."""
+    return any("ipykernel" in word for word in spec.argv)
 
 
 def _sync(function: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:

@@ -13,10 +13,13 @@ import io
 import json
 import os
 import signal
+import socket
+import stat
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,11 +29,14 @@ from nbexp import filesystem, settings
 from nbexp.errors import NbexpError, NotFound, ProjectFileError, StageFailed, UsageError
 from nbexp.formats import notebook, values
 from nbexp.formats.notebook import Notebook, Parameters
+from nbexp.frozen import frozen
+from nbexp.pipeline.kinds.notebook import forking, zygote
 from nbexp.pipeline.kinds.notebook.command import Request
 from nbexp.pipeline.kinds.notebook.kernel import (
     Kernel,
     KernelDied,
     KernelSilent,
+    StartedKernel,
     check_installed,
 )
 from nbexp.pipeline.process import EVENTS, RUN_DIR
@@ -44,6 +50,10 @@ DEFAULT_PARAMS_FILE = "params.yaml"
 _SLOW = "rfc3987_syntax"
 _SAVE_EVERY_S = 2.0
 _INTERRUPT_GRACE_S = 0.7  # of the second that `process` waits before it sends SIGTERM
+_LAST_WORDS_S, _LOOK_S = 3.0, 0.2
+WAITING_S = 60.0
+# Name and directory -> the run's kernel.
+StartKernel = Callable[[str, str | None], Kernel]
 
 
 def run_notebook(
@@ -97,14 +107,51 @@ def run_notebook(
     return execute(request, root=root, canonical=settings.read(root).canonical)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Execute what the arguments of `kinds.notebook.argv` ask for; the process's exit code."""
+@frozen
+class Zygote:
+    """What a runner that was forked has of the template it comes from.
+
+    Attributes
+    ----------
+    owner
+        The conversation with the process that asked for the run; nothing is heard there.
+    template
+        The process that this one was forked from.
+    kernel
+        The kernel that was asked for, if one can be forked.
+    """
+
+    owner: socket.socket
+    template: int
+    kernel: forking.Asked | None
+
+
+def main(
+    arguments: Sequence[str], forked: Zygote | None = None, *, kernel: StartKernel | None = None
+) -> int:
+    """Execute what the arguments of `kinds.notebook.argv` ask for; the process's exit code.
+
+    `kernel` is where the run's kernel comes from; else it is started, or forked if this process was.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")
+            stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
+    if forked is None:
+        _end_with_owner(None)
+        return _main(arguments, kernel or _started)
+    _end_with_owner(forked.template)
+    try:
+        return _main(arguments, _forked_from(forked))
+    finally:
+        if forked.kernel is not None:
+            forked.kernel.drop()
+
+
+def _main(arguments: Sequence[str], kernel: StartKernel) -> int:
     request, place = Request.load(arguments[0]), json.loads(arguments[1])
     try:
-        execute(request, root=Path(place["root"]), canonical=place["canonical"])
+        root = Path(place["root"])
+        execute(request, root=root, canonical=place["canonical"], kernel=kernel)
     except NbexpError as error:
         told: dict[str, object] = {"message": error.message, "hint": error.hint}
         if isinstance(error, StageFailed):
@@ -117,7 +164,34 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def execute(request: Request, *, root: Path, canonical: bool) -> int:
+def rehearse() -> None:
+    """Load what a run needs and go through it once, so that a fork of this process finds it done."""
+    _load_engine()
+    source = json.dumps({**_EMPTY, "cells": [{**_CELL, "metadata": {"tags": ["parameters"]}}]})
+    with tempfile.TemporaryDirectory(prefix="nbexp-") as folder:
+        path = os.path.join(folder, "x.ipynb")
+        Path(path).write_text(source, encoding="utf-8")
+        book = notebook.read(source.encode(), path)
+        request = Request(path, None, is_strict=True)
+        node = _prepared(request, book, notebook.parameters(book), {"x": 1}, "python3")
+        notebook.canonical(json.dumps(node).encode(), source=source.encode(), folders=[folder])
+    values.parse(b"x: 1\n", DEFAULT_PARAMS_FILE)
+    forking.rehearse()
+
+
+_EMPTY = {"metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+_CELL: dict[str, object] = {
+    "cell_type": "code",
+    "id": "x",
+    "source": "x = 0",
+    "outputs": [],
+    "execution_count": None,
+}
+
+
+def execute(
+    request: Request, *, root: Path, canonical: bool, kernel: StartKernel | None = None
+) -> int:
     """Do what `request` asks for; as `run_notebook`, with every choice made."""
     data = _read(request.source)
     same = request.output is not None and Path(request.output).resolve()
@@ -136,7 +210,7 @@ def execute(request: Request, *, root: Path, canonical: bool) -> int:
     run = _Run(request, data, root, canonical)
     with run.signals(), contextlib.ExitStack() as files:
         # The kernel boots while papermill is imported: 0.15 s that nobody waits for.
-        run.kernel = Kernel(name, request.cwd)
+        run.kernel = (kernel or _started)(name, request.cwd)
         try:
             cells = run.execute(name, book, known, given, files)
         except BaseException:
@@ -168,10 +242,10 @@ class _Run:
         given: Mapping[str, object],
         files: contextlib.ExitStack,
     ) -> int:
-        with _without(_SLOW):
-            from papermill.engines import papermill_engines
+        _load_engine()
+        from papermill.engines import papermill_engines
 
-            from nbexp.pipeline.kinds.notebook import engine
+        from nbexp.pipeline.kinds.notebook import engine
 
         assert self.kernel is not None
         request = self.request
@@ -293,6 +367,68 @@ class _Run:
         if self.session is not None:
             self.save()
         raise KeyboardInterrupt
+
+
+# ---- the process of a stage
+
+
+def _started(name: str, cwd: str | None) -> Kernel:
+    return StartedKernel(name, cwd)
+
+
+def _forked_from(forked: Zygote) -> StartKernel:
+    def kernel(name: str, cwd: str | None) -> Kernel:
+        try:
+            taken = None if forked.kernel is None else forking.take(forked.kernel)
+            is_other = forked.kernel is None and bool(forking.cannot_fork(name))
+        except forking.Unfit:
+            taken, is_other = None, True
+        if taken is not None:
+            return taken
+        made = StartedKernel(name, cwd)
+        if is_other:
+            # Its next run takes another way from the start.
+            way = "pool" if made.is_ipython else "papermill"
+            with contextlib.suppress(OSError):
+                zygote.send(forked.owner, {"unforkable": name, "way": way})
+        return made
+
+    return kernel
+
+
+def _end_with_owner(template: int | None) -> None:
+    """End the run, and its kernel with it, when the process that asked for it is gone.
+
+    A runner that is a program has stream 0 from it; one that was forked ends with its template, of which
+    the system tells, or which is looked for.
+    """
+    if template is not None:
+        if zygote.has_process_control():
+            return
+
+        def wait() -> None:
+            while os.getppid() == template:
+                time.sleep(_LOOK_S)
+    elif stat.S_ISFIFO(os.fstat(0).st_mode):
+
+        def wait() -> None:
+            while os.read(0, 4096):
+                pass
+    else:
+        return
+
+    def watch() -> None:
+        wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LAST_WORDS_S)
+        os._exit(130)
+
+    threading.Thread(target=watch, name="owner", daemon=True).start()
+
+
+def _load_engine() -> None:
+    with _without(_SLOW):
+        from nbexp.pipeline.kinds.notebook import engine  # noqa: F401
 
 
 # ---- before the run

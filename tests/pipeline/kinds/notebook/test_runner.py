@@ -68,6 +68,9 @@ class Heard:
 def run(folder: Path, command: str, heard: Heard | None = None) -> int | None:
     run_dir = folder / ".dvc" / "tmp" / "run"
     env = {**os.environ, "DVC_STAGE": "train"}
+    env.pop(
+        "PYTEST_CURRENT_TEST"
+    )  # another one in each test: it would pass for a setting of the user's
     job = kinds.Job("train", command, folder, folder, env, run_dir / "train.log", run_dir)
     return kinds.run(job, heard or Heard())
 
@@ -126,6 +129,7 @@ def project(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("way")
 def test_a_notebook_runs_and_two_runs_in_two_places_are_equal_bytes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +201,7 @@ def test_a_papermill_line_gives_what_papermill_gives(tmp_path: Path) -> None:
     assert b"('str', '1')" in expected
 
 
+@pytest.mark.usefixtures("way")
 def test_modules_of_the_stage_do_not_reach_the_runner_and_sys_exit_ends_well(
     tmp_path: Path,
 ) -> None:
@@ -216,6 +221,7 @@ def test_modules_of_the_stage_do_not_reach_the_runner_and_sys_exit_ends_well(
 # ---- stopping
 
 
+@pytest.mark.usefixtures("way")
 def test_an_error_names_cell_and_line_and_the_notebook_is_kept(tmp_path: Path) -> None:
     cells = (
         "x = 1",
@@ -237,6 +243,7 @@ def test_an_error_names_cell_and_line_and_the_notebook_is_kept(tmp_path: Path) -
     assert [[output.output_type for output in cell] for cell in kept] == [[], [], ["error"], []]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_dead_kernel_is_told_with_its_signal(tmp_path: Path) -> None:
     write(
         tmp_path / "train.ipynb",
@@ -289,6 +296,7 @@ print("ready", flush=True)
 """
 
 
+@pytest.mark.usefixtures("way")
 def test_an_interrupt_ends_the_kernel_and_its_children_and_keeps_the_notebook(
     tmp_path: Path,
 ) -> None:
