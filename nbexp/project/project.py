@@ -333,6 +333,8 @@ class Project:
         )
         self._head()  # a repository without a commit is told so before anybody waits
         if resume is not None:
+            # What was killed still has its name in the queue until somebody looks whether it lives.
+            self.queue.recover(emit)
             with self._watched(emit) as tell:
                 found = resuming.run(
                     where,

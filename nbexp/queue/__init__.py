@@ -869,6 +869,10 @@ class Queue:
 
     # ---- inside
 
+    def recover(self, emit: Emit) -> None:
+        """See which of the tasks that run are dead, and settle them."""
+        self._recover(emit)
+
     def _recover(self, emit: Emit) -> None:
         from nbexp.queue import recovery
 
