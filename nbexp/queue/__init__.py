@@ -391,6 +391,7 @@ class Queue:
                 raise
             finally:
                 carrying.settle(self.site, taken, error, "")
+                self.site.owner.close()
         return RunOver((self._now(found),))
 
     def run_all(self, workers: int = 1, *, emit: Emit = ignore) -> RunOver:
@@ -857,9 +858,13 @@ class Queue:
             with suppress(QueueError):
                 self.site.store.apply(uid, event)
             raise
-        if revs:
-            with suppress(QueueError):
-                self.site.store.apply(uid, states.Finished(owner, 1, revs[0]))
+        else:
+            if revs:
+                with suppress(QueueError):
+                    self.site.store.apply(uid, states.Finished(owner, 1, revs[0]))
+        finally:
+            # A kernel lives on for days; while it owns nothing it is in nobody's way, `gc`'s for one.
+            self.site.owner.close()
 
     def with_reserved(self, refs: Mapping[str, str]) -> dict[str, str]:
         """The refs, and those that tasks which wait or run have reserved: names to be drawn are not among them."""
