@@ -175,12 +175,15 @@ def kill_descendants() -> None:
 
 
 def record(run_dir: Path, pid: int, marker: str = "") -> None:
-    """Note a process for `kill_recorded`: its pid, its group, and when it started, which names it for good.
+    """Note the leader of a session for `kill_recorded`: its pid, its group, and when it started.
+
+    The pid alone is used again; with the start it names the process for good.
 
     A process that was forked shows its marker in `/proc` only; where there is none, this note is what the
     next command has.
     """
-    noted = {"pid": pid, "group": _group(pid), "start": _start(pid), "marker": marker}
+    # It may be forked and not yet lead its group, which has its number.
+    noted = {"pid": pid, "group": pid, "start": _start(pid), "marker": marker}
     line = json.dumps(noted) + "\n"
     target = os.open(run_dir / PROCESSES_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -228,13 +231,6 @@ def kill_run(uid: str, folder: Path) -> None:
 
 def _is_below(marker: str, uid: str) -> bool:
     return marker == uid or marker.startswith((f"{uid}.", f"{uid}:"))
-
-
-def _group(pid: int) -> int:
-    try:
-        return os.getpgid(pid)
-    except OSError:
-        return 0
 
 
 def _start(pid: int) -> str:

@@ -154,12 +154,13 @@ class Kernel(ABC):
     def close(self) -> None:
         """Wait for a kernel that was asked to end, kill one that was not, and take the sockets away."""
         self._wait(_GRACE_S)
-        if self.returncode is None:
+        ended = self.returncode
+        if ended is None:
             self.kill()
         self.client.stop_channels()
         self._clean()
         marker = os.environ.get(process.MARKER)
-        if marker and (self.returncode or 0) < 0:
+        if marker and (ended or 0) < 0:
             # Who was killed ended nothing of its own; the marker names what is left.
             process.kill_marked(marker)
 

@@ -79,6 +79,8 @@ def serve(arguments: Sequence[str]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _load_kernel()
+    # A thread of a start-up file would be missing in every fork.
+    unfit = "a thread runs" if _threads() > 1 else ""
     ours, theirs = socket.socketpair()
     parent = os.getpid()
     kernels = os.fork()
@@ -86,7 +88,7 @@ def serve(arguments: Sequence[str]) -> None:
         control.close()
         ours.close()
         end_with(parent, signal.SIGKILL)
-        raise _Forked(lambda: _Kernels(theirs, parent, place).serve())
+        raise _Forked(lambda: _Kernels(theirs, parent, place, unfit=unfit).serve())
     theirs.close()
     from nbexp.pipeline.kinds.notebook import runner
 
@@ -241,6 +243,7 @@ def _head(conversation: socket.socket) -> dict[str, Any]:
     """The first line, which stays unread for whoever serves the request."""
     conversation.settimeout(_PATIENCE_S)
     data = conversation.recv(1 << 16, socket.MSG_PEEK)
+    conversation.settimeout(None)  # the setting is of the socket, whoever holds it
     head: dict[str, Any] = json.loads(data.partition(b"\n")[0])
     return head
 
@@ -270,16 +273,16 @@ class _Template:
 
     def __init__(self, control: socket.socket, parent: int, place: tuple[int, int]) -> None:
         self.control, self.parent, self.place = control, parent, place
+        self.poll = select.poll()
 
     def serve(self) -> None:
         gc.collect()
         gc.freeze()  # the collector writes into what it looks at, and a page that is written to is copied
         with _child_signals() as ended, _end_of(self.parent) as watched:
-            poll = select.poll()
-            for file in (ended, self.control.fileno()):
-                poll.register(file, select.POLLIN)
-            if watched is not None:
-                poll.register(watched, select.POLLIN)
+            poll = self.poll
+            for file in (ended, self.control.fileno(), watched):
+                if file is not None:
+                    poll.register(file, select.POLLIN)
             since = time.monotonic()
             while True:
                 now = time.monotonic()
@@ -306,7 +309,7 @@ class _Template:
                         break
                     for fd in fds:
                         with contextlib.suppress(OSError, ValueError):
-                            self.answer(socket.socket(fileno=fd), poll)
+                            self.answer(socket.socket(fileno=fd))
         self.end()
 
     @property
@@ -316,7 +319,7 @@ class _Template:
     def look(self) -> None:
         """See to what else there is; called at every event."""
 
-    def answer(self, conversation: socket.socket, poll: select.poll) -> None:
+    def answer(self, conversation: socket.socket) -> None:
         """Begin what is asked for."""
         raise NotImplementedError
 
@@ -349,7 +352,7 @@ class _Runners(_Template):
     def is_idle(self) -> bool:
         return not self.running
 
-    def answer(self, conversation: socket.socket, poll: select.poll) -> None:
+    def answer(self, conversation: socket.socket) -> None:
         from nbexp.pipeline.kinds.notebook import forking
 
         asked, fds = _receive(conversation)
@@ -370,7 +373,7 @@ class _Runners(_Template):
         for fd in fds:
             os.close(fd)
         self.running[pid] = conversation
-        poll.register(conversation, select.POLLIN)
+        self.poll.register(conversation, select.POLLIN)
         with contextlib.suppress(OSError):
             send(conversation, {"pid": pid})
 
@@ -380,14 +383,21 @@ class _Runners(_Template):
         conversation = self.running.pop(pid, None)
         self.told.discard(pid)
         if conversation is not None:
+            self._forget(conversation)
             with conversation, contextlib.suppress(OSError):
                 send(conversation, {"status": code})
+
+    def _forget(self, conversation: socket.socket) -> None:
+        # A file that is closed while it is watched would wake the loop for ever.
+        with contextlib.suppress(KeyError):
+            self.poll.unregister(conversation)
 
     def look(self) -> None:
         for pid, conversation in self.running.items():
             # Nothing is said there: it is readable once whoever asked for the run is gone.
             if pid not in self.told and _is_readable(conversation, 0):
                 self.told.add(pid)
+                self._forget(conversation)
                 os.kill(pid, signal.SIGTERM)
 
     def end(self) -> None:
@@ -443,12 +453,14 @@ class _Kernels(_Template):
         parent: int,
         place: tuple[int, int],
         libraries: Sequence[str] = (),
+        *,
+        unfit: str = "",
     ) -> None:
         super().__init__(control, parent, place)
         self.libraries = libraries
         self.others: dict[tuple[str, ...], socket.socket] = {}
         before = _top_level()
-        self.unfit = _load(libraries)
+        self.unfit = unfit or _load(libraries)
         self.brought = _top_level() - before
 
     def look(self) -> None:
@@ -460,35 +472,37 @@ class _Kernels(_Template):
                     with contextlib.suppress(OSError, ValueError):
                         self._fork(socket.socket(fileno=fd))
                 if not data:
-                    self.others.pop(wanted).close()
+                    self._drop(wanted)
                     break
 
-    def answer(self, conversation: socket.socket, poll: select.poll) -> None:
+    def answer(self, conversation: socket.socket) -> None:
         head = _head(conversation)
         wanted = tuple(head["libraries"])
         if self.libraries and (self.unfit or _has_any(head["cwd"], self.brought)):
             socket.send_fds(self.control, [b"-"], [conversation.fileno()])
             conversation.close()
-        elif not self.libraries and wanted and self._hand_on(wanted, conversation, poll):
+        elif not self.libraries and wanted and self._hand_on(wanted, conversation):
             conversation.close()
         else:
             self._fork(conversation)
 
-    def _hand_on(
-        self, wanted: tuple[str, ...], conversation: socket.socket, poll: select.poll
-    ) -> bool:
+    def _hand_on(self, wanted: tuple[str, ...], conversation: socket.socket) -> bool:
         if wanted not in self.others:
             if len(self.others) >= _MOST_TEMPLATES:
-                oldest = self.others.pop(next(iter(self.others)))
-                poll.unregister(oldest)
-                oldest.close()  # which is the end of that template
+                self._drop(next(iter(self.others)))
             self.others[wanted] = self._template_with(wanted)
-            poll.register(self.others[wanted], select.POLLIN)
+            self.poll.register(self.others[wanted], select.POLLIN)
         try:
             socket.send_fds(self.others[wanted], [b"+"], [conversation.fileno()])
         except OSError:
             return False
         return True
+
+    def _drop(self, wanted: tuple[str, ...]) -> None:
+        """End a template with libraries, or let go of one that has ended."""
+        other = self.others.pop(wanted)
+        self.poll.unregister(other)
+        other.close()
 
     def _template_with(self, libraries: Sequence[str]) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -603,7 +617,7 @@ def _become_kernel(
     app.initialize([*asked["arguments"], f"--IPKernelApp.parent_handle={keeper}"])
     app.kernel._process_children = _only_with_children(app.kernel._process_children)
     app.start()
-    _end_interpreter(loaded)
+    _end_interpreter(app, loaded)
 
 
 def _only_with_children(look: Callable[[], object]) -> Callable[[], object]:
@@ -619,7 +633,7 @@ def _only_with_children(look: Callable[[], object]) -> Callable[[], object]:
     return quickly
 
 
-def _end_interpreter(template: set[str]) -> None:
+def _end_interpreter(app: Any, template: set[str]) -> None:
     """What the end of an interpreter does for a notebook, without taking the template's modules apart (25 ms).
 
     Threads are waited for, exit handlers run, and what the notebook and its modules still hold is let go
@@ -629,6 +643,10 @@ def _end_interpreter(template: set[str]) -> None:
     import io
     import threading
 
+    # Nobody listens any more. ipykernel (7.4) waits in these for threads that one time in twenty have missed
+    # that they are to end.
+    atexit.unregister(app.close)
+    atexit.unregister(app.iopub_thread.stop)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for name in [name for name in sys.modules if name not in template]:
@@ -708,7 +726,6 @@ def _keeping_variables() -> Iterator[None]:
 def _load(libraries: Sequence[str]) -> str:
     """Import `libraries`; why no kernel can be forked from what came of it, empty if one can."""
     import io
-    import threading
     import warnings
 
     shown: list[object] = []
@@ -739,16 +756,17 @@ def _load(libraries: Sequence[str]) -> str:
     if probe == 0:
         os._exit(0)
     os.waitpid(probe, 0)
-    if threading.active_count() > 1 or _threads() > 1:
-        return "a thread runs"
-    return ""
+    return "a thread runs" if _threads() > 1 else ""
 
 
 def _threads() -> int:
+    """How many threads run; where the system does not tell, those that Python knows."""
+    import threading
+
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
-        return 1
+        return threading.active_count()
 
 
 def _top_level() -> set[str]:
