@@ -20,6 +20,7 @@ from nbexp.pipeline.kinds.notebook.kernel import Kernel, KernelDied, KernelSilen
 def main(arguments: Sequence[str]) -> int:
     """Start the kernel named in `arguments`, wait for a run, and return its exit code."""
     name, place = arguments[0], zygote.marker_place()
+    os.environ.pop(zygote.MARKER, None)  # what waits belongs to no run
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it belongs to a run only once there is one
     waiting: StartedKernel | None = None
     try:

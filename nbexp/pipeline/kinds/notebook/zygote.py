@@ -127,8 +127,9 @@ def _prctl(option: int, value: int) -> None:
 
 def marker_with_room(outer: str | None) -> str:
     """The marker of a template, below that of its owner, with room for those of its forks."""
+    # No two are equal, so that whoever ends the processes of one ends no other's.
     start = f"{outer}." if outer else ""
-    return start + "-" * (_ROOM - len(start))
+    return f"{start}{os.urandom(6).hex()}.".ljust(_ROOM, "-")
 
 
 def marker_place() -> tuple[int, int]:

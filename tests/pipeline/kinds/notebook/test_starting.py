@@ -382,7 +382,7 @@ def test_a_process_that_cannot_be_forked_safely_is_not(
     try:
         for _ in range(2):
             assert said(folder) == ["False\n"]
-        assert starting._owned.unforkable == {"python3": "pool"}
+        assert starting._owned.unforkable["python3"] == "pool"
     finally:
         starting._owned.unforkable.clear()
 
@@ -580,6 +580,14 @@ def test_the_marker_of_the_run_shows_in_its_processes(tmp_path: Path) -> None:
     )
     if os.environ["NBEXP_KERNELS"] != "pool":  # there, a kernel that waits belongs to no run yet
         assert said(write(tmp_path, cell)) == ["True\n"]
+
+
+def test_what_one_owner_keeps_waiting_is_not_marked_as_anothers() -> None:
+    markers = {zygote.marker_with_room(None), zygote.marker_with_room(None)}
+    below = {zygote.marker_with_room("outer"), zygote.marker_with_room("outer")}
+    assert len(markers | below) == 4
+    assert {len(marker) for marker in markers | below} == {240}
+    assert all(marker.startswith("outer.") for marker in below)
 
 
 def test_an_idle_template_ends_by_itself() -> None:
