@@ -227,6 +227,8 @@ class Narrator:
                 if created:
                     self._say(f"Generating lock file '{path}'")
                 self._say(f"Updating lock file '{path}'")
+            case events.CheckpointMade(step=step, name=name):
+                self._aside(f"checkpoint {name}@{step}")
             case events.RunFinished(name=name):
                 self._say(f"Ran experiment(s): {name}")
             case events.TaskQueued(name=name, overrides=overrides):

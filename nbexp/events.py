@@ -145,6 +145,16 @@ class MetricLogged(Event):
 
 
 @frozen
+class CheckpointMade(Event):
+    """A step of the experiment is recorded while its stage runs: `name@step`."""
+
+    stage: str
+    step: int
+    name: str
+    rev: str
+
+
+@frozen
 class StageFinished(Event):
     """The stage ended well and its outputs are in the cache."""
 

@@ -13,6 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -67,6 +68,13 @@ CRASH_POINTS = frozenset(
         "record.before",  # stages are done, nothing is recorded
         "record.noted",  # the note of an experiment is there, the experiment has no ref yet
         "record.done",  # the experiment has its ref, the journal is still open
+        "checkpoint.asking",  # a stage's process has written its request, which has no name yet
+        "checkpoint.asked",  # the request is there
+        "checkpoint.taken",  # the engine has taken it up, nothing is done
+        "checkpoint.kept",  # the outputs of the step are in the cache and on disk
+        "checkpoint.committed",  # the step is the tip of the experiment's ref
+        "checkpoint.answering",  # and nobody is told yet
+        "checkpoint.answered",  # whoever asked is told
         "apply.wrote",  # some files are those of the experiment
         "apply.checked_out",  # some outputs are those of the experiment
         "undo.back",  # the files are as before, which steps that was is written down and not yet counted
@@ -153,10 +161,9 @@ def crash_point(name: str) -> None:
     The signal is SIGKILL: no handler, no `finally`, as a power cut would be. Names are listed in `CRASH_POINTS`.
     """
     assert name in CRASH_POINTS, name
-    wanted = os.environ.get("NBEXP_CRASH")
-    if not wanted:
+    if not _crash:
         return
-    point, _, nth = wanted.partition("@")
+    point, _, nth = _crash.partition("@")
     if point != name:
         return
     _hits[name] = _hits.get(name, 0) + 1
@@ -168,6 +175,7 @@ def crash_point(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+_crash = os.environ.get("NBEXP_CRASH")  # asked once: some points are passed for each of many files
 _hits: dict[str, int] = {}
 
 
@@ -776,7 +784,8 @@ def walk(
     ----------
     skip
         Told each relative path and whether it is a folder, links to folders too; a folder it wants skipped is not
-        entered.
+        entered. Where it has a method `frees`, that is asked once whether no file of a folder can be skipped but
+        for being called `.git`; then it is not told of the others.
 
     Raises
     ------
@@ -785,7 +794,7 @@ def walk(
     """
     found: list[tuple[str, os.stat_result]] = []
     _collect(os.fspath(folder), "", skip, found)
-    found.sort(key=lambda item: item[0])
+    found.sort(key=itemgetter(0))
     yield from found
 
 
@@ -796,6 +805,9 @@ def _collect(
     found: list[tuple[str, os.stat_result]],
 ) -> None:
     folders: list[tuple[str, str]] = []
+    frees: Callable[[str], bool] | None = getattr(skip, "frees", None)
+    is_free = skip is None or (frees is not None and frees(prefix[:-1]))
+    regular = stat.S_IFREG
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -805,9 +817,9 @@ def _collect(
             if entry.is_dir():
                 if (skip is None or not skip(relpath, True)) and not entry.is_symlink():
                     folders.append((entry.path, relpath + "/"))
-            elif skip is None or not skip(relpath, False):
+            elif (is_free and name != ".git") or skip is None or not skip(relpath, False):
                 status = entry.stat()
-                if stat.S_ISREG(status.st_mode):
+                if status.st_mode & 0o170000 == regular:
                     found.append((relpath, status))
     for path, relpath in folders:
         _collect(path, relpath, skip, found)

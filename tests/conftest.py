@@ -452,6 +452,82 @@ def _pipeline_files(language: str, stages: int) -> dict[str, str]:
     return files
 
 
+@pytest.fixture
+def training_project(_repo_template: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a committed DVC project whose stage makes a checkpoint after each epoch: `training_project()` is its path.
+
+    `train` (params lr, epochs) makes the directory `model`, whose weights.txt is the number of the last epoch,
+    and metrics.json (`cache: false`); `report`, behind it, report.txt. It goes on from the model that is there.
+    With `TROUBLE=exit@3` in the environment it ends with exit code 3 after epoch 3, with `kill@3` by SIGKILL, with
+    `wait@3` it waits until it is stopped.
+    """
+
+    def make(folder: str = "project") -> Path:
+        top = Path(shutil.copytree(_repo_template, tmp_path / folder, symlinks=True))
+        for path, text in _TRAINING.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_text(text)
+        _git("add", "--all", cwd=top)
+        _git("commit", "--quiet", "--message=training", cwd=top)
+        return top
+
+    return make
+
+
+_TRAINING = {
+    ".dvc/config": "",
+    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    ".dvcignore": "",
+    "params.yaml": "lr: 0.5\nepochs: 4\n",
+    "dvc.yaml": """\
+stages:
+  train:
+    cmd: python train.py
+    deps:
+    - train.py
+    params:
+    - epochs
+    - lr
+    outs:
+    - model
+    metrics:
+    - metrics.json:
+        cache: false
+  report:
+    cmd: cp model/weights.txt report.txt
+    deps:
+    - model
+    outs:
+    - report.txt
+""",
+    "train.py": """\
+import json, os, signal, sys, time
+from pathlib import Path
+
+from nbexp import live
+
+params = dict(line.split(": ") for line in Path("params.yaml").read_text().splitlines())
+trouble = os.environ.get("TROUBLE", "")
+weights = Path("model/weights.txt")
+done = int(weights.read_text()) if weights.exists() else 0
+print(f"from epoch {done}, step {live.resumed_step()}", flush=True)
+for epoch in range(done + 1, int(params["epochs"]) + 1):
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_text(f"{epoch}\\n")
+    acc = round(1 - float(params["lr"]) / epoch, 4)
+    Path("metrics.json").write_text(json.dumps({"acc": acc, "epoch": epoch}) + "\\n")
+    print(f"epoch {epoch} is step {live.checkpoint()}", flush=True)
+    if trouble == f"exit@{epoch}":
+        sys.exit(3)
+    if trouble == f"kill@{epoch}":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == f"wait@{epoch}":
+        Path("waiting").touch()
+        time.sleep(600)
+""",
+}
+
+
 _PARAMS = """\
 # Chosen by hand.
 prepare:

@@ -678,11 +678,10 @@ CASES = [
         code=2,
     ),
     Case(
-        "a sweep",
-        "run -S lr=1,2",
-        "`-S lr=…` gives several values, which make 2 experiments; `run` makes one. Nothing was run.\n"
-        "Hint: `nbexp run -S lr=1`, then the next; text that holds a comma is quoted: "
-        "`-S \"lr='a,b'\"`.",
+        "an interval",
+        "run -S lr=interval(0.1,1)",
+        "`lr=interval(0.1,1)` names an interval; a run takes one value of it. Nothing was run.\n"
+        "Hint: `nbexp sweep --random 20 -S 'lr=interval(0.1,1)'` draws some, `--optuna` looks for the best.",
         code=2,
     ),
     # --- Names

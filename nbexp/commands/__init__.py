@@ -42,6 +42,9 @@ ALIASES = {"ls": "list", "rm": "remove"}
 # The order of the help page: what one needs first comes first; verbs not named come last.
 _ORDER = "init run repro plan why show diff plot alerts open sweep save clone rerun queue logs stop verify status apply get undo branch tag note list push pull rename remove trash clean gc doctor report publish script import stage dag params metrics data cache remote config notebook demo lab".split()
 
+# Families that whoever needs them knows: on the help page, which is one screen, they share a line.
+_AS_IN_DVC = frozenset({"stage", "dag", "params", "metrics", "data", "remote", "config"})
+
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(
     {
@@ -243,7 +246,8 @@ def guide(prog: str = "nbexp") -> str:
         "",
         "commands:",
     ]
-    lines += [f"  {name:<10} {summary_of(name)}" for name in names()]
+    lines += [f"  {name:<10} {summary_of(name)}" for name in names() if name not in _AS_IN_DVC]
+    lines += [f"  as in DVC  {', '.join(name for name in names() if name in _AS_IN_DVC)}"]
     lines += ["", f"`{prog} help COMMAND` or `{prog} COMMAND -h` has options and examples."]
     return "\n".join(lines) + "\n"
 

@@ -7,6 +7,7 @@ Examples
   nbexp remove low-lr             one
   nbexp rm low-lr 'lr-*'          several, by name and pattern
   nbexp remove --rev v1           those of a commit
+  nbexp remove low-lr@4..         the checkpoints of one from the fourth on
   nbexp remove --keep low-lr      all others
   nbexp remove --queue            all that wait in the queue
   nbexp remove -g origin low-lr   from a Git remote

@@ -14,6 +14,8 @@ Examples
   nbexp run -S other.json:depth=3              a param of another file
   nbexp run -S model=big                       another member of a group, where params are composed
   nbexp run train                              only this stage and what it needs
+  nbexp run --resume low-lr                    go on from its last checkpoint
+  nbexp run --resume low-lr@3 -n other         from that step, as another experiment
   nbexp run -j 4                               four stages at once
   nbexp run --temp                             beside your files, which can be edited meanwhile
   nbexp run --temp -C .env                     with a file that Git ignores
@@ -59,6 +61,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--new", action="store_true", help="run and record even what is recorded already"
     )
     parser.add_argument(
+        "--resume",
+        "--rev",
+        metavar="NAME",
+        help="go on from the last checkpoint of this experiment; from step 3 as another one: NAME@3",
+    )
+    parser.add_argument(
+        "--reset",
+        action="store_true",
+        help="begin over; the experiment of that name is replaced",
+    )
+    parser.add_argument(
         "--no-hydra",
         action="store_true",
         help="take params.yaml as it is, whatever the config says of Hydra",
@@ -71,7 +84,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    if not (args.queue or args.run_all or args.timeout) and _is_many(args.set_param):
+    if args.dry and args.resume is not None:
+        raise UsageError(
+            f"What `--resume {args.resume}` would run follows from the files of that step, which are not in place. "
+            "Nothing was run.",
+            f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
+        )
+    if args.queue and args.resume is not None:
+        raise UsageError(
+            "`--resume` goes on now, and `--queue` puts off. Nothing was queued.",
+            f"beside your files: `nbexp run --temp --resume {args.resume}`.",
+        )
+    is_now = not (args.queue or args.run_all or args.timeout) and args.resume is None
+    if is_now and _is_many(args.set_param):
         return _many(project, args, emit)
     if args.dry:
         return project.plan(
@@ -92,6 +117,8 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         message=args.message,
         force=args.force,
         new=args.new,
+        resume=args.resume,
+        reset=args.reset,
         hydra=not args.no_hydra,
         emit=emit,
         **selection(args),

@@ -12,6 +12,7 @@ Examples
   nbexp show --group-by train.lr                    mean and deviation of each metric
   nbexp show --reference low-lr --only-changed      how much better or worse than that one
   nbexp show --all-states                           failed and interrupted runs as well
+  nbexp show --steps                                the checkpoints of each experiment
   nbexp show -A --csv > runs.csv                    all there is, in full precision
 """
 
@@ -79,6 +80,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all-states", action="store_true", help="failed and interrupted runs as well"
     )
+    parser.add_argument(
+        "--steps", action="store_true", help="the checkpoints of each experiment below it"
+    )
     parser.add_argument("--hide-failed", action="store_true", help="no failed ones")
     parser.add_argument("--hide-queued", action="store_true", help="no queued ones")
     parser.add_argument("--hide-workspace", action="store_true", help="no row of the workspace")
@@ -122,6 +126,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         hide_queued=args.hide_queued,
         hide_failed=args.hide_failed,
         force=args.force,
+        steps=args.steps,
         emit=emit,
     )
     for row in getattr(found, "rows", ()):

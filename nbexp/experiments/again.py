@@ -95,7 +95,7 @@ def run(
     if asked.name is not None:
         naming.refuse_git_names(git, asked.name, verb=verb)
     with InPlace(git, place.cache, root).held(emit) as workspace:
-        _refuse_own_notebook(place, source, keep)
+        refuse_own_notebook(place, source, keep)
         op = f"{verb} {source.name}"
         restore.bring(workspace, source.rev, source.name, emit, op=op, force=asked.force, keep=keep)
         try:
@@ -116,7 +116,7 @@ def run(
                 verb=op,
             )
             # `force` was about the name; whether all stages run is the verb's to say.
-            spec = replace(spec, force=verb == "rerun", carries=_carried(git, source.rev))
+            spec = replace(spec, force=verb == "rerun", carries=carried(git, source.rev))
             graph = graphs.load(root, read=Disk(root, spec.edits).read)
             stages = graph.order(_recorded(graph, root))
         except BaseException:
@@ -137,6 +137,30 @@ def differences(git: Git, reader: Reader, old: str, new: str) -> tuple[str, ...]
     return tuple(sorted({*files, *changed}))
 
 
+def carried(git: Git, rev: str) -> tuple[str, ...]:
+    """The files of the experiment, all of which are of the new one as far as they are still there."""
+    # `dvc exp save` commits a pickle of its own there, by mistake.
+    return tuple(path for path in git.tree(rev) if "/.dvc/tmp/" not in f"/{path}")
+
+
+def refuse_own_notebook(place: Place, source: Source, keep: Mapping[str, str]) -> None:
+    """Refuse what would be run in the notebook that asks.
+
+    A notebook that is open stays as it is, so a stage that runs it would not run the experiment's.
+    """
+    graph: Graph = restore.graph_at(place.git, place.root, place.prefix, source.rev)
+    top = f"{place.prefix}/" if place.prefix else ""
+    read = {top + dep.path for stage in graph.stages for dep in stage.deps}
+    for path in keep:
+        entry = place.git.read(f"{source.rev}:{path}")
+        file = place.git.root / path
+        if path in read and entry is not None and file.is_file() and file.read_bytes() != entry:
+            raise UsageError(
+                f"{path} is the notebook you are in, and `{source.name}` has another one. Nothing was run.",
+                f"in a terminal: `nbexp apply {source.name}`; {posixpath.basename(path)} then is that one.",
+            )
+
+
 def _digest(out: Mapping[str, object] | None) -> object:
     return None if out is None else out.get("hash")
 
@@ -149,24 +173,3 @@ def _recorded(graph: Graph, root: Path) -> tuple[Stage, ...]:
     }
     found = [stage for stage in graph.stages if stage.entry_in(texts[stage.lock_file]) is not None]
     return tuple(found) or graph.stages
-
-
-def _carried(git: Git, rev: str) -> tuple[str, ...]:
-    """The files of the experiment, all of which are of the new one as far as they are still there."""
-    # `dvc exp save` commits a pickle of its own there, by mistake.
-    return tuple(path for path in git.tree(rev) if "/.dvc/tmp/" not in f"/{path}")
-
-
-def _refuse_own_notebook(place: Place, source: Source, keep: Mapping[str, str]) -> None:
-    """A notebook that is open stays as it is, so a stage that runs it would not run the experiment's."""
-    graph: Graph = restore.graph_at(place.git, place.root, place.prefix, source.rev)
-    top = f"{place.prefix}/" if place.prefix else ""
-    read = {top + dep.path for stage in graph.stages for dep in stage.deps}
-    for path in keep:
-        entry = place.git.read(f"{source.rev}:{path}")
-        file = place.git.root / path
-        if path in read and entry is not None and file.is_file() and file.read_bytes() != entry:
-            raise UsageError(
-                f"{path} is the notebook you are in, and `{source.name}` has another one. Nothing was run.",
-                f"in a terminal: `nbexp apply {source.name}`; {posixpath.basename(path)} then is that one.",
-            )

@@ -47,6 +47,8 @@ class RunReport:
         Of `rerun`: files and outputs that are not as in `versus`. None: nothing was compared.
     code, data, environment
         What else changed since `versus`: files of the code, tracked data, packages.
+    steps
+        How many checkpoints the experiment has.
     folder
         Where it ran, if beside the workspace.
     """
@@ -67,6 +69,7 @@ class RunReport:
     code: tuple[Patch, ...] = ()
     data: tuple[DataChange, ...] = ()
     environment: EnvironmentChange | None = None
+    steps: int = 0
     folder: str | None = None
 
 
@@ -161,5 +164,6 @@ def of_run(
         code=patches,
         data=tracked,
         environment=environment,
+        steps=ran.steps,
         folder=None if ran.folder is None else str(ran.folder),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nbexp.errors import GitError, NotFound
-from nbexp.formats import ref_names
+from nbexp.formats import checkpoint, ref_names
 from nbexp.git import CommitInfo, Git
 
 # What lists experiments with their values costs more to load than `status` has to spare.
@@ -70,6 +70,18 @@ def of_baseline(git: Git, baseline: str, refs: Mapping[str, str] | None = None) 
     rows.sort(key=lambda row: row.name or "")
     rows.sort(key=lambda row: row.created_s or 0, reverse=True)
     return rows
+
+
+def baseline_of(git: Git, rev: str) -> str | None:
+    """What a commit starts from: its parent, or, of an experiment with checkpoints, what its first step has there."""
+    known = {baseline for _, baseline, _ in ref_names.experiments(git.refs(ref_names.PREFIX))}
+    info = git.commits([rev])[0]
+    first = info.parents[0] if info.parents else None
+    while info.parents and info.parents[0] not in known:
+        info = git.commits(info.parents[:1])[0]
+        if checkpoint.stage_of(info.message) is None:
+            return first
+    return info.parents[0] if info.parents else first
 
 
 def baseline_names(git: Git) -> dict[str, str]:

@@ -28,6 +28,7 @@ _OWN: Mapping[str, Callable[[Row], object]] = {
     "rev": lambda row: row.rev,
     "kind": lambda row: row.kind,
     "state": lambda row: row.state,
+    "steps": lambda row: row.steps,
     "created": lambda row: values.MISSING if row.created_s is None else row.created_s,
     "tags": lambda row: row.labels.get("tags", []),
     "star": lambda row: row.labels.get("star", False),

@@ -121,6 +121,20 @@ def again_line(verb: str, source: str, spec: Spec, *, run_cache: bool = True) ->
     return CommandLine(tuple(words_without_secrets(words)))
 
 
+def resume_line(source: str, spec: Spec, *, reset: bool = False, temp: bool = False) -> CommandLine:
+    """The command line of `run --resume`, which DVC 3 does not have; secrets are hidden."""
+    words = ["run", "--resume", source]
+    for override in spec.overrides:
+        words += ["-S", override.text]
+    if spec.named and spec.name != source:
+        words += ["-n", spec.name]
+    if spec.message is not None:
+        words += ["-m", spec.message]
+    words += [option for option, is_on in {"--reset": reset, "--temp": temp}.items() if is_on]
+    targets = [*(["--"] if any(one.startswith("-") for one in spec.targets) else []), *spec.targets]
+    return CommandLine(tuple(words_without_secrets([*words, *targets])))
+
+
 def typed_line(words: Sequence[str], *, as_dvc: bool = False) -> CommandLine:
     """The command line of any other verb, in words; secrets are hidden.
 

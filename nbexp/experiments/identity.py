@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nbexp.errors import ProjectFileError
 from nbexp.experiments.place import files_of
-from nbexp.formats import ref_names
+from nbexp.formats import checkpoint, ref_names
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.git import Git
@@ -63,7 +63,12 @@ def find(
     equal = [found for found in equal if _modules_equal(git, root, prefix, found[1], stages)]
     if not equal:
         return None
-    times = {info.rev: info.time_s for info in git.commits([rev for _, rev in equal])}
+    infos = {info.rev: info for info in git.commits([rev for _, rev in equal])}
+    # What was stopped at a step has the deps and params of a run that is done, and is none.
+    equal = [found for found in equal if checkpoint.stage_of(infos[found[1]].message) is None]
+    if not equal:
+        return None
+    times = {rev: info.time_s for rev, info in infos.items()}
     return max(equal, key=lambda found: (times[found[1]], found[0]))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from nbexp.errors import NameTaken, NotFound, UsageError, nearest
-from nbexp.experiments import catalogue
+from nbexp.experiments import catalogue, chains
 from nbexp.formats import ref_names
 from nbexp.formats.ref_names import ExpRef
 from nbexp.git import Git
@@ -36,12 +36,12 @@ def words(experiments: Sequence[str | Named]) -> tuple[str, ...]:
 
 
 def experiment(git: Git, what: str | Named) -> tuple[str, str]:
-    """The ref and rev of an experiment, by name, rev or start of a rev.
+    """The ref and rev of an experiment, by name, rev or start of a rev; of a step of it with `@3` behind.
 
     Raises
     ------
     NotFound
-        It names none, or several of which none is of the present commit.
+        It names none, or several of which none is of the present commit, or there is no such step.
     """
     if not isinstance(what, str):
         return ExpRef(what.baseline, what.name).ref, what.rev
@@ -61,6 +61,10 @@ def experiment(git: Git, what: str | Named) -> tuple[str, str]:
             f"{len(named)} experiments are called `{what}`: {revs}.",
             f"name one by its commit: `{named[0][1][:7]}`.",
         )
+    step = chains.split(what)
+    if step is not None:
+        ref, rev = experiment(git, step[0])
+        return ref, chains.at(git, ref, rev, step[1])
     known = [ref_names.name_of(ref) for ref in refs]
     near = nearest(what, known)
     if near:
@@ -81,7 +85,7 @@ def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, s
             return what, rev
     try:
         ref, rev = experiment(git, what)
-        return ref_names.name_of(ref), rev
+        return name_of(ref, what), rev
     except NotFound:
         if failed:
             for ref, rev in sorted(git.refs(ref_names.FAILED).items()):
@@ -91,6 +95,13 @@ def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, s
         if found is None:
             raise
         return what, found
+
+
+def name_of(ref: str, what: str) -> str:
+    """What people call what `what` names, the experiment of the ref or a step of it."""
+    name = ref_names.name_of(ref)
+    step = None if what == name else chains.split(what)
+    return name if step is None else f"{name}@{step[1]}"
 
 
 def state(git: Git, what: str | Named) -> tuple[str, str | None]:
@@ -108,7 +119,9 @@ def looked_at(git: Git, what: str | Named, git_remote: str | None = None) -> tup
         from nbexp.experiments import elsewhere
 
         name = what if isinstance(what, str) else what.name
-        return name, elsewhere.fetch(git, git_remote, name)[1]
+        step = chains.split(name)
+        ref, rev = elsewhere.fetch(git, git_remote, name if step is None else step[0])
+        return name, rev if step is None else chains.at(git, ref, rev, step[1])
     try:
         return commit(git, what, failed=True)
     except NotFound as error:
@@ -197,6 +210,11 @@ def chosen(
 def is_pattern(word: str) -> bool:
     """Whether a word stands for all names that are like it."""
     return not {*"*?["}.isdisjoint(word)
+
+
+def is_known(word: str, refs: Mapping[str, str]) -> bool:
+    """Whether an experiment is called so."""
+    return any(ref_names.name_of(ref) == word for ref in refs)
 
 
 def shown(refs: Collection[str], limit: int = 8) -> str:

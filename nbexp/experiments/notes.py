@@ -37,6 +37,8 @@ _PACKAGES = "packages/"
 _CHANGED = "changed"
 # What a reader wants to see first comes first; all other keys follow.
 _ORDER = ("note", "tags", "star", "verified", "run")
+# What people say of an experiment, not of one commit of it.
+_SAID = ("note", "tags", "star")
 
 _TRIES = 10
 
@@ -89,18 +91,23 @@ def packages_digest(listed: Mapping[str, str]) -> tuple[str, bytes]:
 class Beside:
     """The `run` of an experiment that is being recorded, as the note that comes with its commit.
 
-    `error` says afterwards why there is none.
+    `error` says afterwards why there is none. What people said of the commit `follows`, the note of this one
+    says as well: it is the same experiment, one step further.
     """
 
     def __init__(self, git: Git, run: Mapping[str, object], stored: Mapping[str, bytes]) -> None:
         self.error: GitError | None = None
+        self.follows: str | None = None
         self._git = git
         self._run = run
         self._stored = stored
 
     def make(self, revs: Sequence[str]) -> NewCommit | None:
         """The commit of the notes that tells of the first of `revs`."""
-        return _changed(self._git, {revs[0]: {"run": self._run}}, self._stored)
+        old = [] if self.follows is None else [self.follows]
+        said = list(read(self._git, old).values())
+        kept = {key: note[key] for note in said for key in _SAID if key in note}
+        return _changed(self._git, {revs[0]: {**kept, "run": self._run}}, self._stored)
 
     def write(self, rev: str) -> None:
         """Write it for a commit that is there already; `error` says where that did not work."""

@@ -14,17 +14,22 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbexp import filesystem
-from nbexp.experiments import notes, trash
+from nbexp.experiments import chains, notes, trash
 from nbexp.experiments.spec import Spec
 from nbexp.formats import ref_names
+from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
 from nbexp.pipeline import kinds
 from nbexp.pipeline.execute import Outcome, StageResult, labels
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Stage
+
+if TYPE_CHECKING:
+    from nbexp.experiments.checkpoints import Growing
 
 TRASH = trash.PREFIX
 
@@ -63,12 +68,13 @@ def record(
     undo_point: NewCommit | None,
     flushed: Callable[[], None],
     note: notes.Beside | None = None,
+    growing: Growing | None = None,
     fence: Callable[[str], None] | None = None,
 ) -> Recorded:
     """Commit what a finished run left in the workspace, and name the commit.
 
-    The commit's only parent is the baseline and only a ref under `refs/exps` points to it, so no
-    branch moves. Killed half-way, this leaves at most objects without a name, which Git collects.
+    The commit's only parent is the baseline, or the last step of the run, and only a ref under `refs/exps`
+    points to it, so no branch moves. Killed half-way, this leaves at most objects without a name, which Git collects.
 
     Parameters
     ----------
@@ -83,6 +89,8 @@ def record(
         Waits until what the experiment refers to is on disk; called before it gets its ref.
     note
         What is told of the run; there before the experiment has its name, so never missing.
+    growing
+        The experiment as far as it is, where the run made checkpoints or goes on from one.
     fence
         Called with the rev when the commit is on disk and has no name yet; where it raises, it gets none.
 
@@ -97,21 +105,20 @@ def record(
     files.
     """
     status = git.status()
-    untracked = _without_copies(prefix, spec, status.untracked)
+    untracked = without_copies(prefix, spec, status.untracked)
     extra = [*recorded_paths(prefix, spec, graph, stages, untracked), *spec.carries]
     files = git.snapshot(status, extra)
     commit = NewCommit(
         ref=spec.ref,
-        parent=spec.baseline,
-        message=(spec.message or f"dvc: commit experiment {experiment_hash(outcome)}").encode(),
+        parent=spec.baseline if growing is None else growing.parent,
+        message=(spec.message or message(entries_of(outcome))).encode(),
         # A commit made meanwhile, by a stage or in another window, is what `status` compared with.
         base=status.head or spec.baseline,
         files=files,
-        expect=spec.replaces,
+        expect=spec.replaces if growing is None else growing.expect,
     )
-    resets = []
-    if spec.replaces is not None:
-        resets.append((trash_ref(spec.ref, spec.replaces), spec.replaces))
+    replaced = spec.replaces if growing is None else growing.thrown_away
+    resets = [] if replaced is None else [(trash_ref(spec.ref, replaced), replaced)]
     flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]
@@ -150,7 +157,7 @@ def record_failed(
     status: Status = git.status()
     extra = {
         *recorded_paths(
-            prefix, spec, graph, stages, _without_copies(prefix, spec, status.untracked)
+            prefix, spec, graph, stages, without_copies(prefix, spec, status.untracked)
         ),
         *spec.carries,
     }
@@ -190,14 +197,20 @@ def notebook_targets(stages: Iterable[Stage]) -> list[str]:
     return [stage.place(target) for stage, target in targets if target is not None]
 
 
-def experiment_hash(outcome: Outcome) -> str:
-    """DVC's hash of an experiment: over the lock entries of the stages that ran or were restored."""
-    entries = {
-        result.stage.name: result.entry.entry()
+def entries_of(outcome: Outcome) -> dict[str, LockedStage]:
+    """The lock entries of the stages that ran or were restored, by name."""
+    return {
+        result.stage.name: result.entry
         for result in outcome.changed
         if result.entry is not None and result.stage.data is None
     }
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+
+
+def message(entries: Mapping[str, LockedStage]) -> str:
+    """DVC's message of an experiment, with its hash: over the entries of the stages that ran or were restored."""
+    plain = {name: entry.entry() for name, entry in entries.items()}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return f"dvc: commit experiment {digest}"
 
 
 def recorded_paths(
@@ -236,7 +249,7 @@ def recorded_paths(
     )
 
 
-def _without_copies(prefix: str, spec: Spec, untracked: Sequence[str]) -> Sequence[str]:
+def without_copies(prefix: str, spec: Spec, untracked: Sequence[str]) -> Sequence[str]:
     """Those of the paths that were not copied to where the run was: no experiment holds these."""
     copied = [
         posixpath.normpath(posixpath.join(prefix, spec.here, path.rstrip("/")))
@@ -245,12 +258,18 @@ def _without_copies(prefix: str, spec: Spec, untracked: Sequence[str]) -> Sequen
     return [path for path in untracked if not any(is_inside(path, one) for one in copied)]
 
 
-def remove(git: Git, refs: Mapping[str, str], *, place: str | None = None) -> None:
-    """Take experiments out of the list; their commits go to the trash, so nothing is lost.
+def remove(
+    git: Git,
+    refs: Mapping[str, str],
+    *,
+    place: str | None = None,
+    cut: Sequence[chains.Cut] = (),
+) -> None:
+    """Take experiments out of the list, and steps off others; what goes, goes to the trash: nothing is lost.
 
     `place` is the workspace whose `undo` brings them back; None: that of any.
     """
-    trash.throw_away(git, refs, place=place)
+    trash.throw_away(git, refs, place=place, cut=cut)
 
 
 def trash_ref(ref: str, rev: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nbexp.errors import GitError, NameTaken, UsageError
-from nbexp.experiments import git_remotes, naming, place, record, trash
+from nbexp.experiments import chains, git_remotes, naming, place, record, trash
 from nbexp.experiments.selection import Revisions
 from nbexp.formats import ref_names
 from nbexp.formats.ref_names import ExpRef
@@ -78,16 +78,51 @@ def remove(
     remote = None if git_remote is None else git_remotes.find(site, (), git_remote)[0]
     refs = git_remotes.local(git) if remote is None else git_remotes.experiments(remote)
     where = None if remote is None else remote.shown
+    cuts = _cuts(git, words, refs, only=remote is None and not keep)
+    words = [word for word in words if chains.range_of(word) is None]
     found = naming.chosen(words, refs, git.head(), where=where)
     if not revisions.is_default:
         found |= revisions.experiments(git, refs)
     if keep:
         found = {ref: rev for ref, rev in refs.items() if ref not in found}
     if remote is None:
-        record.remove(git, found, place=place.undo_place(git, site.root))
+        found |= {one.ref: one.old for one in cuts if one.new is None}
+        cuts = [one for one in cuts if one.ref not in found]
+        refuse_growing(site, [*found, *(one.ref for one in cuts)], "Nothing was removed.")
+        record.remove(git, found, place=place.undo_place(git, site.root), cut=cuts)
     else:
         _remove_there(git, remote, found)
-    return tuple(map(ref_names.name_of, found)), where
+    return (*map(ref_names.name_of, found), *(one.shown for one in cuts)), where
+
+
+def _cuts(
+    git: Git, words: Sequence[str], refs: Mapping[str, str], *, only: bool
+) -> list[chains.Cut]:
+    """What the words of the form `NAME@4..` take off."""
+    found = []
+    for word in words:
+        named, step = chains.range_of(word), chains.split(word)
+        if step is not None and not naming.is_known(word, refs):
+            raise UsageError(
+                f"`{word}` is one step of a chain, and what comes behind it builds on it. Nothing was removed.",
+                f"`nbexp remove {word}..` takes off that one and all behind it.",
+            )
+        if named is None:
+            continue
+        if not only:
+            raise UsageError(
+                f"`{word}` are steps; those are taken off here, one experiment after the other. Nothing was removed.",
+                f"`nbexp remove {word}`",
+            )
+        ((ref, rev),) = naming.chosen([named[0]], refs, git.head()).items()
+        found.append(chains.cut(git, ref, rev, named[1]))
+    return found
+
+
+def refuse_growing(site: Site, refs: Sequence[str], untouched: str) -> None:
+    """Refuse what is done to experiments of which a run, which makes checkpoints, goes on."""
+    locks = place.shared_locks(site.git, site.root, site.prefix, site.cache.folder)
+    chains.require_still(locks, refs, untouched)
 
 
 def _remove_there(git: Git, remote: GitRemote, refs: Mapping[str, str]) -> None:
@@ -121,6 +156,7 @@ def rename(site: Site, old: str, new: str, *, force: bool, git_remote: str | Non
         target = _target(ref, new)
         _refuse_taken(target, ours, old, force=force, where="here")
         replaced = ours.get(target) if target != ref else None
+        refuse_growing(site, [ref, target], "Nothing was renamed.")
         _rename_here(git, ref, target, rev, replaced)
         return Renamed(ref_names.name_of(ref), new, rev, replaced=replaced)
     remote, _ = git_remotes.find(site, (), git_remote)

@@ -130,10 +130,11 @@ def bring(
     op: str,
     force: bool,
     keep: Mapping[str, str],
+    lost_is_well: bool = True,
 ) -> None:
     """Begin `op` in the workspace, which is held, with what the commit `rev` says; the caller ends it.
 
-    Outputs that the cache has lost stay as they are, for the stages that make them to run.
+    With `lost_is_well`, outputs that the cache has lost stay as they are, for the stages that make them to run.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def bring(
         As of `apply`. Nothing was changed, nothing has begun.
     """
     git, cache, root, prefix = workspace.git, workspace.cache, workspace.root, workspace.prefix
-    changes = _changes(git, cache, root, prefix, rev, name, keep, lost_is_well=True)
+    changes = _changes(git, cache, root, prefix, rev, name, keep, lost_is_well=lost_is_well)
     if changes.in_the_way and not force:
         paths = changes.in_the_way
         raise StoreError(
@@ -271,7 +272,17 @@ def _held_nowhere(git: Git, paths: Sequence[str], present: Mapping[str, Entry]) 
     if not paths:
         return []
     refs = git.refs("refs/heads/", "refs/tags/", "refs/remotes/", "refs/exps/", "refs/nbexp/trash/")
-    revs = list(dict.fromkeys(refs.values()))
+    left = _not_in(git, paths, present, list(dict.fromkeys(refs.values())))
+    if not left:
+        return []
+    # Of a chain of checkpoints every step holds what it has; to list them costs a process.
+    chains = ("--glob=refs/exps", "--glob=refs/nbexp/trash", "--not", "--branches", "--tags")
+    return _not_in(git, left, present, git.run("rev-list", *chains).decode().split())
+
+
+def _not_in(
+    git: Git, paths: Sequence[str], present: Mapping[str, Entry], revs: Sequence[str]
+) -> list[str]:
     specs = [f"{rev}:{path}" for path in paths for rev in revs]
     infos = git.info_many(specs)
     found = []

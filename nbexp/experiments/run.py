@@ -20,6 +20,7 @@ from nbexp.errors import GitError, Interrupted, NbexpError, StageFailed, StoreEr
 from nbexp.events import Emit, Notice, Phase, RunFinished, RunStarted, ignore
 from nbexp.experiments import identity, ongoing
 from nbexp.experiments import record as recording
+from nbexp.experiments.checkpoints import Growing
 from nbexp.experiments.environment import CommandLine, Recorder
 from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_locks
 from nbexp.experiments.record import NotRecorded
@@ -29,6 +30,7 @@ from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
 from nbexp.pipeline import execute, outputs, schedule
+from nbexp.pipeline.checkpoint import Made, Step
 from nbexp.pipeline.context import Context, Fetch
 from nbexp.pipeline.execute import Outcome
 from nbexp.pipeline.graph import Graph
@@ -47,6 +49,8 @@ class Ran:
         The experiment was there already; no stage ran, and the workspace is as after it.
     own_s
         Seconds that nbexp itself took: all but the stages.
+    steps
+        How many checkpoints the experiment has by now; 0 where the run made none.
     folder
         Where it ran, if not in the user's own workspace.
     """
@@ -59,6 +63,7 @@ class Ran:
     unlisted: Mapping[str, list[str]]
     elapsed_s: float
     own_s: float
+    steps: int = 0
     folder: Path | None = None
 
 
@@ -164,6 +169,7 @@ def _run(
     clock = time.monotonic()
     git, root = place.git, place.root
     recorder: Recorder | None = None
+    growing: Growing | None = None
     if not has_begun:
         workspace.begin(f"run {spec.name}")
     began_at = git.head()
@@ -197,11 +203,16 @@ def _run(
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
         started_s = workspace.started()
         recorder = Recorder(git, place.cache, command, stages, where.env, spec.here)
+        assert where.flights is not None
+        growing = Growing(git, root, place.prefix, spec, where.flights, recorder)
+        if spec.resumed is not None:
+            growing.hold()
         inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
         if spec.single or spec.downstream:
             above = [stage for stage in graph.order(stages) if stage not in stages]
             outputs.bring_back(above, inspector, where)
         with place.cache.gathering() as unflushed:
+            where = _with_steps(where, spec, growing, graph, stages, unflushed)
             if not spec.targets:
                 others = [one for one in graph.stages if one.is_data and one not in stages]
                 execute.take_data(others, graph, inspector, where, ignore)
@@ -213,7 +224,7 @@ def _run(
             undo_point = workspace.undo_point()
         # All that the experiment needs is on disk before its ref is; Git looks at the files meanwhile.
         flushed = filesystem.sync_soon(unflushed | workspace.unflushed())
-        note = recorder.beside(outcome)
+        note = growing.carried(recorder.beside(outcome))
         with uninterrupted() as came:
             recorded = recording.record(
                 git,
@@ -227,6 +238,7 @@ def _run(
                 undo_point=undo_point,
                 flushed=flushed,
                 note=note,
+                growing=growing,
                 fence=fence,
             )
             workspace.finish()
@@ -255,11 +267,14 @@ def _run(
             )
     except (NbexpError, KeyboardInterrupt) as error:
         with uninterrupted():
-            raised = _undone(error, spec, place, graph, stages, workspace, emit, recorder)
+            raised = _undone(error, spec, place, graph, stages, workspace, emit, recorder, growing)
         raise raised from None
     except BaseException:
         workspace.roll_back()
         raise
+    finally:
+        if growing is not None:
+            growing.release()
     if came:
         hint = f"`nbexp remove {spec.name}` takes it out of the list"
         raise Interrupted(
@@ -269,7 +284,15 @@ def _run(
     took = time.monotonic() - clock
     own = took - outcome.running_s
     return Ran(
-        recorded.ref, recorded.rev, outcome, False, recorded.not_recorded, unlisted, took, own
+        recorded.ref,
+        recorded.rev,
+        outcome,
+        False,
+        recorded.not_recorded,
+        unlisted,
+        took,
+        own,
+        growing.step if growing.tip is not None or spec.resumed is not None else 0,
     )
 
 
@@ -300,6 +323,29 @@ def context(
         confirm=place.confirm,
         fetch=place.fetch,
     )
+
+
+def _with_steps(
+    where: Context,
+    spec: Spec,
+    growing: Growing,
+    graph: Graph,
+    stages: Sequence[Stage],
+    unflushed: set[str],
+) -> Context:
+    """The same, for stages that make checkpoints or go on from one."""
+
+    def flush() -> None:
+        names = {*unflushed}
+        filesystem.sync(names)
+        unflushed.difference_update(names)
+
+    def record(step: Step, entries: Mapping[str, LockedStage]) -> Made:
+        return growing.add(step, entries, graph, stages, flush)
+
+    resumed = spec.resumed
+    goes_on = {} if resumed is None else dict.fromkeys(resumed.stages, resumed.step)
+    return replace(where, steps=record, resumed=goes_on)
 
 
 def run_dir(place: Place, workspace: Workspace) -> Path:
@@ -382,6 +428,7 @@ def _undone(
     workspace: Workspace,
     emit: Emit,
     recorder: Recorder | None,
+    growing: Growing | None,
 ) -> BaseException:
     """Keep what the run left, put the workspace back, and return what to raise."""
     interrupted = isinstance(error, KeyboardInterrupt)
@@ -417,6 +464,7 @@ def _undone(
         )
         if edited:
             raised.message += f" Edited meanwhile, and so left as it is: {', '.join(edited)}."
+        _tell_of_steps(raised, spec, growing)
         return raised
     assert isinstance(error, NbexpError)
     explain_rollback(error, edited)
@@ -427,7 +475,20 @@ def _undone(
                 f"`nbexp open {spec.name}` shows the notebook as it stopped. "
                 "Your workspace is as it was."
             )
+    if started:
+        _tell_of_steps(error, spec, growing)
     return error
+
+
+def _tell_of_steps(error: NbexpError | Interrupted, spec: Spec, growing: Growing | None) -> None:
+    """Say that the checkpoints are there, and how to go on from the last one."""
+    if growing is None or (growing.tip is None and spec.resumed is None):
+        return
+    if growing.tip is None and spec.resumed is not None and spec.replaces != spec.resumed.rev:
+        return  # a branch of a chain that has got no step of its own
+    error.message += f" `{spec.name}` is kept up to step {growing.step}."
+    error.args = (error.message,)
+    error.hint = f"`nbexp run --resume {spec.name}` goes on from there."
 
 
 def _where_it_is(spec: Spec, stages: Sequence[Stage]) -> str:

@@ -22,7 +22,7 @@ from nbexp.errors import (
     nearest,
 )
 from nbexp.events import Emit, Notice, Phase
-from nbexp.experiments import alike, git_remotes, naming, notes, shared_data, trash
+from nbexp.experiments import alike, chains, git_remotes, naming, notes, shared_data, trash
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.shared_data import Missing, Wanted
 from nbexp.filesystem import crash_point
@@ -336,20 +336,8 @@ def _which(site: Site, remote: GitRemote, ours: Mapping[str, str]) -> UsageError
 def chain(git: Git, ref: str, rev: str) -> list[str]:
     """The commits of an experiment from its tip down to its baseline, that left out: one, but for checkpoints."""
     parsed = ref_names.parse(ref)
-    baseline = parsed.baseline if parsed else ""
-    found: list[str] = []
-    current: str | None = rev
-    while current is not None and current != baseline and len(found) < _DEEPEST:
-        if git.info(f"{current}^{{commit}}") is None:
-            break  # a shallow clone ends here
-        found.append(current)
-        parents = git.commits([current])[0].parents
-        current = parents[0] if parents else None
-    # One that does not come down to its baseline at all is a single commit to whoever looks at it.
-    return found if current == baseline else found[:1]
-
-
-_DEEPEST = 10_000
+    commits = chains.chain(git, parsed.baseline if parsed else "", rev)
+    return [one.rev for one in reversed(commits)]
 
 
 # Refs -----------------------------------------------------------------------------------------------

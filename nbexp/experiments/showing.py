@@ -12,7 +12,7 @@ from nbexp.experiments import dvc_queue, ongoing
 from nbexp.experiments.reading import Commit, Reader, from_memo, stored_row
 from nbexp.experiments.selection import Revisions
 from nbexp.experiments.table import Data, Row
-from nbexp.formats import ref_names
+from nbexp.formats import checkpoint, ref_names
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
 
@@ -70,6 +70,7 @@ def rows(
     names: Mapping[str, str],
     labels: Labels = lambda _: {},
     emit: Emit = ignore,
+    is_running: Callable[[str], bool] = lambda _: False,
 ) -> tuple[Row, ...]:
     """The workspace, then each baseline with its experiments, the newest first.
 
@@ -79,6 +80,8 @@ def rows(
         Of commits that have one: the tag's or branch's.
     labels
         Asked once, for all experiments.
+    is_running
+        Whether the run of an experiment's ref, which has made checkpoints, goes on.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def rows(
     detached = _detached(git, asked.revisions, [rev for rev in baselines if rev in commits], names)
     detached |= {rev for rev in baselines if rev not in commits}
     baselines.sort(key=lambda rev: rev in detached)
-    known = _Known(stored, commits, labels(members), reader, asked)
+    known = _Known(stored, commits, labels(members), reader, asked, is_running)
     for rev in baselines:
         listed = known.rows(rev, groups[rev]) if rev in groups else []
         if rev not in commits and not listed and rev not in going:
@@ -143,7 +146,10 @@ _SOME = 20
 def _running(
     one: ongoing.Ongoing, reader: Reader, root: Path, files: Mapping[str, str], asked: Asked
 ) -> Row:
-    """A run that goes on: the params it has, and the last values it logged in the columns they will have."""
+    """A run that goes on: the params it has, and the last values it logged in the columns they will have.
+
+    Beside the workspace the metrics files are its own as well; in place they may be those of the run before.
+    """
     in_place = one.folder == root
     values = {**one.values, **({} if one.step is None else {"step": one.step})}
     metrics: dict[str, dict[str, object]] = {}
@@ -151,11 +157,12 @@ def _running(
         file = files.get(name.replace("/", "."), "dvclive/metrics.json")
         metrics.setdefault(file, {})[name] = value
     there = reader if in_place else reader.beside(one.folder)
-    params = _workspace(there, deps_only=asked.param_deps).data
-    data = Data(
-        params.params if params is not None else {},
-        {file: ongoing.tree(found) for file, found in metrics.items()},
-    )
+    files_there = _workspace(there, deps_only=asked.param_deps).data
+    logged: dict[str, object] = {}
+    if files_there is not None and not in_place:
+        logged.update(files_there.metrics)
+    logged.update((file, ongoing.tree(found)) for file, found in metrics.items())
+    data = Data(files_there.params if files_there is not None else {}, logged)
     local = {"root": str(one.folder), "log": None, "pid": one.pid, "returncode": None}
     executor = {
         "state": "running",
@@ -256,6 +263,7 @@ class _Known:
     labels: Mapping[str, Mapping[str, object]]
     reader: Reader
     asked: Asked
+    is_running: Callable[[str], bool]
 
     def rows(self, baseline: str, group: _Group) -> list[Row]:
         """The rows below a baseline, newest first; what is no commit is left out."""
@@ -303,16 +311,24 @@ class _Known:
             (),
             self.labels.get(member.rev, {}),
         )
-        if commit.parent in (member.baseline, None) or (
-            member.executor is not None and state != "done"
-        ):
+        is_step = commit.state == checkpoint.STATE
+        is_single = commit.parent in (member.baseline, None)
+        if (is_single and not is_step) or (member.executor is not None and state != "done"):
             return row
-        earlier = _earlier(self.reader, self.asked, commit.parent, member.baseline)
-        return replace(row, earlier=earlier)
+        earlier, is_whole = _earlier(self.reader, self.asked, commit.parent, member.baseline)
+        if is_step:
+            ref = ref_names.ExpRef(member.baseline, member.name or "").ref
+            row = replace(row, state="running" if self.is_running(ref) else "interrupted")
+        if not is_whole:
+            return replace(row, earlier=earlier)
+        steps = len(earlier) + is_step
+        return replace(row, earlier=earlier, step=len(earlier) + 1, steps=steps)
 
 
-def _earlier(reader: Reader, asked: Asked, rev: str | None, baseline: str) -> tuple[Row, ...]:
-    """The chain below the tip of an experiment, down to its baseline."""
+def _earlier(
+    reader: Reader, asked: Asked, rev: str | None, baseline: str
+) -> tuple[tuple[Row, ...], bool]:
+    """The chain below the tip of an experiment, and whether it comes down to its baseline."""
     found: list[Row] = []
     while rev is not None and rev != baseline:
         commit = reader.commits([rev], deps_only=asked.param_deps, force=asked.force).get(rev)
@@ -330,7 +346,10 @@ def _earlier(reader: Reader, asked: Asked, rev: str | None, baseline: str) -> tu
             )
         )
         rev = commit.parent
-    return tuple(found)
+    if rev != baseline:
+        return tuple(found), False
+    count = len(found)
+    return tuple(replace(row, step=count - at) for at, row in enumerate(found)), True
 
 
 def reference(git: Git, reader: Reader, what: str | Named) -> Row:

@@ -61,6 +61,33 @@ class Which:
 
 
 @frozen
+class Resumed:
+    """The step of an experiment that a run goes on from.
+
+    Attributes
+    ----------
+    rev
+        Its commit, the parent of the run's first one.
+    step
+        Its number.
+    stages
+        The stages that go on from it, by address from the root.
+    """
+
+    rev: str
+    step: int
+    stages: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {"rev": self.rev, "step": self.step, "stages": list(self.stages)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Resumed:
+        stages = tuple(map(str, stored["stages"]))
+        return cls(str(stored["rev"]), int(stored["step"]), stages)
+
+
+@frozen
 class Spec:
     """A run as it was asked for, frozen.
 
@@ -90,6 +117,8 @@ class Spec:
     copies
         Files and folders, relative to the user's directory, that are copied to where an isolated run
         works; no experiment holds them.
+    resumed
+        The step that it goes on from; None: it begins on the baseline.
     hydra
         Params may be composed, where the project's config says so.
     composed
@@ -113,6 +142,7 @@ class Spec:
     pull: bool = False
     run_cache: bool = True
     copies: tuple[str, ...] = ()
+    resumed: Resumed | None = None
     hydra: bool = True
     composed: str | None = None
 
@@ -133,7 +163,8 @@ class Spec:
     @property
     def asks_to_execute(self) -> bool:
         """Whether an equal experiment does not answer it: stages are to run."""
-        return self.force or self.single or self.new or self.downstream or self.how.force_downstream
+        options = (self.force, self.single, self.new, self.downstream, self.how.force_downstream)
+        return any(options) or self.resumed is not None
 
     def to_json(self) -> dict[str, object]:
         """The spec in JSON's own types, without its `edits`, which are made again where it runs.
@@ -176,6 +207,7 @@ class Spec:
             "pull": self.pull,
             "run_cache": self.run_cache,
             "copies": list(self.copies),
+            "resumed": None if self.resumed is None else self.resumed.to_json(),
             "hydra": self.hydra,
             "composed": self.composed,
         }
@@ -209,6 +241,7 @@ class Spec:
                 pull=bool(stored["pull"]),
                 run_cache=bool(stored["run_cache"]),
                 copies=tuple(map(str, stored["copies"])),
+                resumed=Resumed.from_json(stored["resumed"]) if stored.get("resumed") else None,
                 hydra=bool(stored["hydra"]),
                 composed=stored["composed"],
             )
@@ -269,7 +302,7 @@ def make(
     read = read or partial(bytes_of, root)
     if hydra and composed is None:
         composed = composition.compose(root, here, overrides)
-    overrides = _resolved(read, here, overrides, composed)
+    overrides = resolved(read, here, overrides, composed)
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
@@ -314,7 +347,7 @@ def _as_seen_from(root: Path, here: str, path: str) -> str:
     return posixpath.relpath(Path(path).as_posix(), (root / here).as_posix())
 
 
-def _resolved(
+def resolved(
     read: Read, here: str, overrides: Sequence[Override], composed: str | None
 ) -> tuple[Override, ...]:
     """The overrides with values in place of `${key}`; those that went into a composition as they were typed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from nbexp.errors import NotFound, UsageError
 from nbexp.experiments.polarity import Polarity, polarity
 from nbexp.formats import values
-from nbexp.frozen import field, frozen
+from nbexp.frozen import field, frozen, replace
 from nbexp.results import Result, strict
 
 Kind = Literal["workspace", "baseline", "experiment"]
@@ -143,6 +143,12 @@ class Row:
         Of a baseline: no branch, tag or remote branch leads to it any more.
     is_head
         Of a baseline that a filter would leave out: it stands only for the experiments below it.
+    step
+        The number of the commit in its experiment's chain of checkpoints; None where there is no chain.
+    steps
+        How many checkpoints the experiment has.
+    is_step
+        It stands for a checkpoint, below its experiment.
     """
 
     rev: str
@@ -159,6 +165,9 @@ class Row:
     labels: Mapping[str, object] = field(default_factory=dict, hash=False)
     is_detached: bool = False
     is_head: bool = False
+    step: int | None = None
+    steps: int = 0
+    is_step: bool = False
 
     @classmethod
     def stored(
@@ -205,6 +214,31 @@ class Row:
     def metrics(self) -> dict[str, object]:
         return _by_column(self.data.flat("metrics")) if self.data else {}
 
+    @property
+    def state_words(self) -> str:
+        """Its state for people; of what was stopped between two checkpoints, the last one."""
+        if self.steps and self.state in ("interrupted", "running"):
+            return f"{self.state} at step {self.step}"
+        return self.state
+
+    @property
+    def step_rows(self) -> tuple[Row, ...]:
+        """A row of each checkpoint, the newest first, called as one addresses it: `low-lr@3`."""
+        own = (self,) if self.steps and self.steps == self.step else ()
+        return tuple(
+            replace(
+                one,
+                name=f"{self.name}@{one.step}",
+                state="done",
+                earlier=(),
+                labels={},
+                steps=0,
+                is_step=True,
+            )
+            for one in (*own, *self.earlier)
+            if one.step is not None
+        )
+
 
 @frozen
 class Column:
@@ -236,6 +270,8 @@ class View:
         One list of experiments instead of groups below baselines.
     names
         Of baselines, where these are no rows themselves.
+    shows_steps
+        Below an experiment, a row of each of its checkpoints.
     """
 
     drop: tuple[str, ...] = ()
@@ -246,6 +282,7 @@ class View:
     better: Mapping[str, Polarity] = field(default_factory=dict, hash=False)
     is_flat: bool = False
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
+    shows_steps: bool = False
 
     def chosen(self, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> list[int]:
         """The places of the columns that are shown, given each one's title and cells.
@@ -294,13 +331,24 @@ class Table(Result):
     def experiments(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == "experiment")
 
+    @property
+    def listed(self) -> tuple[Row, ...]:
+        """The rows as they are shown: those of checkpoints below their experiments, where the view has them."""
+        if not self.view.shows_steps:
+            return self.rows
+        known: tuple[Row, ...] | None = vars(self).get("_listed")
+        if known is None:
+            known = tuple(one for row in self.rows for one in (row, *row.step_rows))
+            vars(self)["_listed"] = known
+        return known
+
     def columns(self, *, deps: bool = False) -> list[Column]:
         """All columns in order: metrics, params and, when asked for, deps.
 
         A title is the dotted key; `file:key` only where two files have the same key, as in DVC.
         """
         keys: dict[What, dict[tuple[str, str], None]] = {"metrics": {}, "params": {}}
-        for row in self.rows:
+        for row in self.listed:
             if row.data is not None:
                 for what, known in keys.items():
                     known.update(dict.fromkeys(row.data.flat(what)))
@@ -315,13 +363,13 @@ class Table(Result):
             for file, key in keys[what]
         ]
         if deps:
-            paths = {path for row in self.rows if row.data for path in row.data.deps}
+            paths = {path for row in self.listed if row.data for path in row.data.deps}
             found += [Column("dep", path, "", path) for path in sorted(paths)]
         return found
 
     def labels(self) -> list[Column]:
         """The columns of labels that any row has."""
-        used = {word for row in self.rows for word in row.labels}
+        used = {word for row in self.listed for word in row.labels}
         return [Column("label", "", word, word) for word in _LABELS if word in used]
 
     def shown_columns(self) -> list[Column]:
@@ -329,7 +377,7 @@ class Table(Result):
         found = [*self.labels(), *self.columns()]
         if not (self.view.drop or self.view.only_changed):
             return found
-        cells = [[self.text(row, column) for row in self.rows] for column in found]
+        cells = [[self.text(row, column) for row in self.listed] for column in found]
         return [found[at] for at in self.view.chosen([column.title for column in found], cells)]
 
     def value(self, row: Row, column: Column) -> object:
@@ -406,7 +454,11 @@ class Table(Result):
 
     def _range(self, row: Row) -> str:
         executor = row.executor
-        if executor is None and row.state != "done":
+        if executor is None and row.steps:
+            # What was stopped is an experiment to DVC, as far as it is.
+            running = {"state": "running", "name": "workspace", "local": None}
+            executor = running if row.state == "running" else None
+        elif executor is None and row.state != "done":
             executor = {"state": "failed", "name": "nbexp", "local": None}
         revs = ", ".join("null".join(self._state(one)) for one in (row, *row.earlier))
         told = "null" if executor is None else _json(executor)
@@ -429,6 +481,10 @@ class Table(Result):
             more += f', "labels": {_json(strict(dict(row.labels)))}'
         if row.is_detached:
             more += ', "detached": true'
+        if row.step is not None:
+            more += f', "step": {row.step}'
+        if row.steps:
+            more += f', "steps": {row.steps}, "state": "{row.state}"'
         start = f'{{"rev": "{row.rev}", "name": {_json(row.name)}, "data": {data}, '
         return f'{start}"error": {error}, "experiments": ', f"{more}}}"
 
@@ -467,10 +523,10 @@ class Table(Result):
             return "" if row.created_s is None else local_time(row.created_s)
 
         last = self._last()
-        heads = [self._csv_head(row, last) for row in self.rows]
+        heads = [self._csv_head(row, last) for row in self.listed]
         grid = [(title, [line[at] for line in heads]) for at, title in enumerate(_HEADS[:3])]
-        grid.append(("Created", [created(row) for row in self.rows]))
-        grid.append(("parent", [""] * len(self.rows)))
+        grid.append(("Created", [created(row) for row in self.listed]))
+        grid.append(("parent", [""] * len(self.listed)))
         writer.writerows(self._lines([*grid, *self._states(""), *self._cells(written)]))
         return out.getvalue()
 
@@ -486,10 +542,10 @@ class Table(Result):
 
         last = self._last()
         grid = [
-            ("Experiment", [self._md_name(row, last) for row in self.rows]),
+            ("Experiment", [self._md_name(row, last) for row in self.listed]),
             (
                 "Created",
-                ["-" if row.created_s is None else _dvc_time(row.created_s) for row in self.rows],
+                ["-" if row.created_s is None else _dvc_time(row.created_s) for row in self.listed],
             ),
         ]
         lines = self._lines([*grid, *self._states("-"), *self._cells(written)])
@@ -501,15 +557,15 @@ class Table(Result):
         chosen = [grid[at] for at in places]
         return [
             [title for title, _ in chosen],
-            *([cells[at] for _, cells in chosen] for at in range(len(self.rows))),
+            *([cells[at] for _, cells in chosen] for at in range(len(self.listed))),
         ]
 
     def _states(self, nothing: str) -> list[tuple[str, list[str]]]:
         """State and executor, each where any row has one."""
         states, executors = [], []
-        for row in self.rows:
+        for row in self.listed:
             said = row.executor or {}
-            state = str(said["state"]).capitalize() if said else row.state
+            state = str(said["state"]).capitalize() if said else row.state_words
             states.append(nothing if state == "done" else state)
             name = said.get("name")
             executors.append(str(name).capitalize() if name else nothing)
@@ -520,10 +576,10 @@ class Table(Result):
         """Metrics, params and deps; what DVC does not have comes last."""
         columns = self.columns(deps=True)
         for column in (*columns, *self.labels()):
-            yield column.title, [written(self.value(row, column)) for row in self.rows]
+            yield column.title, [written(self.value(row, column)) for row in self.listed]
         for column in columns if self.view.reference else ():
             if column.kind == "metric":
-                deltas = [self.delta(row, column) for row in self.rows]
+                deltas = [self.delta(row, column) for row in self.listed]
                 cells = [written(values.MISSING if delta is None else delta) for delta in deltas]
                 yield f"{column.title} change", cells
 
@@ -535,7 +591,7 @@ class Table(Result):
         """
         import pandas as pd
 
-        rows = [row for row in self.rows if not row.is_head]
+        rows = [row for row in self.listed if not row.is_head]
         times = [row.created_s for row in rows]
         frame: dict[str, Any] = {
             "experiment": ["workspace" if row.kind == "workspace" else row.name for row in rows],
@@ -563,6 +619,9 @@ class Table(Result):
             return ["", "workspace", "baseline"]
         if row.kind == "baseline":
             return ["", row.name or row.rev[:7], "baseline"]
+        if row.is_step:
+            # The word of DVC 2.x.
+            return [row.name or "", row.rev[:7], "checkpoint_commit"]
         return [row.name or "", row.rev[:7], "branch_base" if id(row) in last else "branch_commit"]
 
     def _last(self) -> set[int]:
@@ -574,6 +633,8 @@ class Table(Result):
             return "workspace"
         if row.kind == "baseline":
             return row.name or row.rev[:7]
+        if row.is_step:
+            return f"│   {row.rev[:7]} [{row.name}]"
         corner = "└──" if id(row) in last else "├──"
         return f"{corner} {row.rev[:7]} [{row.name}]" if row.name else f"{corner} {row.rev[:7]}"
 

@@ -19,8 +19,10 @@ from nbexp.experiments import (
     worktrees,
 )
 from nbexp.experiments import spec as specs
+from nbexp.experiments.environment import CommandLine
+from nbexp.experiments.freezing import Snapshot
 from nbexp.experiments.run import Place, Ran
-from nbexp.experiments.spec import Which
+from nbexp.experiments.spec import Spec, Which
 from nbexp.frozen import frozen, replace
 from nbexp.overrides import DEFAULT_FILE, Override
 from nbexp.pipeline.context import How
@@ -166,15 +168,19 @@ def run(
     for path in copies:
         words += ["-C", path]
     command = environment.command_line(spec, words, is_dvcs=start.typed is None)
-    uid = os.urandom(8).hex()
-    snapshot = replace(snapshot, batch=uid)
-    with worktrees.free_slot(place.root, KIND) as slot:
-        try:
-            freezing.keep_copies(place, [spec], uid)
-            ran = isolated.run(
-                place, spec, snapshot, slot=slot, uid=uid, emit=emit, command=command
-            )
-        finally:
-            if copies:
-                filesystem.remove(freezing.copies_folder(place.root, uid))
+    snapshot = replace(snapshot, batch=os.urandom(8).hex())
+    try:
+        freezing.keep_copies(place, [spec], snapshot.batch)
+        ran = run_spec(place, spec, snapshot, command, emit)
+    finally:
+        if copies:
+            filesystem.remove(freezing.copies_folder(place.root, snapshot.batch))
     return ran, stages
+
+
+def run_spec(place: Place, spec: Spec, snapshot: Snapshot, command: CommandLine, emit: Emit) -> Ran:
+    """Run the spec from the snapshot in a work tree that is free."""
+    worktrees.end_all_left_over(place.root, KIND)
+    uid = snapshot.batch or os.urandom(8).hex()
+    with worktrees.free_slot(place.root, KIND) as slot:
+        return isolated.run(place, spec, snapshot, slot=slot, uid=uid, emit=emit, command=command)

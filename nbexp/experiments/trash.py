@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp.errors import NameTaken, NotFound, UsageError, nearest
-from nbexp.experiments import undo
+from nbexp.experiments import chains, undo
 from nbexp.experiments.place import undo_place
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
@@ -131,9 +131,12 @@ class Trash:
         new: dict[str, str] = {}
         changes: builtins.list[undo.RefChange] = []
         for one, target in wanted:
-            _refuse_taken(one, target, {**taken, **new})
+            before = taken.get(target.ref)
+            if before is None or not self._goes_on(one, before):
+                before = None
+                _refuse_taken(one, target, {**taken, **new})
             new[target.ref] = one.rev
-            changes.append((target.ref, one.rev, None))
+            changes.append((target.ref, one.rev, before))
             # The same experiment may have been removed more than once.
             same = [o for o in known if (o.rev, o.name, o.baseline) == _key(one)]
             changes += [(entry.ref, None, entry.rev) for entry in same]
@@ -141,6 +144,11 @@ class Trash:
         crash_point("trash.before")
         undo.change_refs(self._git, changes, op=op, place=undo_place(self._git, self._root))
         crash_point("trash.done")
+
+    def _goes_on(self, one: Discarded, present: str) -> bool:
+        """Whether it is the present experiment with steps that were taken off."""
+        commits = chains.chain(self._git, one.baseline, one.rev)
+        return present != one.rev and present in {commit.rev for commit in commits}
 
 
 def entries(git: Git) -> list[Discarded]:
@@ -172,12 +180,14 @@ def ref_of(ref: str, rev: str) -> str:
     return f"{PREFIX}{ref.removeprefix(ref_names.PREFIX)}/{rev[:12]}-{int(time.time())}"
 
 
-def throw_away(git: Git, refs: Mapping[str, str], *, place: str | None) -> None:
-    """Take experiments out of the list, by ref; their commits go to the trash, so nothing is lost.
+def throw_away(
+    git: Git, refs: Mapping[str, str], *, place: str | None, cut: Sequence[chains.Cut] = ()
+) -> None:
+    """Take experiments out of the list, by ref, and steps off others; all goes to the trash, so nothing is lost.
 
     `place` is the workspace whose `undo` takes it back; None: that of any.
     """
-    if not refs:
+    if not refs and not cut:
         return
     changes: list[undo.RefChange] = []
     present = git.refs(PREFIX)
@@ -186,7 +196,12 @@ def throw_away(git: Git, refs: Mapping[str, str], *, place: str | None) -> None:
         if kept not in present:
             changes.append((kept, rev, None))
         changes.append((ref, None, rev))
-    names = " ".join(ref_names.name_of(ref) for ref in refs)
+    for one in cut:
+        kept = ref_of(one.ref, one.old)
+        if kept not in present:
+            changes.append((kept, one.old, None))
+        changes.append((one.ref, one.new, one.old))
+    names = " ".join([*map(ref_names.name_of, refs), *(one.shown for one in cut)])
     crash_point("trash.before")
     undo.change_refs(git, changes, op=f"remove {names}", place=place)
     crash_point("trash.done")

@@ -22,7 +22,7 @@ from typing import Literal
 from nbexp import filesystem
 from nbexp.errors import Interrupted, NbexpError, NotFound, StageFailed, StoreError
 from nbexp.events import Emit, Event, Phase, StageFinished, ignore
-from nbexp.experiments import agreement, repro
+from nbexp.experiments import agreement, catalogue, repro
 from nbexp.experiments import place as places
 from nbexp.experiments.agreement import Agreement, Tolerance, Verdict
 from nbexp.experiments.data import Site
@@ -364,9 +364,9 @@ class _Trial:
         self, stages: Sequence[Stage], graph: Graph, env: Mapping[str, str] | None, how: How
     ) -> None:
         variables = {"DVC_EXP_NAME": self._name}
-        parents = self._site.git.commits([self._rev])[0].parents
-        if parents:
-            variables["DVC_EXP_BASELINE_REV"] = parents[0]
+        baseline = catalogue.baseline_of(self._site.git, self._rev)
+        if baseline is not None:
+            variables["DVC_EXP_BASELINE_REV"] = baseline
         surroundings = os.environ if env is None else env
         place = Place(
             self.git,

@@ -321,7 +321,8 @@ def look_back(
 def with_those_before(git: Git, name: str, rev: str) -> list[Commit]:
     """A commit, its baseline, and the experiments that were made on that before, newest first."""
     found = [Commit(name, rev)]
-    for baseline in git.commits([rev])[0].parents[:1]:
+    baseline = catalogue.baseline_of(git, rev)
+    if baseline is not None:
         names = catalogue.baseline_names(git)
         found.append(Commit(names.get(baseline, baseline[:7]), baseline))
         members = [Commit(row.name or "", row.rev) for row in catalogue.of_baseline(git, baseline)]

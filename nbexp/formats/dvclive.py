@@ -48,7 +48,7 @@ def updated(data: bytes, path: str, folder: str, entries: Mapping[str, object]) 
     Examples
     --------
     >>> updated(b"metrics: [m.json, live/metrics.json]\n", "dvc.yaml", "live", {"params": ["live/params.yaml"]})
-    b'metrics: [m.json]\nparams:\n- live/params.yaml\n'
+    b'metrics:\n- m.json\nparams:\n- live/params.yaml\n'
     """
     plain = values.parse(data, path)
     if not isinstance(plain, dict):

@@ -112,23 +112,7 @@ class DvcIgnore:
 
     def below(self, folder: str) -> Callable[[str, bool], bool]:
         """`matches` for paths relative to `folder`, as a walk of that directory asks."""
-        folder = posixpath.normpath(folder)
-        start = "" if folder == "." else f"{folder}/"
-        # Of the folder that is walked: whether a file in it can only be left alone for its name.
-        known: dict[str, bool] = {}
-
-        def matches(relpath: str, is_dir: bool) -> bool:
-            if is_dir:
-                return self.matches(start + relpath, is_dir)
-            inner, _, name = relpath.rpartition("/")
-            is_free = known.get(inner)
-            if is_free is None:
-                place = (start + inner).rstrip("/")
-                is_free = not (place and self._is_ignored(place)) and not self._rules_in(place)
-                known[inner] = is_free
-            return name == ".git" if is_free else self.matches(start + relpath)
-
-        return matches
+        return _Below(self, folder)
 
     def _is_ignored(self, folder: str) -> bool:
         known = self._ignored_folders.get(folder)
@@ -145,6 +129,32 @@ class DvcIgnore:
             own = _runs(data, path) if data is not None else ()
             known = ((len(folder) + 1 if folder else 0, own), *above) if own else above
             self._rules[folder] = known
+        return known
+
+
+class _Below:
+    """The rules as the walk of one folder asks for them."""
+
+    def __init__(self, rules: DvcIgnore, folder: str) -> None:
+        self._rules = rules
+        folder = posixpath.normpath(folder)
+        self._start = "" if folder == "." else f"{folder}/"
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, relpath: str, is_dir: bool) -> bool:
+        if is_dir:
+            return self._rules.matches(self._start + relpath, is_dir)
+        inner, _, name = relpath.rpartition("/")
+        return name == ".git" if self.frees(inner) else self._rules.matches(self._start + relpath)
+
+    def frees(self, folder: str) -> bool:
+        """Of a folder that is walked: whether a file in it can only be left alone for its name, `.git`."""
+        known = self._known.get(folder)
+        if known is None:
+            place = (self._start + folder).rstrip("/")
+            rules = self._rules
+            known = not (place and rules._is_ignored(place)) and not rules._rules_in(place)
+            self._known[folder] = known
         return known
 
 

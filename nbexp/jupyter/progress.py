@@ -51,6 +51,7 @@ class _Stage:
     cells: int = 0
     finished: int = 0
     step: float | None = None
+    checkpoint: int | None = None
     values: dict[str, object] = field(default_factory=dict)
     seconds: float | None = None
     line: str = ""
@@ -75,6 +76,8 @@ class Lines:
                 _say(f"{stage}  started")
             case events.StageFinished(stage=stage, seconds=seconds, cells=cells):
                 _say(f"{stage}  done in {seconds:.1f} s{_cells(cells)}")
+            case events.CheckpointMade(stage=stage, step=step, name=name):
+                _say(f"{stage}  checkpoint {name}@{step}")
             case events.StageSkipped(stage=stage):
                 _say(f"{stage}  unchanged")
             case events.DataTaken(stage=stage):
@@ -220,6 +223,8 @@ class Progress:
                 stage = self._of(name)
                 stage.step = step
                 stage.values |= found
+            case events.CheckpointMade(stage=name, step=number):
+                self._of(name).checkpoint = number
             case events.OutputWritten(stage=name, data=data) if not self._of(name).cells:
                 self._hear(self._of(name), data)
             case events.StageFinished(stage=name, seconds=seconds):
@@ -312,6 +317,8 @@ def _words(name: str, stage: _Stage, now: float) -> tuple[str, list[str]]:
         parts.append("▶ running")
     if stage.step is not None:
         parts.append(f"step {stage.step:g}")
+    if stage.checkpoint is not None:
+        parts.append(f"checkpoint @{stage.checkpoint}")
     parts += [f"{key} {_short(value)}" for key, value in list(stage.values.items())[-_MAX_VALUES:]]
     return name, [*parts, f"{now - stage.started_s:.1f} s"]
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nbexp.live import tables, telling
+from nbexp.live.checkpointing import CheckpointFailed, checkpoint, resumed_step
 
 TYPE_CHECKING = False  # `typing` itself takes most of the time that this package does
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Value = SupportsFloat | str
 
-__all__ = ["Live", "log"]
+__all__ = ["CheckpointFailed", "Live", "checkpoint", "log", "resumed_step"]
 
 _started: dict[str, str] = {}  # name -> its file, once this process has begun it
 _last_step: float | None = None
@@ -46,7 +47,8 @@ def log(
 ) -> None:
     """Append one row to the table of each name; everything is on disk when this returns.
 
-    The first row that a process logs under a name begins its table anew.
+    The first row that a process logs under a name begins its table anew; in a stage that goes on from a
+    checkpoint (`nbexp run --resume`) the table goes on as well, and so do the steps.
 
     Parameters
     ----------
@@ -78,11 +80,12 @@ def log(
         step = values if step is None else step
     rows.update(named)
     plain = {name: tables.plain(name, value) for name, value in rows.items()}
+    files = {name: _file(name) for name in rows}
     if step is None:
-        step = 0 if _last_step is None else math.floor(_last_step) + 1
+        last = _last_step if _last_step is not None else _last_before(files.values())
+        step = 0 if last is None else math.floor(last) + 1
     else:
         step = tables.number("step", step)
-    files = {name: _file(name) for name in rows}
     _last_step = step
     for name, value in rows.items():
         _append(name, files[name], step, tables.as_written(value, plain[name]))
@@ -104,4 +107,13 @@ def _append(name: str, file: str, step: float, value: float | str) -> None:
         telling.claim(file[: -len(os.path.join(tables.FOLDER, f"{name}.tsv"))])
         os.makedirs(os.path.dirname(file), exist_ok=True)
         _started[name] = file
-    tables.append(file, ("step", os.path.basename(name)), (step, value), anew=is_new)
+    anew = is_new and not (resumed_step() is not None and os.path.exists(file))
+    tables.append(file, ("step", os.path.basename(name)), (step, value), anew=anew)
+
+
+def _last_before(files: Iterable[str]) -> float | None:
+    """The last step of the tables, in a stage that goes on from a checkpoint; None where it begins at 0."""
+    if resumed_step() is None:
+        return None
+    found = [step for step in map(tables.last_step, files) if step is not None]
+    return max(found, default=None)

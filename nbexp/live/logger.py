@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from nbexp.live import around, tables, telling
+from nbexp.live import around, checkpointing, tables, telling
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -91,6 +91,7 @@ class Live:
         self._resume = resume or around.is_on("DVCLIVE_RESUME")
         self._save_dvc_exp = save_dvc_exp
         self._step: int | None = None
+        self._has_news = False  # something was logged for the present step
         self._cache_images = cache_images
         self._exp_name = exp_name or os.environ.get("DVC_EXP_NAME")
         self._exp_message = exp_message
@@ -186,6 +187,7 @@ class Live:
             The name would leave the folder, or is below one that has a value. Nothing was written.
         """
         known = tables.plain(name, val)
+        self._has_news = True
         with self._lock:
             if name not in self._metrics:
                 tables.check(name)
@@ -239,6 +241,34 @@ class Live:
         self.sync()
         around.mark_step(self.step)
         self.step += 1
+        self._has_news = False
+
+    def checkpoint(self, *, timeout_s: float = 60.0) -> int | None:
+        """Record all that was logged, and params and outputs as they are, as the next step of the experiment.
+
+        Call it when a step is complete, before or after `next_step`; `nbexp run --resume` goes on behind it.
+
+        Returns
+        -------
+        int or None
+            As `nbexp.live.checkpoint`: the number of the checkpoint, None where nobody records.
+
+        Raises
+        ------
+        CheckpointFailed
+            It could not be recorded.
+        """
+        upcoming = self._step
+        if not self._has_news and "step" in self.summary:
+            self._step = self.summary[
+                "step"
+            ]  # the one that is complete, also of who goes on from here
+        try:
+            self.sync()
+        finally:
+            self._step = upcoming
+        self._stage_in_git()
+        return checkpointing.checkpoint(timeout_s=timeout_s)
 
     def make_summary(self) -> None:
         """Write the last value of each metric, and the step, into `metrics.json`."""
@@ -529,10 +559,14 @@ class Live:
             self._monitor = None
         self.sync()
         self._draw(goes_on=False)
-        if self._around.in_experiment and self._around.root is not None:
-            self._around.stage_in_git(self.dir, *([self.dvc_file] if self._dvcyaml else []))
+        self._stage_in_git()
         self.save_dvc_exp()
         around.unmark_step()
+
+    def _stage_in_git(self) -> None:
+        """Let the experiment that runs this take in what is new."""
+        if self._around.in_experiment and self._around.root is not None:
+            self._around.stage_in_git(self.dir, *([self.dvc_file] if self._dvcyaml else []))
 
     def save_dvc_exp(self) -> None:
         """Save an experiment of what was logged and of all that Git tracks; `end` does it. Not in a pipeline."""
@@ -642,7 +676,9 @@ class Live:
                 self._params.update(found)
         self.summary = self.read_latest()
         self._step = self.read_step()
-        if self._step != 0:
+        # dvclive takes a first step, whose number is 0, for none; behind a checkpoint it is known that it was.
+        is_behind = "step" in self.summary and checkpointing.resumed_step() is not None
+        if self._step != 0 or is_behind:
             self._step = self.step + 1
 
     def _clean(self) -> None:

@@ -68,6 +68,17 @@ def append(file: str, heads: Sequence[str], cells: Sequence[object], *, anew: bo
         os.close(target)
 
 
+def last_step(file: str) -> float | None:
+    """The step of the last row; None where there is no table, or nothing in it that could be one."""
+    try:
+        with open(file, "rb") as table:
+            table.seek(max(0, os.path.getsize(file) - 4096))
+            cell = table.read().splitlines()[-1].split(b"\t")[0]
+        return float(cell)
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def _line(cells: Sequence[object]) -> str:
     if any(type(cell) not in {int, float, bool} for cell in cells):
         return _quoted(cells)

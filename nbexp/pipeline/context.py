@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from nbexp.frozen import field, frozen
+from nbexp.pipeline.checkpoint import Recorder
 from nbexp.store.cache import Cache, Hash
 
 OnFailure = Literal["stop", "keep-going", "ignore"]
@@ -83,6 +84,11 @@ class Context:
         Asks the user a question with yes or no before each stage; None: nobody is asked.
     fetch
         Where missing data comes from; None: nowhere.
+    steps
+        Records a checkpoint of a stage that runs; None: nobody does.
+    resumed
+        The stages that run although they are as dvc.lock says, by address from the root: they go on from the
+        step of this number, or begin anew where it is 0.
     """
 
     root: Path
@@ -96,6 +102,8 @@ class Context:
     flights: Path | None = None
     confirm: Callable[[str], bool] | None = None
     fetch: Fetch | None = None
+    steps: Recorder | None = None
+    resumed: Mapping[str, int] = field(default_factory=dict)
 
 
 @frozen

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Literal
 
 from nbexp.errors import NbexpError, StageFailed, StoreError
@@ -26,9 +27,11 @@ from nbexp.events import (
     StageStarted,
     StageStopped,
 )
+from nbexp.formats import checkpoint as protocol
 from nbexp.formats.dvc_lock import LockedStage, LockFile
 from nbexp.frozen import frozen
 from nbexp.pipeline import durations, kinds, live_tables, outputs, schedule
+from nbexp.pipeline.checkpoint import Made, Requests, Step
 from nbexp.pipeline.context import Context, How
 from nbexp.pipeline.flight import Flight
 from nbexp.pipeline.graph import Graph
@@ -163,6 +166,8 @@ class Execution:
         self._results: dict[Stage, StageResult] = {}
         self._errors: list[tuple[Stage, NbexpError]] = []
         self._forced: set[Stage] = set(stages) if how.force else set()
+        # Their outputs are what dvc.lock says, and still they are not done.
+        self._forced.update(one for one in stages if one.address() in context.resumed)
         self._locks: dict[str, _Lock] = {}
         self._labels = labels(stages)
         self._ignores = outputs.IgnoreFiles(stages, context)
@@ -235,7 +240,10 @@ class Execution:
         stage, context = needed.stage, self.context
         address = stage.address(context.here)
         outputs.require_untracked(stage, context)
-        outputs.make_way(stage, context)
+        if self.is_resumed(stage):
+            outputs.go_on_from(stage, needed.check.locked, context)
+        else:
+            outputs.make_way(stage, context)
         for dep in stage.deps:
             if not (context.root / dep.path).exists():
                 raise StageFailed(
@@ -262,32 +270,102 @@ class Execution:
             )
         self.emit(StageStarted(address, stage.spec.commands, _words(needed.check)))
 
-    def commands(self, stage: Stage, emit: Emit, stop: threading.Event | None = None) -> Done:
-        """Run the stage's commands; on any thread. `stop` ends them as an interrupt would."""
-        context = self.context
+    def commands(
+        self,
+        needed: Needed,
+        emit: Emit,
+        stop: threading.Event | None = None,
+        step: Callable[[Needed], Made] | None = None,
+    ) -> Done:
+        """Run the stage's commands; on any thread.
+
+        Parameters
+        ----------
+        stop
+            Ends them as an interrupt would.
+        step
+            Records a checkpoint, in place of `checkpoint`, which is for the thread that calls the steps.
+        """
+        context, stage = self.context, needed.stage
         address = stage.address(context.here)
-        env = {**context.env, "DVC_STAGE": address}
+        env = {**context.env, "DVC_STAGE": address, **self._variables(stage)}
         label = self._labels[stage]
         # Stages that run at once would read each other's events.
         run_dir = context.run_dir if stop is None else context.run_dir / label
         log = context.run_dir / f"{label}.log"
         live = live_tables.folders(stage, context.root)
         cells: int | None = None
-        started, clock = time.time(), time.monotonic()
-        for command in stage.spec.commands:
-            emit(CommandStarted(address, command))
-            job = kinds.Job(
-                address, command, context.root / stage.cwd, context.root, env, log, run_dir, live
-            )
-            counted = kinds.run(job, emit, stop=stop)
-            cells = counted if counted is not None else cells
-        return Done(cells, started, time.time(), time.monotonic() - clock)
+        with ExitStack() as opened:
+            requests: Requests | None = None
+            if context.steps is not None:
+                signal = context.root / protocol.SIGNAL if _asks_by_signal(stage) else None
+                make = step or self.checkpoint
+                asked = Requests(run_dir, signal, address, lambda: make(needed), emit)
+                requests = opened.enter_context(asked)
+            started, clock = time.time(), time.monotonic()
+            for command in stage.spec.commands:
+                emit(CommandStarted(address, command))
+                cwd = context.root / stage.cwd
+                job = kinds.Job(
+                    address, command, cwd, context.root, env, log, run_dir, live, requests
+                )
+                counted = kinds.run(job, emit, stop=stop)
+                cells = counted if counted is not None else cells
+            return Done(cells, started, time.time(), time.monotonic() - clock)
+
+    def checkpoint(self, needed: Needed) -> Made:
+        """Record what the stage, which runs, has made so far as a step of the experiment.
+
+        Raises
+        ------
+        StoreError
+            An output changes while it is read, or cannot be stored. Nothing was recorded.
+        GitError
+            The experiment's ref is not what it was. Nothing was recorded.
+        """
+        stage, context = needed.stage, self.context
+        assert context.steps is not None
+        label = self._labels[stage]
+        entry, files = outputs.so_far(needed.check, context, label)
+        path = stage.lock_file
+        files[path] = self._lock(path).with_entry(self._number[stage], stage.name, entry).dump()
+        done = [self._results[one] for one in self.stages if one in self._results]
+        entries = {
+            one.stage.name: one.entry
+            for one in done
+            if one.entry is not None
+            and one.action in {"ran", "restored"}
+            and not one.unchanged
+            and one.stage.data is None
+        }
+        return context.steps(Step(stage, entry, files), {**entries, stage.name: entry})
+
+    def is_resumed(self, stage: Stage) -> bool:
+        """Whether the stage goes on from a step."""
+        return self.context.resumed.get(stage.address(), 0) > 0
+
+    def _variables(self, stage: Stage) -> Mapping[str, str]:
+        """What checkpoints add to the environment of a stage."""
+        found = {}
+        if self.context.steps is not None and _asks_by_signal(stage):
+            found[protocol.DVC_VARIABLE] = "1"
+            # Where the signal is looked for: that of a run beside the workspace is not in the workspace.
+            found["DVC_ROOT"] = str(self.context.root)
+        if self.is_resumed(stage):
+            found[protocol.RESUME] = str(self.context.resumed[stage.address()])
+            found[protocol.DVCLIVE_RESUME] = "1"
+        return found
 
     def finish(self, needed: Needed, done: Done) -> StageResult:
         """Keep what the commands made."""
         stage = needed.stage
         entry = outputs.collect(
-            needed.check, self._inspector, self.context, self.emit, commit=self.how.commit
+            needed.check,
+            self._inspector,
+            self.context,
+            self.emit,
+            commit=self.how.commit,
+            is_resumed=self.is_resumed(stage),
         )
         self._write_lock(stage, entry)
         self.emit(StageFinished(stage.address(self.context.here), done.seconds, done.cells))
@@ -374,7 +452,7 @@ class Execution:
         self.start(needed)
         guard = self.context.guard
         with guard.declared(*self.paths(needed.stage)), guard.waiting():
-            done = self.commands(needed.stage, self.emit)
+            done = self.commands(needed, self.emit)
         return self.finish(needed, done)
 
     def paths(self, stage: Stage) -> tuple[list[str], list[str]]:
@@ -509,13 +587,20 @@ class Execution:
         """Put the entry into dvc.lock, at the place it has where stages run one after the other."""
 
         def joined(before: LockFile) -> LockFile:
-            lock = self._locks.get(stage.lock_file)
-            if lock is None or before is not lock.after:  # or somebody else has written to it
-                lock = self._locks[stage.lock_file] = _Lock(before)
+            lock = self._lock(stage.lock_file, before)
             return lock.put(self._number[stage], stage.name, entry)
 
         self._outcome.lock_files.add(stage.lock_file)
         outputs.write_entry(stage, entry, self._inspector, self.context, self.emit, joined=joined)
+
+    def _lock(self, path: str, before: LockFile | None = None) -> _Lock:
+        """What is known of a dvc.lock; `before` is what it holds now."""
+        if before is None:
+            before = self._inspector.reread_lock(path)
+        lock = self._locks.get(path)
+        if lock is None or before is not lock.after:  # or somebody else has written to it
+            lock = self._locks[path] = _Lock(before)
+        return lock
 
     def _dependents(self, stage: Stage, *, direct: bool = False) -> list[Stage]:
         """The stages behind this one that need what it writes; those that are over left out."""
@@ -566,15 +651,21 @@ class _Lock:
         self._entries: dict[int, tuple[str, LockedStage]] = {}
 
     def put(self, number: int, name: str, entry: LockedStage) -> LockFile:
-        is_last = number > max(self._entries, default=-1)
+        self.after = self.with_entry(number, name, entry)
         self._entries[number] = name, entry
-        if is_last:
-            self.after = self.after.with_stages({name: entry})
-        else:
-            self.after = self._before.with_stages(
-                dict(self._entries[other] for other in sorted(self._entries))
-            )
         return self.after
+
+    def with_entry(self, number: int, name: str, entry: LockedStage) -> LockFile:
+        """As it would be with the entry."""
+        if number > max(self._entries, default=-1):
+            return self.after.with_stages({name: entry})
+        entries = {**self._entries, number: (name, entry)}
+        return self._before.with_stages(dict(entries[other] for other in sorted(entries)))
+
+
+def _asks_by_signal(stage: Stage) -> bool:
+    """Whether its processes may ask for checkpoints as under DVC 2.x."""
+    return any(out.spec.checkpoint for out in stage.outs)
 
 
 def labels(stages: Sequence[Stage]) -> dict[Stage, str]:

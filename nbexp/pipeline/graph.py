@@ -366,6 +366,9 @@ def pipeline_files(root: Path) -> list[str]:
     return [path for path in stage_files(root) if not path.endswith(dvc_file.SUFFIX)]
 
 
+_STAGE_ENDS = ("dvc.yaml", dvc_file.SUFFIX)
+
+
 def stage_files(root: Path) -> list[str]:
     """Every dvc.yaml and `.dvc` file below `root`, as `pipeline_files`; none in a directory that one tracks."""
     found = []
@@ -386,17 +389,22 @@ def stage_files(root: Path) -> list[str]:
             continue
         ignores = ignores or ".dvcignore" in names
         folders = []
+        prefix = "" if folder == "." else f"{folder}/"
         for entry in listed:
-            path = posixpath.normpath(posixpath.join(folder, entry.name))
-            suffix = posixpath.splitext(entry.name)[1]
-            is_one = entry.name == "dvc.yaml" or suffix == dvc_file.SUFFIX
-            # Not `entry.is_file`, to which a link to itself is an error.
-            if is_one and (root / path).is_file():
-                found.append(path)
-                if suffix == dvc_file.SUFFIX:
-                    tracked |= _tracked_by(root, path)
-            elif entry.name not in _NOT_SEARCHED and entry.is_dir(follow_symlinks=False):
-                folders.append(path)
+            name = entry.name
+            if name.endswith(_STAGE_ENDS):
+                path = prefix + name
+                suffix = posixpath.splitext(name)[1]
+                is_one = name == "dvc.yaml" or suffix == dvc_file.SUFFIX
+                # Not `entry.is_file`, to which a link to itself is an error.
+                if is_one and (root / path).is_file():
+                    found.append(path)
+                    if suffix == dvc_file.SUFFIX:
+                        tracked |= _tracked_by(root, path)
+                    continue
+            # Last: of the files of a data set, of which there may be many, nothing else is asked.
+            if entry.is_dir(follow_symlinks=False) and name not in _NOT_SEARCHED:
+                folders.append(prefix + name)
         stack += [path for path in folders if path not in tracked]
     if ignores:
         rules = DvcIgnore.on_disk(root)

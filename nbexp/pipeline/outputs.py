@@ -10,6 +10,7 @@ from nbexp.errors import ProjectFileError, StageFailed, StoreError
 from nbexp.events import Emit, LockUpdated, Notice
 from nbexp.formats import dvc_file, dvc_lock, ignore, run_cache
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
+from nbexp.pipeline import kinds
 from nbexp.pipeline.context import Context
 from nbexp.pipeline.plan import Check, Inspector, hash_of, locked_path
 from nbexp.pipeline.stage import Out, Stage
@@ -236,10 +237,78 @@ def make_way(stage: Stage, context: Context) -> None:
         (context.root / out.path).parent.mkdir(parents=True, exist_ok=True)
 
 
+def go_on_from(stage: Stage, entry: LockedStage | None, context: Context) -> None:
+    """Have the outputs of the entry in place for a stage that goes on from them, each a file that it may write to.
+
+    What a link shares with the cache would be changed there as well: such an output becomes a copy.
+
+    Raises
+    ------
+    StoreError
+        The cache lacks one of them. It was not touched.
+    """
+    made = {out.path: hash_of(out) for out in entry.outs} if entry is not None else {}
+    is_linking = not {"hardlink", "symlink"}.isdisjoint(context.cache.link_types)
+    for out in stage.outs:
+        target = context.root / out.path
+        wanted = made.get(out.spelled)
+        context.guard.remember(out.path)
+        if out.cache and wanted is not None:
+            context.cache.copying.checkout(wanted, target, relink=is_linking)
+        target.parent.mkdir(parents=True, exist_ok=True)
+
+
+def so_far(check: Check, context: Context, label: str) -> tuple[LockedStage, dict[str, bytes]]:
+    """The entry that a stage would have if it ended now, and what is not at its place yet, by path.
+
+    Outputs are copied into the cache, as the stage goes on writing to them; one that it has not made yet is
+    not in the entry. Of a notebook that is being executed there is what was kept of it last.
+    """
+    stage = check.stage
+    outs, files = [], {}
+    for out in sorted(stage.outs, key=lambda out: out.spelled):
+        path = context.root / out.path
+        # First: what is at its place then is the notebook of the step that the stage went on from.
+        data = _unfinished_notebook(stage, out, context, label)
+        found: Hash | None
+        if data is not None:
+            found = context.cache.put(data)
+            if not out.cache:
+                files[out.path] = data
+        elif not path.exists():
+            continue
+        elif out.cache:
+            found = context.cache.copying.add(path)
+        else:
+            found = context.cache.hash(path)
+        if found is not None:
+            outs.append(locked_path(out.spelled, found))
+    now = check.now
+    return LockedStage(now.cmd, now.deps, now.params, tuple(outs), now.sources), files
+
+
+def _unfinished_notebook(stage: Stage, out: Out, context: Context, label: str) -> bytes | None:
+    targets = map(kinds.notebook_target, stage.spec.commands)
+    if out.path not in (stage.place(target) for target in targets if target is not None):
+        return None
+    name = posixpath.basename(out.path)
+    # Of stages that run at once each has a folder of its own.
+    return _read(context.run_dir / label / name) or _read(context.run_dir / name)
+
+
 def collect(
-    check: Check, inspector: Inspector, context: Context, emit: Emit, *, commit: bool = True
+    check: Check,
+    inspector: Inspector,
+    context: Context,
+    emit: Emit,
+    *,
+    commit: bool = True,
+    is_resumed: bool = False,
 ) -> LockedStage:
-    """Take the outputs into the cache and return the entry that says so; without `commit`, the entry only."""
+    """Take the outputs into the cache and return the entry that says so; without `commit`, the entry only.
+
+    Of a stage that went on from a step the run cache keeps nothing: what it read is not all that it made them of.
+    """
     stage = check.stage
     for out in stage.outs:
         if not (context.root / out.path).exists():
@@ -263,7 +332,7 @@ def collect(
                 "this run."
             )
         )
-    keep = commit and not moved and _may_be_cached(stage, after)
+    keep = commit and not moved and not is_resumed and _may_be_cached(stage, after)
     outs = []
     for out in sorted(stage.outs, key=lambda out: out.spelled):
         path = context.root / out.path

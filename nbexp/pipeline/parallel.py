@@ -15,10 +15,14 @@ from queue import SimpleQueue
 from nbexp.errors import NbexpError
 from nbexp.events import Emit, Event, Notice
 from nbexp.pipeline import schedule
+from nbexp.pipeline.checkpoint import Made
 from nbexp.pipeline.execute import Done, Execution, Needed, StageResult
 from nbexp.pipeline.flight import Flight
 from nbexp.pipeline.schedule import Schedule
 from nbexp.pipeline.stage import Stage
+
+# How soon a thread that waits for its checkpoint sees that all is stopped.
+_LOOK_S = 0.1
 
 
 def run(work: Execution) -> None:
@@ -39,8 +43,17 @@ class _Job:
         self.is_dropped = False  # nobody wants to know any more
 
 
+class _Asked:
+    """A stage that runs asks for a checkpoint, and its thread waits for what comes of it."""
+
+    def __init__(self) -> None:
+        self.is_met = threading.Event()
+        self.made: Made | None = None
+        self.error: NbexpError | OSError | None = None
+
+
 # What a thread has to say: whose it is, and how the commands ended; None: the stage may run now.
-_News = tuple[_Job, Done | BaseException | None]
+_News = tuple[_Job, Done | _Asked | BaseException | None]
 
 
 class _SideBySide:
@@ -114,7 +127,10 @@ class _SideBySide:
         job.commands = self._thread(lambda: self._run(job))
         job.commands.start()
 
-    def _take(self, job: _Job, news: Done | BaseException | None) -> None:
+    def _take(self, job: _Job, news: Done | _Asked | BaseException | None) -> None:
+        if isinstance(news, _Asked):
+            self._meet(job, news)
+            return
         with self._told(job.stage):
             if news is None:
                 job.is_waiting = False
@@ -125,6 +141,14 @@ class _SideBySide:
             if isinstance(news, BaseException):
                 raise news
             self._over(self._work.finish(job.needed, news))
+
+    def _meet(self, job: _Job, asked: _Asked) -> None:
+        """Record a step of a stage; what is wrong with it is told to whoever asked."""
+        try:
+            asked.made = self._work.checkpoint(job.needed)
+        except (NbexpError, OSError) as error:
+            asked.error = error
+        asked.is_met.set()
 
     def _over(self, result: StageResult) -> None:
         self._work.over(result)
@@ -161,9 +185,24 @@ class _SideBySide:
 
     def _run(self, job: _Job) -> None:
         try:
-            self._news.put((job, self._work.commands(job.stage, self._work.emit, self._stop)))
+            done = self._work.commands(
+                job.needed, self._work.emit, self._stop, lambda _: self._step(job)
+            )
+            self._news.put((job, done))
         except BaseException as error:  # noqa: BLE001  # raised by the thread that waits for the news
             self._news.put((job, error))
+
+    def _step(self, job: _Job) -> Made:
+        """A step of the stage, recorded by the one thread that talks to Git and the cache."""
+        asked = _Asked()
+        self._news.put((job, asked))
+        while not asked.is_met.wait(_LOOK_S):
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+        if asked.error is not None:
+            raise asked.error
+        assert asked.made is not None
+        return asked.made
 
     def _wait(self, job: _Job) -> None:
         assert job.flight is not None

@@ -118,6 +118,8 @@ def run_process(
                 log.tick()
                 follower.poll()
                 tables.poll()
+                if job.checkpoints is not None:
+                    job.checkpoints.serve()
                 if stop is not None and stop.is_set():
                     raise KeyboardInterrupt
 

@@ -243,6 +243,8 @@ class Project:
         run_cache: bool = True,
         jobs: int = 1,
         interactive: bool = False,
+        resume: str | Experiment | None = None,
+        reset: bool = False,
         hydra: bool = True,
         temp: bool = False,
         copy_paths: Sequence[str] = (),
@@ -283,6 +285,11 @@ class Project:
             How many stages run at once.
         interactive
             Ask `confirm` before each stage.
+        resume
+            The experiment that the run goes on with from its last checkpoint, or a step of it (`low-lr@3`), from
+            which a new experiment goes on. The workspace first becomes what that step left.
+        reset
+            Begin over: with `resume`, the experiment's code and params from the start; else as `force`.
         hydra
             Compose params.yaml where the project's config has `hydra.enabled`.
         temp
@@ -305,7 +312,7 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import environment, naming
+        from nbexp.experiments import environment, naming, resuming
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
@@ -325,6 +332,29 @@ class Project:
             pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
         )
         self._head()  # a repository without a commit is told so before anybody waits
+        if resume is not None:
+            # What was killed still has its name in the queue until somebody looks whether it lives.
+            self.queue.recover(emit)
+            with self._watched(emit) as tell:
+                found = resuming.run(
+                    where,
+                    resume,
+                    tell,
+                    reset=reset,
+                    here=self.here,
+                    keep=self._open_notebooks(),
+                    targets=targets,
+                    which=which,
+                    overrides=specs.one_point(points),
+                    name=name,
+                    message=message,
+                    force=force,
+                    how=how,
+                    temp=temp,
+                )
+            experiment = self._ran(found.ran, found.stages, found.refs, started, found.beside)
+            self._auto_push(found.ran.ref, emit)
+            return experiment
         if temp or baseline is not None or with_edits:
             from nbexp.experiments import temp as beside
 
@@ -343,7 +373,7 @@ class Project:
                     how=how,
                     name=name,
                     message=message,
-                    force=force,
+                    force=force or reset,
                     new=new,
                     pull=pull,
                     run_cache=run_cache,
@@ -356,26 +386,27 @@ class Project:
             return experiment
         in_place = InPlace(self.git, self.cache, self.root)
         with self._watched(emit) as tell, in_place.held(tell) as workspace:
-            refs = self._refs()
+            head, refs = self._head(), self._refs()
             if name is not None:
                 naming.refuse_git_names(self.git, name)
-            spec = specs.make(
-                self.root,
-                self._head(),
-                refs if name is not None else self.queue.with_reserved(refs),
-                here=self.here,
-                targets=targets,
-                overrides=specs.one_point(points),
-                name=name,
-                message=message,
-                force=force,
-                new=new,
-                how=how,
-                which=which,
-                pull=pull,
-                run_cache=run_cache,
-                hydra=hydra,
-            )
+            with resuming.hinted(self.git, refs, head, name):
+                spec = specs.make(
+                    self.root,
+                    head,
+                    refs if name is not None else self.queue.with_reserved(refs),
+                    here=self.here,
+                    targets=targets,
+                    overrides=specs.one_point(points),
+                    name=name,
+                    message=message,
+                    force=force or reset,
+                    new=new,
+                    how=how,
+                    which=which,
+                    pull=pull,
+                    run_cache=run_cache,
+                    hydra=hydra,
+                )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
             stages = which.stages(graph, targets, self.here)
@@ -851,6 +882,7 @@ class Project:
         hide_queued: bool = False,
         hide_failed: bool = False,
         force: bool = False,
+        steps: bool = False,
         emit: Emit = ignore,
     ) -> Table | Groups:
         """Every experiment below its baseline, newest first, with the workspace on top.
@@ -883,8 +915,10 @@ class Project:
             Commits instead of the names of branches and tags.
         force
             Read all commits again, whatever is remembered of them.
+        steps
+            Below each experiment, a row of each of its checkpoints.
         """
-        from nbexp.experiments import catalogue, columns, showing
+        from nbexp.experiments import catalogue, chains, columns, showing
         from nbexp.experiments.table import View
 
         asked = showing.Asked(
@@ -905,7 +939,9 @@ class Project:
             None if reference is None else showing.reference(self.git, self._reader, reference),
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
+            shows_steps=steps,
         )
+        locks = place.shared_locks(self.git, self.root, self.prefix, self.cache.folder)
         names = catalogue.baseline_names(self.git)
         rows = showing.rows(
             self.git,
@@ -915,6 +951,7 @@ class Project:
             names,
             self._labels,
             emit,
+            lambda ref: chains.lock_of(locks, ref).held(),
         )
         if self.queue.site.store.exists:
             from nbexp.queue import showing as tasks
@@ -1289,7 +1326,7 @@ class Project:
         from nbexp.experiments import ref_changes
 
         name, rev = self._resolve(experiment)
-        wanted = branch or f"{name}-branch"
+        wanted = branch or f"{name.replace('@', '-')}-branch"
         ref_changes.create_branches(self.git, {wanted: (name, rev)})
         return Branched(name, wanted, rev, ref_changes.publishing(self._site(), wanted))
 
@@ -1873,7 +1910,10 @@ class Project:
         With `git_remote` it is one of that remote: its commit is fetched, and it is not listed here.
         """
         if git_remote is None:
-            return self._experiment(*self._ref_of(name))
+            from nbexp.experiments import naming
+
+            ref, rev = self._ref_of(name)
+            return replace(self._experiment(ref, rev), name=naming.name_of(ref, name))
         from nbexp.experiments import elsewhere
 
         ref, rev = elsewhere.fetch(self.git, git_remote, name)

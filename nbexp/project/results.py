@@ -133,6 +133,8 @@ class Experiment(Result):
             found["unlisted_modules"] = {
                 stage: list(paths) for stage, paths in report.unlisted.items()
             }
+            if report.steps:
+                found["steps"] = report.steps
             if report.folder is not None:
                 found["directory"] = report.folder
             if report.differs is not None:
@@ -184,6 +186,7 @@ class ShowOptions(TypedDict, total=False):
     hide_queued: bool
     hide_failed: bool
     force: bool
+    steps: bool
     emit: Emit
 
 

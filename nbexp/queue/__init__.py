@@ -18,6 +18,7 @@ from nbexp.queue import state as states
 from nbexp.queue.state import ACTIVE, LIVE, OVER, Do, State
 
 if TYPE_CHECKING:
+    from nbexp.experiments import composition
     from nbexp.experiments.freezing import View
     from nbexp.experiments.spec import Spec
     from nbexp.pipeline.context import OnFailure
@@ -90,8 +91,8 @@ class Queue:
         copy_paths: Sequence[str] = (),
         baseline: str | None = None,
         with_edits: bool | None = None,
-        timeout_s: float | None = None,
         hydra: bool = True,
+        timeout_s: float | None = None,
         in_detail: bool = False,
         detached: bool = False,
         emit: Emit = ignore,
@@ -112,10 +113,10 @@ class Queue:
             The commit they start from: a branch, tag, commit or experiment; None is the present one.
         with_edits
             Whether uncommitted edits go along; None: they do on the present commit, else not.
-        timeout_s
-            Seconds after which a task is stopped and has failed.
         hydra
             Compose params.yaml where the project's config has `hydra.enabled`.
+        timeout_s
+            Seconds after which a task is stopped and has failed.
         in_detail
             Say each experiment in the result.
         detached
@@ -127,6 +128,7 @@ class Queue:
             The request cannot be met; nothing was queued.
         """
         from nbexp import overrides as grammar
+        from nbexp.experiments import composition
         from nbexp.experiments.spec import Which
         from nbexp.pipeline import schedule
         from nbexp.pipeline.context import How
@@ -166,7 +168,10 @@ class Queue:
         for path in copy_paths:
             words += ["-C", path]
         view = self.look(baseline=baseline, with_edits=with_edits, emit=emit)
-        made = self.make(points, asked, view=view, is_version=baseline is not None, emit=emit)
+        version = None
+        if baseline is not None:
+            version = composition.Version(self.site.git, self.site.prefix, view.snapshot.rev)
+        made = self.make(points, asked, view=view, version=version, emit=emit)
         return self.enqueue(
             made,
             kind="detached" if detached else "queued",
@@ -193,19 +198,19 @@ class Queue:
         *,
         view: View,
         is_sweep: bool | None = None,
-        is_version: bool = False,
+        version: composition.Version | None = None,
         emit: Emit = ignore,
     ) -> Made:
         """The specs of a request, checked against what they start from; nothing is queued.
 
-        `is_version`: that is another version, whose own configurations are composed where Hydra is on.
+        `version`: that is another version, whose own configurations are composed where Hydra is on.
         """
         from nbexp.experiments import preflight
         from nbexp.queue import asking
 
         refs = self.site.git.refs(ref_names.PREFIX)
         made = asking.make(
-            self.site, view, points, asked, refs, emit, is_sweep=is_sweep, is_version=is_version
+            self.site, view, points, asked, refs, emit, is_sweep=is_sweep, version=version
         )
         preflight.tell(made.missing, self.site.here, emit)
         return made
@@ -268,16 +273,23 @@ class Queue:
     ) -> Queued:
         """Queue an experiment's own code, params and data with other values, on its baseline."""
         from nbexp import overrides as grammar
+        from nbexp.experiments import composition
         from nbexp.experiments.freezing import Snapshot, View
         from nbexp.experiments.place import files_of
         from nbexp.pipeline.context import How
         from nbexp.queue.asking import Asked
 
+        points = grammar.parse(set_params or [])
+        for point in points:
+            composition.refuse_choices(self.site.root, point, "Nothing was queued.")
+        # It goes on from values that were composed: they are not composed again.
+        hydra = composition.source(self.site.root) is None
         read = files_of(self.site.git, self.site.prefix, rev)
         view = View(Snapshot(rev, baseline), (), read)
-        asked = Asked(".", (), name, message, force, how=How(jobs=jobs), run_cache=run_cache)
-        points = grammar.parse(set_params or [])
-        made = self.make(points, asked, view=view, is_version=True, emit=emit)
+        asked = Asked(
+            ".", (), name, message, force, how=How(jobs=jobs), run_cache=run_cache, hydra=hydra
+        )
+        made = self.make(points, asked, view=view, emit=emit)
         words = ["--queue", "--baseline", experiment]
         return self.enqueue(made, words=words, in_detail=in_detail, emit=emit)
 
@@ -379,6 +391,7 @@ class Queue:
                 raise
             finally:
                 carrying.settle(self.site, taken, error, "")
+                self.site.owner.close()
         return RunOver((self._now(found),))
 
     def run_all(self, workers: int = 1, *, emit: Emit = ignore) -> RunOver:
@@ -747,7 +760,7 @@ class Queue:
             It does not wait any more.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import freezing
+        from nbexp.experiments import composition, freezing
         from nbexp.experiments import spec as specs
         from nbexp.experiments.freezing import Snapshot, View
         from nbexp.experiments.place import files_of
@@ -764,18 +777,26 @@ class Queue:
             raise UsageError("There is no value to set.", f"`nbexp queue edit {name} -S key=value`")
         changed = {(one.file, one.key): one for one in (*old.overrides, *changes)}
         read = files_of(self.site.git, self.site.prefix, task.snapshot)
+        overrides = tuple(changed.values())
+        composed = None
+        if old.composed is not None:
+            # Of the configurations as they were frozen with it.
+            version = composition.Version(self.site.git, self.site.prefix, task.snapshot)
+            texts = composition.compose_all(self.site.root, old.here, [overrides], version)
+            composed = texts[0] if texts is not None else None
         made = specs.make(
             self.site.root,
             old.baseline,
             {},
             here=old.here,
-            overrides=tuple(changed.values()),
+            overrides=overrides,
             name=old.name,
-            hydra=old.hydra,
+            hydra=composed is not None,
+            composed=composed,
             untouched="The task is as it was.",
             read=read,
         )
-        new = replace(old, overrides=made.overrides, composed=made.composed)
+        new = replace(old, overrides=made.overrides, composed=composed)
         columns: dict[str, object] = {}
         if not old.copies:
             # What a lost database is made of again says the new values too.
@@ -811,7 +832,7 @@ class Queue:
         NameTaken
             A task that waits or runs has the name. Nothing was run.
         """
-        from nbexp.errors import NbexpError
+        from nbexp.errors import NameTaken, NbexpError
         from nbexp.queue.store import NewTask
 
         owner = self.site.owner.id
@@ -819,7 +840,11 @@ class Queue:
         new = NewTask(uid, "", spec.baseline, spec.name, "", told, kind=kind, max_attempts=1)
         revs: list[str] = []
         with suppress(QueueError):
-            self.site.store.begin(new, owner, place=place)
+            try:
+                self.site.store.begin(new, owner, place=place)
+            except NameTaken:
+                self._recover(ignore)  # maybe by a run that was killed, which holds no name
+                self.site.store.begin(new, owner, place=place)
         event: states.Event
         try:
             yield revs.append
@@ -833,9 +858,13 @@ class Queue:
             with suppress(QueueError):
                 self.site.store.apply(uid, event)
             raise
-        if revs:
-            with suppress(QueueError):
-                self.site.store.apply(uid, states.Finished(owner, 1, revs[0]))
+        else:
+            if revs:
+                with suppress(QueueError):
+                    self.site.store.apply(uid, states.Finished(owner, 1, revs[0]))
+        finally:
+            # A kernel lives on for days; while it owns nothing it is in nobody's way, `gc`'s for one.
+            self.site.owner.close()
 
     def with_reserved(self, refs: Mapping[str, str]) -> dict[str, str]:
         """The refs, and those that tasks which wait or run have reserved: names to be drawn are not among them."""
@@ -844,6 +873,10 @@ class Queue:
         return {**refs, **{ExpRef("0" * 40, name).ref: "" for name in self.site.store.reserved()}}
 
     # ---- inside
+
+    def recover(self, emit: Emit) -> None:
+        """See which of the tasks that run are dead, and settle them."""
+        self._recover(emit)
 
     def _recover(self, emit: Emit) -> None:
         from nbexp.queue import recovery

@@ -63,13 +63,14 @@ def make(
     emit: Emit,
     *,
     is_sweep: bool | None = None,
+    version: composition.Version | None = None,
     untouched: str = "Nothing was queued.",
-    is_version: bool = False,
 ) -> Made:
     """A spec for each point, checked against the frozen state.
 
-    Points that are equal are one. Of a thousand that set the same keys, the first is checked by writing its params
-    files; of the others the values alone differ.
+    Points that are equal are one. Where Hydra is on, params are composed of the configurations that lie here, new ones
+    too, or of those of `version`. Of a thousand that set the same keys, the first is checked by writing its params files;
+    of the others the values alone differ.
 
     Raises
     ------
@@ -82,13 +83,6 @@ def make(
     is_sweep = len(points) > 1 if is_sweep is None else is_sweep
     names = _names(site, asked, len(kept), baseline, refs, numbered=is_sweep)
     place = site.place(emit)
-    composed: Sequence[str] = ()
-    if asked.hydra:
-        # The configurations of the version that it starts from; else those that lie here, new ones too.
-        version = None
-        if is_version:
-            version = composition.Version(site.git, site.prefix, view.snapshot.rev)
-        composed = composition.compose_all(site.root, asked.here, kept, version) or ()
     made: list[Spec] = []
     checked: dict[object, Spec] = {}
     parsed: dict[str, object] = {}
@@ -99,8 +93,10 @@ def make(
             parsed[path] = values.parse(view.read(path) or b"", file)
         return parsed[path]
 
-    for number, (name, point) in enumerate(zip(names, kept, strict=True)):
-        text = composed[number] if composed else None
+    composed: Sequence[str | None] = [None] * len(kept)
+    if asked.hydra:
+        composed = composition.compose_all(site.root, asked.here, kept, version) or composed
+    for name, point, text in zip(names, kept, composed, strict=True):
         keys = tuple((one.file, one.key, one.op, one.has_value) for one in point)
         known = checked.get(keys)
         if known is None:
@@ -128,11 +124,15 @@ def make(
             checked[keys] = first = replace(first, named=asked.name is not None)
             made.append(first)
             continue
-        if text is None and any("${" in str(one.value) for one in point):
-            point = grammar.resolve(point, params_of)
+        if any(isinstance(one.value, str) and "${" in one.value for one in point):
+            point = (
+                grammar.resolve(point, params_of)
+                if text is None
+                else specs.resolved(view.read, asked.here, point, text)
+            )
         replaces = refs.get(ExpRef(baseline, name).ref)
         made.append(
-            replace(known, name=name, overrides=point, composed=text, edits={}, replaces=replaces)
+            replace(known, name=name, overrides=point, edits={}, replaces=replaces, composed=text)
         )
     first = made[0]
     graph = isolated.graph_of(place, view, first.edits)

@@ -16,7 +16,8 @@ from typing import Literal, Self
 from nbexp import events
 from nbexp.errors import NbexpError, QueueError
 from nbexp.events import Emit, Event
-from nbexp.experiments import environment, freezing, isolated
+from nbexp.experiments import alerting, environment, freezing, isolated, resuming
+from nbexp.experiments.reading import Reader
 from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
@@ -67,6 +68,7 @@ def carry_out(
     store, owner, attempt = site.store, site.owner.id, task.attempt
     log = site.folder / "log" / f"{task.uid}-{attempt}.log"
     spec = Spec.from_json(task.spec)
+    snapshot = freezing.Snapshot(task.snapshot, task.baseline, task.batch)
 
     def fence(rev: str) -> None:
         crash_point("queue.fencing")
@@ -76,19 +78,30 @@ def carry_out(
             raise Superseded
         crash_point("queue.fenced")
 
+    def reader() -> Reader:
+        return Reader(site.git, site.cache, site.root, site.prefix)
+
+    def is_end(error: BaseException) -> bool:
+        # Given back, or somebody else's by now: it goes on.
+        return not isinstance(error, Superseded) and why() != "leave"
+
     with Told(store, task, log, emit) as told:
         try:
-            ran = isolated.run(
-                site.place(told, pull=spec.pull, run_cache=spec.run_cache),
-                spec,
-                freezing.Snapshot(task.snapshot, task.baseline, task.batch),
-                slot=slot,
-                uid=task.marker,
-                emit=told,
-                command=environment.command_line(spec),
-                fence=fence,
-                env=env or {},
-            )
+            place = site.place(told, pull=spec.pull, run_cache=spec.run_cache)
+            # Of an attempt that was killed, the checkpoints are there: nothing before the last is done again.
+            going_on, start = resuming.continued(place, spec, snapshot)
+            with alerting.watched(site.root, site.settings, told, reader, site.env, is_end) as tell:
+                ran = isolated.run(
+                    place,
+                    going_on,
+                    start,
+                    slot=slot,
+                    uid=task.marker,
+                    emit=tell,
+                    command=environment.command_line(spec),
+                    fence=fence,
+                    env=env or {},
+                )
         except Superseded:
             told.say("The task was stopped or given to another worker; this result is not kept.")
             return None
@@ -219,6 +232,8 @@ class Told:
                 self.say(message)
             case events.Notice(message=message):
                 self.say(message)
+            case events.Alert(message=message):
+                self.say(f"alert: {message}")
         self._emit(event)
 
     def say(self, line: str) -> None:

@@ -109,9 +109,12 @@ def name_result(git: Git, task: Task) -> str | None:
         from nbexp.experiments import trash
 
         resets: list[tuple[str, str | None, str | None]] = []
-        if replaces is not None and present == replaces:
+        # The result of a run that made checkpoints comes on top of its last one.
+        follows = present is not None and present in git.commits([task.rev])[0].parents
+        if replaces is not None and present == replaces and not follows:
             resets.append((trash.ref_of(ref, replaces), replaces, "any"))
-        git.update_refs([*resets, (ref, task.rev, replaces if present == replaces else None)])
+        expected = present if follows or present == replaces else None
+        git.update_refs([*resets, (ref, task.rev, expected)])
     except GitError as error:
         if git.refs(ref).get(ref) == task.rev:
             return None  # another process was faster
@@ -146,7 +149,12 @@ def _recorded(task: Task, git: Git) -> str | None:
     """The experiment that a run in the workspace had recorded before its process died."""
     ref = ExpRef(task.baseline, task.name).ref
     rev = git.refs(ref).get(ref)
-    return rev if rev != task.spec.get("replaces") else None
+    if rev is None or rev == task.spec.get("replaces"):
+        return None
+    from nbexp.experiments import chains
+
+    # What it had recorded may be checkpoints alone.
+    return None if chains.is_unfinished(git, rev) else rev
 
 
 def _is_young(git: Git, ref: str) -> bool:

@@ -27,11 +27,14 @@ def with_tasks(
 ) -> tuple[Row, ...]:
     """The rows, and below each baseline its tasks: what runs before the experiments, what waits behind them.
 
-    A run in the workspace is the workspace's row. Costs one look into the database where nothing waits or runs.
+    A run in the workspace is the workspace's row, and a run that is among the rows already, with its values, comes
+    once. Costs one look into the database where nothing waits or runs.
     """
     store = site.store
     recovery.recover(store, lambda: site.git, site.folder)
     found = [task for task in store.tasks("queued", *ACTIVE) if task.kind != "place"]
+    shown = {(row.baseline, row.name) for row in rows if row.state == "running"}
+    found = [task for task in found if (task.baseline, task.name) not in shown]
     if hide_queued:
         found = [task for task in found if task.state != "queued"]
     if not found:

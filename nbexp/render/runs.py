@@ -41,6 +41,8 @@ def card(experiment: Experiment, report: RunReport) -> str:
     rows = [[c.key, f"{shown(c.old)} -> {shown(c.new)}"] for c in report.params]
     rows += [metric_row(change, report.versus) for change in report.metrics]
     rows.append(["stages", ", ".join(stage_words(stage) for stage in report.stages) or "none"])
+    if report.steps:
+        rows.append(["checkpoints", f"{experiment.name}@1 to {experiment.name}@{report.steps}"])
     if report.notebooks:
         rows.append(["notebook", f"nbexp open {experiment.name}"])
     changed = changed_rows(report)

@@ -21,15 +21,16 @@ def _table(result: Table) -> str:
     is_flat = result.view.is_flat
     head = ["experiment", *(["baseline"] if is_flat else []), "created"]
     rows = [[*head, *(["state"] if states else []), *(column.title for column in columns)]]
-    for row in result.rows:
-        line = [f"  {row_name(row)}" if row.kind == "experiment" and not is_flat else row_name(row)]
+    for row in result.listed:
+        indent = "  " * ((row.kind == "experiment" and not is_flat) + row.is_step)
+        line = [f"{indent}{row_name(row)}{steps_words(row)}"]
         if result.view.reference is not None and row.rev == result.view.reference.rev:
             line[0] += " (reference)"
         if is_flat:
             line.append(result.view.names.get(row.baseline or "", (row.baseline or "-")[:7]))
         line.append(clock(row.created_s))
         if states:
-            line.append(row.state if row.kind == "experiment" else "-")
+            line.append(row.state_words if row.kind == "experiment" else "-")
         rows.append(line + [result.text(row, c) + delta_words(result, row, c) for c in columns])
     return "\n".join(aligned(rows))
 
@@ -41,6 +42,13 @@ def row_name(row: Row) -> str:
     if row.is_detached:
         return f"detached baseline {row.rev[:7]}"
     return row.name or row.rev[:7]
+
+
+def steps_words(row: Row) -> str:
+    """` (3 steps)` behind an experiment that made checkpoints."""
+    if not row.steps:
+        return ""
+    return " (1 step)" if row.steps == 1 else f" ({row.steps} steps)"
 
 
 def delta_words(table: Table, row: Row, column: Column) -> str:

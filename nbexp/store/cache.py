@@ -12,6 +12,7 @@ No lock is needed for that. The memo is derived: lost or damaged, it costs time 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import stat
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
@@ -46,6 +48,7 @@ from nbexp.store.reading import (
     read_steadily,
     shown,
     stamp_of,
+    stamps_of,
     unreadable,
 )
 from nbexp.store.state import State
@@ -59,6 +62,11 @@ _WRITE_BACK = 8 << 20  # bytes that the disk is told to write while the next one
 _SETTLE_FROM_BYTES = 4 << 20
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
+_MANY = 1000
+
+# The form of what is remembered about the objects of a directory.
+_SEALED = "sealed-1"
+_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 
 _READ_ONLY = 0o444
 _WRITE_BITS = 0o222
@@ -128,6 +136,7 @@ class Cache:
         self._kinds: dict[int, str] = {}
         self._swept = False
         self._listings: dict[str, tuple[Item, ...]] = {}
+        self._seen: dict[str, tuple[str, list[tuple[str, Stamp]]]] = {}
         self._gathered: list[set[str] | None] = [None]  # shared with `copying`
         self._listener: list[Callable[[int, int], None] | None] = [None]  # as well
 
@@ -315,11 +324,17 @@ class Cache:
             return False
         if not md5.endswith(".dir"):
             return True
+        lying = self._lying()
+        if self._is_sealed(md5, lying):
+            return True
         try:
             items = self.items(md5)
         except StoreError:
             return False
-        return not self._inspect([item.md5 for item in items])[0]
+        problems, stamps = self._inspect([item.md5 for item in items])
+        if not problems:
+            self._seal(md5, lying, stamps)
+        return not problems
 
     def lacking(self, hashes: Iterable[Hash]) -> set[str]:
         """The digests of those that `has` would deny, found for many at once."""
@@ -336,7 +351,10 @@ class Cache:
             elif 0 <= one.size != stamps[md5][2] and not self.has(one):
                 found.add(md5)
         known: dict[str, bool] = {}
+        lying = self._lying() if folders else ""
         for md5 in folders:
+            if self._is_sealed(md5, lying):
+                continue
             try:
                 inner = {item.md5 for item in self.items(md5)}
             except StoreError:
@@ -591,16 +609,20 @@ class Cache:
         if say is None or total < 2:
             return lambda: None
         turn = threading.Lock()
-        done, last = 0, time.monotonic()
+        done = itertools.count(1)
+        last = time.monotonic()
 
         def count() -> None:
-            nonlocal done, last
+            nonlocal last
+            now_done = next(done)
+            # The clock is not looked at for each of many small files.
+            if total >= _MANY and now_done % 64:
+                return
             with turn:
-                done += 1
                 now = time.monotonic()
                 if now - last >= _TELL_S:
                     last = now
-                    say(done, total)
+                    say(now_done, total)
 
         return count
 
@@ -669,10 +691,7 @@ class Cache:
             raise StoreError(f"`{shown(name)}` is neither a file nor a directory.")
         hidden: list[str] = []
         try:
-            found = [
-                (relpath, stamp_of(status))
-                for relpath, status in filesystem.walk(Path(name), self._skip_in(name, hidden))
-            ]
+            found = stamps_of(filesystem.walk(Path(name), self._skip_in(name, hidden)))
         except OSError as error:
             raise unreadable(error, name) from None
         size = sum(stamp[2] for _, stamp in found)
@@ -682,6 +701,7 @@ class Cache:
         if known is not None and known[0] == digest:
             whole = Hash(known[1], size, len(found))
             linked = kind in ("", "copy", "reflink") or kind == known[2]
+            self._seen[whole.md5] = (digest, found)
             if not storing or (linked and self.has(whole)):
                 return Contents(whole, (), (), ())
         prefix = os.path.join(name, "")
@@ -734,20 +754,7 @@ class Cache:
 
         The folders of records are hidden whatever the rules say, and so are links to folders, as by DVC.
         """
-        rules = self._skip(Path(name)) if self._skip is not None else None
-
-        def skip(relpath: str, is_dir: bool) -> bool:
-            last = relpath.rpartition("/")[2]
-            if (
-                last == ".git"
-                or (is_dir and (last in (".dvc", ".hg") or os.path.islink(f"{name}/{relpath}")))
-                or (rules is not None and rules(relpath, is_dir))
-            ):
-                hidden.append(relpath)
-                return True
-            return False
-
-        return skip
+        return _Hiding(name, self._skip(Path(name)) if self._skip is not None else None, hidden)
 
     def _present(self, name: str, wanted: Hash) -> Contents | None:
         """The directory at a path, with its items if it is not the wanted one."""
@@ -795,9 +802,12 @@ class Cache:
                     md5 = md5s[index]
                     stamps[index] = self._relink(name, stamp, md5, objects[md5], kind)
         now = time.time_ns()
-        for (name, _), stamp, md5 in zip(files, stamps, md5s, strict=True):
-            if _known(rows, name, stamp) != md5 and is_settled(stamp, now):
-                self._state.put(name, stamp, md5)
+        learnt = {
+            name: (stamp, md5)
+            for (name, _), stamp, md5 in zip(files, stamps, md5s, strict=True)
+            if is_settled(stamp, now) and _known(rows, name, stamp) != md5
+        }
+        self._state.put_many(learnt, {})
         return md5s, stamps
 
     def _store_missing(
@@ -819,13 +829,17 @@ class Cache:
 
         count = self._counter(len(todo))
 
+        is_linked = kind in ("hardlink", "symlink")
+
         def stage(index: int, stop: threading.Event) -> _Staged:
-            one = self._stage(files[index][0], kind, device, stop)
-            count()
-            if one.is_copy:
-                temporary.add(one.source)
+            name = files[index][0]
+            one = _read_alone(name, device, stop) if is_linked else None
+            if one is not None:
+                modes[name] = one.mode
             else:
-                modes[one.source] = one.mode
+                one = self._stage(name, kind, stop)
+                temporary.add(one.source)
+            count()
             return one
 
         try:
@@ -846,7 +860,9 @@ class Cache:
             for one in new:
                 objects[one.md5] = self._publish(one)
             temporary.difference_update(one.source for one in new)
-            self._flush_later({os.path.dirname(self._place_of(one.md5)) for one in new})
+            self._flush_later(
+                {f"{self._objects}{os.sep}{start}" for start in {one.md5[:2] for one in new}}
+            )
         except BaseException:
             for name, mode in modes.items():
                 _restore_mode(name, mode)
@@ -855,20 +871,18 @@ class Cache:
             for name in temporary:
                 _discard(name)
         now = time.time_ns()
+        learnt: dict[str, Stamp] = {}
         for one in new:
             stamp = objects[one.md5]
             if stamp[0] == one.stamp[0] and not one.is_copy:
                 adopted.add(one.source)
             if one.is_copy or is_settled(stamp, now):  # nobody else ever had a copy open
-                self._state.put_object(one.md5, stamp)
+                learnt[one.md5] = stamp
+        self._state.put_many({}, learnt)
         return objects
 
-    def _stage(self, name: str, kind: str, device: int, stop: threading.Event) -> _Staged:
-        """Hash a file, and make what will be its object: itself if it becomes a link, else a copy."""
-        if kind in ("hardlink", "symlink"):
-            own = _read_alone(name, device, stop)
-            if own is not None:
-                return own
+    def _stage(self, name: str, kind: str, stop: threading.Event) -> _Staged:
+        """Hash a file, and make the copy that will be its object."""
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         try:
             if kind == "reflink":
@@ -1016,6 +1030,43 @@ class Cache:
                 return old
         return name
 
+    # A directory whose files are hard links to objects says by its stat data that these are what they were. That their
+    # names are still there the folders of objects say, by their times: 256 looks instead of one for each object.
+
+    def _lying(self) -> str:
+        """What stands for all names of objects there are now; "" where a name may change and leave it as it was."""
+        found = []
+        now = time.time_ns()
+        for folder in _names_in(self._objects):
+            try:
+                found.append((folder, stamp_of(os.stat(f"{self._objects}{os.sep}{folder}"))))
+            except OSError:
+                return ""
+        if not all(is_settled(stamp, now) for _, stamp in found):
+            return ""
+        try:
+            # Empty files are copies, whose object no other file speaks for.
+            found.append(("", stamp_of(os.stat(self._place_of(_EMPTY)))))
+        except OSError:
+            pass
+        return digest_of_stamps(found)
+
+    def _is_sealed(self, md5: str, lying: str) -> bool:
+        """Whether the objects of a directory that was looked at were sound, and none can have changed since."""
+        seen = self._seen.get(md5)
+        if seen is None or not lying:
+            return False
+        return self.memo(_SEALED, md5) == f"{seen[0]} {lying}"
+
+    def _seal(self, md5: str, lying: str, stamps: Mapping[str, Stamp]) -> None:
+        """Remember that the objects of a directory are sound, where its own files speak for each of them."""
+        seen = self._seen.get(md5)
+        if seen is None or not lying:
+            return
+        objects = {stamp for object_md5, stamp in stamps.items() if object_md5 != _EMPTY}
+        if objects <= {stamp for _, stamp in seen[1]}:
+            self.remember(_SEALED, md5, f"{seen[0]} {lying}")
+
     def _is_legacy(self, name: str) -> bool:
         return not name.startswith(self._objects)
 
@@ -1052,7 +1103,7 @@ class Cache:
                 status = os.stat(name)
             except OSError:
                 try:
-                    name = self._find(md5) if legacy else name
+                    name = self._find(md5) if legacy else ""
                     status = os.stat(name)
                 except OSError:
                     problems[md5] = "is missing"
@@ -1183,6 +1234,33 @@ class Contents:
     hidden: tuple[str, ...]
 
 
+class _Hiding:
+    """What a walk leaves out, and a list of it."""
+
+    def __init__(self, name: str, rules: Skip | None, hidden: list[str]) -> None:
+        self._name = name
+        self._rules = rules
+        self._hidden = hidden
+
+    def __call__(self, relpath: str, is_dir: bool) -> bool:
+        last = relpath.rpartition("/")[2]
+        if (
+            last == ".git"
+            or (is_dir and (last in (".dvc", ".hg") or os.path.islink(f"{self._name}/{relpath}")))
+            or (self._rules is not None and self._rules(relpath, is_dir))
+        ):
+            self._hidden.append(relpath)
+            return True
+        return False
+
+    def frees(self, folder: str) -> bool:
+        """As `filesystem.walk` asks."""
+        if self._rules is None:
+            return True
+        frees = getattr(self._rules, "frees", None)
+        return frees is not None and bool(frees(folder))
+
+
 @frozen
 class Object:
     """A file of the cache: its name, its bytes on this disk, and where it lies."""
@@ -1192,8 +1270,7 @@ class Object:
     path: str
 
 
-@frozen
-class _Staged:
+class _Staged(NamedTuple):
     """Bytes that are to become an object: those at `source`, a copy of ours or the workspace file itself."""
 
     md5: str
@@ -1218,21 +1295,22 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None
     It is made read-only before it is read, so that nobody opens it for writing after that.
     """
     try:
-        descriptor = os.open(name, READ | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(name, _READ_ITSELF)
     except OSError:
         return None
     try:
         status = os.fstat(descriptor)
-        if status.st_nlink != 1 or status.st_dev != device or status.st_size == 0:
+        size = status.st_size
+        if status.st_nlink != 1 or status.st_dev != device or size == 0:
             return None
-        place = descriptor if os.chmod in os.supports_fd else name
-        mode = stat.S_IMODE(status.st_mode)
+        place = descriptor if _CHMOD_TAKES_FD else name
+        mode = status.st_mode & 0o7777
         os.chmod(place, _READ_ONLY)
         before = stamp_of(status)
         try:
-            if status.st_size >= _WRITE_BACK:
-                _begin_flush(descriptor, 0, status.st_size)
-            md5 = md5_digest(descriptor, status.st_size, stop)
+            if size >= _WRITE_BACK:
+                _begin_flush(descriptor, 0, size)
+            md5 = md5_digest(descriptor, size, stop)
             if stamp_of(os.fstat(descriptor)) == before:
                 return _Staged(md5, before, name, before, is_copy=False, mode=mode)
         except BaseException:
@@ -1242,6 +1320,10 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None
         return None
     finally:
         os.close(descriptor)
+
+
+_READ_ITSELF: int = READ | getattr(os, "O_NOFOLLOW", 0)
+_CHMOD_TAKES_FD = os.chmod in os.supports_fd
 
 
 def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, Stamp]:

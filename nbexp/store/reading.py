@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +36,14 @@ def stamp_of(status: os.stat_result) -> Stamp:
     """What tells one state of a file from another."""
     # SQLite's integers are signed; some network file systems number inodes with all 64 bits.
     return status.st_ino & 0x7FFF_FFFF_FFFF_FFFF, status.st_mtime_ns, status.st_size
+
+
+def stamps_of(
+    found: Iterable[tuple[str, os.stat_result]],
+) -> list[tuple[str, Stamp]]:
+    """`stamp_of` for a whole tree, by path."""
+    most = 0x7FFF_FFFF_FFFF_FFFF
+    return [(path, (s.st_ino & most, s.st_mtime_ns, s.st_size)) for path, s in found]
 
 
 FINE_NS, _COARSE_NS = 100_000_000, 2_000_000_000
@@ -79,9 +87,15 @@ def read_steadily(name: str, digest: Digest, stop: threading.Event = never) -> t
 
 def new_md5(data: bytes = b"") -> hashlib._Hash:
     """A running MD5."""
-    import hashlib  # loads OpenSSL: 3 ms that a look at unchanged files need not pay
+    global _md5
+    if _md5 is None:
+        import hashlib  # loads OpenSSL: 3 ms that a look at unchanged files need not pay
 
-    return hashlib.md5(data, usedforsecurity=False)
+        _md5 = hashlib.md5
+    return _md5(data, usedforsecurity=False)
+
+
+_md5: Callable[..., hashlib._Hash] | None = None
 
 
 def md5_digest(descriptor: int, size: int, stop: threading.Event) -> str:

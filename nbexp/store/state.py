@@ -145,6 +145,14 @@ class State:
         with self._lock:
             self._objects[md5] = stamp
 
+    def put_many(
+        self, files: Mapping[str, tuple[Stamp, str]], objects: Mapping[str, Stamp]
+    ) -> None:
+        """As `put` and `put_object` for each."""
+        with self._lock:
+            self._files.update(files)
+            self._objects.update(objects)
+
     def put_tree(self, name: str, stamps: str, md5: str, kind: str) -> None:
         with self._lock:
             self._trees[name] = (stamps, md5, kind)
@@ -276,7 +284,10 @@ def _write_rows(connection: sqlite3.Connection, rows: _Rows) -> None:
     try:
         connection.executemany(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
-            [(_key(name), *stamp, md5) for name, (stamp, md5) in rows.files.items()],
+            [
+                (name.encode("utf-8", "surrogateescape"), *stamp, md5)
+                for name, (stamp, md5) in rows.files.items()
+            ],
         )
         connection.executemany(  # sorted, so that pages of the tree are filled one after the other
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)",

@@ -21,12 +21,14 @@ from uuid import uuid4
 from nbexp import filesystem, overrides
 from nbexp.errors import NbexpError, NotFound, QueueError, StoreError, UsageError
 from nbexp.experiments import composition, environment
+from nbexp.experiments import spec as specs
 from nbexp.experiments.place import files_of
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names, values
 from nbexp.frozen import replace
+from nbexp.git import NewCommit
 from nbexp.overrides import Override
 from nbexp.queue import owners, recovery, starting
 from nbexp.queue import state as states
@@ -121,6 +123,8 @@ class Coordinator:
             )
             if state == "running":
                 self._live[task.uid] = courses.number(task)
+            elif state == "pruned":
+                self._keep_pruned(task)
             self._valued += value is not None or state == "pruned"
         self._next = past[-1].number + 1 if past else 0
         self._sampler = self._kind.Sampler(self._sweep.study(past))
@@ -269,6 +273,8 @@ class Coordinator:
             if state == "running":
                 continue
             value = self._value(task) if task is not None and state == "done" else None
+            if task is not None and state == "pruned":
+                self._keep_pruned(task)
             self._sampler.tell(self._live.pop(uid), value)
             if value is not None or state == "pruned":
                 self._valued += 1
@@ -278,6 +284,33 @@ class Coordinator:
                 self._failed += _HOPELESS  # it ended well, and so will the others: without a value
             elif task is not None and task.error:
                 self._problem = f"{task.name}: {task.error}"
+
+    def _keep_pruned(self, task: Task) -> None:
+        """See to it that a pruned trial has its record, with its values at least.
+
+        As a rule its worker has kept what there was of it; one that was killed when it was about to stop could not.
+        """
+        git, spec = self._site.git, Spec.from_json(task.spec)
+        ref = ref_names.FAILED + spec.ref.removeprefix(ref_names.PREFIX)
+        if ref in git.refs(ref):
+            return
+        read = files_of(git, self._site.prefix, task.snapshot)
+        edits = specs.params_edits(
+            self._site.root, spec.here, spec.overrides, read, composed=spec.composed
+        )
+        message = (
+            f"nbexp: pruned experiment {spec.name}\n\nStopped because other trials did better.\n\n"
+            "Nbexp-State: pruned\nNbexp-Stage: \n"
+        )
+        commit = NewCommit(
+            ref=ref,
+            parent=task.baseline,
+            message=message.encode(),
+            base=task.snapshot,
+            files={posixpath.join(self._site.prefix, path): data for path, data in edits.items()},
+            expect="any",
+        )
+        git.commit(commit)
 
     def _value(self, task: Task) -> float | None:
         """What the trial brought: what its commit says, else what it logged last."""

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 
 from nbexp.errors import Interrupted, UsageError
 from nbexp.events import Emit, Notice, ignore
-from nbexp.experiments import planning
+from nbexp.experiments import composition, planning
 from nbexp.experiments import spec as specs
 from nbexp.experiments.spec import Which
 from nbexp.overrides import parse
@@ -237,7 +237,11 @@ class KeptSweeps:
         site, spec = self._site, sweep.spec
         example: dict[str, object] = {**sweep.space.points[0]}
         example.update({one.param: one.at(0.0) for one in sweep.space.dimensions})
-        edits = specs.params_edits(site.root, spec.here, [*spec.overrides, *parse(example)[0]])
+        typed = [*spec.overrides, *parse(example)[0]]
+        composed = None
+        if spec.composed is not None:
+            composed = composition.compose(site.root, spec.here, typed)
+        edits = specs.params_edits(site.root, spec.here, typed, composed=composed)
         graph = graphs.load(site.root, read=Disk(site.root, edits).read)
         stages = spec.which.stages(graph, spec.targets, spec.here)
         plan = planning.make(

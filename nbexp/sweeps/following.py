@@ -63,6 +63,8 @@ def start(site: Site, sweep: Definition) -> subprocess.Popen[bytes] | None:
         code = child.poll()
         if code == 0 or courses.read(site.store, sweep).over is not None:
             break  # all was done before it was looked at
+        if code is not None and code < 0:
+            break  # killed, which says nothing of the next one
         if code is not None or time.monotonic() > end:
             raise _ended_early(site, sweep, code)
         time.sleep(0.005)

@@ -191,3 +191,60 @@ def test_from_another_version_its_configurations_are_composed(
         "one": "model:\n  name: big\n  depth: 8\nlr: 0.1",
         "two": "model:\n  name: small\n  depth: 2\nlr: 0.1",
     }
+
+
+def test_a_queued_sweep_is_composed_for_each_point(
+    twins: MakeTwins, project: MakeProject, look: Look
+) -> None:
+    """When it is asked for, as with DVC: what becomes of the configurations later is not in it."""
+    pair = twins(project({**BASE, "other.json": '{"seed": 0}'}))
+    words = ("-S", "model=small,big", "-S", "lr=0.5", "-S", "other.json:seed=1,2", "-n", "s")
+    look.dvc("exp", "run", "--queue", *words, cwd=pair.dvc_side)
+    look.nbexp("run", "--queue", *words, cwd=pair.nbexp_side)
+    pair.write("conf/config.yaml", "broken: [\n")
+    look.dvc("exp", "run", "--run-all", cwd=pair.dvc_side)
+    look.nbexp("run", "--run-all", cwd=pair.nbexp_side)
+    names = {"s-1", "s-2", "s-3", "s-4"}
+    theirs, ours = (
+        {name.rpartition("/")[2]: one.tree for name, one in pair.look.recorded(side).items()}
+        for side in pair.sides
+    )
+    assert theirs.keys() == ours.keys() == names
+    for name in names:
+        # DVC lays a JSON file out anew.
+        for path in ("params.yaml", "dvc.lock"):
+            assert ours[name][path] == theirs[name][path], (name, path)
+    assert len({ours[name]["params.yaml"] for name in names}) == 2
+    assert (pair.nbexp_side / "params.yaml").read_text() == "# by hand\nold: 1\n"
+
+
+def test_a_queued_run_is_edited_by_composing_again(project: MakeProject, look: Look) -> None:
+    root = project(BASE)
+    look.nbexp("run", "--queue", "-S", "lr=0.5", "-n", "one", cwd=root)
+    look.nbexp("queue", "edit", "one", "-S", "model=big", cwd=root)
+    look.nbexp("run", "--run-all", cwd=root)
+    (rev,) = look.experiments(root).values()
+    expected = "model:\n  name: big\n  depth: 8\nlr: 0.5"
+    assert look.git("show", f"{rev}:params.yaml", cwd=root) == expected
+    refused = look.nbexp("clone", "one", "--queue", "-S", "model=small", cwd=root, code=2)
+    assert "goes on from values that are composed already. Nothing was queued." in refused.stderr
+    look.nbexp("clone", "one", "--queue", "-S", "lr=0.7", "-n", "two", cwd=root)
+    look.nbexp("run", "--run-all", cwd=root)
+    found = {name.rpartition("/")[2]: rev for name, rev in look.experiments(root).items()}
+    text = look.git("show", f"{found['two']}:params.yaml", cwd=root)
+    assert text == expected.replace("0.5", "0.7")
+
+
+def test_a_sweep_that_is_waited_for_is_composed_for_each_point(
+    project: MakeProject, look: Look
+) -> None:
+    root = project(BASE)
+    look.nbexp("run", "-S", "model=small,big", "-S", "lr=0.5", "-n", "s", cwd=root)
+    texts = {
+        name.rpartition("/")[2]: look.git("show", f"{rev}:params.yaml", cwd=root)
+        for name, rev in look.experiments(root).items()
+    }
+    assert texts == {
+        "s-1": "model:\n  name: small\n  depth: 2\nlr: 0.5",
+        "s-2": "model:\n  name: big\n  depth: 8\nlr: 0.5",
+    }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakePipelineProject
 
 LOOKING = {
-    "dvc.yaml": "stages:\n  look:\n    cmd: ls -A | grep -v .git > seen.txt\n    params: [seed]\n"
+    "dvc.yaml": "stages:\n  look:\n    cmd: ls -A | grep -v -e .git -e seen.txt > seen.txt\n    params: [seed]\n"
     "    outs: [{seen.txt: {cache: false}}]\n",
     "params.yaml": "seed: 0\n",
     ".gitignore": "*.log\n",

@@ -98,9 +98,12 @@ def test_with_yes_it_says_that_it_is_final_and_goes(full: Project) -> None:
     assert full.names == names
     assert full.git.refs("refs/nbexp/") == {}
     own = place.own_folder(full.root)
-    assert sorted(path.name for path in own.iterdir() if "state" not in path.name) == [
-        "locks", "runs",
-    ]  # fmt: skip
+    left = {path.name for path in own.iterdir() if "state" not in path.name}
+    # The list of what has run stays, and of who runs nothing is left.
+    assert left - {"queue.db-shm", "queue.db-wal"} == {
+        "locks", "ongoing", "queue.db", "runs", "workers",
+    }  # fmt: skip
+    assert [*own.glob("ongoing/*"), *own.glob("workers/*")] == []
     assert list((own / "runs").iterdir()) == []
     assert {
         path: data for path, data in everything(full).items() if not path.startswith(".")

@@ -51,7 +51,7 @@ def test_a_sound_project_is_told_to_be_one(two: Project, files: Callable[[Path],
     assert {one.verdict for one in health.findings} == {"ok"}
     checks = [one.check for one in health.findings]
     assert checks == [
-        "unfinished commands", "locks", "databases", "git", "identity", "ignore rules", "git locks", "refs",
+        "unfinished commands", "locks", "databases", "databases", "git", "identity", "ignore rules", "git locks", "refs",
         "undo steps", "notes", "git objects", "project files", "cache",
     ]  # fmt: skip
     lines = str(health).splitlines()

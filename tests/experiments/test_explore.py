@@ -709,7 +709,7 @@ def test_ten_thousand_runs_are_read_once_and_then_listed_at_once(project: Projec
     listening = False
     assert (len(runs), runs.total, runs.runs[0].stage) == (5000, 10_000, "train")
     assert opens == []
-    assert again_s < 10, f"{again_s:.1f} s; 1 s on two idle cores"
+    assert again_s < 30, f"{again_s:.1f} s; 1 s on two idle cores"
 
 
 def test_git_processes_do_not_grow_with_runs_or_experiments(

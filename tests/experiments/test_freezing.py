@@ -34,7 +34,9 @@ Git = Callable[..., str]
 
 
 def place(project: Project) -> Place:
-    return project._place(ignore, run_cache=True, pull=False, interactive=False)
+    """As a worker has it: the queue knows of its task already."""
+    found = project._place(ignore, run_cache=True, pull=False, interactive=False)
+    return replace(found, attend=None)
 
 
 def asked(project: Project, *texts: str, **options: object) -> Spec:
@@ -275,7 +277,7 @@ def test_a_result_that_the_fence_refuses_is_dropped(project: Project, git: Git) 
 
 def test_a_name_that_was_taken_meanwhile_is_not_replaced(project: Project, git: Git) -> None:
     spec = asked(project, "train.lr=0.03", name="taken")
-    snapshot = freezing.freeze(place(project), [spec], batch="b1")
+    snapshot = freezing.look(place(project)).snapshot
     rev = project.run({"train.lr": 0.5}, name="taken", temp=True).rev
     with pytest.raises(GitError):
         run(project, spec, snapshot)

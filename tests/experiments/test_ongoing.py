@@ -70,12 +70,12 @@ def project(repo: Path, git) -> Callable[[str], Path]:
 
 
 def row_of(nbexp_cli, root: Path, name: str) -> dict[str, object] | None:
-    """The experiment in `show --json` of another process."""
-    for state in json.loads(nbexp_cli("show", "--json", cwd=root).stdout):
-        for found in state["experiments"] or []:
-            if found["name"] == name:
-                return dict(found)
-    return None
+    """The experiment in `show --json` of another process, which has it once."""
+    states = json.loads(nbexp_cli("show", "--json", cwd=root).stdout)
+    listed = [found for state in states for found in state["experiments"] or []]
+    rows = [dict(found) for found in listed if found["name"] == name]
+    assert len(rows) <= 1
+    return rows[0] if rows else None
 
 
 @pytest.mark.parametrize("temp", [False, True], ids=["in place", "beside"])

@@ -177,10 +177,18 @@ def test_a_sweep_of_forty_notebooks_outlives_kernel_worker_and_leader(
         ).splitlines()
     )
     assert there == done
-    for name in pruned:
+    stopped = []
+    for trial in sweep.trials:
+        if trial.state != "pruned":
+            continue
+        name = trial.name
         ref = git("for-each-ref", "--format=%(refname)", f"refs/nbexp/failed/*/*/{name}", cwd=repo)
         assert "Nbexp-State: pruned" in git("show", "-s", "--format=%B", ref, cwd=repo)
-        assert "runs/train.ipynb" in git("ls-tree", "-r", "--name-only", ref, cwd=repo)
+        assert str(trial.point["train.lr"]) in git("show", f"{ref}:params.yaml", cwd=repo)
+        stopped.append("runs/train.ipynb" in git("ls-tree", "-r", "--name-only", ref, cwd=repo))
+    # That of the killed worker may have left nothing but its values.
+    assert stopped.count(False) <= 2
+    assert any(stopped)
     best = sweep.best
     assert best is not None
     assert f"best: {best.name} loss " in shown

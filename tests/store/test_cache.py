@@ -1051,3 +1051,61 @@ def test_what_was_learnt_is_written_in_one_transaction(make: Make, project: Path
     cache._state._open().set_trace_callback(asked.append)
     cache.add(project / "data")
     assert asked.count("COMMIT") == 1
+
+
+class TestADirectoryOfLinks:
+    """What is remembered of its objects must not outlive them."""
+
+    @pytest.fixture
+    def known(self, make: Make, project: Path) -> Callable[[], bool]:
+        """A directory of hard links that was found sound; asks a new process whether it still is."""
+        for name in ("a", "b", "empty"):
+            write(project / "data" / name, b"" if name == "empty" else name.encode())
+        made = make("hardlink").add(project / "data")
+        for folder in (project / ".dvc" / "cache" / "files" / "md5").iterdir():
+            os.utime(folder, (time.time() - 60, time.time() - 60))
+
+        def is_sound() -> bool:
+            cache = make("hardlink")
+            assert cache.hash(project / "data") == made
+            answers = {cache.has(made), not cache.lacking([made])}
+            cache.close()
+            [answer] = answers
+            return answer
+
+        assert is_sound()
+        return is_sound
+
+    def test_its_objects_are_not_looked_at_again(
+        self, known: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[int] = []
+        inspect = Cache._inspect
+
+        def counted(self: Cache, md5s: Any, *args: Any, **options: Any) -> Any:
+            asked.append(len(md5s))
+            return inspect(self, md5s, *args, **options)
+
+        monkeypatch.setattr(Cache, "_inspect", counted)
+        assert known()
+        assert max(asked) == 1  # the listing of the directory
+
+    def test_an_object_that_is_gone_is_missed(self, known: Callable[[], bool], make: Make) -> None:
+        make().path(md5(b"a")).unlink()
+        assert not known()
+
+    def test_an_object_that_another_took_the_place_of_is_looked_at(
+        self, known: Callable[[], bool], make: Make
+    ) -> None:
+        place = make().path(md5(b"b"))
+        place.unlink()
+        place.write_bytes(b"damaged")
+        assert not known()
+
+    def test_an_empty_object_that_was_written_to_is_missed(
+        self, known: Callable[[], bool], make: Make
+    ) -> None:
+        place = make().path(md5(b""))
+        place.chmod(0o644)
+        place.write_bytes(b"no longer")
+        assert not known()

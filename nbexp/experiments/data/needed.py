@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from nbexp.errors import NbexpError, NotFound, ProjectFileError, StoreError, UsageError
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import place
+from nbexp.experiments.trash import PREFIX as TRASH
 from nbexp.experiments.undo import PREFIX as UNDO
 from nbexp.experiments.undo import REDO
 from nbexp.formats import dvc_lock, values
@@ -208,7 +209,8 @@ class Keeper:
             if git.resolve(name) is not None:
                 revs.update(lines(git.run("log", "-g", "--format=%H", name, "--")))
         # A chain of checkpoints is an experiment as a whole.
-        chains = [rev for ref, rev in always.items() if ref.startswith("refs/exps/")]
+        whole = ("refs/exps/", TRASH)
+        chains = [rev for ref, rev in always.items() if ref.startswith(whole)]
         if chains:
             walk = git.run("rev-list", "--stdin", stdin=_asked(chains, git))
             revs.update(lines(walk))

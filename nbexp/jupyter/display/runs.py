@@ -43,6 +43,8 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
     rows: list[tuple[object, ...]] = [(change.key, _arrow(change)) for change in report.params]
     rows += [(change.key, _metric(change, report.versus)) for change in report.metrics]
     rows.append(("stages", ", ".join(map(texts.stage_words, report.stages)) or "none"))
+    if report.steps:
+        rows.append(("checkpoints", f"{experiment.name}@1 to {experiment.name}@{report.steps}"))
     if report.notebooks:
         rows.append(("notebook", code(f"%exp open {experiment.name}")))
     rows += texts.changed_rows(report)

@@ -43,7 +43,7 @@ def _table(result: Table) -> Markup:
     ]
     bases = {row.rev: row for row in result.rows if row.kind == "baseline"}
     lines = []
-    for row in result.rows[:MAX_ROWS]:
+    for row in result.listed[:MAX_ROWS]:
         is_member = row.kind == "experiment"
         base = bases.get(row.baseline or "")
         cells = [
@@ -59,7 +59,8 @@ def _table(result: Table) -> Markup:
             cells.append(cell(result.view.names.get(row.baseline or "", (row.baseline or "")[:7])))
         cells.append(cell(said.clock(row.created_s), title=moment(row.created_s)))
         if states:
-            cells.append(cell(_STATES.get(row.state, row.state) if is_member else ""))
+            state = row.state_words.replace(row.state, _STATES.get(row.state, row.state), 1)
+            cells.append(cell(state if is_member else ""))
         for column in shown:
             value = result.value(row, column)
             is_same = (
@@ -85,8 +86,10 @@ def _table(result: Table) -> Markup:
 
 def _row_name(table: Table, row: Row) -> Markup:
     indent = row.kind == "experiment" and not table.view.is_flat
-    parts: list[object] = [Markup("&emsp;")] if indent else []
+    parts: list[object] = [Markup("&emsp;")] * (indent + row.is_step)
     parts.append(texts.row_name(row))
+    if row.steps:
+        parts.append(faint(texts.steps_words(row)))
     if table.view.reference is not None and row.rev == table.view.reference.rev:
         parts.append(faint(" (reference)"))
     return joined(parts)
@@ -145,7 +148,7 @@ def _is_numeric(table: Table, column: Column) -> bool:
 
 def _more(table: Table, columns: int) -> str:
     """What the cap leaves out, and how to see it; empty when all is there."""
-    rows = max(0, len(table) - MAX_ROWS)
+    rows = max(0, len(table.listed) - MAX_ROWS)
     parts = [f"{rows} more rows"] * (rows > 0)
     parts += [f"{columns - MAX_COLUMNS} more columns"] * (columns > MAX_COLUMNS)
     return f"… {' and '.join(parts)}: `%exp show -A --csv` has all" if parts else ""
@@ -190,9 +193,10 @@ def _measures(result: MeasureDiff | MetricsShown) -> Markup:
 
 def _shorter(result: Table) -> str:
     """The text of a table, of one that is longer than a cell should be its first rows."""
-    if len(result) <= MAX_ROWS:
+    if len(result.listed) <= MAX_ROWS:
         return plain_text(result)
-    shown = plain_text(replace(result, rows=result.rows[:MAX_ROWS]))
+    view = replace(result.view, shows_steps=False)
+    shown = plain_text(replace(result, rows=result.listed[:MAX_ROWS], view=view))
     return f"{shown}\n{_more(result, len(result.shown_columns()))}"
 
 

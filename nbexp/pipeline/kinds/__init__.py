@@ -14,6 +14,7 @@ from typing import Protocol, cast
 from nbexp.errors import StageFailed
 from nbexp.events import CellFinished, Emit, Event, OutputWritten
 from nbexp.frozen import frozen
+from nbexp.pipeline.checkpoint import Requests
 from nbexp.pipeline.kinds import shell
 
 _TAIL_BYTES, _TAIL_LINES = 16_384, 20
@@ -37,6 +38,8 @@ class Job:
         A private folder of this run: events, and the notebook of a stage that failed.
     live
         Folders in which tables of logged values are followed, as dvclive writes them.
+    checkpoints
+        What the command's processes ask for; to be served while it runs. None: nobody records steps.
     """
 
     stage: str
@@ -47,6 +50,7 @@ class Job:
     log: Path
     run_dir: Path
     live: tuple[Path, ...] = ()
+    checkpoints: Requests | None = None
 
 
 class Kind(Protocol):

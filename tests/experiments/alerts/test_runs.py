@@ -141,3 +141,15 @@ def test_a_run_in_a_cell_shows_what_is_due(
         InteractiveShell.clear_instance()
     assert "alert: `first` finished in" in capsys.readouterr().out
     assert [line.split(" ")[0] for line in told(root)] == ["end", "good"]
+
+
+def test_queued_runs_are_told_of_by_their_worker(root: Path, nbexp_cli: Callable[..., Any]) -> None:
+    nbexp_cli("run", "--queue", "-S", "train.lr=0.1,0.2", "-n", "q", cwd=root)
+    nbexp_cli("run", "--run-all", cwd=root)
+    assert [line.split(" ")[:3] for line in told(root)] == [
+        ["end", "q-1", "finished"],
+        ["end", "q-2", "finished"],
+        ["good", "q-1", "finished"],
+        ["good", "q-2", "finished"],
+    ]
+    assert {one.run for one in nbexp.open(root).alerts().past} == {"q-1", "q-2"}
