@@ -204,7 +204,10 @@ def send(conversation: socket.socket, *lines: object, fds: Sequence[int] = ()) -
     """Lines of JSON, with open files for the other side."""
     data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     sent = socket.send_fds(conversation, [data], fds) if fds else 0
-    conversation.sendall(data[sent:])
+    if sent < len(
+        data
+    ):  # to send nothing is an error too where the other side has hung up after its answer
+        conversation.sendall(data[sent:])
 
 
 class Lines:
