@@ -204,9 +204,8 @@ def send(conversation: socket.socket, *lines: object, fds: Sequence[int] = ()) -
     """Lines of JSON, with open files for the other side."""
     data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     sent = socket.send_fds(conversation, [data], fds) if fds else 0
-    if sent < len(
-        data
-    ):  # to send nothing is an error too where the other side has hung up after its answer
+    # To send nothing is an error too where the other side has hung up after its answer.
+    if sent < len(data):
         conversation.sendall(data[sent:])
 
 
