@@ -538,8 +538,8 @@ def test_whoever_is_killed_the_run_fails_and_nothing_is_left(
         json.loads(line)
         for line in (tmp_path / ".dvc/tmp/run/processes.jsonl").read_text().splitlines()
     ]
-    found["runner"] = noted[-2]["pid"]
-    assert noted[-1]["pid"] == busy[0]
+    # The owner notes the runner, the runner the kernel: in either order.
+    (found["runner"],) = {note["pid"] for note in noted[-2:]} - {busy[0]}
     os.kill(found[victim], signal.SIGKILL)
     assert program.wait(60) == 1
     assert program.stderr is not None
