@@ -111,8 +111,10 @@ def listed(result: QueueStatus) -> list[Task]:
 
 def cells(task: Task) -> list[str]:
     """A task as a row."""
-    live = task.live if task.state in ("running", "committing") else {}
-    values = live.get("values", {})
+    is_at_work = task.state in ("running", "committing")
+    live = task.live if is_at_work else {}
+    # What it logged last stays of one that is done; of all others, and of one that logs nothing, what it was given.
+    values = task.live.get("values", {}) if is_at_work or task.state == "done" else {}
     told = " ".join(f"{name} {shown(value)}" for name, value in list(values.items())[:3])
     elapsed = task.elapsed_s
     return [
@@ -121,7 +123,7 @@ def cells(task: Task) -> list[str]:
         state_of(task),
         str(live.get("stage", "")),
         progress(live),
-        told or ("" if task.state in ("running", "done") else values_of(task)),
+        told or values_of(task),
         "" if elapsed is None else duration(elapsed),
     ]
 

@@ -34,7 +34,7 @@ def _status(result: QueueStatus) -> Markup:
         )
         for one in result.of_dvc
     ]
-    foot = tag("p", faint(in_cell_words(texts.workers_line(result))))
+    foot = tag("p", faint(in_cell_words(" · ".join(texts.workers_line(result).split("   ")))))
     if not rows:
         return joined([tag("p", "No experiment tasks in the queue."), foot])
     heads = [head(name) for name in texts.HEADS]
