@@ -374,7 +374,9 @@ def _class(name: str, cls: type) -> str:
             if told.summary:
                 parts.append(f"### {_short(name)}.{member}\n\n{_docstring_text(told)}")
         elif inspect.isfunction(value):
-            parts.append(_function(f"{_short(name)}.{member}", value))
+            # By the class's whole name: `Live.log` and the function `live.log` are two.
+            anchor = _slug(f"{name}.{member}")
+            parts.append(_function(f"{_short(name)}.{member}", value, anchor=anchor))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -388,9 +390,11 @@ def _fields(cls: type, told: set[str]) -> list[str]:
     ]
 
 
-def _function(name: str, function: Callable[..., object], *, level: int = 3) -> str:
+def _function(
+    name: str, function: Callable[..., object], *, level: int = 3, anchor: str | None = None
+) -> str:
     signature = _signature(name, function)
-    head = f"(python-{_slug(name)})=\n{'#' * level} {name}"
+    head = f"(python-{anchor or _slug(name)})=\n{'#' * level} {name}"
     return f"{head}\n\n```python\n{signature}\n```\n\n{_docstring_text(_docstring(function))}"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def test_each_value_is_seen_by_another_process_before_the_next_is_logged(
         assert (going.folder == root) is not temp
         (going.folder / f"go-{event.step}").touch()
 
-    nbexp.open().run({"lr": 0.5}, name="one", temp=temp, emit=look)
+    with closing(nbexp.open()) as opened:
+        opened.run({"lr": 0.5}, name="one", temp=temp, emit=look)
     assert sorted(seen) == [0, 1, 2]
     for step, (row, curve) in seen.items():
         assert row["executor"]["state"] == "running"
@@ -172,7 +174,8 @@ def test_a_running_one_is_shown_in_a_cell_as_running(
     root = project(LOG)
     child = nbexp_cli.start("run", "-q", "-n", "one", cwd=root)
     wait_for(lambda: any(one.values for one in ongoing.read(root)))
-    shown = display.html(nbexp.open(root).show())
+    with closing(nbexp.open(root)) as opened:
+        shown = display.html(opened.show())
     assert "▶ running" in shown
     for step in range(3):
         (root / f"go-{step}").touch()
