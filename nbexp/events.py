@@ -57,12 +57,14 @@ class RunStarted(Event):
 class Planned(Event):
     """Stages are about to be brought up to date: their addresses in order, and what each of them needs.
 
-    With more than one of `jobs`, that many run at once and the events of several come mixed.
+    With more than one of `jobs`, that many run at once and the events of several come mixed. `seconds` is how long each
+    takes by past runs, of those that have run before.
     """
 
     stages: tuple[str, ...]
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     jobs: int = 1
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @frozen

@@ -125,10 +125,13 @@ class Exp:
     def _watcher(self, *, is_quiet: bool) -> Watcher:
         from nbexp.jupyter import progress
 
-        if is_quiet or not _is_watched(self._shell):
-            return progress.Lines(is_quiet=is_quiet)
         self._count += 1
-        return progress.Progress(self._publish, f"nbexp-{os.getpid()}-{self._count}")
+        display_id = f"nbexp-{os.getpid()}-{self._count}"
+        if is_quiet or not _is_watched(self._shell):
+            # A terminal's IPython has no pictures.
+            show = self._publish if hasattr(self._shell, "kernel") else None
+            return progress.Lines(is_quiet=is_quiet, show=show, display_id=display_id)
+        return progress.Progress(self._publish, display_id)
 
     def _publish(
         self,

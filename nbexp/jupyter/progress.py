@@ -1,6 +1,8 @@
 """A run while it goes on: one display in the cell, replaced in place, that ends as the result's card.
 
-Where nobody looks on (papermill, nbconvert, CI), lines for the starts and ends of stages instead.
+It shows the stages as a list and, of more than one, as a graph; what they log as values and as curves. The graph as it was
+at the end stays with the card. Where nobody looks on (papermill, nbconvert, CI), lines for the starts and ends of stages
+instead, and the graph with the result all the same.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nbexp import events
 from nbexp.errors import NbexpError, StageFailed, in_notebook_words
+from nbexp.pipeline.standing import StageNow, Standing
+
+if TYPE_CHECKING:
+    from nbexp.pipeline.dag.states import Picture
 
 # At most four times a second; and once a second for the clock, so that a long cell is seen to be alive.
 _PAUSE_S, _CLOCK_S = 0.25, 1.0
@@ -43,28 +48,20 @@ class Watcher(Protocol):
         """It ended with an error, which is drawn below by whoever raised it."""
 
 
-@dataclass
-class _Stage:
-    state: str = "waiting"
-    started_s: float = 0.0
-    cell: int = 0
-    cells: int = 0
-    finished: int = 0
-    step: float | None = None
-    checkpoint: int | None = None
-    values: dict[str, object] = field(default_factory=dict)
-    seconds: float | None = None
-    line: str = ""
-
-
 class Lines:
     """The plain watcher: stage starts and ends, notices, and the last output of a stage that failed."""
 
-    def __init__(self, *, is_quiet: bool = False) -> None:
+    def __init__(
+        self, *, is_quiet: bool = False, show: Show | None = None, display_id: str = ""
+    ) -> None:
         self._quiet = is_quiet
+        self._show = show
+        self._id = display_id
+        self._standing = Standing()
         self._notices: set[str] = set()
 
     def __call__(self, event: events.Event) -> None:
+        self._standing.take(event, time.monotonic())
         match event:
             case events.Notice():
                 _say_once(event, self._notices)
@@ -92,7 +89,11 @@ class Lines:
                 _say(f"running in a copy, {number} of {total}: {script}")
 
     def done(self, result: object) -> bool:
-        return False  # the cell shows it as its value
+        graph = _graph(self._standing) if _is_of_a_run(result) else None
+        if self._show is None or self._quiet or graph is None:
+            return False  # the cell shows it as its value
+        self._show(*_with_graph(result, graph), self._id, False)
+        return True
 
     def stopped(self, error: BaseException) -> None:
         for line in _last_output(error):
@@ -112,7 +113,7 @@ class Progress:
         self._show = show
         self._id = display_id
         self._lock = threading.Lock()
-        self._stages: dict[str, _Stage] = {}
+        self._standing = Standing()
         self._phase = ""
         self._notices: set[str] = set()
         self._alerts = 0
@@ -145,7 +146,9 @@ class Progress:
             return False
         from nbexp.jupyter import display
 
-        self._show(*display.bundle(result), self._id, True)
+        graph = _graph(self._standing) if _is_of_a_run(result) else None
+        shown = display.bundle(result) if graph is None else _with_graph(result, graph)
+        self._show(*shown, self._id, True)
         return True
 
     def stopped(self, error: BaseException) -> None:
@@ -153,9 +156,7 @@ class Progress:
         state = "failed" if isinstance(error, NbexpError) else "interrupted"
         if not isinstance(error, (NbexpError, KeyboardInterrupt)):
             state = "stopped"
-        for stage in self._stages.values():
-            if stage.state == "running":
-                stage.state, stage.seconds = state, time.monotonic() - stage.started_s
+        self._standing.end(state, time.monotonic())
         self._phase = ""
         output = _last_output(error)
         if self._is_shown or output:
@@ -189,59 +190,24 @@ class Progress:
                 now = time.monotonic()
                 is_due = self._is_news or now - self._drawn_s >= _CLOCK_S
                 is_long = bool(self._phase) and now - self._began_s >= _PATIENCE_S
-                if is_due and (self._stages or is_long):
+                if is_due and (self._standing.stages or is_long):
                     self._draw()
 
     def _take(self, event: events.Event) -> None:
+        self._standing.take(event, time.monotonic())
         match event:
-            case events.RunStarted(stages=stages) | events.Planned(stages=stages):
-                self._stages = {name: _Stage() for name in stages}
             case events.Moving(text=text, done=done, total=total, bytes_per_s=rate):
                 self._phase = f"{text}  {done}/{total}  {rate / 1e6:,.1f} MB/s"
             case events.Phase(text=text, done=done, total=total):
                 self._phase = text if total is None else f"{text}  {done or 0}/{total}"
             case events.ScriptTraced(script=script, number=number, total=total):
                 self._phase = f"running {script} in a copy  {number}/{total}"
-            case events.StageSkipped(stage=name):
-                self._of(name).state = "unchanged"
-            case events.DataTaken(stage=name):
-                self._of(name).state = "taken as edited"
-            case events.StageRestored(stage=name):
-                self._of(name).state = "restored"
-            case events.StageStarted(stage=name):
-                stage = self._of(name)
-                stage.state, stage.started_s = "running", time.monotonic()
-                stage.line = self._phase = ""
-            case events.CellStarted(stage=name, cell=number, total=total):
-                stage = self._of(name)
-                stage.cell, stage.cells = number, total
-                stage.line = ""
-            case events.CellFinished(stage=name, cell=number, total=total):
-                stage = self._of(name)
-                stage.cell, stage.cells, stage.finished = number, total, stage.finished + 1
-            case events.MetricLogged(stage=name, step=step, values=found):
-                stage = self._of(name)
-                stage.step = step
-                stage.values |= found
-            case events.CheckpointMade(stage=name, step=number):
-                self._of(name).checkpoint = number
-            case events.OutputWritten(stage=name, data=data) if not self._of(name).cells:
-                self._hear(self._of(name), data)
-            case events.StageFinished(stage=name, seconds=seconds):
-                stage = self._of(name)
-                stage.state, stage.seconds = "done", seconds
-            case events.StageStopped(stage=name):
-                stage = self._of(name)
-                if stage.state == "running":
-                    stage.seconds = time.monotonic() - stage.started_s
-                stage.state = "failed"
-            case events.StageNotRun(stage=name):
-                self._of(name).state = "not run"
+            case events.StageStarted():
+                self._phase = ""
+            case events.OutputWritten(stage=name, data=data) if not self._standing.of(name).cells:
+                self._hear(self._standing.of(name), data)
 
-    def _of(self, name: str) -> _Stage:
-        return self._stages.setdefault(name, _Stage())
-
-    def _hear(self, stage: _Stage, data: bytes) -> None:
+    def _hear(self, stage: StageNow, data: bytes) -> None:
         """Keep the last line of the output that says anything; a bar that redraws itself counts as lines."""
         for line in reversed(
             data[-4096:].decode("utf-8", "replace").replace("\r", "\n").split("\n")
@@ -255,41 +221,59 @@ class Progress:
         from nbexp.render.words import aligned
 
         now = time.monotonic()
-        rows = [_words(name, stage, now) for name, stage in self._stages.items()]
-        below = output if output is not None else self._said()
+        rows = [_words(name, stage, now) for name, stage in self._standing.stages.items()]
+        below = output if output is not None else self._said(now)
         text = "\n".join(
             [*aligned([[r[0], *r[1]] for r in rows]), *(f"  {line}" for line in below)]
         )
-        self._show(
-            {"text/plain": text, "text/html": self._html(below)}, {}, self._id, self._is_shown
-        )
+        is_over = self._over.is_set()
+        graph = _graph(self._standing)
+        contents: dict[str, object] = {"text/plain": text}
+        if is_over and graph is not None:
+            contents["image/svg+xml"] = graph.svg
+        contents["text/html"] = self._html(below, graph, now, is_over=is_over)
+        self._show(contents, {}, self._id, self._is_shown)
         self._is_shown, self._is_news, self._drawn_s = True, False, now
 
-    def _said(self) -> list[str]:
-        """What goes on outside of stages, and the last line of each stage that runs."""
-        running = {name: one for name, one in self._stages.items() if one.state == "running"}
+    def _said(self, now: float) -> list[str]:
+        """What goes on outside of stages, the last line of each stage that runs, and how long it all goes on."""
+        running = self._standing.running
         lines = [
             one.line if len(running) == 1 else f"{name} | {one.line}"
             for name, one in running.items()
             if one.line
         ]
-        return [self._phase, *lines] if self._phase else lines
+        if self._phase:
+            lines.insert(0, self._phase)
+        left = self._standing.left_s(now) if len(self._standing.stages) > 1 else None
+        if left and running:
+            from nbexp.pipeline.dag.states import brief
 
-    def _html(self, below: list[str]) -> str:
-        from nbexp.jupyter.markup import faint, page, pairs, tag
+            lines.append(f"at most ~{brief(left)} left, by past runs")
+        return lines
 
-        now = time.monotonic()
+    def _html(self, below: list[str], graph: Picture | None, now: float, *, is_over: bool) -> str:
+        from nbexp.jupyter import curves
+        from nbexp.jupyter.markup import Markup, faint, page, pairs, tag
+
         rows: list[list[object]] = []
-        for name, stage in self._stages.items():
+        for name, stage in self._standing.stages.items():
             parts: list[object] = list(_words(name, stage, now)[1])
             if stage.state == "running" and stage.cells:
-                share = f"{_share(stage):.2f}"
+                share = f"{stage.share(now) or 0:.2f}"
                 label = f"{name}, cell {stage.cell} of {stage.cells}"
                 parts[0] = tag("progress", parts[0], value=share, max="1", aria_label=label)
             if stage.state == "failed":
                 parts[0] = tag("span", parts[0], class_="nbexp-bad")
             rows.append([tag("b", name), *parts])
         content = [pairs(rows)] if rows else []
+        # While it goes on as `svg`, which is there at once; what stays as an `img`, which a page keeps.
+        drawn = [graph, curves.draw(self._standing.curves)]
+        content += [
+            tag("div", Markup(one.img() if is_over else one.svg), class_="nbexp-scroll")
+            for one in drawn
+            if one is not None
+        ]
         if below:
             content.append(tag("pre", faint("\n".join(below))))
         return page(*content)
@@ -298,11 +282,46 @@ class Progress:
 Show = Callable[[dict[str, object], dict[str, object], str, bool], None]
 
 
-def _words(name: str, stage: _Stage, now: float) -> tuple[str, list[str]]:
+def _graph(standing: Standing) -> Picture | None:
+    """The pipeline as it stands now; None where it is one stage, or nothing is known of who needs whom."""
+    from nbexp.pipeline.dag import states
+
+    if not standing.needs or not states.is_worth_it(standing):
+        return None
+    return states.draw(standing, time.monotonic())
+
+
+# What stages were run for. The results of other commands, a table for one, are not about the last run's stages.
+_OF_A_RUN = {"Experiment", "Reproduced", "RunOver"}
+
+
+def _is_of_a_run(result: object) -> bool:
+    return not _OF_A_RUN.isdisjoint(kind.__name__ for kind in type(result).__mro__)
+
+
+def _with_graph(result: object, graph: Picture) -> tuple[dict[str, object], dict[str, object]]:
+    """What a result looks like, and below it the pipeline as it was at the end."""
+    from nbexp.jupyter import display
+    from nbexp.jupyter.markup import Markup, page, tag
+
+    contents, metadata = display.bundle(result)
+    if "text/html" in contents:
+        picture = tag("div", Markup(graph.img()), class_="nbexp-scroll")
+        contents["text/html"] = page(display.html(result), picture)
+        contents["image/svg+xml"] = graph.svg
+    return contents, metadata
+
+
+def _words(name: str, stage: StageNow, now: float) -> tuple[str, list[str]]:
     """A line of the display: the stage and, by columns, what it is doing."""
+    from nbexp.pipeline.dag.states import brief
+
+    left = stage.left_s(now)
     if stage.state != "running":
         signs = {"done": "✓ done", "failed": "✗ failed", "interrupted": "■ interrupted"}
         took = [] if stage.seconds is None else [f"{stage.seconds:.1f} s"]
+        if stage.state == "waiting" and left:
+            took.append(f"~{brief(left)}")
         where = (
             [f"in cell {stage.cell}/{stage.cells}"]
             if stage.state in signs and stage.state != "done" and stage.cells
@@ -311,7 +330,7 @@ def _words(name: str, stage: _Stage, now: float) -> tuple[str, list[str]]:
         return name, [signs.get(stage.state, stage.state), *where, *took]
     parts = []
     if stage.cells:
-        filled = round(_share(stage) * _BAR)
+        filled = round((stage.share(now) or 0) * _BAR)
         parts += [f"[{'#' * filled}{'-' * (_BAR - filled)}]", f"cell {stage.cell}/{stage.cells}"]
     else:
         parts.append("▶ running")
@@ -320,13 +339,8 @@ def _words(name: str, stage: _Stage, now: float) -> tuple[str, list[str]]:
     if stage.checkpoint is not None:
         parts.append(f"checkpoint @{stage.checkpoint}")
     parts += [f"{key} {_short(value)}" for key, value in list(stage.values.items())[-_MAX_VALUES:]]
-    return name, [*parts, f"{now - stage.started_s:.1f} s"]
-
-
-def _share(stage: _Stage) -> float:
-    """How far a notebook is, the cell that runs counted half."""
-    running = stage.cell > stage.finished
-    return min(1.0, (stage.finished + (0.5 if running else 0)) / max(1, stage.cells))
+    parts.append(f"{now - stage.began_s:.1f} s")
+    return name, [*parts, f"~{brief(left)} left"] if left else parts
 
 
 def _short(value: object) -> str:

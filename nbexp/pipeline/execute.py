@@ -180,7 +180,9 @@ class Execution:
             stage.address(here): tuple(other.address(here) for other in self.graph.needs[stage])
             for stage in self.stages
         }
-        self.emit(Planned(tuple(needs), needs, self.how.jobs if is_parallel else 1))
+        expected = durations.expected_of_all(self.context.cache, self.stages)
+        seconds = {stage.address(here): taken for stage, taken in expected.items()}
+        self.emit(Planned(tuple(needs), needs, self.how.jobs if is_parallel else 1, seconds))
         if self.context.fetch is not None and self.context.use_run_cache:
             self.context.fetch.runs()
         self._ignores.write()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +11,17 @@ import pytest
 
 from nbexp import events
 from nbexp.errors import Interrupted, NotFound, StageFailed
+from nbexp.experiments.card import StageReport
 from nbexp.jupyter import progress
 from nbexp.project import Branched
+from nbexp.project.results import Reproduced
 
 
 class Page:
     """Keeps what was shown: each a text, whether it replaced what was there, and when."""
 
     def __init__(self) -> None:
+        self.contents: list[dict[str, object]] = []
         self.texts: list[str] = []
         self.pages: list[str] = []
         self.replaced: list[bool] = []
@@ -30,6 +35,7 @@ class Page:
         display_id: str,
         replaces: bool,
     ) -> None:
+        self.contents.append(contents)
         self.texts.append(str(contents["text/plain"]))
         self.pages.append(str(contents["text/html"]))
         self.replaced.append(replaces)
@@ -291,6 +297,131 @@ def test_stages_that_run_at_once_are_shown_with_their_last_lines(
         "✗",
         "not",
     ]
+
+
+NEEDS = {"data": (), "linear": ("data",), "forest": ("data",), "best": ("linear", "forest")}
+RAN = Reproduced((StageReport("linear", "ran", 1.25), StageReport("forest", "ran", 2.0)), 3.5, 0.1)
+
+
+def test_the_graph_below_the_cell_says_what_each_stage_is_at(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.Planned(tuple(NEEDS), NEEDS, jobs=2, seconds={"linear": 90.0, "best": 30.0}))
+    watcher(events.StageSkipped("data"))
+    for name in ("linear", "forest"):
+        watcher(events.StageStarted(name, ("python",)))
+    watcher(events.CellStarted("forest", 2, 5))
+    page.wait_for("cell 2/5")
+    shown = page.pages[-1]
+    (label,) = re.findall(r'role="img" aria-label="([^"]*)"', shown)
+    said = [one.partition(": ") for one in label.split("; ")]
+    assert [(name, words.split()[:2]) for name, _, words in said] == [
+        ("data", ["unchanged"]), ("linear", ["running", said[1][2].split()[1]]), ("forest", ["cell", "2/5"]),
+        ("best", ["waiting", "~30"]),
+    ]  # fmt: skip
+    assert re.fullmatch(r"running \d\.\d s ~1:\d\d left", said[1][2])
+    # Grey waits, blue runs, green is done; two run at once.
+    colours = ("#eceff3", "#dbe8ff", "#dcf3e3")
+    assert [shown.count(f'fill="{colour}"') for colour in colours] == [1, 2, 1]
+    assert "<script" not in shown
+    watcher.done(RESULT)
+
+
+def test_how_long_all_of_it_goes_on_is_told_where_every_stage_ran_before(
+    watcher: progress.Progress, page: Page
+) -> None:
+    seconds = {"data": 0.0, "linear": 100.0, "forest": 40.0, "best": 20.0}
+    watcher(events.Planned(tuple(NEEDS), NEEDS, jobs=2, seconds=seconds))
+    watcher(events.StageSkipped("data"))
+    watcher(events.StageStarted("linear", ("python",)))
+    watcher(events.StageStarted("forest", ("python",)))
+    text = page.wait_for("by past runs")
+    assert re.search(r"at most ~(2:00|1:5\d) left, by past runs", text)
+    watcher.done(RESULT)
+
+
+def test_the_graph_as_it_was_at_the_end_stays_with_the_card(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.Planned(tuple(NEEDS), NEEDS, jobs=2))
+    watcher(events.StageSkipped("data"))
+    for name in ("linear", "forest"):
+        watcher(events.StageStarted(name, ("python",)))
+    page.wait_for("running")
+    watcher(events.StageFinished("linear", 1.25))
+    watcher(events.StageFinished("forest", 2.0))
+    watcher(events.StageRestored("best"))
+    assert watcher.done(RAN)
+    last = page.contents[-1]
+    picture = str(last["image/svg+xml"])
+    for words in ("= unchanged", "✓ done 1.2 s", "✓ done 2.0 s", "↺ restored"):
+        assert f">{words}</text>" in picture
+    html = str(last["text/html"])
+    assert "<svg" not in html  # which pages that do not trust it leave out
+    image = r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="data: unchanged'
+    (drawn,) = re.findall(image, html)
+    assert base64.b64decode(drawn).decode() == picture
+
+
+def test_the_graph_of_a_run_that_failed_stays_too(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.Planned(tuple(NEEDS), NEEDS, jobs=2))
+    watcher(events.StageSkipped("data"))
+    watcher(events.StageStarted("linear", ("python",)))
+    page.wait_for("running")
+    watcher(events.StageStopped("linear", "it stopped"))
+    watcher.stopped(StageFailed("Stage `linear` stopped.", stage="linear"))
+    picture = str(page.contents[-1]["image/svg+xml"])
+    assert ">✗ failed " in picture
+    assert picture.count(">– not run</text>") == 2
+
+
+def test_other_results_are_not_about_the_stages_that_ran_last(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.Planned(tuple(NEEDS), NEEDS, jobs=2))
+    watcher(events.StageStarted("linear", ("python",)))
+    page.wait_for("running")
+    watcher.done(RESULT)
+    assert "image/svg+xml" not in page.contents[-1]
+
+
+def test_one_stage_is_no_graph(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.Planned(("train",), {"train": ()}))
+    watcher(events.StageStarted("train", ("python",)))
+    page.wait_for("running")
+    watcher.done(RAN)
+    assert all("<svg" not in shown for shown in page.pages)
+    assert "image/svg+xml" not in page.contents[-1]
+
+
+def test_logged_values_are_curves_within_a_second(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.Planned(("train",), {"train": ()}))
+    watcher(events.StageStarted("train", ("python",)))
+    for step in range(1, 31):
+        logged_s = time.monotonic()
+        watcher(events.MetricLogged("train", step, {"acc": step / 100, "word": "x"}))
+        time.sleep(0.02)
+    page.wait_for("step 30")
+    at = next(n for n, text in enumerate(page.texts) if "step 30" in text)
+    assert page.times_s[at] - logged_s < 1
+    assert 'aria-label="acc: 0.3 at step 30"' in page.pages[at]
+    assert "acc 0.3" in page.texts[at]  # in words beside it
+    watcher.done(RESULT)
+
+
+def test_without_onlookers_the_graph_comes_with_the_result(
+    page: Page, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = progress.Lines(show=page, display_id="run-1")
+    lines(events.Planned(tuple(NEEDS), NEEDS, jobs=2))
+    lines(events.StageSkipped("data"))
+    lines(events.StageStarted("linear", ("python",)))
+    lines(events.StageFinished("linear", 1.25))
+    assert lines.done(RAN)
+    capsys.readouterr()
+    assert page.replaced == [False]
+    assert ">✓ done 1.2 s</text>" in str(page.contents[0]["image/svg+xml"])
+    assert "<img " in page.pages[0]
 
 
 def test_without_onlookers_what_fails_meanwhile_is_a_line(

@@ -375,8 +375,15 @@ def test_a_run_is_told_step_by_step(project: Bench) -> None:
     project.run("prepare")
     project.run()
     told = [event for event in project.events if not isinstance(event, events.StageFinished)]
+    planned = told[0]
+    assert isinstance(planned, events.Planned)
+    # What has run before is known to take about as long again.
+    assert [*planned.seconds] == ["prepare"]
+    assert planned.seconds["prepare"] > 0
     assert told == [
-        events.Planned(("prepare", "train"), {"prepare": (), "train": ("prepare",)}),
+        events.Planned(
+            ("prepare", "train"), {"prepare": (), "train": ("prepare",)}, seconds=planned.seconds
+        ),
         events.StageSkipped("prepare"),
         events.StageStarted(
             "train",
