@@ -12,6 +12,7 @@ Examples
   nbexp sweep --random 20 -S 'train.lr=tag(log,interval(1e-4,1e-1))'
   nbexp sweep --optuna "minimize loss" -S 'train.lr=interval(1e-4,1e-1)' --trials 40 -j 4
   nbexp sweep -S train.lr=0.1,0.2 --dry                      how many, and how long that takes
+  nbexp sweep -i                                             in a notebook: a form for all of this
   nbexp sweep                                                the sweeps there are
   nbexp sweep --resume sweep-1                               watch one again, or go on with it
 """
@@ -25,9 +26,11 @@ from typing import TYPE_CHECKING, Any
 from nbexp.commands import at_least_1
 from nbexp.errors import UsageError
 from nbexp.events import Emit
+from nbexp.frozen import replace
 
 if TYPE_CHECKING:
     from nbexp.project import Project
+    from nbexp.sweeps.form import Answers
 
 writes = True
 
@@ -112,12 +115,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     like_run.add_manner_of_each(parser)
     like_run.add_start(parser)
     parser.add_argument(
+        "-i",
+        "--interactive",
+        action="store_true",
+        help="a form of the params in a notebook, which holds what else is on the line; elsewhere the params",
+    )
+    parser.add_argument(
         "--dry", action="store_true", help="say how many, and how long that takes; change nothing"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
+    if args.interactive:
+        return project.sweeps.form(_answers(args, project.settings.better))
     if args.resume is not None:
         return project.sweeps.resume(
             args.resume, trials=args.trials, jobs=args.jobs, detach=args.detach, emit=emit
@@ -169,6 +180,46 @@ def _asked(
         **like_run.manner_of_each(args),
         **like_run.start_of_each(args),
     }
+
+
+# What the form asks for; the rest of the options is for who types.
+_IN_THE_FORM = {
+    "set_param", "random", "optuna", "sampler", "pruner", "minimize", "maximize", "trials", "jobs", "repeat",
+    "seed_param", "name", "new", "interactive", "quiet", "verbose", "cd", "folder",
+}  # fmt: skip
+
+
+def _answers(args: argparse.Namespace, better: Mapping[str, str]) -> Answers:
+    """The form as the rest of the line fills it in."""
+    from nbexp import commands
+    from nbexp.sweeps.form import asking
+
+    given = vars(args)
+    plain = vars(commands.parser("sweep").parse_args([]))
+    more = [name for name in plain if name not in _IN_THE_FORM and given[name] != plain[name]]
+    if more:
+        what = "STAGE" if more[0] == "targets" else f"--{more[0].replace('_', '-')}"
+        raise UsageError(
+            f"The form does not ask for `{what}`. Nothing was run.",
+            "`nbexp sweep -i` without it; or the whole line without `-i`.",
+        )
+    found = asking.filled(args.set_param)
+    asked = _asked(args, [], better)
+    metric = asked["minimize"] or asked["maximize"] or ""
+    return replace(
+        found,
+        sampler=asked["sampler"] or "grid",
+        optuna=args.sampler if args.optuna is not None and args.sampler else found.optuna,
+        pruner=args.pruner or found.pruner,
+        metric=metric,
+        direction="" if not metric else "minimize" if asked["minimize"] else "maximize",
+        trials=str(asked["trials"] or ""),
+        repeat=str(args.repeat),
+        seed_param=args.seed_param or "",
+        jobs=str(asked["jobs"]),
+        name=args.name or "",
+        new=args.new,
+    )
 
 
 def _sampler(args: argparse.Namespace) -> tuple[str | None, dict[str, str]]:

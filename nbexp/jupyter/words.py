@@ -62,6 +62,27 @@ def read(line: str, evaluate: Evaluate) -> Line:
     return Line(tuple(words), is_silent)
 
 
+def line(words: Sequence[str]) -> str:
+    """The line that `read` makes these words of: `%exp` and the words, in quotes where they need some.
+
+    Examples
+    --------
+    >>> line(["run", "-S", "train.lr=interval(0,1)"])
+    "%exp run -S 'train.lr=interval(0,1)'"
+    """
+    from nbexp.sweeps import form
+
+    typed = form.joined(words)
+    if read(typed, _nothing).words != tuple(words):
+        # A brace that would be filled in, and that means a brace.
+        typed = f"{typed} --no-expand"
+    return f"%exp {typed}"
+
+
+def _nothing(expression: str) -> object:  # noqa: ARG001  # as any other that gives values
+    return None
+
+
 def spelled(value: object) -> str:
     """A Python value as one would type it behind `-S key=`.
 

@@ -63,7 +63,7 @@ FAMILIES = {
         "OpenedTable",
         "OpenedText",
     ),
-    "sweeps": ("Sweep", "Sweeps", "SweepPlan"),
+    "sweeps": ("Sweep", "Sweeps", "SweepPlan", "SweepForm"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

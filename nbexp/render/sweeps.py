@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nbexp.overrides import spell
 from nbexp.render.words import aligned, counted, duration, shown
 
 if TYPE_CHECKING:
+    from nbexp.sweeps.form import Field, SweepForm
     from nbexp.sweeps.results import Sweep, SweepPlan, Sweeps, TrialRow
 
 # Of more trials than this the text shows the best.
@@ -116,7 +119,11 @@ def _plan(result: SweepPlan) -> str:
     line = f"{counted(result.trials, 'run')}, {at_once}, picked by {result.sampler}"
     if result.goes_on is not None:
         line = f"{result.goes_on} goes on: {line}"
-    if result.seconds is None:
+    if result.recorded:
+        line = f"{line}; {recorded(result.recorded, result.trials)}"
+    if result.recorded and result.recorded == result.trials:
+        lines = [line]
+    elif result.seconds is None:
         lines = [line, "how long one takes is not known: none has run yet"]
     else:
         whole = result.whole_s or 0.0
@@ -127,8 +134,78 @@ def _plan(result: SweepPlan) -> str:
     return "\n".join([*lines, "Nothing was run."])
 
 
+def foretold(result: SweepPlan) -> str:
+    """What is known before it starts, in one line: `6 runs, 2 at a time; 1 is recorded already; about 3 min`."""
+    if result.goes_on is not None and not result.trials:
+        return f"{result.goes_on} has run this already: to start it is to show it"
+    at_once = f", {result.jobs} at a time" if result.jobs > 1 and result.trials > 1 else ""
+    words = [f"{counted(result.trials, 'run')}{at_once}"]
+    if result.goes_on is not None:
+        words[0] = f"{result.goes_on} goes on: {words[0]}"
+    if result.recorded:
+        words.append(recorded(result.recorded, result.trials))
+    if result.recorded and result.recorded == result.trials:
+        words.append("no time at all")
+    elif result.whole_s is None:
+        words.append("how long is not known, for none has run yet")
+    else:
+        words.append(f"about {duration(result.whole_s)} by past runs")
+    return "; ".join(words)
+
+
+def recorded(number: int, total: int) -> str:
+    """`2 are recorded already`."""
+    which = "all" if number == total else str(number)
+    return f"{which} {'is' if number == 1 else 'are'} recorded already"
+
+
+def _form(result: SweepForm) -> str:
+    if not result.fields:
+        return f"There are no params in {result.file} that a sweep could vary."
+    rows = [form_columns(), *(form_cells(one) for one in result.fields)]
+    return "\n".join([*aligned(rows), *form_notes(result)])
+
+
+def form_columns() -> list[str]:
+    """The titles of the table of params."""
+    return ["param", "is", "now", "had"]
+
+
+def form_cells(one: Field) -> list[str]:
+    """A param as a line of it."""
+    had = [spell(value) for value in one.known if spell(value) != spell(one.value)]
+    return [one.name, one.kind, spell(one.value), ", ".join(had)]
+
+
+def form_notes(result: SweepForm) -> list[str]:
+    """The metrics there are, and the line of what was asked for, or what a line would look like."""
+    found = []
+    if result.metrics:
+        names = [
+            one.name if one.direction is None else f"{one.name} ({one.direction})"
+            for one in result.metrics
+        ]
+        found.append(f"metrics: {', '.join(names)}")
+    asked = result.ask()
+    if asked.line:
+        return [*found, f"the line: {asked.line}"]
+    if result.answers.params:
+        found += [
+            f"{one.where.lstrip(':') or 'all'}: {one.message}"
+            + (f" Hint: {one.hint}" if one.hint else "")
+            for one in asked.problems
+        ]
+        return found
+    example = next((one for one in result.fields if one.problem is None), None)
+    if example is not None:
+        values = example.example
+        found.append(f"for example: nbexp sweep -S {shlex.quote(f'{example.name}={values}')}")
+    return found
+
+
 WRITERS: Mapping[str, Callable[[Any], str]] = {
     "Sweep": _sweep,
     "Sweeps": _sweeps,
     "SweepPlan": _plan,
+    "SweepForm": _form,
 }

@@ -34,8 +34,6 @@ from nbexp.sweeps import space as spaces
 from nbexp.sweeps.definition import Definition
 from nbexp.sweeps.space import Point, Space
 
-_SEEDS = ("seed", "random_state", "random_seed")
-
 
 @frozen
 class Request:
@@ -252,7 +250,7 @@ def _seeds(view: View, here: str) -> list[str]:
     if data is None:
         return []
     leaves = values.flatten(values.parse(data, overrides.DEFAULT_FILE))
-    return [key for key in leaves if key.rpartition(".")[2] in _SEEDS]
+    return [key for key in leaves if key.rpartition(".")[2] in spaces.SEED_NAMES]
 
 
 def _count(request: Request, needs_metric: bool, size: int | None, sampler: str) -> int:

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypedDict, Unpack
 
 from nbexp.errors import Interrupted, UsageError
 from nbexp.events import Emit, Notice, ignore
-from nbexp.experiments import composition, planning
+from nbexp.experiments import catalogue, composition, identity, planning
 from nbexp.experiments import spec as specs
+from nbexp.experiments.place import GitMeanings
+from nbexp.experiments.reading import Reader
 from nbexp.experiments.spec import Which
+from nbexp.formats import ref_names
 from nbexp.overrides import parse
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline import schedule
 from nbexp.pipeline.context import How, OnFailure
+from nbexp.pipeline.forecast import Foresight
+from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk
+from nbexp.pipeline.stage import Stage
 from nbexp.queue import Queue
-from nbexp.sweeps import asking, definition, following
+from nbexp.queue.site import Site
+from nbexp.queue.watching import Watcher
+from nbexp.sweeps import asking, definition, following, samplers
 from nbexp.sweeps import course as courses
 from nbexp.sweeps.asking import Asked, Request
 from nbexp.sweeps.definition import Definition
+from nbexp.sweeps.form import Answers, Picker, SweepForm, fields
 from nbexp.sweeps.results import Sweep, SweepPlan, Sweeps
+from nbexp.sweeps.samplers import optuna
+from nbexp.sweeps.space import Point
 
 _SHOWN = 4
+# Of more points than this nobody waits to hear which are recorded; each takes some milliseconds.
+_LOOKED_AT = 200
+_LAST = 1 - 1e-9
+# Enough of the past to know what values a param takes.
+_READ = 1000
 
 
 Space = Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]]
@@ -119,6 +135,20 @@ class KeptSweeps:
         asking.go_on(self._site, sweep, trials=trials, jobs=jobs)
         return self._lead(sweep, detach=detach, emit=emit)
 
+    def watch(self, name: str) -> Iterator[Sweep]:
+        """What a sweep has come to, anew whenever something changed, until it is over; where its leader died, another one leads.
+
+        Raises
+        ------
+        NotFound
+            There is no sweep of that name.
+        QueueError
+            Nobody can lead it.
+        """
+        sweep = definition.load(self._site.git, name)
+        for _ in following.changes(self._site, sweep, Watcher(self._site.store)):
+            yield following.result(self._site, sweep)
+
     def stop(self, name: str) -> Sweep:
         """Let no new trial of a sweep begin, and end those that run; what is recorded stays.
 
@@ -149,13 +179,37 @@ class KeptSweeps:
         known, wanted = asked.known, asked.wanted
         done = len(courses.tasks(site.store, known)) if known is not None else 0
         first = asking.points(wanted, _SHOWN)
+        has_run = known is not None and done >= wanted.trials
         return SweepPlan(
             trials=max(0, wanted.trials - done),
             jobs=wanted.jobs,
             sampler=wanted.sampler,
-            seconds=self._seconds(wanted),
+            seconds=None if has_run else self._seconds(wanted),
             first=tuple(following.typed(point) for point in first),
             goes_on=known.name if known is not None else None,
+            recorded=0 if has_run else self._recorded(wanted, done, options),
+        )
+
+    def form(self, answers: Answers | None = None) -> SweepForm:
+        """What a sweep can vary here, with what is known of each param, as a form that waits for answers.
+
+        Parameters
+        ----------
+        answers
+            What it holds at first; None: every param is kept.
+        """
+        site = self._site
+        reader = Reader(site.git, site.cache, site.root, site.prefix)
+        present = reader.workspace()
+        revs = [*catalogue.refs(site.git).values()][:_READ]
+        past = [one.data for one in reader.commits(revs).values() if one.data is not None]
+        return SweepForm(
+            fields=fields.params(present, past, site.here),
+            metrics=fields.metrics([present, *past], site.settings.better),
+            pickers=tuple(_picker(name) for name in _in_order(samplers.names())),
+            optuna_samplers=optuna.SAMPLERS,
+            pruners=optuna.PRUNERS,
+            answers=answers or Answers(),
         )
 
     # ---- for the project
@@ -233,22 +287,42 @@ class KeptSweeps:
         )
 
     def _seconds(self, sweep: Definition) -> float | None:
-        """How long the stages take that a point makes run, by past runs."""
+        """How long the stages take that a point makes run, by past runs; of the first and the last the longer."""
+        space = sweep.space
+        ends = [
+            {**space.points[at], **{one.param: one.at(share) for one in space.dimensions}}
+            # The values that are in place now make nothing run, and are often the first ones.
+            for at, share in ((0, 0.0), (-1, _LAST))
+        ]
+        found = [self._foreseen(sweep, point).seconds() for point in ends]
+        known = [one for one in found if one is not None]
+        return max(known) if len(known) == len(found) else None
+
+    def _recorded(self, sweep: Definition, done: int, options: SweepOptions) -> int | None:
+        """How many of the points that are still to be run an experiment has already; None: nobody can tell."""
+        is_drawn = sweep.sampler != "grid" and options.get("seed") is None
+        if is_drawn or sweep.spec.composed is not None or options.get("baseline") is not None:
+            return None
+        if options.get("new") or options.get("force"):
+            return 0
+        points = asking.points(sweep, sweep.trials)[done:] if sweep.trials <= _LOOKED_AT else []
+        if len(points) != sweep.trials - done:
+            return None
+        refs = catalogue.refs(self._site.git)
+        if not any(of == sweep.baseline for _, of, _ in ref_names.experiments(refs)):
+            return 0
+        return sum(self._foreseen(sweep, point).is_recorded(refs) for point in points)
+
+    def _foreseen(self, sweep: Definition, point: Point) -> _Foreseen:
         site, spec = self._site, sweep.spec
-        example: dict[str, object] = {**sweep.space.points[0]}
-        example.update({one.param: one.at(0.0) for one in sweep.space.dimensions})
-        typed = [*spec.overrides, *parse(example)[0]]
+        typed = [*spec.overrides, *parse(point)[0]]
         composed = None
         if spec.composed is not None:
             composed = composition.compose(site.root, spec.here, typed)
         edits = specs.params_edits(site.root, spec.here, typed, composed=composed)
         graph = graphs.load(site.root, read=Disk(site.root, edits).read)
         stages = spec.which.stages(graph, spec.targets, spec.here)
-        plan = planning.make(
-            site.git, site.cache, site.root, site.prefix, {}, graph, stages, edits,
-            here=spec.here, how=spec.how, use_run_cache=False,
-        )  # fmt: skip
-        return plan.seconds
+        return _Foreseen(site, sweep, edits, graph, stages)
 
     def _lead(self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False) -> Sweep:
         site = self._site
@@ -263,6 +337,39 @@ class KeptSweeps:
                 following.follow(site, sweep, ignore)
             raise _interrupted(following.result(site, sweep), stopped=stops) from None
         return following.result(site, sweep)
+
+
+class _Foreseen:
+    """One point, as its run would find the project."""
+
+    def __init__(
+        self,
+        site: Site,
+        sweep: Definition,
+        edits: Mapping[str, bytes],
+        graph: Graph,
+        stages: Sequence[Stage],
+    ) -> None:
+        self._site, self._sweep, self._edits = site, sweep, edits
+        self._graph, self._stages = graph, stages
+
+    def seconds(self) -> float | None:
+        site, spec = self._site, self._sweep.spec
+        plan = planning.make(
+            site.git, site.cache, site.root, site.prefix, {}, self._graph, self._stages, self._edits,
+            here=spec.here, how=spec.how, use_run_cache=False,
+        )  # fmt: skip
+        return plan.seconds
+
+    def is_recorded(self, refs: Mapping[str, str]) -> bool:
+        site = self._site
+        disk = Disk(site.root, self._edits)
+        looking = Foresight(site.root, site.cache, disk, GitMeanings(site.git, site.prefix, refs))
+        found = identity.find(
+            site.git, site.cache, site.root, site.prefix, self._sweep.baseline, refs,
+            self._stages, self._graph, looking,
+        )  # fmt: skip
+        return found is not None
 
 
 def _say(asked: Asked, sweep: Definition, emit: Emit, *, verb: str) -> None:
@@ -289,6 +396,19 @@ def _interrupted(so_far: Sweep, *, stopped: bool) -> Interrupted:
         f"{so_far.name} goes on without you: {over} of {so_far.planned} trials are over.",
         f"`nbexp sweep --resume {so_far.name}` watches again; `nbexp stop {so_far.name}` ends it.",
     )
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Those that come with nbexp first, the plainest of them before all."""
+    own = [name for name in ("grid", "random", "optuna") if name in names]
+    return [*own, *(name for name in names if name not in own)]
+
+
+def _picker(name: str) -> Picker:
+    kind = samplers.load(name)
+    missing = name == "optuna" and not optuna.is_installed()
+    problem = "The package optuna is not installed: `python -m pip install 'nbexp[optuna]'`."
+    return Picker(name, kind.needs_metric, problem if missing else None)
 
 
 def _objective(minimize: str | None, maximize: str | None) -> str | None:

@@ -89,7 +89,7 @@ def follow(site: Site, sweep: Definition, emit: Emit) -> None:
     """Watch the sweep until it is over; where the process that leads it dies, start another one."""
     watcher = Watcher(site.store)
     shown = ""
-    for course in _changes(site, sweep, watcher):
+    for course in changes(site, sweep, watcher):
         found = courses.tasks(site.store, sweep)
         over = [task for task in found if task.state in states.OVER]
         text = _line(sweep, found)
@@ -98,7 +98,8 @@ def follow(site: Site, sweep: Definition, emit: Emit) -> None:
             emit(Phase(text, len(over), course.trials))
 
 
-def _changes(site: Site, sweep: Definition, watcher: Watcher) -> Iterator[Course]:
+def changes(site: Site, sweep: Definition, watcher: Watcher) -> Iterator[Course]:
+    """How it is meant to go on, anew with each change, until it is over; it is led all that time."""
     child: subprocess.Popen[bytes] | None = None
     while True:
         course = courses.read(site.store, sweep)

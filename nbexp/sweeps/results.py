@@ -180,6 +180,9 @@ class SweepPlan(Result):
         The first points, as typed.
     goes_on
         The sweep that the line would go on with; None: it would be a new one.
+    recorded
+        How many of them are recorded already, and take no time; None where the points are not known before, or there
+        are more than are looked at.
     """
 
     trials: int
@@ -188,13 +191,14 @@ class SweepPlan(Result):
     seconds: float | None
     first: tuple[str, ...] = ()
     goes_on: str | None = None
+    recorded: int | None = None
 
     @property
     def whole_s(self) -> float | None:
-        """How long all of them take, so many at a time."""
+        """How long all of them take that are not recorded yet, so many at a time."""
         if self.seconds is None:
             return None
-        return self.seconds * -(-self.trials // self.jobs)
+        return self.seconds * -(-(self.trials - (self.recorded or 0)) // self.jobs)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -205,4 +209,5 @@ class SweepPlan(Result):
             "seconds": self.whole_s,
             "first": list(self.first),
             "goes_on": self.goes_on,
+            "recorded": self.recorded,
         }

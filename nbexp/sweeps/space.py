@@ -25,6 +25,9 @@ Point = Mapping[str, object]
 _NUMBERS = (int, float)
 _MAX_POINTS = overrides.MAX_POINTS
 
+SEED_NAMES = ("seed", "random_state", "random_seed")
+"""What a param is called that is a seed."""
+
 
 @frozen
 class Dimension:

@@ -43,7 +43,7 @@ FAMILIES = {
     "upkeep": ("Cleaned", "Collected", "Health"),
     "queue": ("QueueStatus", "Queued", "TaskLog", "RunOver"),
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
-    "sweeps": ("Sweep", "Sweeps"),
+    "sweeps": ("Sweep", "Sweeps", "SweepForm"),
 }
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 

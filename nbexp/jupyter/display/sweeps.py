@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbexp.jupyter.display.parts import MAX_ROWS, brief, heading, in_cell_words, plain_text
-from nbexp.jupyter.markup import Markup, cell, faint, grid, head, joined, tag
+from nbexp.jupyter.display import history
+from nbexp.jupyter.display.parts import MAX_ROWS, brief, cut, heading, in_cell_words, plain_text
+from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, tag
 from nbexp.render import sweeps as texts
 from nbexp.render import words as said
 
 if TYPE_CHECKING:
+    from nbexp.sweeps.form import SweepForm
     from nbexp.sweeps.results import Sweep, Sweeps, TrialRow
 
 _GOOD, _BAD = ("done",), ("failed", "cancelled", "interrupted")
 
 
 def _sweep(result: Sweep) -> Markup:
-    parts = [_title(result)]
+    parts = [_title(result), history.drawn(result)]
     rows = result.ranked
     if rows:
         best = result.best
@@ -88,4 +90,19 @@ def _sweeps(result: Sweeps) -> Markup:
     )
 
 
-WRITERS: Mapping[str, Callable[[Any], Markup]] = {"Sweep": _sweep, "Sweeps": _sweeps}
+def _form(result: SweepForm) -> Markup:
+    if not result.fields:
+        return tag("p", plain_text(result))
+    lines = [
+        tag("tr", *(cell(code(brief_text) if at in (0, 2) else brief_text) for at, brief_text in enumerate(map(cut, texts.form_cells(one)))))
+        for one in result.fields
+    ]  # fmt: skip
+    notes = [tag("p", in_cell_words(note)) for note in texts.form_notes(result)]
+    return joined([grid([head(title) for title in texts.form_columns()], lines), *notes])
+
+
+WRITERS: Mapping[str, Callable[[Any], Markup]] = {
+    "Sweep": _sweep,
+    "Sweeps": _sweeps,
+    "SweepForm": _form,
+}

@@ -40,6 +40,15 @@ _PRUNERS = {
     "none": "NopPruner",
 }
 
+SAMPLERS, PRUNERS = tuple(_SAMPLERS), tuple(_PRUNERS)
+
+
+def is_installed() -> bool:
+    """Whether the package is there; nothing of it is loaded."""
+    from importlib.util import find_spec
+
+    return find_spec("optuna") is not None
+
 
 class Sampler:
     """Optuna's study, told what becomes of the trials."""
