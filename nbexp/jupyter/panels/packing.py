@@ -112,9 +112,7 @@ def levels(found: Sequence[object]) -> Column:
             code = known[key] = len(said)
         codes.append(code)
     width, kind = (1, "B") if len(said) < 256 else (2, "H") if len(said) < 65536 else (4, "I")
-    return Column(
-        {"type": "levels", "width": width, "levels": said}, array(kind, codes).tobytes()
-    )
+    return Column({"type": "levels", "width": width, "levels": said}, array(kind, codes).tobytes())
 
 
 def texts(found: Sequence[str | None]) -> Column:

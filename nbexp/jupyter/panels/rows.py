@@ -40,7 +40,7 @@ def of(table: Table) -> Sent:
             id_ = f"{row.rev} {row.name or len(ids)}" if " " not in id_ else f"{id_}'"
         seen.add(id_)
         ids.append(id_)
-    return Sent(table, tuple(ids), tuple([*table.labels(), *table.columns()]))
+    return Sent(table, tuple(ids), (*table.labels(), *table.columns()))
 
 
 def whole(sent: Sent) -> bytes:
@@ -56,9 +56,7 @@ def change(before: Sent, after: Sent) -> bytes | None:
     old = dict(zip(before.ids, before.table.listed, strict=True))
     rows = after.table.listed
     fresh = [
-        at
-        for at, id_ in enumerate(after.ids)
-        if id_ not in old or not _is_same(old[id_], rows[at])
+        at for at, id_ in enumerate(after.ids) if id_ not in old or not _is_same(old[id_], rows[at])
     ]
     now = set(after.ids)
     gone = [id_ for id_ in before.ids if id_ not in now]
