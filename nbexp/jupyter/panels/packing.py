@@ -76,7 +76,7 @@ def values(found: Sequence[object]) -> Column:
 
 def _integers(found: Sequence[object], numbers: Sequence[int]) -> Column:
     if all(_NO_INT < one < 1 << 31 for one in numbers):
-        codes = array("i", (_NO_INT if one is MISSING else one for one in found))  # type: ignore[misc]
+        codes = array("i", (_NO_INT if one is MISSING else one for one in found))  # type: ignore[type-var]
         return Column({"type": "i32"}, codes.tobytes())
     if all(abs(one) <= _EXACT for one in numbers):
         return _doubles(found)
@@ -84,7 +84,7 @@ def _integers(found: Sequence[object], numbers: Sequence[int]) -> Column:
 
 
 def _doubles(found: Sequence[object]) -> Column:
-    doubles = array("d", (math.nan if one is MISSING else one for one in found))  # type: ignore[misc]
+    doubles = array("d", (math.nan if one is MISSING else one for one in found))  # type: ignore[type-var]
     missing = None
     if any(one is MISSING for one in found):
         bits = bytearray((len(found) + 7) // 8)
