@@ -1,13 +1,15 @@
-"""What Tab offers behind `%exp`: verbs, options, params with their value, experiments, stages.
+"""What Tab offers behind `%exp`: verbs, options, and what may stand for their values.
 
-Answers from the project's files and the commands' own parsers, without a Git process.
+Which of them may stand where the cursor is follows from the commands' own parsers; `candidates` has the values.
+Answers from the project's files and what is remembered of them, without a Git process.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,244 +17,231 @@ from typing import TYPE_CHECKING
 from IPython.core.completer import SimpleCompletion
 
 from nbexp.errors import NbexpError
-from nbexp.jupyter import peek, words
-from nbexp.render.words import clock
+from nbexp.frozen import frozen
+from nbexp.jupyter import candidates, peek, words
+from nbexp.jupyter.candidates import Offers, Place
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
 
+    from nbexp.commands import Parser
+
 # The hook that IPython has for a command's completion misses `x = %exp …` and adds names of its own.
-_OURS = re.compile(r"^\s*(?:[\w., ]+=\s*)?%exp\s+(.*)$", re.DOTALL)
-_PARAM = re.compile(r"(?P<op>~|\+\+|\+)?(?:(?P<file>[^:=]+):)?(?P<rest>.*)", re.DOTALL)
+_OURS = re.compile(r"^\s*(?:[\w., ]+=\s*)?%%?exp\s+(.*)$", re.DOTALL)
+_SEVERAL = ("*", "+", argparse.REMAINDER)
+
+
+class _NothingElse:
+    """No completions, where IPython's own would be wrong: it keeps them out for a matcher that has some alone."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[SimpleCompletion]:
+        return iter(())
 
 
 def matcher(context: CompletionContext) -> SimpleMatcherResult:
     """What may stand at the cursor in a line with `%exp`; of every other line nothing, and nobody is kept out."""
-    line = context.text_until_cursor.rpartition("\n")[2]
-    match = _OURS.match(line)
+    match = _OURS.match(_logical_line(context))
     if match is None:
         return {"completions": []}
-    before, typed = words.last(match[1])
-    found = offers(list(before), typed, Path.cwd())
+    typing = words.typing(match[1])
+    if typing.in_python:  # `-S train.lr={l`: IPython knows the names
+        return {"completions": []}
+    head, found = ("", []) if typing.in_comment else offers(typing.before, typing.word, Path.cwd())
+    rest = typing.word.removeprefix(head)
+    if not match[1].endswith(rest):  # a quote in the middle of the word: what would be replaced?
+        rest, found = "", []
+    listed = [
+        SimpleCompletion(_quoted(text, head, typing.quote), type=kind)
+        for text, kind in found[: context.limit]
+    ]
     return {
-        "completions": [SimpleCompletion(text, type=kind) for text, kind in found],
-        "matched_fragment": typed,
+        "completions": listed or _NothingElse(),  # type: ignore[typeddict-item]  # has all that is asked of it
+        "matched_fragment": rest,
         "suppress": True,
         "ordered": True,
     }
 
 
-def offers(before: list[str], typed: str, here: Path) -> list[tuple[str, str]]:
+def offers(before: Sequence[str], typed: str, here: Path) -> tuple[str, list[tuple[str, str]]]:
     """What may stand for `typed` behind the words before it, each with what kind of thing it is.
 
-    Nothing raises: a file that cannot be read offers nothing.
+    Returns the start of `typed` that stays as it is, and what may follow it. Nothing raises: a file that cannot
+    be read offers nothing.
     """
     try:
-        found = list(_offers(before, typed, here))
+        head, found = _offers(tuple(before), typed, here)
+        rest = typed[len(head) :]
+        return head, [one for one in found if one[0].startswith(rest)]
     except (NbexpError, OSError, ValueError):
-        return []
-    return [(text, kind) for text, kind in found if text.startswith(typed)]
+        return "", []
 
 
-def _offers(before: list[str], typed: str, here: Path) -> Iterable[tuple[str, str]]:
-    if not before or before == ["help"]:
-        return _verbs()
-    verb, given = _verb(before[1:] if before[0] == "help" else before)
+def _logical_line(context: CompletionContext) -> str:
+    """The text up to the cursor, with the lines before it that end in a backslash."""
+    lines = context.full_text.split("\n")[: context.cursor_line]
+    text = context.text_until_cursor
+    while lines and lines[-1].endswith("\\"):
+        text = f"{lines.pop()[:-1]} {text}"
+    return text
+
+
+def _quoted(text: str, head: str, quote: str) -> str:
+    """A completion as it is typed: in quotes where a shell would need them and none are open."""
+    return shlex.quote(text) if not quote and not head and re.search(r"[\s'\"#;]", text) else text
+
+
+@frozen(eq=False)
+class _Line:
+    """The words behind a verb, told apart: options that were given, and how many places are filled."""
+
+    verb: str
+    parser: Parser
+    before: tuple[str, ...]
+    given: frozenset[argparse.Action]
+    places: tuple[str, ...]
+    taker: argparse.Action | None
+    is_over: bool
+    """Behind `--`, where no option stands."""
+
+
+def _offers(before: tuple[str, ...], typed: str, here: Path) -> tuple[str, Offers]:
+    if not before or before == ("help",):
+        return "", _verbs()
+    helps = before[0] == "help"
+    verb, rest = _verb(before[1:] if helps else before)
     if verb is None:
-        return [(word, "command") for word in given]
-    actions = _actions(verb)
-    if actions is None or before[0] == "help":
-        return []
-    before = [verb, *given]
-    options = {option: action for action in actions for option in action.option_strings}
-    taker = options.get(before[-1])
-    if taker is not None and taker.nargs is None:
-        return _values(taker, typed, here)
-    name, sign, value = typed.partition("=")
-    if typed.startswith("--") and sign and name in options:
-        return [(f"{name}={text}", kind) for text, kind in _values(options[name], value, here)]
-    flags = [
-        (option, "option")
-        for option, action in options.items()
-        if action.help is not argparse.SUPPRESS and (option.startswith("--") or typed == "-")
-    ]
-    if typed.startswith("-"):
-        return flags
-    places = [action for action in actions if not action.option_strings]
-    if not places:
-        return flags
-    given = _given(before[1:], options)
-    found = _values(places[min(len(given), len(places) - 1)], typed, here)
-    return [*((text, kind) for text, kind in found if text not in given), *flags]
+        return "", [(word, "command") for word in rest]
+    parser = None if helps else _parser(verb)
+    if parser is None:
+        return "", []
+    line = _read(verb, parser, tuple(rest))
+    project = peek.around(here, may_ask=True)
+
+    def values(action: argparse.Action, word: str) -> tuple[str, Offers]:
+        return candidates.at(Place(verb, action, before, word, here, project))
+
+    if line.taker is not None and line.taker.nargs is None:
+        return values(line.taker, typed)
+    flags = [] if line.is_over else _flags(line, typed)
+    attached = None if line.is_over else _attached(parser, typed)
+    if attached is not None:
+        action, start = attached
+        head, found = values(action, typed[len(start) :])
+        return start + head, found
+    place = line.taker or _place(line)
+    if place is None or typed.startswith("--") or typed == "-":
+        return "", flags
+    head, found = values(place, typed)
+    fresh = [one for one in found if head or one[0] not in line.places]
+    return (head, fresh) if head else ("", [*fresh, *flags])
 
 
-def _given(words: Sequence[str], options: Mapping[str, argparse.Action]) -> list[str]:
-    """The words that are neither options nor their values."""
-    found, is_value = [], False
-    for word in words:
-        if is_value:
-            is_value = False
-        elif word.startswith("-"):
-            taker = options.get(word)
-            is_value = taker is not None and taker.nargs is None
+def _read(verb: str, parser: Parser, before: tuple[str, ...]) -> _Line:
+    options = parser._option_string_actions  # argparse has no other way to ask
+    given, places = set(), []
+    taker: argparse.Action | None = None
+    is_over = False
+    for word in before:
+        if taker is not None and taker.nargs in (None, "?"):
+            taker = None
+        elif is_over or word[:1] != "-" or word == "-":
+            if taker is None or taker.nargs not in _SEVERAL:
+                places.append(word)
+        elif word == "--":
+            is_over, taker = True, None
         else:
-            found.append(word)
-    return found
+            action = options.get(word.partition("=")[0])
+            taker = None
+            if action is not None:
+                given.add(action)
+                if "=" not in word and action.nargs != 0:
+                    taker = action
+    return _Line(verb, parser, before, frozenset(given), tuple(places), taker, is_over)
+
+
+def _flags(line: _Line, typed: str) -> list[tuple[str, str]]:
+    """The options that may still be given: long ones, or all behind a single minus."""
+    groups = line.parser._mutually_exclusive_groups
+    out = {
+        action
+        for group in groups
+        if line.given & {*group._group_actions}
+        for action in group._group_actions
+    } | {action for action in line.given if not _is_repeatable(action)}
+    return [
+        (option, "option")
+        for option, action in line.parser._option_string_actions.items()
+        if action.help is not argparse.SUPPRESS
+        and action not in out
+        and (option.startswith("--") or typed == "-")
+    ]
+
+
+def _is_repeatable(action: argparse.Action) -> bool:
+    return type(action).__name__ in ("_AppendAction", "_CountAction")
+
+
+def _attached(parser: Parser, typed: str) -> tuple[argparse.Action, str] | None:
+    """The option whose value is typed in one word with it, and that start: `--set-param=tr`, `-Str`."""
+    options: Mapping[str, argparse.Action] = parser._option_string_actions
+    name, sign, _ = typed.partition("=")
+    if typed.startswith("--"):
+        return (options[name], f"{name}=") if sign and name in options else None
+    short = options.get(typed[:2]) if typed[:1] == "-" and len(typed) > 2 else None
+    return (short, typed[:2]) if short is not None and short.nargs is None else None
+
+
+def _place(line: _Line) -> argparse.Action | None:
+    """The argument that the next word is for."""
+    places = [action for action in line.parser._actions if not action.option_strings]
+    filled = len(line.places)
+    for action in places:
+        if action.nargs in _SEVERAL or filled == 0:
+            return action
+        filled -= 1
+    return None
 
 
 def _verb(before: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """The verb and what is typed behind it; None and the second words where the first is a family's."""
     from nbexp import commands
 
-    words = commands.words(before[0])
-    if not words:
+    seconds = _seconds(before[0])
+    if not seconds:
         return before[0], before[1:]
     default = getattr(commands.load(before[0]), "default", None)
     if default is not None and before[1:2] and before[1].startswith("-"):
         return f"{before[0]} {default}", before[1:]
     if len(before) == 1:
-        return None, words
+        return None, seconds
     return f"{before[0]} {before[1]}", before[2:]
 
 
+# Which verbs there are is asked of every installed package, which takes longer than a key may.
+
+
 @cache
-def _actions(verb: str) -> list[argparse.Action] | None:
+def _seconds(verb: str) -> tuple[str, ...]:
+    from nbexp import commands
+
+    return tuple(commands.words(verb))
+
+
+@cache
+def _verbs() -> tuple[tuple[str, str], ...]:
+    from nbexp import commands
+
+    return tuple((name, "command") for name in [*commands.names(), *commands.ALIASES, "help"])
+
+
+@cache
+def _parser(verb: str) -> Parser | None:
     from nbexp import commands
 
     try:
-        return commands.parser(verb, "%exp")._actions  # argparse has no other way to ask
+        return commands.parser(verb, "%exp")
     except NbexpError:
         return None
-
-
-def _verbs() -> list[tuple[str, str]]:
-    from nbexp import commands
-
-    return [(name, "command") for name in [*commands.names(), *commands.ALIASES, "help"]]
-
-
-def _values(action: argparse.Action, typed: str, here: Path) -> Iterable[tuple[str, str]]:
-    """The values of an option or a place, by what its help calls it."""
-    if action.choices is not None:
-        return [(str(choice), "value") for choice in action.choices]
-    look = _BY_NAME.get(str(action.metavar or action.dest))
-    if look is None:
-        return []
-    if look in (_files, _notebooks):
-        return look(None, typed, here)
-    project = peek.around(here)
-    if project is None:
-        return []
-    return look(project, typed, here)
-
-
-Look = Callable[[peek.Peek | None, str, Path], Iterable[tuple[str, str]]]
-
-
-def _experiments(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    assert project is not None
-    return [(name, "experiment") for name in project.experiments or ()]
-
-
-def _removed(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    assert project is not None
-    return [(name, "in the trash") for name in project.removed]
-
-
-def _revisions(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:
-    assert project is not None
-    branches = [(name, "branch") for name in project.branches]
-    states = [("workspace", "files here"), ("HEAD", "commit")]
-    return [*_experiments(project, typed, here), *branches, *states]
-
-
-def _remotes(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    assert project is not None
-    return [(name, "Git remote") for name in project.remotes]
-
-
-def _shared(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:
-    """The first word of `push` and `pull`, which may be a remote."""
-    return [*_experiments(project, typed, here), *_remotes(project, typed, here)]
-
-
-def _stages(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    assert project is not None
-    return [(name, "stage") for name in project.stages]
-
-
-def _runs(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    assert project is not None
-    return [(key, f"run of {clock(int(saved_s))}") for key, saved_s in project.runs]
-
-
-def _live(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    assert project is not None
-    return [(name, "logged by step") for name in project.live]
-
-
-def _params(project: peek.Peek | None, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    """`train.lr=` with its present value beside it; behind the `=` that value."""
-    assert project is not None
-    match = _PARAM.fullmatch(typed)
-    assert match is not None
-    file = match["file"] or "params.yaml"
-    path = project.file(file)
-    # A plus alone adds a key that is not there yet.
-    if path is None or match["op"] == "+":
-        return []
-    before = typed[: match.start("rest")]
-    key, sign, _ = match["rest"].partition("=")
-    status = path.stat()
-    params = _read(path, status.st_mtime_ns, status.st_size)
-    if sign:
-        return [(f"{before}{key}={params[key]}", "present value")] if key in params else []
-    end = "" if match["op"] == "~" else "="
-    return [(f"{before}{name}{end}", f"now {value}") for name, value in params.items()]
-
-
-@cache
-def _read(path: Path, mtime_ns: int, size: int) -> dict[str, str]:  # noqa: ARG001  # a changed file is read anew
-    from nbexp.formats import values
-    from nbexp.jupyter.words import spelled
-
-    tree = values.flatten(values.parse(path.read_bytes(), path.name))
-    return {key: spelled(value) for key, value in tree.items()}
-
-
-def _notebooks(project: object, typed: str, here: Path) -> Iterable[tuple[str, str]]:
-    return [
-        (name, kind)
-        for name, kind in _files(project, typed, here)
-        if name.endswith((".ipynb", "/"))
-    ]
-
-
-def _files(project: object, typed: str, here: Path) -> Iterable[tuple[str, str]]:  # noqa: ARG001
-    folder, slash, _ = typed.rpartition("/")
-    entries = sorted((here / (folder + slash)).iterdir())
-    return [
-        (f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}", "path")
-        for entry in entries
-        if not entry.name.startswith(".")
-    ]
-
-
-# What the commands call their values in help texts, or the argument's name where they do not.
-_BY_NAME: dict[str, Look] = {
-    "EXPERIMENT": _experiments,
-    "REMOVED": _removed,
-    "GIT_REMOTE": _remotes,
-    "REMOTE": _shared,
-    "A": _revisions,
-    "B": _revisions,
-    "STAGE": _stages,
-    "KEY": _runs,
-    "[FILE:]KEY=VALUE": _params,
-    "NAME": _live,
-    "NOTEBOOK": _notebooks,
-    "WHAT": _notebooks,  # what `init` makes a stage of
-    "notebook": _notebooks,
-    "FILE": _files,
-    "DIR": _files,
-}

@@ -52,6 +52,8 @@ class Exp:
         self._count = 0
         # Until when this kernel knows of alerts of runs that nobody waits for.
         self._told_s = time.time()
+        # The projects of which it was said how to keep them, where they go with the machine.
+        self._kept: set[Path] = set()
 
     def __call__(self, line: str) -> object:
         """Carry out a command and return its result, which is then the cell's value."""
@@ -149,6 +151,17 @@ class Exp:
         project.asking_notebook = asking_notebook(self._shell.user_ns)
         self._projects.append(project)
         self._tell_alerts(project.root)
+        self.say_how_to_keep(project.root)
+
+    def say_how_to_keep(self, here: Path) -> None:
+        """One line, once for each project, on a machine that is taken away."""
+        from nbexp.jupyter import colab, peek
+
+        project = peek.around(here) if colab.is_here() else None
+        if project is not None and project.root not in self._kept:
+            self._kept.add(project.root)
+            said = colab.warning(project.root, has_git_remote=bool(project.git_remotes))
+            sys.stdout.write(f"{said}\n")
 
     def _tell_alerts(self, root: Path) -> None:
         """What alerts of runs elsewhere (a queue's worker, a terminal) have said since the last command."""
@@ -204,6 +217,7 @@ def load(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.append(help_asked)
     shell.Completer.custom_matchers.append(complete)
     sys.stdout.write(greeting(Path.cwd(), asking_notebook(shell.user_ns)) + "\n")
+    exp.say_how_to_keep(Path.cwd())
 
 
 def unload(shell: InteractiveShell) -> None:

@@ -50,11 +50,7 @@ def read(line: str, evaluate: Evaluate) -> Line:
     is_silent = text.endswith(";")
     if is_silent:
         text = text.rstrip(";").rstrip()
-    try:
-        split = shlex.split(text)
-    except ValueError:  # an open quote, as in `-m don't`
-        split = text.split()
-    words = [_HELD.sub(lambda match: held[int(match[1])], word) for word in split]
+    words = [_held_in(word, held) for word in _split(text)]
     if "--no-expand" in words:
         words.remove("--no-expand")
     else:
@@ -211,10 +207,53 @@ def _points(value: object) -> str | None:
     return json.dumps(space.points_of(value))
 
 
-def last(text: str) -> tuple[Sequence[str], str]:
-    """The whole words before the cursor, and the one that is being typed."""
-    before, _, typed = f" {text}".rpartition(" ")
+@frozen
+class Typing:
+    """What is typed up to the cursor: the whole words, and the one that is begun, without its opening quote.
+
+    `in_python`: the cursor is in braces that a value began with; `in_comment`: nothing there is read.
+    """
+
+    before: tuple[str, ...]
+    word: str
+    quote: str = ""
+    in_python: bool = False
+    in_comment: bool = False
+
+
+def typing(text: str) -> Typing:
+    """A line that is not finished, up to the cursor."""
+    held: list[str] = []
+    line = _hold(text, held)
+    if _uncommented(line) != line:
+        return Typing((), "", in_comment=True)
+    start = at = opened = 0
+    quote = ""
+    while at < len(line):
+        letter = line[at]
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter == "\\":
+            at += 1  # the next one is a letter like any other
+        elif letter in "'\"":
+            quote, opened = letter, at
+        elif letter.isspace():
+            start = at + 1
+        at += 1
+    words = tuple(_held_in(word, held) for word in _split(line[:start]))
+    word = line[opened + 1 if quote else start :]
+    if quote and opened > start:
+        word = line[start:opened] + word
+    in_python = re.search(r"(?:^|[\s=])\{[^{}]*$", line) is not None
+    return Typing(words, _held_in(word, held), quote, in_python)
+
+
+def _split(text: str) -> list[str]:
     try:
-        return shlex.split(before), typed
-    except ValueError:
-        return before.split(), typed
+        return shlex.split(text)
+    except ValueError:  # an open quote, as in `-m don't`
+        return text.split()
+
+
+def _held_in(word: str, held: Sequence[str]) -> str:
+    return _HELD.sub(lambda match: held[int(match[1])], word)

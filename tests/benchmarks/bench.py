@@ -52,7 +52,13 @@ def measure(reps: int) -> list[Row]:
     """Every budget that this version has to keep (performance.md 6: T1 to T4, T15)."""
     with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
         bench = Bench(Path(folder), reps)
-        return [*bench.startup(), *bench.runs(1), *bench.runs(5), *bench.loading()]
+        return [
+            *bench.startup(),
+            *bench.runs(1),
+            *bench.runs(5),
+            *bench.loading(),
+            *bench.completing(10_000),
+        ]
 
 
 def measure_data(
@@ -230,6 +236,47 @@ class Bench:
             )
             found.append(float(done.stdout.split("\n")[-2].split()[0]))
         return [Row("T15", "`%load_ext nbexp` (bar: 25 ms)", statistics.median(found), None, None)]
+
+    def completing(self, count: int) -> list[Row]:
+        """Tab behind `%exp`, in the process of a kernel: what a project with that many experiments offers."""
+        project = Path(tempfile.mkdtemp(dir=self.folder))
+        subprocess.run([*NBEXP, "init"], cwd=project, env=self.env, check=True, capture_output=True)
+        (project / "params.yaml").write_text("".join(f"p{n}: {n}\n" for n in range(100)))
+        for where in range(20):
+            folder = project / ".git" / "refs" / "exps" / f"{where:02}" / ("0" * 38)
+            folder.mkdir(parents=True)
+            for number in range(count // 20):
+                (folder / f"exp-{where:02}-{number}").write_text("0" * 40 + "\n")
+        code = (
+            "import statistics, sys, time\n"
+            "from IPython.core.completer import provisionalcompleter\n"
+            "from IPython.core.interactiveshell import InteractiveShell\n"
+            "shell = InteractiveShell.instance()\n"
+            "shell.run_line_magic('load_ext', 'nbexp')\n"
+            "print()\n"
+            "for cell in ('%exp run -S p', '%exp apply exp-1'):\n"
+            "    times = []\n"
+            "    for _ in range(10):\n"
+            "        start = time.perf_counter()\n"
+            "        with provisionalcompleter():\n"
+            "            found = list(shell.Completer.completions(cell, len(cell)))\n"
+            "        times.append((time.perf_counter() - start) * 1000)\n"
+            "    assert len(found) >= 100, found\n"
+            "    print(statistics.median(times))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=project,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        params, names = map(float, done.stdout.split("\n")[-3:-1])
+        return [
+            Row("Tab", "Tab behind `%exp run -S`, 100 params (bar: 50 ms)", params, None, None),
+            Row("Tab", f"the same of {count:,} experiments (bar: 50 ms)", names, None, None),
+        ]
 
     def big_file(self, size_bytes: int, links: str) -> list[Row]:
         """T11: `data add` of one big file, beside dvc and beside the md5 of the same bytes in memory."""

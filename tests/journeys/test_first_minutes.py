@@ -144,10 +144,14 @@ class Kernel:
         answer.pager = "".join(page["data"]["text/plain"] for page in reply.get("payload", ()))
         return answer
 
-    def complete(self, code: str) -> list[str]:
-        """What Tab offers at the end of the code."""
-        reply = self._client.complete(code, reply=True, timeout=60)
-        return list(reply["content"]["matches"])
+    def complete(self, code: str, at: int | None = None) -> list[str]:
+        """What Tab offers at the end of the code, or at a place in it."""
+        return list(self.completion(code, at)["matches"])
+
+    def completion(self, code: str, at: int | None = None) -> dict[str, Any]:
+        """The whole answer: also what is replaced, and the kind of each."""
+        content: dict[str, Any] = self._client.complete(code, at, reply=True, timeout=60)["content"]
+        return content
 
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
@@ -457,6 +461,50 @@ def test_tab_offers_what_fits(tmp_path: Path, start: Callable[..., Kernel]) -> N
     started_s = time.monotonic()
     assert kernel.complete("%exp run -S train.l") == ["train.lr="]
     assert time.monotonic() - started_s < 0.5
+    kernel.run("%exp run -q -S train.lr=0.03 -n mauve-pike")
+    # The present value of a param, and those that were tried, stand beside them.
+    types = "_jupyter_types_experimental"
+    (shown,) = kernel.completion("%exp run -S train.lr")["metadata"][types]
+    assert (shown["text"], shown["type"]) == ("train.lr=", "now 0.03")
+    assert kernel.complete("%exp show --sort-by acc,train.e") == ["train.epochs"]
+    assert kernel.complete("%exp diff mauve-pike d") == ["dusty-crow"]
+    # Only what fits: a word that is nothing of ours is not guessed at.
+    assert kernel.complete("%exp apply pri") == []
+    assert kernel.complete("learning_rate = 1\n%exp run -S train.lr={pri") == ["print"]
+
+
+@pytest.mark.parametrize(
+    ("code", "replaced", "match"),
+    [
+        ("%exp apply du|", "du", "dusty-crow"),
+        ("x = 1\n%exp apply du|\ny = 2", "du", "dusty-crow"),
+        ("é = '𝛼'; x = 1\nz = %exp apply du|", "du", "dusty-crow"),
+        ("%exp diff du| main", "du", "dusty-crow"),
+        ("%exp apply 'du|", "du", "dusty-crow"),
+        ("%exp run --set-param=train.l|", "train.l", "train.lr="),
+        ("%exp show --sort-by acc,train.l|", "train.l", "train.lr"),
+        ("%exp run \\\n  -S train.l|", "train.l", "train.lr="),
+    ],
+)
+def test_a_completion_replaces_the_word_at_the_cursor_alone(
+    code: str, replaced: str, match: str, completing: Kernel
+) -> None:
+    at = code.index("|")
+    code = code.replace("|", "")
+    answer = completing.completion(code, at)
+    assert answer["matches"] == [match]
+    assert (answer["cursor_start"], answer["cursor_end"]) == (at - len(replaced), at)
+
+
+@pytest.fixture(scope="module")
+def completing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel in a project with the experiment `dusty-crow`."""
+    kernel = Kernel(copied(tmp_path_factory.mktemp("completing") / "churn"))
+    try:
+        kernel.run("%load_ext nbexp\n%exp init train.ipynb\n%exp run -n dusty-crow")
+        yield kernel
+    finally:
+        kernel.stop()
 
 
 def test_a_cell_that_stops_is_shown_with_its_line(

@@ -108,6 +108,20 @@ def test_a_project_without_experiments_is_told_to_run(project: Path) -> None:
     assert magics.greeting(project).endswith("2 stages, 0 experiments. Next: %exp run")
 
 
+def test_on_a_machine_that_is_taken_away_it_is_said_once_how_to_keep_a_project(
+    cells: Cells, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
+    said = "Colab: this folder goes with the machine. Before it does: !git remote add origin URL"
+    assert said in cells.say("%load_ext nbexp")
+    assert "Colab" not in cells.say("%exp show", "%exp list")
+    other = project.parent / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    assert "Colab" not in cells.say("%exp init")  # nothing to lose yet
+    assert cells.say("%exp list", "%exp list").count(said) == 1
+
+
 def test_loading_starts_no_git_process(cells: Cells, project: Path, count_git: Any) -> None:
     cells.say("%load_ext nbexp")
     assert len(count_git) == 0

@@ -67,12 +67,20 @@ def test_experiments_are_found_from_a_linked_work_tree(
 
 def test_branches_are_listed(project: Path, git: Git) -> None:
     git("branch", "feature/x", cwd=project)
+    git("tag", "v1.0", cwd=project)
     assert around(project).branches == ["feature/x", "main"]
+    assert around(project).tags == ["v1.0"]
 
 
-def test_refs_in_a_form_of_gits_own_are_unknown(project: Path) -> None:
+def test_refs_in_a_form_of_gits_own_are_unknown(project: Path, count_git: Any) -> None:
     (project / ".git" / "reftable").mkdir()
     assert around(project).experiments is None
+    # Where one can wait, Git says it; once, as long as its tables are the same.
+    (project / ".git" / "reftable" / "tables.list").write_text("one\n")
+    for _ in range(2):
+        found = peek.around(project, may_ask=True)
+        assert found is not None and found.experiments == ["high-lr", "low-lr"]
+    assert len(count_git) == 1
 
 
 def test_live_metrics_are_named_as_they_were_logged(project: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import IntEnum
 from pathlib import Path
 
@@ -150,19 +151,44 @@ def test_an_expression_without_a_usable_value_is_explained(
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "before", "word", "quote"),
     [
-        ("", ([], "")),
-        ("ru", ([], "ru")),
-        ("run ", (["run"], "")),
-        ("run -S tr", (["run", "-S"], "tr")),
-        ("run -m 'open tr", (["run", "-m", "'open"], "tr")),
+        ("", [], "", ""),
+        ("ru", [], "ru", ""),
+        ("run ", ["run"], "", ""),
+        ("run -S tr", ["run", "-S"], "tr", ""),
+        ("run -m 'open tr", ["run", "-m"], "open tr", "'"),
+        ('show --where "acc > 0.9 and l', ["show", "--where"], "acc > 0.9 and l", '"'),
+        ('show --where "acc > 1" --so', ["show", "--where", "acc > 1"], "--so", ""),
+        ('run -m "it\'s" -S tr', ["run", "-m", "it's", "-S"], "tr", ""),
+        ("run --set-param='tr", ["run"], "--set-param=tr", "'"),
+        ("init my\\ no", ["init"], "my\\ no", ""),
+        ("run -S a={f('x', 1)} -S tr", ["run", "-S", "a={f('x', 1)}", "-S"], "tr", ""),
+        ("run -S color=#ff", ["run", "-S"], "color=#ff", ""),
     ],
 )
 def test_the_word_at_the_cursor_is_told_from_those_before_it(
-    text: str, found: tuple[list[str], str]
+    text: str, before: list[str], word: str, quote: str
 ) -> None:
-    assert words.last(text) == found
+    assert words.typing(text) == words.Typing(tuple(before), word, quote)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
+        ("run -S train.lr={l", True),
+        ("run -n {na", True),
+        ("run -S x={f(1, y", True),
+        ("run -S x={y} -n a", False),
+        ("run -S x=${tr", False),
+    ],
+)
+def test_braces_that_a_value_begins_with_are_python(text: str, is_so: bool) -> None:
+    assert words.typing(text).in_python is is_so
+
+
+def test_nothing_is_typed_in_a_comment() -> None:
+    assert words.typing("run -S tr=1 # tr").in_comment
 
 
 def test_a_list_of_dicts_and_a_table_are_points_for_a_sweep() -> None:
@@ -176,3 +202,17 @@ def test_a_list_of_dicts_and_a_table_are_points_for_a_sweep() -> None:
     ]
     # Behind a key a list is one value, as before.
     assert words.read("run -S a={x}", lambda _: [{"b": 1}]).words[2] == "a=[{b:1}]"
+
+
+def test_the_table_of_the_documentation_says_what_arrives() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "magic.md").read_text()
+    names: dict[str, object] = {}
+    found = re.search(r"<!-- quoting: (.*) -->\n\n((?:\|.*\n)+)", page)
+    assert found is not None
+    exec(found[1], names)  # the page's own words
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \|", found[2], re.MULTILINE)
+    assert len(rows) == 11
+    for typed, arrives in rows:
+        assert words.read(f"run {typed}", lambda text: eval(text, names)).words[2:] == (arrives,), (
+            typed
+        )
