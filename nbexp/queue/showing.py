@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from nbexp.experiments.table import Data, Row
 from nbexp.queue import owners, recovery
 from nbexp.queue.site import Site
 from nbexp.queue.state import ACTIVE
-from nbexp.queue.store import Task
+from nbexp.queue.store import Store, Task
 
 
 def with_tasks(
@@ -32,6 +33,7 @@ def with_tasks(
     """
     store = site.store
     recovery.recover(store, lambda: site.git, site.folder)
+    rows = _in_sequence(rows, store)
     found = [task for task in store.tasks("queued", *ACTIVE) if task.kind != "place"]
     shown = {(row.baseline, row.name) for row in rows if row.state == "running"}
     found = [task for task in found if (task.baseline, task.name) not in shown]
@@ -69,6 +71,21 @@ def with_tasks(
             made.append(Row(rev, names.get(rev), "baseline", said[rev], created_s=time_s))
             made += below(rev, ())
     return tuple(made)
+
+
+def _in_sequence(rows: Sequence[Row], store: Store) -> Sequence[Row]:
+    """The rows, with those of one second as their runs were begun, the last one first: Git's clock has whole seconds."""
+
+    def second(row: Row) -> object:
+        return (row.baseline, row.created_s) if row.kind == "experiment" else row
+
+    groups = [[*group] for _, group in itertools.groupby(rows, second)]
+    if len(groups) == len(rows):
+        return rows
+    begun = store.sequence()
+    for group in groups:
+        group.sort(key=lambda row: begun.get((row.baseline, row.name), 0), reverse=True)
+    return [row for group in groups for row in group]
 
 
 def _running(task: Task, site: Site, said: Mapping[str, Data | None]) -> Row:

@@ -306,6 +306,11 @@ class Store:
         )
         return {str(name).lower(): str(name) for (name,) in rows}
 
+    def sequence(self) -> dict[tuple[str | None, str | None], int]:
+        """In which order runs were asked for, by baseline and name."""
+        rows = self._ask("SELECT baseline, name, id FROM tasks ORDER BY id")
+        return {(str(baseline), str(name)): int(number) for baseline, name, number in rows}
+
     def events(self, since: int = 0, limit: int = KEPT_EVENTS) -> list[Happened]:
         """What happened after the line `since`, oldest first."""
         rows = self._ask(

@@ -525,6 +525,17 @@ class TestLooking:
         gate.unlink()
         assert finish(queue) == {"n": "done"}
 
+    def test_runs_of_one_second_are_listed_the_last_one_first(self, project, monkeypatch):
+        second = int(time.time())
+        monkeypatch.setattr("nbexp.git.time.time", lambda: float(second))
+        opened = nbexp.open(project)
+        for name, lr in (("b-first", 0.01), ("c-second", 0.02), ("a-third", 0.03)):
+            opened.run({"train.lr": lr}, name=name)
+        table = opened.show()
+        assert len({row.created_s for row in table if row.kind == "experiment"}) == 1
+        listed = [row.name for row in table if row.kind == "experiment"]
+        assert listed == ["a-third", "c-second", "b-first"]
+
     def test_metrics_are_seen_while_a_queued_run_goes_on(
         self, queue, project, gate, nbexp_cli, git
     ):
