@@ -142,7 +142,7 @@ def _made(cls: Any, *, eq: bool) -> Any:
     cls.__init__ = _init
     cls.__setattr__ = _refuse
     cls.__delattr__ = _refuse
-    if "__repr__" not in body:
+    if "__repr__" not in body and cls.__repr__ is object.__repr__:
         cls.__repr__ = _repr
     if eq and "__eq__" not in body:
         cls.__eq__ = _eq
