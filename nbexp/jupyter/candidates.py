@@ -347,9 +347,9 @@ def _remote_settings(place: Place) -> tuple[str, Offers]:  # noqa: ARG001
 
 
 def _kernels(place: Place) -> tuple[str, Offers]:  # noqa: ARG001
-    from jupyter_client.kernelspec import find_kernel_specs
+    from nbexp.pipeline.kinds.notebook import kernel
 
-    return "", [(name, "kernel") for name in sorted(find_kernel_specs())]
+    return "", [(name, "kernel") for name in kernel.installed()]
 
 
 # ---- files and stages

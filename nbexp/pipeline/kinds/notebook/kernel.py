@@ -37,6 +37,13 @@ class KernelSilent(Exception):
     """The kernel runs, and did not answer in time."""
 
 
+def installed() -> list[str]:
+    """The names of the kernels that there are, sorted."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return sorted(KernelSpecManager().find_kernel_specs())
+
+
 def check_installed(name: str, notebook: str) -> None:
     """Nothing, if there is a kernel of that name.
 
@@ -51,10 +58,10 @@ def check_installed(name: str, notebook: str) -> None:
     try:
         specs.get_kernel_spec(name)
     except NoSuchKernel:
-        installed = sorted(specs.find_kernel_specs())
+        names = installed()
         hint = "`python -m pip install ipykernel` brings the kernel `python3`."
-        if installed:
-            hint = f"installed: {', '.join(installed)}; `--kernel {installed[0]}` takes that one."
+        if names:
+            hint = f"installed: {', '.join(names)}; `--kernel {names[0]}` takes that one."
         raise NotFound(
             f"The kernel `{name}` of {notebook} is not installed. Nothing was run.", hint
         ) from None
