@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import dataclasses
     import inspect
 
-__all__ = ["field", "frozen", "replace"]
+__all__ = ["brief", "field", "frozen", "replace"]
 
 T = TypeVar("T")
 
 _NONE: Any = object()
+_MAX_REPR = 90
 
 
 class _Field:
@@ -96,6 +97,46 @@ def replace(one: T, /, **changes: Any) -> T:
     """
     shape: _Shape = type(one).__shape__  # type: ignore[attr-defined]  # `T` is any frozen class
     return type(one)(**{name: getattr(one, name) for name in shape.names} | changes)
+
+
+def brief(self: Any) -> str:
+    """A `__repr__` for what people meet: one short line, however much the object holds.
+
+    Examples
+    --------
+    >>> @frozen
+    ... class Run:
+    ...     name: str
+    ...     stages: tuple[str, ...] = ()
+    ...     error: str | None = None
+    ...     __repr__ = brief
+    >>> Run("low-lr", ("prepare", "train"))
+    <Run: name='low-lr', 2 stages>
+    """
+    shape: _Shape | None = getattr(type(self), "__shape__", None)
+    said = (_said(name, getattr(self, name)) for name in (shape.shown if shape else ()))
+    text = ", ".join(filter(None, said))
+    return f"<{type(self).__name__}{f': {_cut(text, _MAX_REPR)}' if text else ''}>"
+
+
+def _said(name: str, value: object) -> str:
+    """A field in a few words; nothing of one that holds nothing."""
+    if value is None or value is False or value in ("", (), {}):
+        return ""
+    if isinstance(value, str):
+        return f"{name}={_cut(value, 30)!r}"
+    if isinstance(value, float):
+        return f"{name}={value:.4g}"
+    if isinstance(value, int):
+        return f"{name}={value!r}"
+    if isinstance(value, (tuple, list, dict)):
+        return f"{len(value)} {name}"
+    return f"{name}={_cut(repr(value), 30)}"
+
+
+def _cut(text: str, length: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 class _Shape:

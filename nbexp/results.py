@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 from nbexp import plugins
+from nbexp.frozen import brief
 
 if TYPE_CHECKING:
     from nbexp.errors import NbexpError
@@ -46,12 +47,7 @@ class Result:
         """What the process ends with that shows the result."""
         return 0 if self.failure is None else self.failure.exit_code
 
-    def __repr__(self) -> str:
-        """One short line, whatever the result holds: in a list, a debugger or a log."""
-        shape = getattr(type(self), "__shape__", None)
-        said = (_said(name, getattr(self, name)) for name in (shape.shown if shape else ()))
-        text = ", ".join(filter(None, said))
-        return f"<{type(self).__name__}{f': {_cut(text, _MAX_REPR)}' if text else ''}>"
+    __repr__ = brief
 
     def __str__(self) -> str:
         """What a terminal shows: `print(project.show())` is the table."""
@@ -62,27 +58,6 @@ class Result:
         """What IPython asks of the last value of a cell; it picks from it what was asked for itself."""
         found: Bundle = plugins.load("nbexp.jupyter", "display").bundle(self)
         return found
-
-
-def _said(name: str, value: object) -> str:
-    """A field in a few words; nothing of one that holds nothing."""
-    if value is None or value is False or value in ("", (), {}):
-        return ""
-    if isinstance(value, str):
-        return f"{name}={_cut(value, 30)!r}"
-    if isinstance(value, (bool, int, float)):
-        return f"{name}={value!r}"
-    if isinstance(value, (tuple, list, dict)):
-        return f"{len(value)} {name}"
-    return f"{name}={_cut(repr(value), 30)}"
-
-
-def _cut(text: str, length: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else f"{line[: length - 1]}…"
-
-
-_MAX_REPR = 90
 
 
 def strict(value: object) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from nbexp.frozen import frozen
+from nbexp.frozen import brief, field, frozen
 
 # Results are loaded by every command, and these by those that run something.
 if TYPE_CHECKING:
@@ -53,13 +53,15 @@ class RunReport:
         Where it ran, if beside the workspace.
     """
 
+    __repr__ = brief
+
     identical: bool
     stages: tuple[StageReport, ...]
     params: tuple[Change, ...]
     metrics: tuple[Change, ...]
     versus: str | None
     not_recorded: tuple[NotRecorded, ...]
-    unlisted: Mapping[str, tuple[str, ...]]
+    unlisted: Mapping[str, tuple[str, ...]] = field(hash=False)
     notebooks: tuple[str, ...]
     elapsed_s: float
     own_s: float

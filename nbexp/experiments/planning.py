@@ -10,7 +10,7 @@ from nbexp import filesystem
 from nbexp.experiments import identity
 from nbexp.experiments.place import DvcIgnores, GitIgnores, GitMeanings, own_folder
 from nbexp.experiments.why import Because, Explainer
-from nbexp.frozen import frozen
+from nbexp.frozen import brief, frozen
 from nbexp.git import Git
 from nbexp.pipeline import forecast
 from nbexp.pipeline.context import Context, Guard, How
@@ -35,6 +35,8 @@ class PlannedStage:
     size_bytes
         How much comes back from the cache, of a stage that is restored.
     """
+
+    __repr__ = brief
 
     name: str
     action: Action

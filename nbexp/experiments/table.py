@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from nbexp.errors import NotFound, UsageError
 from nbexp.experiments.polarity import Polarity, polarity
 from nbexp.formats import values
-from nbexp.frozen import field, frozen, replace
+from nbexp.frozen import brief, field, frozen, replace
 from nbexp.results import Result, strict
 
 Kind = Literal["workspace", "baseline", "experiment"]
@@ -150,6 +150,8 @@ class Row:
     is_step
         It stands for a checkpoint, below its experiment.
     """
+
+    __repr__ = brief
 
     rev: str
     name: str | None

@@ -33,7 +33,7 @@ from nbexp.experiments.workspace import InPlace
 from nbexp.formats import config as configs
 from nbexp.formats import notebook
 from nbexp.formats.dvc_lock import LockedPath
-from nbexp.frozen import field, frozen
+from nbexp.frozen import brief, field, frozen
 from nbexp.git import Git
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline import process
@@ -78,6 +78,8 @@ class StageVerdict:
     suspect
         What in the stage's code may make its outputs differ: "cell 2 calls `random.random` with no seed".
     """
+
+    __repr__ = brief
 
     name: str
     state: Literal["ran", "failed", "not run", "kept"]

@@ -17,7 +17,7 @@ from nbexp.experiments import catalogue
 from nbexp.experiments.restore import graph_at
 from nbexp.formats import dvc_yaml, editing, notebook
 from nbexp.formats.dvc_lock import LockedStage
-from nbexp.frozen import frozen
+from nbexp.frozen import brief, frozen
 from nbexp.git import Git
 from nbexp.pipeline.graph import Graph, overlap
 from nbexp.pipeline.plan import Reason, notebook_sources, params_reasons
@@ -66,6 +66,8 @@ class Because:
     files
         The files of a directory that changed, as far as that is known.
     """
+
+    __repr__ = brief
 
     kind: str
     subject: str

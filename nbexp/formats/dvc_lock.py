@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 
 from nbexp.errors import ProjectFileError
 from nbexp.formats import values
-from nbexp.frozen import field, frozen
+from nbexp.frozen import brief, field, frozen
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -88,9 +88,11 @@ class LockedStage:
     those deps that are no files of the project.
     """
 
+    __repr__ = brief
+
     cmd: str | tuple[str, ...]
     deps: tuple[LockedPath, ...] = ()
-    params: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    params: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
     outs: tuple[LockedPath, ...] = ()
     sources: tuple[LockedSource, ...] = ()
 

@@ -93,6 +93,10 @@ class Git(Counted):
     def __repr__(self) -> str:
         return f"Git({str(self.root)!r})"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # As if found anew: the process that reads objects stays where it is.
+        return type(self), (self.root, self.folder)
+
     @classmethod
     def find(cls, path: Path) -> Git | None:
         """The repository whose work tree holds `path`, None if there is none. Starts no process.

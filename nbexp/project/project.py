@@ -101,6 +101,10 @@ class Project:
     def __repr__(self) -> str:
         return f"<Project {self.root}>"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Another process opens it anew: neither a Git process nor a database connection can travel.
+        return type(self), (self.root, self.git, self.root / self.here)
+
     def close(self) -> None:
         """Let go of Git's reading process and of the database; the next command opens them again."""
         if self._queue is not None:

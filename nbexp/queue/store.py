@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from nbexp import filesystem
 from nbexp.errors import NameTaken, QueueError
 from nbexp.filesystem import crash_point
-from nbexp.frozen import field, frozen
+from nbexp.frozen import brief, field, frozen
 from nbexp.queue import state as states
 from nbexp.queue.state import Situation, State, Step
 
@@ -108,6 +108,8 @@ class Task:
     live
         What it told last: stage, cell, step, metrics.
     """
+
+    __repr__ = brief
 
     uid: str
     batch: str

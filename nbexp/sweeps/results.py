@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from nbexp.errors import NbexpError, StageFailed
-from nbexp.frozen import field, frozen
+from nbexp.frozen import brief, field, frozen
 from nbexp.queue.state import State
 from nbexp.results import Result
 from nbexp.sweeps.definition import Direction
@@ -31,6 +31,8 @@ class TrialRow:
     rev
         Of its experiment.
     """
+
+    __repr__ = brief
 
     number: int
     name: str

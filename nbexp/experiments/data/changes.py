@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from nbexp.errors import NotFound, StoreError
 from nbexp.experiments.place import files_of
 from nbexp.formats.dvc_lock import LockedPath
-from nbexp.frozen import field, frozen
+from nbexp.frozen import brief, field, frozen
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import STAGE_FILES, Graph, is_inside
 from nbexp.results import Result
@@ -29,6 +29,8 @@ Word = Literal["added", "deleted", "modified", "renamed", "unchanged", "unknown"
 @frozen
 class Change:
     """One path that differs (or not), with its hash before and after; `old_path` is that before a rename."""
+
+    __repr__ = brief
 
     word: Word
     path: str

@@ -87,7 +87,9 @@ def chart(curves: Curves) -> alt.LayerChart:
 def plain(result: object) -> str:
     """The text of a result; of a table that is longer than a cell should be, its first rows."""
     write = _of_family(result, "TEXTS")
-    return plain_text(result) if write is None else str(write(result))
+    text = plain_text(result) if write is None else str(write(result))
+    # What a terminal says nothing about, as DVC does not, leaves an empty output in a cell.
+    return text or repr(result)
 
 
 def html(result: object) -> Markup:
