@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from nbexp.markup import Markup, escaped, joined, tag
+from nbexp.markup import Markup, escaped, harmless, joined, tag
 
 __all__ = [
     "Markup",
@@ -16,6 +16,7 @@ __all__ = [
     "escaped",
     "faint",
     "grid",
+    "harmless",
     "head",
     "joined",
     "page",

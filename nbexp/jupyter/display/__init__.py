@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nbexp.jupyter.display.parts import MAX_ROWS, in_cell_words, plain_text
-from nbexp.jupyter.markup import Markup, page, tag
+from nbexp.jupyter.markup import Markup, harmless, page, tag
 from nbexp.results import Bundle
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def plain(result: object) -> str:
     write = _of_family(result, "TEXTS")
     text = plain_text(result) if write is None else str(write(result))
     # What a terminal says nothing about, as DVC does not, leaves an empty output in a cell.
-    return text or repr(result)
+    return harmless(text) or repr(result)
 
 
 def html(result: object) -> Markup:
