@@ -24,7 +24,7 @@ OPTIONS: Mapping[str, str] = {
 }
 
 # Name -> the class's name, and the package that it wants beside Optuna.
-SAMPLERS = {
+_SAMPLERS = {
     "tpe": ("TPESampler", ""),
     "random": ("RandomSampler", ""),
     "cmaes": ("CmaEsSampler", "cmaes"),
@@ -32,7 +32,7 @@ SAMPLERS = {
     "qmc": ("QMCSampler", "scipy"),
     "nsgaii": ("NSGAIISampler", ""),
 }
-PRUNERS = {
+_PRUNERS = {
     "median": "MedianPruner",
     "percentile": "PercentilePruner",
     "halving": "SuccessiveHalvingPruner",
@@ -56,10 +56,10 @@ class Sampler:
     def __init__(self, study: Study) -> None:
         self._sampler = study.options.get("sampler", "tpe")
         self._pruner = study.options.get("pruner", "median")
-        _check("sampler", self._sampler, SAMPLERS)
-        _check("pruner", self._pruner, PRUNERS)
+        _check("sampler", self._sampler, _SAMPLERS)
+        _check("pruner", self._pruner, _PRUNERS)
         _require("optuna", "The sampler `optuna`", "nbexp[optuna]")
-        extra = SAMPLERS[self._sampler][1]
+        extra = _SAMPLERS[self._sampler][1]
         if extra:
             _require(extra, f"Optuna's sampler `{self._sampler}`", extra)
         if study.direction is None:
@@ -123,7 +123,7 @@ class Sampler:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", module="optuna")
-        pruner = getattr(optuna.pruners, PRUNERS[self._pruner])
+        pruner = getattr(optuna.pruners, _PRUNERS[self._pruner])
         self._study = optuna.create_study(
             direction=self._asked.direction,
             sampler=self._made(),
@@ -155,7 +155,7 @@ class Sampler:
         # A process that goes on must not draw what the one before it drew.
         seed = (self._asked.seed * 1_000_003 + self._asked.next) % (1 << 32)
         more = {"constant_liar": True} if self._sampler == "tpe" else {}
-        kind = getattr(optuna.samplers, SAMPLERS[self._sampler][0])
+        kind = getattr(optuna.samplers, _SAMPLERS[self._sampler][0])
         return cast("optuna.samplers.BaseSampler", kind(seed=seed, **more))
 
     def _distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
