@@ -33,12 +33,12 @@ def escaped(value: object) -> Markup:
 
 
 def harmless(text: str) -> str:
-    """The text without what acts on whoever shows it: escape sequences are left out, other controls are spelled.
+    r"""The text without what acts on whoever shows it: escape sequences are left out, other controls are spelled.
 
     Examples
     --------
-    >>> harmless("\\x1b[31mred\\x1b[0m and \\u202eback\\x00")
-    'red and \\\\u202eback\\\\x00'
+    >>> harmless("\x1b[31mred\x1b[0m and \u202eback\x00")
+    'red and \\u202eback\\x00'
     """
     if _CONTROL.search(text) is None:
         return text
