@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 ALIASES = {"ls": "list", "rm": "remove"}
 
 # The order of the help page: what one needs first comes first; verbs not named come last.
-_ORDER = "init run repro plan why show diff plot alerts open sweep save clone rerun queue logs stop verify status apply get undo branch tag note list push pull rename remove trash clean gc doctor report publish script import stage dag params metrics data cache remote config notebook demo lab".split()
+_ORDER = "init run repro plan why show diff plot alerts open sweep save clone rerun queue logs stop verify status apply get undo branch tag note list push pull rename remove trash clean gc doctor report publish script import stage dag params metrics plots data cache remote config notebook demo lab".split()
 
 # Families that whoever needs them knows: on the help page, which is one screen, they share a line.
-_AS_IN_DVC = frozenset({"stage", "dag", "params", "metrics", "data", "remote", "config"})
+_AS_IN_DVC = frozenset({"stage", "dag", "params", "metrics", "plots", "data", "remote", "config"})
 
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(

@@ -132,6 +132,16 @@ def looked_at(git: Git, what: str | Named, git_remote: str | None = None) -> tup
         raise
 
 
+def baseline(git: Git, what: str) -> str | None:
+    """The commit that an experiment starts from, named or by its rev; None of what is no experiment."""
+    rev = commit(git, what)[1]
+    for ref, at in catalogue.refs(git).items():
+        parsed = ref_names.parse(ref)
+        if at == rev and parsed is not None:
+            return parsed.baseline
+    return None
+
+
 def before(git: Git, name: str, rev: str | None) -> str:
     """What a state is held against where nothing is named: the baseline, or the commit before."""
     if rev is None:

@@ -148,6 +148,7 @@ class Exp:
     def _prepare(self, project: Project) -> None:
         """Tell the project about this kernel: its environment for stages, and its own notebook."""
         project.stage_env = stage_environment(os.environ)
+        project.draws = hasattr(self._shell, "kernel")
         project.asking_notebook = asking_notebook(self._shell.user_ns)
         self._projects.append(project)
         self._tell_alerts(project.root)

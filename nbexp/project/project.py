@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
+    from nbexp.experiments.plots import Plots
     from nbexp.experiments.reading import Reader
     from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.report import Report
@@ -95,6 +96,8 @@ class Project:
         self.stage_env: Mapping[str, str] | None = None
         self.asking_notebook: Path | None = None
         self.confirm: Callable[[str], bool] | None = None
+        # Whether results are drawn where they are asked for, so that drawings need no page of their own.
+        self.draws = False
         self._fetching: FromRemotes | None = None
         self._queue: Queue | None = None
 
@@ -192,6 +195,19 @@ class Project:
         from nbexp.experiments.measures import Metrics
 
         return Metrics(self.git, self._reader, self.root, self.here, self._resolve)
+
+    @property
+    def plots(self) -> Plots:
+        """The plots of any revision: `project.plots.diff("main", "low-lr")`."""
+        from nbexp.experiments import naming, ongoing
+        from nbexp.experiments.plots import Plots
+
+        return Plots(
+            self._site(),
+            lambda name: naming.commit(self.git, name, failed=True)[1],
+            lambda: {one.name: one.folder for one in ongoing.read(self.root)},
+            lambda name: naming.baseline(self.git, name),
+        )
 
     @cached_property
     def config(self) -> Configuration:

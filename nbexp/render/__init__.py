@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "runs": ("Experiment", "Imported", "Verified", "Saved", "Script", "Reproduced"),
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown", "Curves"),
+    "plots": ("PlotsShown", "Chart", "Pictures"),
     "diffs": ("Diff",),
     "notebooks": ("NotebookDiff",),
     "pipelines": (

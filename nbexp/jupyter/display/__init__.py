@@ -31,6 +31,7 @@ FAMILIES = {
     "runs": ("Experiment", "Saved", "Imported", "Verified"),
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown"),
     "run_cache": ("RunTable", "CachedRun"),
+    "plots": ("PlotsShown", "Chart", "Pictures"),
     "diffs": ("Diff",),
     "notebooks": ("NotebookDiff",),
     "reports": ("Report", "Printed"),

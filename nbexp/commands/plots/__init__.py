@@ -1,0 +1,1 @@
+"""Show and compare the plots of any revision, as DVC does."""

@@ -1,0 +1,102 @@
+"""A filled chart made fit to be drawn: numbers are numbers, no more points than can be seen, colours for any page.
+
+The JSON of a plot is DVC's to the letter, and there the cells of a CSV file are text; a drawing need not be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from nbexp.plots import Spec
+from nbexp.plots.line import RULE, TEXT, thinned
+from nbexp.plots.templates.rows import Row
+
+# Lines of more points look the same; a notebook keeps each drawing.
+_MAX_POINTS = 1000
+# Of points that lie anywhere, and of bars, as many are drawn in a second.
+_MAX_ROWS = 10_000
+
+LINES = frozenset({"linear", "smooth", "simple"})
+MATRICES = frozenset({"confusion", "confusion_normalized"})
+
+_LOOK: Spec = {
+    "view": {"stroke": RULE},
+    "axis": {
+        "labelColor": TEXT,
+        "titleColor": TEXT,
+        "titleFontWeight": "normal",
+        "gridColor": RULE,
+        "domainColor": RULE,
+        "tickColor": RULE,
+    },
+    "legend": {"labelColor": TEXT, "titleColor": TEXT, "labelLimit": 240},
+    "header": {"labelColor": TEXT, "titleColor": TEXT},
+    "title": {"color": TEXT},
+}
+
+
+def shown_rows(rows: Sequence[Row], x: object, y: object, template: str) -> list[Row]:
+    """The rows as they are drawn: with numbers, and of very many those that make the same drawing."""
+    found = [*rows]
+    for name in dict.fromkeys((x, y)):
+        numbers = [_number(row.get(str(name))) for row in found]
+        is_numeric = any(isinstance(one, float | int) for one in numbers)
+        if is_numeric and not any(isinstance(one, str) for one in numbers):
+            found = [{**row, str(name): one} for row, one in zip(found, numbers, strict=True)]
+    if template in LINES:
+        return [row for line in _lines(found) for row in _fewer(line, str(y))]
+    if template not in MATRICES and len(found) > _MAX_ROWS:
+        return found[:: math.ceil(len(found) / _MAX_ROWS)]
+    return found
+
+
+def dressed(spec: Spec) -> Spec:
+    """The chart on a transparent ground, with text that is legible on light and dark pages."""
+    own = spec.get("config")
+    config = {**_LOOK, **own} if isinstance(own, Mapping) else _LOOK
+    return {"background": "transparent", **spec, "config": config}
+
+
+def has_picture(tree: object) -> bool:
+    """Whether a chart has marks that are pictures, which are fetched from where it says."""
+    if isinstance(tree, Mapping):
+        mark = tree.get("mark")
+        kind = mark.get("type") if isinstance(mark, Mapping) else mark
+        return kind == "image" or any(
+            has_picture(value) for key, value in tree.items() if key != "data"
+        )
+    return isinstance(tree, list) and any(map(has_picture, tree))
+
+
+def _lines(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each line."""
+    found: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.get("rev"), row.get("filename"), row.get("field")), []).append(row)
+    return [*found.values()]
+
+
+def _fewer(rows: Sequence[Row], y: str) -> list[Row]:
+    """First, last, and the extremes between."""
+    points = [
+        (float(at), float(value) if isinstance(value := row.get(y), float | int) else math.nan)
+        for at, row in enumerate(rows)
+    ]
+    return [rows[int(at)] for at, _ in thinned(points, _MAX_POINTS)]
+
+
+def _number(cell: object) -> object:
+    """The number that a cell is; None for one that is empty or no finite number; text as it is."""
+    if isinstance(cell, bool) or cell is None:
+        return cell
+    if isinstance(cell, str):
+        if not cell.strip():
+            return None
+        try:
+            cell = float(cell)
+        except ValueError:
+            return cell
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    return cell
