@@ -53,6 +53,10 @@ CALLS: dict[str, tuple[str, Callable[[Project], Any]]] = {
     "metrics diff": ("metrics diff first", lambda p: p.metrics.diff("first")),
     "plots show": ("plots show", lambda p: p.plots.show()),
     "plots diff": ("plots diff first second", lambda p: p.plots.diff("first", "second")),
+    "plots modify": (
+        "plots modify plots/acc.csv -t simple",
+        lambda p: p.plots.modify("plots/acc.csv", template="simple"),
+    ),
     "plots templates": ("plots templates", lambda p: p.plots.templates()),
     "verify": ("verify first", lambda p: p.verify("first")),
     "apply": ("apply first", lambda p: p.apply("first")),

@@ -306,7 +306,7 @@ _STAGE_KEYS = (
 )  # fmt: skip
 _NOTE_KEYS = ("desc", "type", "labels", "meta")
 _OUT_KEYS = ("cache", "persist", "remote", "push", *_NOTE_KEYS, "checkpoint")
-_PLOT_KEYS = ("template", "x", "y", "x_label", "y_label", "title", "header")
+PLOT_KEYS = ("template", "x", "y", "x_label", "y_label", "title", "header")
 _TOP_PLOT_KEYS = ("x", "y", "x_label", "y_label", "title", "template")
 
 _PATHS = "a list of paths"
@@ -760,7 +760,7 @@ def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
             f"`{path}` has a colon and no options after it.",
             f"write `- {path}`, or put options below.",
         )
-    found = options.entries((*_OUT_KEYS, *_PLOT_KEYS) if bucket == "plots" else _OUT_KEYS)
+    found = options.entries((*_OUT_KEYS, *PLOT_KEYS) if bucket == "plots" else _OUT_KEYS)
     for key, value in found.items():
         if key in _FLAGS:
             value.flag()
@@ -768,7 +768,7 @@ def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
             value.text()
     _check_notes(found)
     plain = _plain(found)
-    plot = {key: plain.pop(key) for key in _PLOT_KEYS if key in plain}
+    plot = {key: plain.pop(key) for key in PLOT_KEYS if key in plain}
     labels = found["labels"].texts("") if "labels" in found else ()
     return OutSpec(path, bucket, plot=plot, **{**plain, "labels": labels})  # type: ignore[arg-type]
 

@@ -32,6 +32,11 @@ def is_picture(path: str) -> bool:
     return posixpath.splitext(path)[1] in PICTURES
 
 
+def is_known(path: str) -> bool:
+    """Whether a file can be a plot, by its name."""
+    return posixpath.splitext(path)[1] in {*PICTURES, *_TABLES, *_TREES}
+
+
 def parse(data: bytes, path: str, *, has_header: bool = True) -> object:
     r"""What a plots file holds.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "runs": ("Experiment", "Imported", "Verified", "Saved", "Script", "Reproduced"),
     "tables": ("Table", "Groups", "Listing", "MeasureDiff", "MetricsShown", "Curves"),
-    "plots": ("PlotsShown", "Chart", "Pictures"),
+    "plots": ("PlotsShown", "Chart", "Pictures", "PlotModified"),
     "diffs": ("Diff",),
     "notebooks": ("NotebookDiff",),
     "pipelines": (

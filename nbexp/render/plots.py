@@ -11,6 +11,7 @@ from nbexp.render.words import aligned, sized
 
 if TYPE_CHECKING:
     from nbexp.experiments.plots import Pictures, PlotsShown
+    from nbexp.experiments.plots.modifying import PlotModified
 
 
 def _plots_shown(result: PlotsShown) -> str:
@@ -35,8 +36,16 @@ def _pictures(result: Pictures) -> str:
     return "\n".join([result.id, *(aligned(lines) or ["no picture"])])
 
 
+def _plot_modified(result: PlotModified) -> str:
+    said = [f"{key} {value}" for key, value in result.properties.items()]
+    words = ", ".join(said) or "no properties"
+    more = "" if result.changed else "; nothing to change"
+    return f"{result.plot}: {words}   (stage {result.stage}, {result.path}{more})"
+
+
 WRITERS: Mapping[str, Callable[[Any], str]] = {
     "PlotsShown": _plots_shown,
     "Chart": _chart,
     "Pictures": _pictures,
+    "PlotModified": _plot_modified,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ import pytest
 
 from nbexp import commands
 from nbexp.events import ignore
+from nbexp.formats import values
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import MakeProject, RunGit, RunProgram
@@ -243,9 +246,9 @@ def test_pictures_are_written_where_dvc_writes_them(
     assert (three / "ours" / "index.html").is_file()
 
 
-
-
-def test_a_page_is_made_of_the_users_own(three: Path, dvc: RunProgram, nbexp_cli: RunProgram) -> None:
+def test_a_page_is_made_of_the_users_own(
+    three: Path, dvc: RunProgram, nbexp_cli: RunProgram
+) -> None:
     (three / "page.html").write_text("<h1>Ours</h1>{scripts}<main>{plot_divs}</main>{refresh_tag}")
     (three / "bad.html").write_text("<h1>Ours</h1>")
     for program, out in ((dvc, "theirs"), (nbexp_cli, "ours")):
@@ -269,6 +272,133 @@ def test_the_page_is_opened(three: Path, dvc: RunProgram, nbexp_cli: RunProgram)
         program("plots", "show", "acc.csv", "--open", cwd=three, env={"BROWSER": f"{browser} %s"})
     page = (three / "dvc_plots" / "index.html").as_uri()
     assert opened.read_text().split() == [page, page]
+
+
+CACHED = """\
+stages:
+  train:
+    cmd: mkdir -p figs && sh write.sh
+    deps:
+    - write.sh
+    params:
+    - lr
+    outs:
+    - raw
+    plots:
+    - acc.csv:
+        x: step
+    - figs
+plots:
+- raw/loss.json:
+    y: loss
+- raw
+"""
+WRITE = """\
+lr=$(sed -n 's/lr: //p' params.yaml)
+printf 'step,acc\\n0,0.1\\n1,%s\\n' "$lr" > acc.csv
+printf '<svg xmlns="http://www.w3.org/2000/svg"><!-- %s --></svg>' "$lr" > figs/a.svg
+mkdir -p raw
+printf '[{"loss": %s}, {"loss": 2}]' "$lr" > raw/loss.json
+printf 'k,v\\n1,%s\\n' "$lr" > raw/more.csv
+"""
+
+
+@pytest.mark.parametrize("maker", ["dvc", "nbexp"])
+def test_plots_in_the_cache_are_read_without_a_checkout(
+    project: MakeProject,
+    git: RunGit,
+    dvc: RunProgram,
+    nbexp_cli: RunProgram,
+    told_by_dvc: Told,
+    maker: str,
+) -> None:
+    root = project({"dvc.yaml": CACHED, "write.sh": WRITE, "params.yaml": "lr: 0.5\n"})
+    for name, lr in (("one", "0.25"), ("two", "0.75")):
+        if maker == "dvc":
+            dvc("exp", "run", "-n", name, "-S", f"lr={lr}", cwd=root)
+        else:
+            nbexp_cli("run", "-n", name, "-S", f"lr={lr}", cwd=root)
+    lines = ["plots show", "plots diff one two", "plots diff one", "plots diff -e two"]
+    assert _differing(root, lines, told_by_dvc) == {}
+    # What is gone from the workspace is in the cache; what is gone from there is nowhere.
+    (root / "acc.csv").unlink()
+    shutil.rmtree(root / "figs")
+    assert _differing(root, lines, told_by_dvc) == {}
+    objects = root / ".dvc" / "cache" / "files" / "md5"
+    gone = hashlib.md5(b"step,acc\n0,0.1\n1,0.25\n").hexdigest()
+    (objects / gone[:2] / gone[2:]).chmod(0o644)
+    (objects / gone[:2] / gone[2:]).unlink()
+    assert _differing(root, lines, told_by_dvc) == {}
+    told = json.loads(_said(["plots", "diff", "one", "two", "--json"], root))
+    assert told["errors"][0]["type"] == "FileNotFoundError"
+    assert [item["revisions"] for item in told["data"]["acc.csv"]] == [["two"]]
+
+
+MODIFIED = """\
+# a comment
+stages:
+  train:   # of the stage
+    cmd: "true"
+    outs:
+    - model.csv
+    - other.bin
+    metrics:
+    - m.json:
+        cache: false
+    plots:
+    - bare.csv
+    - full.csv:
+        cache: false
+        x: step   # of x
+        title: 'Full'
+  alone:
+    cmd: "true"
+    wdir: sub
+    outs:
+    - only.csv
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "full.csv -x epoch -y acc -t simple --title T --x-label X --y-label Y",
+        "full.csv --no-header",
+        "full.csv --unset x title",
+        "full.csv --title T --unset x",
+        "bare.csv -x step",
+        "bare.csv -t mine",
+        "model.csv -y acc",
+        "m.json -x step",
+        "sub/only.csv -t scatter",
+        "other.bin",
+        "full.csv -t nowhere",
+        "full.csv --unset y",
+        "model.csv --unset x",
+        "gone.csv -x step",
+    ],
+)
+def test_properties_are_written_as_dvc_writes_them(
+    project: MakeProject, dvc: RunProgram, nbexp_cli: RunProgram, line: str
+) -> None:
+    root = project({"dvc.yaml": MODIFIED, ".dvc/plots/mine.json": "{}", "sub/a": ""})
+    (root / ".dvc" / "plots" / "mine.json").write_text('{"a": "<DVC_METRIC_DATA>"}')
+    done = dvc("plots", "modify", *line.split(), cwd=root, code=None)
+    theirs = values.parse((root / "dvc.yaml").read_bytes(), "dvc.yaml")
+    (root / "dvc.yaml").write_text(MODIFIED)
+    ours = nbexp_cli("plots", "modify", *line.split(), cwd=root, code=None)
+    assert (ours.returncode == 0) == (done.returncode == 0), ours.stderr
+    text = (root / "dvc.yaml").read_text()
+    assert _unordered(values.parse(text.encode(), "dvc.yaml")) == _unordered(theirs)
+    kept = [entry for entry in MODIFIED.splitlines() if "#" in entry and "step" not in entry]
+    assert [entry for entry in kept if entry not in text.splitlines()] == []
+
+
+def _unordered(tree: Any) -> Any:
+    """The tree with its lists sorted: DVC sorts outputs by path."""
+    if isinstance(tree, dict):
+        return {key: _unordered(value) for key, value in tree.items()}
+    return sorted(map(_unordered, tree), key=json.dumps) if isinstance(tree, list) else tree
 
 
 BAD: dict[str, str | bytes] = {

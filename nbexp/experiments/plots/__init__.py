@@ -10,6 +10,7 @@ import os
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound, ProjectFileError, StoreError, nearest
 from nbexp.events import Emit, Notice, ignore
@@ -24,6 +25,9 @@ from nbexp.frozen import frozen
 from nbexp.plots import Spec, templates
 from nbexp.plots.templates import rows
 from nbexp.results import Result
+
+if TYPE_CHECKING:
+    from nbexp.experiments.plots.modifying import PlotModified
 
 __all__ = [
     "Chart",
@@ -166,6 +170,39 @@ class Plots:
         # The workspace comes first, as in DVC.
         ordered = sorted(dict.fromkeys(names), key=lambda name: name != WORKSPACE)
         return self._shown(ordered, targets, properties, emit)
+
+    def modify(
+        self,
+        target: str,
+        *,
+        unset: Sequence[str] | None = None,
+        emit: Emit = ignore,
+        **properties: object,
+    ) -> PlotModified:
+        """Say in dvc.yaml how the plot of a stage is drawn; an output that is none yet becomes one. `undo` takes it back.
+
+        Parameters
+        ----------
+        target
+            An output of a stage.
+        unset
+            Properties to take away.
+        **properties
+            As for `show`.
+
+        Raises
+        ------
+        NotFound
+            No stage writes it; it lacks a property to take away; there is no such template. Nothing was written.
+        UsageError
+            It is no plot and a property is to be taken away, or it comes from a template. Nothing was written.
+        """
+        from nbexp.experiments.plots import modifying
+
+        given = {key: value for key, value in properties.items() if value is not None}
+        if "template" in given:
+            self._template(given["template"])
+        return modifying.modify(self._site, target, given, unset, emit)
 
     def templates(self) -> Templates:
         """The templates there are."""

@@ -57,7 +57,9 @@ def read(
     wrong: dict[str, tuple[str, str]] = {}
     for path, held in data.items():
         if held is None:
-            wrong[path] = "FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'"
+            # DVC looks at the ending before it looks for the file.
+            kind = "FileNotFoundError" if plot_files.is_known(path) else "PlotMetricTypeError"
+            wrong[path] = kind, f"[Errno 2] No such file or directory: '{path}'"
             continue
         try:
             content = parse(held, path, not headless.get(path, False))

@@ -79,11 +79,11 @@ def _parts(plot: Chart | Pictures) -> Iterator[Markup]:
     if not plot.rows:
         yield tag("p", "No rows.", class_="empty")
         return
-    image, why = pictures.address(plot)
-    if image is None:
-        yield tag("p", why, class_="empty")
+    drawing = pictures.drawn(plot)
+    if drawing.why:
+        yield tag("p", drawing.why, class_="empty")
     else:
-        yield tag("p", tag("img", src=image, alt=plot.title))
+        yield tag("p", tag("img", src=drawing.address, alt=plot.title))
     heads, *lines = summary(plot)
     body = [tag("tr", *(tag("td", cell) for cell in line)) for line in lines]
     head = tag("tr", *(tag("th", name, scope="col") for name in heads))

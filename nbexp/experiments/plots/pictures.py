@@ -6,6 +6,7 @@ import base64
 
 from nbexp.errors import ProjectFileError
 from nbexp.experiments.plots.shown import Chart, Picture
+from nbexp.frozen import frozen
 from nbexp.plots import Spec, render
 from nbexp.plots.templates import drawing
 
@@ -13,31 +14,45 @@ from nbexp.plots.templates import drawing
 _MAX_SVG = 200_000
 
 
-def address(chart: Chart) -> tuple[str | None, str]:
-    """The picture as an address that holds it, or None and why there is none. As an image, SVG runs no script."""
-    spec, why = drawable(chart)
-    if spec is None:
-        return None, why
-    drawn = render.svg(spec)
-    if len(drawn) > _MAX_SVG and not drawing.has_picture(spec):
-        return f"data:image/png;base64,{base64.b64encode(render.png(spec)).decode()}", ""
-    return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}", ""
+@frozen
+class Drawing:
+    """A chart as it is drawn: what it says and how it looks; or `why` it cannot be drawn."""
+
+    spec: Spec
+    svg: str
+    why: str = ""
+
+    @property
+    def address(self) -> str:
+        """The picture as an address that holds it. As an image, SVG runs no script and fetches nothing."""
+        if len(self.svg) > _MAX_SVG:
+            pixels = self.png()
+            if pixels is not None:
+                return _address("image/png", pixels)
+        return _address("image/svg+xml", self.svg.encode())
+
+    def png(self) -> bytes | None:
+        """Its pixels; None of a chart that would fetch something for them."""
+        return None if drawing.has_picture(self.spec) else render.png(self.spec)
+
+
+def drawn(chart: Chart) -> Drawing:
+    """The drawing of a chart. A template may be anything, so it may fail."""
+    try:
+        spec = chart.drawn()
+        return Drawing(spec, render.svg(spec))
+    except ProjectFileError as error:
+        return Drawing({}, "", error.message)
+    except ValueError as error:
+        words = str(error).strip().splitlines()
+        reason = words[0][:200] if words else "its template is no Vega-Lite chart"
+        return Drawing({}, "", f"This was not drawn: {reason}")
 
 
 def embedded(picture: Picture) -> str:
     """A picture of a project as an address that holds it."""
-    return f"data:{picture.mime};base64,{base64.b64encode(picture.data).decode()}"
+    return _address(picture.mime, picture.data)
 
 
-def drawable(chart: Chart) -> tuple[Spec | None, str]:
-    """The chart as it is drawn, or None and why it cannot be: a template may be anything."""
-    try:
-        spec = chart.drawn()
-        render.svg(spec)
-    except ProjectFileError as error:
-        return None, error.message
-    except ValueError as error:
-        reason = str(error).strip().splitlines()
-        words = reason[0] if reason else "its template is no Vega-Lite chart"
-        return None, f"This was not drawn: {words[:200]}"
-    return spec, ""
+def _address(mime: str, data: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

@@ -7,17 +7,21 @@ from collections.abc import Iterator, Sequence
 
 from nbexp.experiments.plots.shown import Chart
 from nbexp.experiments.table import cell_text
-from nbexp.plots.templates.drawing import MATRICES
+from nbexp.plots.templates.drawing import BARS, MATRICES
 from nbexp.plots.templates.rows import Row
 
 _DIGITS = 5
 _MAX_CLASSES = 12
+_MAX_BARS = 30
 
 
 def summary(chart: Chart) -> list[list[str]]:
-    """Lines of cells, the head first: of each curve its ends and extremes, of a confusion matrix its counts."""
-    if chart.template_name in MATRICES:
-        found = [*_matrix(chart)]
+    """Lines of cells, the head first: of each curve its ends and extremes, of a confusion
+    matrix its counts, of bars their lengths.
+    """
+    drawn_as = {**dict.fromkeys(MATRICES, _matrix), **dict.fromkeys(BARS, _bars)}
+    if chart.template_name in drawn_as:
+        found = [*drawn_as[chart.template_name](chart)]
         if found:
             return found
     rows = [*_ends(chart)]
@@ -52,6 +56,19 @@ def _matrix(chart: Chart) -> Iterator[list[str]]:
             counts[cell] = counts.get(cell, 0) + 1
         for name in seen:
             yield [rev, name, *(str(counts.get((name, other), 0)) for other in seen)]
+
+
+def _bars(chart: Chart) -> Iterator[list[str]]:
+    """A line for each bar, a column for each revision."""
+    x, y = (str(chart.properties.get(axis)) for axis in "xy")
+    lengths: dict[str, dict[str, str]] = {}
+    for row in chart.rows:
+        lengths.setdefault(str(row.get(y)), {})[str(row["rev"])] = cell_text(row.get(x), _DIGITS)
+    if len(lengths) > _MAX_BARS:
+        return
+    yield [str(chart.properties.get("y_label") or y), *chart.revisions]
+    for name, found in lengths.items():
+        yield [name, *(found.get(rev, "-") for rev in chart.revisions)]
 
 
 def _groups(chart: Chart) -> Iterator[tuple[str, str, Sequence[Row]]]:

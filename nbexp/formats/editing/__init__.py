@@ -13,7 +13,7 @@ from nbexp.formats.editing.steps import Edit, Op, Step, apply, steps_of, writabl
 from nbexp.formats.editing.text import Entry, Node, NotHere, Text
 from nbexp.frozen import frozen
 
-__all__ = ["Edit", "Op", "Surprise", "edit", "line_of", "surprises", "writable"]
+__all__ = ["Edit", "Op", "Surprise", "edit", "line_of", "make", "surprises", "writable"]
 
 
 @frozen
@@ -73,6 +73,21 @@ def edit(data: bytes, path: str, edits: Sequence[Edit]) -> bytes:
         if steps:
             text = _edited(text, path, tree, steps)
     return data if text == original else mark + text.encode()
+
+
+def make(data: bytes, path: str, steps: Sequence[Step]) -> bytes:
+    """The file after the steps, which its places are known for; as `edit`, what they do not name keeps its bytes.
+
+    Raises
+    ------
+    ProjectFileError
+        The file is not valid, or the change cannot be made without touching more than the one value.
+    """
+    mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
+    text = limits.decoded(data, path)
+    if not steps:
+        return data
+    return mark + _edited(text, path, values.parse(text.encode(), path), steps).encode()
 
 
 def surprises(data: bytes, path: str) -> tuple[Surprise, ...]:

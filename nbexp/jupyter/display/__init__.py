@@ -9,6 +9,7 @@ One short function for each kind of result writes its HTML, in the file of its f
 from __future__ import annotations
 
 import base64
+import json
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -46,6 +47,8 @@ FAMILIES = {
     "opened": ("OpenedNotebook", "OpenedPicture", "OpenedTable", "OpenedText", "OpenedDirectory"),
     "sweeps": ("Sweep", "Sweeps", "SweepForm"),
 }
+# A chart with its data is saved in the notebook: beyond this, its picture says as much.
+_MAX_CHART = 400_000
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 
 
@@ -65,15 +68,38 @@ def bundle(result: object) -> Bundle:
         contents["application/vnd.vegalite.v5+json"] = spec
         contents["image/svg+xml"] = pictures.svg(spec)
         contents["image/png"] = base64.b64encode(image).decode()
-        width, height = (int.from_bytes(image[at : at + 4], "big") // 2 for at in (16, 20))
-        metadata["image/png"] = {"width": width, "height": height}
+        metadata["image/png"] = _half(image)
     elif "Dag" in kinds:
         from nbexp.pipeline.dag import svg
 
         contents["image/svg+xml"] = svg.draw(shown)
     elif "Text" not in kinds:
         contents["text/html"] = page(html(result))
+    if not kinds.isdisjoint({"PlotsShown", "Chart"}):
+        _add_drawing(shown, contents, metadata)
     return contents, metadata
+
+
+def _add_drawing(result: Any, contents: dict[str, object], metadata: dict[str, object]) -> None:
+    """The drawing of a plot that stands alone, in the forms that front ends know."""
+    from nbexp.jupyter.display import plots
+
+    drawing = plots.single(result)
+    if drawing is None:
+        return
+    if len(json.dumps(drawing.spec)) <= _MAX_CHART:
+        contents["application/vnd.vegalite.v5+json"] = drawing.spec
+    contents["image/svg+xml"] = drawing.svg
+    image = drawing.png()
+    if image is not None:
+        contents["image/png"] = base64.b64encode(image).decode()
+        metadata["image/png"] = _half(image)
+
+
+def _half(image: bytes) -> dict[str, int]:
+    """How large to show a PNG that has two pixels for one."""
+    width, height = (int.from_bytes(image[at : at + 4], "big") // 2 for at in (16, 20))
+    return {"width": width, "height": height}
 
 
 def chart(curves: Curves) -> alt.LayerChart:

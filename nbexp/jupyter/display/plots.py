@@ -6,17 +6,26 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbexp.experiments.plots import pictures
-from nbexp.experiments.plots.shown import Chart
+from nbexp.experiments.plots.shown import Chart, Pictures
 from nbexp.experiments.plots.summary import summary
 from nbexp.jupyter.display.parts import heading
 from nbexp.jupyter.markup import Markup, cell, faint, grid, head, joined, tag
 from nbexp.render.words import sized
 
 if TYPE_CHECKING:
-    from nbexp.experiments.plots import Pictures, PlotsShown
+    from nbexp.experiments.plots import PlotsShown
 
 # It is saved in the notebook that shows it.
 _MAX_BYTES = 4_000_000
+
+
+def single(result: Chart | Pictures | PlotsShown) -> pictures.Drawing | None:
+    """The drawing of a chart that stands alone, which then comes in every form; None of anything else."""
+    alone = [result] if isinstance(result, Chart | Pictures) else [*result]
+    if len(alone) != 1 or not isinstance(alone[0], Chart) or not alone[0].rows:
+        return None
+    drawing = pictures.drawn(alone[0])
+    return None if drawing.why else drawing
 
 
 def _plots_shown(result: PlotsShown) -> Markup:
@@ -38,14 +47,18 @@ def _chart_parts(chart: Chart) -> Iterator[Markup]:
     if not chart.rows:
         yield tag("p", faint("no rows"))
         return
-    image, why = pictures.address(chart)
-    yield tag("p", faint(why) if image is None else tag("img", src=image, alt=chart.title))
+    drawing = pictures.drawn(chart)
+    picture = (
+        faint(drawing.why) if drawing.why else tag("img", src=drawing.address, alt=chart.title)
+    )
+    yield tag("p", picture)
     yield _numbers(chart)
 
 
 def _numbers(chart: Chart) -> Markup:
     heads, *lines = summary(chart)
-    first = next((at for at, name in enumerate(heads) if name == "rows"), 2)
+    # After the names, which are text, come numbers.
+    first = heads.index("rows") if "rows" in heads else 1 + (heads[0] == "revision")
     rows = [
         tag("tr", *(cell(text, is_number=at >= first) for at, text in enumerate(line)))
         for line in lines

@@ -19,6 +19,7 @@ _MAX_ROWS = 10_000
 
 LINES = frozenset({"linear", "smooth", "simple"})
 MATRICES = frozenset({"confusion", "confusion_normalized"})
+BARS = frozenset({"bar_horizontal", "bar_horizontal_sorted"})
 
 _LOOK: Spec = {
     "view": {"stroke": RULE},
@@ -52,7 +53,13 @@ def shown_rows(rows: Sequence[Row], x: object, y: object, template: str) -> list
 
 
 def dressed(spec: Spec) -> Spec:
-    """The chart on a transparent ground, with text that is legible on light and dark pages."""
+    """The chart on a transparent ground, with text that is legible on light and dark pages.
+
+    What a switch of the chart shows is shown: nobody can throw it in a picture.
+    """
+    params = spec.get("params")
+    if isinstance(params, list):
+        spec = {**spec, "params": [_on(param) for param in params]}
     own = spec.get("config")
     config = {**_LOOK, **own} if isinstance(own, Mapping) else _LOOK
     return {"background": "transparent", **spec, "config": config}
@@ -67,6 +74,12 @@ def has_picture(tree: object) -> bool:
             has_picture(value) for key, value in tree.items() if key != "data"
         )
     return isinstance(tree, list) and any(map(has_picture, tree))
+
+
+def _on(param: object) -> object:
+    if isinstance(param, Mapping) and param.get("bind") == {"input": "checkbox"}:
+        return {"value": True, **param}
+    return param
 
 
 def _lines(rows: Sequence[Row]) -> list[list[Row]]:
