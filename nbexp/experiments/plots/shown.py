@@ -32,6 +32,8 @@ class Problem:
     source: str | None = None
 
     def __str__(self) -> str:
+        if self.message.startswith("[Errno 2]"):
+            return f"{self.rev}: there is no {self.source}, in its files or in the cache."
         place = self.source or self.plot
         starts = place is None or self.message.startswith(place)
         return f"{self.rev}: {self.message}" if starts else f"{self.rev}: {place}: {self.message}"
