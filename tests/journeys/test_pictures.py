@@ -24,6 +24,7 @@ from nbexp.experiments.opening import (
     OpenedText,
 )
 from nbexp.experiments.planning import Plan, PlannedStage
+from nbexp.experiments.plots import Chart, Picture, Pictures, PlotsShown
 from nbexp.experiments.report import Bar, Check, Report
 from nbexp.experiments.run_cache import CachedRun, RunTable
 from nbexp.experiments.series import Curves, Series
@@ -32,6 +33,7 @@ from nbexp.experiments.verify import OutputVerdict, StageVerdict, Verified
 from nbexp.experiments.why import Because, CellChange, Why
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.jupyter import display
+from nbexp.plots import templates
 from nbexp.project import Experiment, RunReport, StageReport
 
 BASE = "4f2c1e9" + "0" * 33
@@ -358,6 +360,29 @@ def test_a_plot_stands_on_the_ground_of_its_page(kind: str, theme: str, look: Lo
     assert max(colours, key=lambda colour: colours[colour]) == ground
     for line in ((0x00, 0x72, 0xB2), (0xC6, 0x82, 0x00)):
         assert colours.get(line, 0) > 100, line
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab light", "JupyterLab dark"])
+@pytest.mark.parametrize("name", ["linear", "confusion", "bar_horizontal"])
+def test_plots_are_drawn_and_nothing_in_them_acts(name: str, theme: str, look: Look) -> None:
+    revs = ("low-lr", EVIL)
+    rows = tuple(
+        {"step": step, EVIL: str(step * number), "rev": rev, "filename": EVIL, "field": EVIL}
+        for number, rev in enumerate(revs, 1)
+        for step in range(5)
+    )
+    words = dict.fromkeys(("title", "x_label", "y_label"), EVIL)
+    properties = {"x": "step", "y": EVIL, "template": name, **words}
+    chart = Chart(EVIL, revs, rows, properties, templates.built_in(name) or {})
+    script = EVIL[EVIL.index("<script") :]
+    drawing = f"<svg xmlns='http://www.w3.org/2000/svg' width='40' height='30'>{script}</svg>"
+    found = Pictures("fig.svg", tuple(Picture(rev, "fig.svg", drawing.encode()) for rev in revs))
+    seen = look(_html(PlotsShown((chart, found))), theme)
+    assert (seen["title"], seen["scripts"]) == ("fine", 0)
+    assert seen["images"] == 3
+    assert [text for text, ratio in seen["texts"] if ratio < 3.9] == []
+    colours = _colours(seen["picture"])
+    assert colours.get((0x94, 0x5D, 0xD6), 0) > 50 or name == "confusion"
 
 
 def _html(result: object) -> str:

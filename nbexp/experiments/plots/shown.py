@@ -121,9 +121,10 @@ class Chart(Result):
 
     def drawn(self) -> Spec:
         """The chart as it is drawn: in colours for any page, and of very many points those that are seen."""
-        x, y = (self.properties.get(axis) for axis in "xy")
-        rows = drawing.shown_rows(self.rows, x, y, self.template_name)
-        return drawing.dressed(self.spec(rows))
+        name = self.template_name
+        is_ours = self.template == templates.built_in(name)
+        rows, names = drawing.shown_rows(self.rows, self.properties, name, is_ours=is_ours)
+        return drawing.dressed(replace(self, properties={**self.properties, **names}).spec(rows))
 
     def spec(self, rows: Sequence[Row] | None = None) -> Spec:
         """The Vega-Lite chart, of other rows if they are given; empty without any."""

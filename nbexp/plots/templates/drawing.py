@@ -6,6 +6,7 @@ The JSON of a plot is DVC's to the letter, and there the cells of a CSV file are
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from nbexp.plots import Spec
@@ -37,19 +38,36 @@ _LOOK: Spec = {
 }
 
 
-def shown_rows(rows: Sequence[Row], x: object, y: object, template: str) -> list[Row]:
-    """The rows as they are drawn: with numbers, and of very many those that make the same drawing."""
-    found = [*rows]
-    for name in dict.fromkeys((x, y)):
-        numbers = [_number(row.get(str(name))) for row in found]
-        is_numeric = any(isinstance(one, float | int) for one in numbers)
-        if is_numeric and not any(isinstance(one, str) for one in numbers):
-            found = [{**row, str(name): one} for row, one in zip(found, numbers, strict=True)]
+# Columns that tell rows apart, beside x and y.
+_LABELS = ("rev", "filename", "field")
+# What a column may be called in a chart that a browser draws: its name gets into expressions there.
+_HARMLESS = re.compile(r"[\w .:/%()\[\]+-]*")
+
+
+def shown_rows(
+    rows: Sequence[Row], properties: Mapping[str, object], template: str, *, is_ours: bool
+) -> tuple[list[Row], dict[str, str]]:
+    """The rows as they are drawn, and the names that x and y have in them.
+
+    They have numbers where DVC has text, of very many those that make the same drawing, and for a template of ours
+    (`is_ours`) no columns that it does not show. Columns with odd names, which are somebody else's, get plain ones.
+    """
+    columns, names = {}, {}
+    for axis in "xy":
+        name = str(properties.get(axis))
+        names[axis] = name if _HARMLESS.fullmatch(name) else f"{axis} value"
+        is_category = template in MATRICES or (template in BARS and axis == "y")
+        values = [row.get(name) for row in rows]
+        columns[names[axis]] = values if is_category else _numbers(values)
+    found = []
+    for at, row in enumerate(rows):
+        kept = {name: row[name] for name in _LABELS if name in row} if is_ours else row
+        found.append({**kept, **{name: column[at] for name, column in columns.items()}})
     if template in LINES:
-        return [row for line in _lines(found) for row in _fewer(line, str(y))]
-    if template not in MATRICES and len(found) > _MAX_ROWS:
-        return found[:: math.ceil(len(found) / _MAX_ROWS)]
-    return found
+        found = [row for line in _lines(found) for row in _fewer(line, names["y"])]
+    elif template not in MATRICES and len(found) > _MAX_ROWS:
+        found = found[:: math.ceil(len(found) / _MAX_ROWS)]
+    return found, names
 
 
 def dressed(spec: Spec) -> Spec:
@@ -97,6 +115,13 @@ def _fewer(rows: Sequence[Row], y: str) -> list[Row]:
         for at, row in enumerate(rows)
     ]
     return [rows[int(at)] for at, _ in thinned(points, _MAX_POINTS)]
+
+
+def _numbers(values: Sequence[object]) -> Sequence[object]:
+    """The values as numbers, where they are numbers."""
+    numbers = [_number(value) for value in values]
+    is_numeric = any(isinstance(one, float | int) for one in numbers)
+    return numbers if is_numeric and not any(isinstance(one, str) for one in numbers) else values
 
 
 def _number(cell: object) -> object:
