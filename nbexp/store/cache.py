@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
@@ -31,16 +31,14 @@ from nbexp.filesystem import crash_point
 from nbexp.formats import directory
 from nbexp.formats.directory import Item
 from nbexp.frozen import frozen
+from nbexp.store import two_processes
 from nbexp.store.reading import (
-    CHUNK,
-    FINE_NS,
-    READ,
     Stamp,
-    big_in_threads,
+    apart,
     changing,
-    chunks,
     digest_of_stamps,
-    in_two_threads,
+    digests_of,
+    in_threads,
     is_settled,
     legacy_digest,
     md5_digest,
@@ -51,24 +49,30 @@ from nbexp.store.reading import (
     stamps_of,
     unreadable,
 )
+from nbexp.store.staging import (
+    READ_ONLY,
+    Staged,
+    discard,
+    name_again,
+    place,
+    stage,
+    stage_small,
+)
 from nbexp.store.state import State
 
 Skip = Callable[[str, bool], bool]
 
 # Each flushed by itself up to here (0.35 ms); above, one `syncfs` (0.2 s for 20,000 new files).
 _SINGLE_FLUSHES = 64
-_WRITE_BACK = 8 << 20  # bytes that the disk is told to write while the next ones are hashed
-# A copy this big gets a modification time that has settled, or the next look would hash it again.
-_SETTLE_FROM_BYTES = 4 << 20
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
 _MANY = 1000
 
 # The form of what is remembered about the objects of a directory.
 _SEALED = "sealed-1"
+_NO_STAMP: Stamp = (0, 0, 0)
 _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 
-_READ_ONLY = 0o444
 _WRITE_BITS = 0o222
 _GROUP_FOLDER = 0o2775  # DVC's; what is made in it belongs to the group
 # What `checkout` must not create below a path, whoever wrote the directory object.
@@ -293,7 +297,7 @@ class Cache:
         The caller has found that their bytes have these digests, and nobody else has them open.
         """
         for _, fresh, _ in arrived:
-            os.chmod(fresh, _READ_ONLY)
+            os.chmod(fresh, READ_ONLY)
         _flush_names({os.fspath(fresh) for _, fresh, _ in arrived})
         folders = set()
         for md5, fresh, is_legacy in arrived:
@@ -476,13 +480,13 @@ class Cache:
                         old = Contents(moved[0].hash, moved[0].items, moved[0].stamps, ())
                     placed = self._build(fresh, items, stamps, old, name, source)
                 else:
-                    placed = {"": self._link(hash.md5, fresh, stamps, self._kinds_at(name))}
+                    placed = {"": self._link(hash.md5, fresh, stamps)}
                     if hash.isexec:
                         _allow_running(fresh)
                 crash_point("checkout.built")
                 _swap(fresh, name)
         finally:
-            _discard(fresh)
+            discard(fresh)
         if hash.is_dir:
             self._learn(name, hash, items, placed)
         else:
@@ -567,7 +571,7 @@ class Cache:
             filesystem.atomic_write(fresh, entry_yaml, durable=False)
             _rename_into(os.fspath(fresh), os.path.join(folder, value), self._make)
         finally:
-            _discard(os.fspath(fresh))
+            discard(os.fspath(fresh))
         crash_point("run.saved")
         # Torn by a power cut it says nothing, and counts as not there.
         self._flush_later({os.path.join(folder, value), folder})
@@ -738,15 +742,14 @@ class Cache:
 
         count = self._counter(len(unknown))
 
-        def read(index: int, stop: threading.Event) -> tuple[str, Stamp]:
-            found = read_steadily(files[index][0], legacy_digest if legacy else md5_digest, stop)
+        def keep(number: int, found: tuple[str, Stamp]) -> None:
+            index = unknown[number]
+            result[index] = found[0]
+            self._note(files[index][0] + end, found[1], found[0])
             count()
-            return found
 
-        answers = big_in_threads(unknown, [files[index][1][2] for index in unknown], read)
-        for index, (md5, stamp) in zip(unknown, answers, strict=True):
-            result[index] = md5
-            self._note(files[index][0] + end, stamp, md5)
+        names = [files[index][0] for index in unknown]
+        digests_of(names, [files[index][1][2] for index in unknown], keep, legacy=legacy)
         return result
 
     def _skip_in(self, name: str, hidden: list[str]) -> Skip:
@@ -829,24 +832,29 @@ class Cache:
 
         count = self._counter(len(todo))
 
-        is_linked = kind in ("hardlink", "symlink")
+        how = (kind, device, os.fspath(self._unfinished))
+        staged: list[Staged] = [Staged("", _NO_STAMP, "", _NO_STAMP, is_copy=False)] * len(todo)
 
-        def stage(index: int, stop: threading.Event) -> _Staged:
-            name = files[index][0]
-            one = _read_alone(name, device, stop) if is_linked else None
-            if one is not None:
-                modes[name] = one.mode
-            else:
-                one = self._stage(name, kind, stop)
+        def keep(number: int, one: Staged) -> None:
+            staged[number] = one
+            if one.is_copy:
                 temporary.add(one.source)
+            else:
+                modes[one.source] = one.mode
             count()
-            return one
 
         try:
-            sizes = [files[index][1][2] for index in todo]
-            staged = big_in_threads(todo, sizes, stage)
+            names = [files[index][0] for index in todo]
+            small, big = apart([files[index][1][2] for index in todo])
+
+            def keep_small(index: int, one: tuple[Any, ...] | None) -> None:
+                assert one is not None
+                keep(small[index], Staged(*one))
+
+            two_processes.each(stage_small, how, [names[number] for number in small], keep_small)
+            in_threads(big, lambda number, stop: keep(number, stage(how, names[number], stop)))
             crash_point("add.hashed")
-            wanted: dict[str, _Staged] = {}
+            wanted: dict[str, Staged] = {}
             for index, one in zip(todo, staged, strict=True):
                 md5s[index] = one.md5
                 if one.read != files[index][1]:
@@ -857,8 +865,7 @@ class Cache:
             problems, objects = self._inspect(copies, deep=True, legacy=False)
             new = [one for md5, one in wanted.items() if not one.is_copy or md5 in problems]
             _flush_names({one.source for one in new})
-            for one in new:
-                objects[one.md5] = self._publish(one)
+            self._publish(new, objects)
             temporary.difference_update(one.source for one in new)
             self._flush_later(
                 {f"{self._objects}{os.sep}{start}" for start in {one.md5[:2] for one in new}}
@@ -869,7 +876,7 @@ class Cache:
             raise
         finally:
             for name in temporary:
-                _discard(name)
+                discard(name)
         now = time.time_ns()
         learnt: dict[str, Stamp] = {}
         for one in new:
@@ -881,41 +888,34 @@ class Cache:
         self._state.put_many({}, learnt)
         return objects
 
-    def _stage(self, name: str, kind: str, stop: threading.Event) -> _Staged:
-        """Hash a file, and make the copy that will be its object."""
-        fresh = os.fspath(filesystem.temporary(self._unfinished))
-        try:
-            if kind == "reflink":
-                read = stamp_of(os.stat(name))
-                filesystem.link(name, fresh, ["reflink", "copy"])
-                os.chmod(fresh, _READ_ONLY)
-                md5 = read_steadily(fresh, md5_digest, stop)[0]
-                if stamp_of(os.stat(name)) != read:
-                    raise changing(name)
-            else:
-                md5, read = _copy_hashing(name, fresh, stop)
-            crash_point("add.copied")
-            return _Staged(md5, read, fresh, stamp_of(os.stat(fresh)), is_copy=True)
-        except BaseException:
-            _discard(fresh)
-            raise
+    def _publish(self, new: Sequence[Staged], objects: dict[str, Stamp]) -> None:
+        """Give objects their final names, unless a sound one has it; `objects` receives the stamps of those that have it."""
+        alone = [one for one in new if not one.is_copy]
+        for folder in {os.path.dirname(self._place_of(one.md5)) for one in alone}:
+            self._make(folder)
 
-    def _publish(self, one: _Staged) -> Stamp:
-        """Give an object its final name, unless a sound one has it; the stamp of the one that has it then."""
+        def named(index: int, is_done: bool | None) -> None:
+            one = alone[index]
+            objects[one.md5] = one.stamp if is_done else self._publish_again(one)
+            crash_point("add.stored")
+
+        names = [(one.source, self._place_of(one.md5)) for one in alone]
+        two_processes.each(name_again, None, names, named)
+        for one in new:
+            if one.is_copy:
+                _rename_into(one.source, self._place_of(one.md5), self._make)
+                objects[one.md5] = one.stamp
+                crash_point("add.stored")
+
+    def _publish_again(self, one: Staged) -> Stamp:
+        """Give a workspace file the name of an object that something has, unless that is sound."""
         target = self._place_of(one.md5)
-        if one.is_copy:
-            _rename_into(one.source, target, self._make)
-        else:
-            try:
-                _link_into(one.source, target, self._make)
-            except FileExistsError:
-                problems, stamps = self._inspect([one.md5], deep=True, legacy=False)
-                if not problems:
-                    return stamps[one.md5]
-                fresh = os.fspath(filesystem.temporary(self._unfinished))
-                os.link(one.source, fresh)
-                _rename_into(fresh, target, self._make)
-        crash_point("add.stored")
+        problems, stamps = self._inspect([one.md5], deep=True, legacy=False)
+        if not problems:
+            return stamps[one.md5]
+        fresh = os.fspath(filesystem.temporary(self._unfinished))
+        os.link(one.source, fresh)
+        _rename_into(fresh, target, self._make)
         return one.stamp
 
     def _relink(self, name: str, stamp: Stamp, md5: str, object_stamp: Stamp, kind: str) -> Stamp:
@@ -943,7 +943,7 @@ class Cache:
                 raise
             filesystem.place(Path(source), Path(name), self._kinds_at(name))
         finally:
-            _discard(fresh)
+            discard(fresh)
         crash_point("add.linked")
         return stamp_of(os.stat(name))
 
@@ -953,12 +953,12 @@ class Cache:
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         target = self._place_of(md5)
         try:
-            filesystem.atomic_write(Path(fresh), data, mode=_READ_ONLY, durable=False)
+            filesystem.atomic_write(Path(fresh), data, mode=READ_ONLY, durable=False)
             _flush_names({fresh})
             stamp = stamp_of(os.stat(fresh))
             _rename_into(fresh, target, self._make)
         finally:
-            _discard(fresh)
+            discard(fresh)
         self._state.put_object(md5, stamp)
         crash_point("add.stored")
         self._flush_later({os.path.dirname(target)})
@@ -1013,8 +1013,8 @@ class Cache:
         else:
             return True
         finally:
-            _discard(os.fspath(probe))
-            _discard(os.fspath(clone))
+            discard(os.fspath(probe))
+            discard(os.fspath(clone))
 
     # Objects --------------------------------------------------------------------------------------
 
@@ -1115,26 +1115,23 @@ class Cache:
                 unsure.append((md5, name))
                 sizes.append(stamp[2])
 
-        def sound_stamp(one: tuple[str, str], stop: threading.Event) -> Stamp | None:
-            md5, name = one
-            for digest in (md5_digest, legacy_digest) if self._is_legacy(name) else (md5_digest,):
-                found, stamp = read_steadily(name, digest, stop)
-                if found == md5[:32]:
-                    return stamp
-            return None
-
-        for (md5, name), sound in zip(
-            unsure, big_in_threads(unsure, sizes, sound_stamp), strict=True
-        ):
-            if sound is not None:
-                stamps[md5] = sound
-                if is_settled(sound):
-                    self._state.put_object(md5, sound)
+        found: list[tuple[str, Stamp]] = [("", _NO_STAMP)] * len(unsure)
+        names = [name for _, name in unsure]
+        digests_of(names, sizes, found.__setitem__)
+        for (md5, name), (digest, stamp) in zip(unsure, found, strict=True):
+            is_sound = digest == md5[:32]
+            if not is_sound and self._is_legacy(name):
+                digest, stamp = read_steadily(name, legacy_digest)
+                is_sound = digest == md5[:32]
+            if is_sound:
+                stamps[md5] = stamp
+                if is_settled(stamp):
+                    self._state.put_object(md5, stamp)
                 continue
-            found = stamps.pop(md5)[2]
+            size_now = stamps.pop(md5)[2]
             problems[md5] = (
-                f"is damaged: {found:,} bytes, {size:,} were stored"
-                if 0 <= size != found
+                f"is damaged: {size_now:,} bytes, {size:,} were stored"
+                if 0 <= size != size_now
                 else "is damaged: its bytes have another digest"
             )
             _distrust(name)
@@ -1156,23 +1153,16 @@ class Cache:
 
     # Restoring ------------------------------------------------------------------------------------
 
-    def _link(
-        self, md5: str, target: str, stamps: Mapping[str, Stamp], kinds: Sequence[str]
-    ) -> Stamp:
+    def _link(self, md5: str, target: str, stamps: Mapping[str, Stamp]) -> Stamp:
         """Make a new name for an object's bytes; the stamp that it has."""
-        stamp = stamps[md5]
-        if stamp[2] == 0 and kinds[0] == "hardlink":
-            kinds = ["copy"]
-        try:
-            kind = filesystem.link(self._place_of(md5), target, kinds)
-        except FileNotFoundError:  # an object of DVC 2.x
-            kind = filesystem.link(self._find(md5), target, kinds)
-        if kind in ("hardlink", "symlink"):
-            return stamp
-        if stamp[2] >= _SETTLE_FROM_BYTES:
-            past = time.time_ns() - 2 * FINE_NS
-            os.utime(target, ns=(past, past))
-        return stamp_of(os.stat(target))
+        return self._placed(self._kinds_at(target), (self._place_of(md5), target, stamps[md5]), md5)
+
+    def _placed(self, kinds: tuple[str, ...], asked: tuple[str, str, Stamp], md5: str) -> Stamp:
+        """As `place`, for an object of DVC 2.x as well."""
+        stamp = place(kinds, asked) or place(kinds, (self._find(md5), *asked[1:]))
+        if stamp is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), asked[0])
+        return stamp
 
     def _build(
         self,
@@ -1195,21 +1185,32 @@ class Cache:
                 kept[item.relpath] = (item.md5, stamp)
         placed: dict[str, Stamp] = {}
         count = self._counter(len(items))
-
-        def make(item: Item) -> None:
-            count()
-            target = f"{fresh}/{item.relpath}"
+        anew: list[Item] = []
+        same: list[Item] = []
+        for item in items:
             present = kept.get(item.relpath)
-            if present is not None and present[0] == item.md5:
-                try:
-                    os.link(f"{source}/{item.relpath}", target, follow_symlinks=False)
-                    placed[item.relpath] = present[1]
-                    return
-                except OSError:  # too many names, or a file system without hard links
-                    pass
-            placed[item.relpath] = self._link(item.md5, target, stamps, kinds)
+            (same if present is not None and present[0] == item.md5 else anew).append(item)
 
-        in_two_threads(items, make)
+        def keep_old(index: int, is_done: bool | None) -> None:
+            item = same[index]
+            if not is_done:  # too many names, or a file system without hard links
+                anew.append(item)
+                return
+            placed[item.relpath] = kept[item.relpath][1]
+            count()
+
+        pairs = [(f"{source}/{item.relpath}", f"{fresh}/{item.relpath}") for item in same]
+        two_processes.each(name_again, None, pairs, keep_old)
+        asked = [
+            (self._place_of(item.md5), f"{fresh}/{item.relpath}", stamps[item.md5]) for item in anew
+        ]
+
+        def keep(index: int, stamp: Stamp | None) -> None:
+            item = anew[index]
+            placed[item.relpath] = stamp or self._placed(kinds, asked[index], item.md5)
+            count()
+
+        two_processes.each(place, kinds, asked, keep)
         for relpath in () if old is None else old.hidden:
             _take_over_hidden(f"{source}/{relpath}", f"{fresh}/{relpath}")
         return placed
@@ -1270,94 +1271,12 @@ class Object:
     path: str
 
 
-class _Staged(NamedTuple):
-    """Bytes that are to become an object: those at `source`, a copy of ours or the workspace file itself."""
-
-    md5: str
-    read: Stamp  # of the workspace file while it was hashed
-    source: str
-    stamp: Stamp
-    is_copy: bool
-    mode: int = 0  # which the workspace file had
-
-
 # Reading ------------------------------------------------------------------------------------------
 
 
 def _known(rows: Mapping[str, tuple[Stamp, str]], key: str, stamp: Stamp) -> str:
     row = rows.get(key)
     return row[1] if row is not None and row[0] == stamp else ""
-
-
-def _read_alone(name: str, device: int, stop: threading.Event) -> _Staged | None:
-    """Read a file that will itself be the object: no link, no other name, on the cache's device.
-
-    It is made read-only before it is read, so that nobody opens it for writing after that.
-    """
-    try:
-        descriptor = os.open(name, _READ_ITSELF)
-    except OSError:
-        return None
-    try:
-        status = os.fstat(descriptor)
-        size = status.st_size
-        if status.st_nlink != 1 or status.st_dev != device or size == 0:
-            return None
-        place = descriptor if _CHMOD_TAKES_FD else name
-        mode = status.st_mode & 0o7777
-        os.chmod(place, _READ_ONLY)
-        before = stamp_of(status)
-        try:
-            if size >= _WRITE_BACK:
-                _begin_flush(descriptor, 0, size)
-            md5 = md5_digest(descriptor, size, stop)
-            if stamp_of(os.fstat(descriptor)) == before:
-                return _Staged(md5, before, name, before, is_copy=False, mode=mode)
-        except BaseException:
-            os.chmod(place, mode)
-            raise
-        os.chmod(place, mode)
-        return None
-    finally:
-        os.close(descriptor)
-
-
-_READ_ITSELF: int = READ | getattr(os, "O_NOFOLLOW", 0)
-_CHMOD_TAKES_FD = os.chmod in os.supports_fd
-
-
-def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, Stamp]:
-    """Copy a file to a new read-only one, taking the digest of what is written."""
-
-    def copy(descriptor: int, size: int, stop: threading.Event) -> str:
-        digest = new_md5()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-        target = os.open(fresh, flags, 0o600)
-        try:
-            if size < CHUNK:
-                data = os.read(descriptor, size + 1)
-                digest.update(data)
-                _write(target, memoryview(data))
-            else:
-                written = 0
-                for piece in chunks(descriptor, stop):
-                    digest.update(piece)
-                    _write(target, piece)
-                    written += len(piece)
-                    if written % _WRITE_BACK == 0:
-                        _begin_flush(target, written - _WRITE_BACK, _WRITE_BACK)
-        finally:
-            os.close(target)
-        return digest.hexdigest()
-
-    result = read_steadily(name, copy, stop)
-    os.chmod(fresh, _READ_ONLY)
-    return result
-
-
-def _write(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 # Names and bytes on disk --------------------------------------------------------------------------
@@ -1379,14 +1298,6 @@ def _rename_into(source: str, target: str, make: Make) -> None:
     except FileNotFoundError:
         make(os.path.dirname(target))
         os.replace(source, target)
-
-
-def _link_into(source: str, target: str, make: Make) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        make(os.path.dirname(target))
-        os.link(source, target)
 
 
 def _flush_names(names: set[str]) -> None:
@@ -1414,23 +1325,6 @@ def _flush_all(folder: str) -> None:
         os.close(descriptor)
 
 
-def _begin_flush(descriptor: int, start: int, count: int) -> None:
-    """Have the disk write while the next bytes are hashed, so that the flush at the end finds nothing to do.
-
-    512 MiB copied, hashed and flushed: 1.05 s with this, 1.95 s without, 0.95 s for the digest alone.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        begin = getattr(
-            ctypes.CDLL(None), "sync_file_range", None
-        )  # a musl of before 2012 has none
-        if begin is not None:
-            begin(
-                descriptor, ctypes.c_int64(start), ctypes.c_int64(count), 2
-            )  # SYNC_FILE_RANGE_WRITE
-
-
 def _allow_running(name: str) -> None:
     """Let the owner run the file. DVC does the same to a link, and so to the object."""
     os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
@@ -1451,16 +1345,6 @@ def _restore_mode(name: str, mode: int) -> None:
             os.chmod(name, mode)
     except OSError:
         pass  # gone meanwhile
-
-
-def _discard(name: str) -> None:
-    """Remove something of ours under a temporary name, if it is still there."""
-    try:
-        os.unlink(name)
-    except FileNotFoundError:
-        pass
-    except OSError:
-        filesystem.remove(Path(name))
 
 
 def _folders_of(relpaths: Iterable[str]) -> set[str]:

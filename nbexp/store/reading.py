@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from nbexp.errors import StoreError
+from nbexp.store import two_processes
 
 if TYPE_CHECKING:
     import hashlib
@@ -26,10 +26,8 @@ Stamp = tuple[int, int, int]  # inode, mtime in ns, size
 # Below, handing a file to another thread costs more than its md5 (20,000 x 1 KiB: 379 ms against 104).
 _THREADS_FROM_BYTES = 256 * 1024
 CHUNK = 1 << 20  # 94-98 % of md5 in memory; DVC 2.x converts line ends in pieces of this size, too
-_TWO_THREADS_FROM = 1000  # files to link; hard links on two threads take three quarters of the time
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -149,41 +147,66 @@ def digest_of_stamps(found: Sequence[tuple[str, Stamp]]) -> str:
     return digest.hexdigest()
 
 
-def big_in_threads(
-    items: Sequence[T], sizes: Sequence[int], work: Callable[[T, threading.Event], R]
-) -> list[R]:
-    """`work` on each item, in order; the big ones on as many threads as there are processors."""
-    stop = threading.Event()
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def apart(sizes: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The indices of small files, which two processes read best, and those of big ones, for threads."""
+    small = [index for index, size in enumerate(sizes) if size < _THREADS_FROM_BYTES]
     big = [index for index, size in enumerate(sizes) if size >= _THREADS_FROM_BYTES]
-    if len(big) < 2 or processors < 2:
-        return [work(item, stop) for item in items]
-    results: dict[int, R] = {}
+    return small, big
+
+
+def digests_of(
+    names: Sequence[str],
+    sizes: Sequence[int],
+    done: Callable[[int, tuple[str, Stamp]], object],
+    *,
+    legacy: bool = False,
+) -> None:
+    """Take the digest of each file; `done` receives the index, the digest and the stamp, in no order."""
+    small, big = apart(sizes)
+
+    def keep(index: int, found: tuple[str, Stamp] | None) -> None:
+        assert found is not None
+        done(small[index], found)
+
+    two_processes.each(read_small, legacy, [names[index] for index in small], keep)
+    digest = legacy_digest if legacy else md5_digest
+    in_threads(big, lambda index, stop: done(index, read_steadily(names[index], digest, stop)))
+
+
+def read_small(legacy: bool, name: str) -> tuple[str, Stamp]:
+    """`read_steadily` for the other of two processes."""
+    return read_steadily(name, legacy_digest if legacy else md5_digest)
+
+
+def in_threads(items: Sequence[T], work: Callable[[T, threading.Event], object]) -> None:
+    """`work` on each item, on as many threads as there are processors."""
+    stop = threading.Event()
+    processors = two_processes.processors()
+    if len(items) < 2 or processors < 2:
+        for item in items:
+            work(item, stop)
+        return
     errors: list[BaseException] = []
-    left = iter(big)
+    left = iter(items)
     turn = threading.Lock()
+    none = object()
 
     def loop() -> None:
         while not stop.is_set():
             with turn:
-                index = next(left, None)
-            if index is None:
+                item = next(left, none)
+            if item is none:
                 return
             try:
-                results[index] = work(items[index], stop)
+                work(cast("T", item), stop)
             except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
                 errors.append(error)
                 stop.set()
 
-    threads = [threading.Thread(target=loop) for _ in range(min(processors, len(big)))]
+    threads = [threading.Thread(target=loop) for _ in range(min(processors, len(items)))]
     for thread in threads:
         thread.start()
     try:
-        for index, size in enumerate(sizes):
-            if size < _THREADS_FROM_BYTES:
-                results[index] = work(items[index], stop)
-            if errors:
-                break
         for thread in threads:
             thread.join()
     except BaseException:
@@ -191,33 +214,6 @@ def big_in_threads(
         for thread in threads:
             thread.join()
         raise
-    if errors:
-        raise errors[0]
-    return [results[index] for index in range(len(items))]
-
-
-def in_two_threads(items: Sequence[T], work: Callable[[T], object]) -> None:
-    """`work` on each item; many of them on two threads, in no order."""
-    if len(items) < _TWO_THREADS_FROM:
-        for item in items:
-            work(item)
-        return
-    errors: list[BaseException] = []
-
-    def loop(part: Sequence[T]) -> None:
-        try:
-            for item in part:
-                if errors:
-                    return
-                work(item)
-        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
-            errors.append(error)
-
-    half = len(items) // 2
-    other = threading.Thread(target=loop, args=(items[half:],))
-    other.start()
-    loop(items[:half])
-    other.join()
     if errors:
         raise errors[0]
 

@@ -21,7 +21,7 @@ from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
 from nbexp.formats.directory import Item
 from nbexp.store import cache as module
-from nbexp.store import state
+from nbexp.store import reading, staging, state
 from nbexp.store.cache import Cache, Hash
 
 Make = Callable[..., Cache]
@@ -105,12 +105,15 @@ def stored(project: Path) -> dict[str, bytes]:
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths whose bytes are hashed from now on."""
     names: list[str] = []
-    steadily, alone = module.read_steadily, module._read_alone
+    steadily, alone = reading.read_steadily, staging._read_alone
+    for place in (module, reading, staging):
+        monkeypatch.setattr(
+            place,
+            "read_steadily",
+            lambda name, *rest: (names.append(name), steadily(name, *rest))[1],
+        )
     monkeypatch.setattr(
-        module, "read_steadily", lambda name, *rest: (names.append(name), steadily(name, *rest))[1]
-    )
-    monkeypatch.setattr(
-        module, "_read_alone", lambda name, *rest: (names.append(name), alone(name, *rest))[1]
+        staging, "_read_alone", lambda name, *rest: (names.append(name), alone(name, *rest))[1]
     )
     return names
 
@@ -397,15 +400,20 @@ def test_a_failed_addition_leaves_files_as_writable_as_they_were(
 ) -> None:
     tree(project / "data")
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    link = os.link
 
-    monkeypatch.setattr(module, "_link_into", full)
+    def full(source: str, *rest: Any, **more: Any) -> None:
+        if "/data/" in os.fspath(source):
+            raise OSError(28, "No space left on device")
+        link(source, *rest, **more)  # what is tried before
+
+    monkeypatch.setattr(os, "link", full)
     with pytest.raises(StoreError) as refused:
         make("hardlink").add(project / "data")
     assert refused.value.message == f"`{project}/data` cannot be stored: No space left on device."
     assert {mode_of(path) for path in (project / "data").rglob("*") if path.is_file()} == {0o644}
-    assert os.listdir(project / ".dvc" / "cache" / "files") == []
+    assert os.listdir(project / ".dvc" / "cache" / "files") == ["md5"]
+    assert stored(project) == {}
 
 
 def test_a_damaged_object_is_replaced_when_its_content_is_added_again(

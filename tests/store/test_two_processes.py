@@ -1,0 +1,104 @@
+"""Work on many items by two processes: each is done once, whatever becomes of the other process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nbexp.store import two_processes
+from nbexp.store.cache import Cache, Hash
+from tests.store.work_on_items import MANY, dies, double, fails, odd_here
+
+
+def test_each_item_is_done_once_and_both_processes_work() -> None:
+    done: dict[int, int] = {}
+    pids: set[int] = set()
+
+    def keep(index: int, answer: tuple[int, int] | None) -> None:
+        assert answer is not None
+        assert index not in done
+        done[index] = answer[0]
+        pids.add(answer[1])
+
+    for _ in range(3):  # the other may begin after all is done
+        done.clear()
+        two_processes.each(double, 0, range(200_000), keep)
+        assert done == {number: number * 2 for number in range(200_000)}
+    assert len(pids) > 1
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_few_items_need_no_other_process() -> None:
+    done: dict[int, tuple[int, int] | None] = {}
+    two_processes.each(double, 0, [5, 6], done.__setitem__)
+    assert done == {0: (10, os.getpid()), 1: (12, os.getpid())}
+
+
+def test_what_the_other_leaves_undone_is_done_here() -> None:
+    done: dict[int, int | None] = {}
+    two_processes.each(odd_here, os.getpid(), range(MANY), done.__setitem__)
+    assert done == {number: number for number in range(MANY)}
+
+
+def test_an_error_is_raised_here_and_what_is_done_is_told() -> None:
+    done: dict[int, int | None] = {}
+    with pytest.raises(OSError, match="no space for"):
+        two_processes.each(fails, 0, range(MANY), done.__setitem__)
+    assert done.items() <= {number: number for number in range(MANY)}.items()
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_when_the_other_dies_all_is_done_here() -> None:
+    done: dict[int, int | None] = {}
+    two_processes.each(dies, os.getpid(), range(MANY), done.__setitem__)
+    assert done == {number: number for number in range(MANY)}
+
+
+@pytest.mark.parametrize("kind", ["copy", "hardlink", "symlink"])
+def test_many_files_come_into_the_cache_and_back_as_few_do(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "many"
+    for number in range(MANY):
+        place = folder / f"{number % 10}" / f"{number}.txt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"{number % 4_000}\n")  # a thousand twice
+        os.utime(place, (1_700_000_000, 1_700_000_000))
+    (folder / "0" / "empty").touch()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    cache = Cache(tmp_path / "cache", link_types=(kind,), state=tmp_path / "state.db")
+    whole = cache.add(folder)
+    assert whole == alone(tmp_path, before)
+    assert {path: path.read_bytes() for path in before} == before
+    assert cache.missing({item.md5 for item in cache.items(whole.md5)}) == []
+    if kind == "symlink":
+        assert all(path.is_symlink() for path in before)
+    # From the cache, and with one file that is another now.
+    (folder / "3" / "3.txt").unlink()
+    (folder / "3" / "3.txt").write_text("edited")
+    assert cache.checkout(whole, folder)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    cache.close()
+    fresh = Cache(tmp_path / "cache", link_types=(kind,), state=tmp_path / "other.db")
+    assert fresh.checkout(whole, tmp_path / "elsewhere")
+    assert len([path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]) == MANY + 1
+    assert fresh.hash(tmp_path / "elsewhere") == whole
+    fresh.close()
+
+
+def alone(tmp_path: Path, files: dict[Path, bytes]) -> Hash:
+    """What one process says that the files are."""
+    twin = tmp_path / "twin"
+    for path, data in files.items():
+        place = twin / path.relative_to(tmp_path / "many")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    cache = Cache(tmp_path / "twin-cache", link_types=("copy",), state=tmp_path / "twin.db")
+    before = two_processes._FROM
+    two_processes._FROM = 1_000_000
+    try:
+        return cache.add(twin)
+    finally:
+        two_processes._FROM = before
+        cache.close()
