@@ -7,6 +7,8 @@ group of the folder's name (`nbexp.plots`, `nbexp.pipeline.kinds`, …).
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,10 +17,11 @@ from types import ModuleType
 @cache
 def names(package: str) -> tuple[str, ...]:
     """The names that `load` takes for `package`, sorted; built-in ones and those of entry points."""
-    from importlib import metadata
-
     found = set(_built_in(package))
-    found.update(point.name for point in metadata.entry_points(group=package))
+    if _has_others():
+        from importlib import metadata
+
+        found.update(point.name for point in metadata.entry_points(group=package))
     return tuple(sorted(found))
 
 
@@ -34,12 +37,41 @@ def load(package: str, name: str) -> ModuleType:
     module = name.replace("-", "_")
     if module in _built_in(package):
         return importlib.import_module(f"{package}.{module}")
-    from importlib import metadata  # reads every installed package: 10 ms, asked last
+    if _has_others():
+        from importlib import metadata
 
-    for point in metadata.entry_points(group=package, name=name):
-        loaded: ModuleType = point.load()
-        return loaded
+        for point in metadata.entry_points(group=package, name=name):
+            loaded: ModuleType = point.load()
+            return loaded
     raise LookupError(name)
+
+
+@cache
+def _has_others() -> bool:
+    """Whether any installed package has entry points for nbexp.
+
+    `importlib.metadata` takes 13 ms to load and 10 more to read what every package says; few users have such a
+    package. Where a package may lie that this does not find (in an archive, or by a finder of its own), the answer is yes.
+    """
+    for folder in sys.path:
+        try:
+            inside = os.listdir(folder or ".")
+        except NotADirectoryError:
+            return True
+        except OSError:
+            continue
+        for name in inside:
+            if name.endswith(".egg"):
+                return True
+            if not name.endswith((".dist-info", ".egg-info")):
+                continue
+            try:
+                with open(os.path.join(folder, name, "entry_points.txt"), "rb") as file:
+                    if b"[nbexp." in file.read():
+                        return True
+            except OSError:
+                continue  # most have none
+    return False
 
 
 @cache

@@ -142,14 +142,14 @@ class TestFinding:
     def test_a_missing_git_is_said(self, repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(repo))
         with pytest.raises(GitError, match="There is no program `git` on the PATH"):
-            found(repo).head()
+            found(repo).resolve("HEAD")
 
     def test_a_repository_git_distrusts_comes_with_the_way_out(
         self, repo: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
         with pytest.raises(GitError) as raised:
-            found(repo).head()
+            found(repo).resolve("HEAD")
         assert raised.value.hint == f"`git config --global --add safe.directory {repo}`"
 
     def test_gitpython_opens_the_same_repository(self, repo: Path) -> None:
@@ -161,13 +161,13 @@ class TestFinding:
 
 class TestReading:
     def test_head_and_branch(self, repo: Path, git: RunGit) -> None:
-        assert found(repo).head() == git("rev-parse", "HEAD", cwd=repo)
+        assert found(repo).resolve("HEAD") == git("rev-parse", "HEAD", cwd=repo)
         assert found(repo).branch() == "main"
 
     def test_a_branch_may_have_slashes(self, repo: Path, git: RunGit) -> None:
         git("switch", "--quiet", "-c", "team/ünï", cwd=repo)
         assert found(repo).branch() == "team/ünï"
-        assert found(repo).branch_at("team/ünï") == found(repo).head()
+        assert found(repo).branch_at("team/ünï") == found(repo).resolve("HEAD")
         assert found(repo).branch_at("team") is None
 
     def test_a_detached_head_has_no_branch(self, repo: Path, git: RunGit) -> None:
@@ -182,10 +182,10 @@ class TestReading:
 
     def test_a_new_commit_is_seen_by_the_process_that_runs(self, repo: Path, git: RunGit) -> None:
         door = found(repo)
-        first = door.head()
+        first = door.resolve("HEAD")
         rev = commit_all(git, repo, {"a.txt": "2"})
         started = Git.processes
-        assert (door.head(), door.read(f"{rev}:a.txt")) == (rev, b"2")
+        assert (door.resolve("HEAD"), door.read(f"{rev}:a.txt")) == (rev, b"2")
         assert door.resolve(rev[:8]) == rev
         assert first != rev
         assert Git.processes == started
@@ -301,14 +301,14 @@ class TestReading:
 
     def test_a_reader_that_died_is_started_again(self, repo: Path) -> None:
         door = found(repo)
-        rev = door.head()
+        rev = door.resolve("HEAD")
         process = door._objects._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert door.head() == rev
+        assert door.resolve("HEAD") == rev
         door.close()
-        assert door.head() == rev
+        assert door.resolve("HEAD") == rev
         door.close()
         door.close()
 
@@ -383,12 +383,12 @@ class TestReading:
             from pathlib import Path
             from nbexp.git import Git
             git = Git.find(Path(sys.argv[1]))
-            git.head()
+            git.resolve("HEAD")
             try:
                 print("ready", flush=True)
                 time.sleep(30)
             except KeyboardInterrupt:
-                print(git.head(), Git.processes, git._objects._process.pid, flush=True)
+                print(git.resolve("HEAD"), Git.processes, git._objects._process.pid, flush=True)
         """
         child = python(script, repo, start_new_session=True)
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
@@ -423,7 +423,7 @@ class TestReading:
             from pathlib import Path
             from nbexp.git import Git
             git = Git.find(Path(sys.argv[1]))
-            git.head()
+            git.resolve("HEAD")
             print(git._objects._process.pid, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         """
@@ -439,10 +439,10 @@ class TestReading:
             from pathlib import Path
             from nbexp.git import Git
             git = Git.find(Path(sys.argv[1]))
-            first = git.head()
+            first = git.resolve("HEAD")
             child = os.fork()
             if not child:
-                ok = git.head() == first and git.read("HEAD:README.md") == b"# A project\\n"
+                ok = git.resolve("HEAD") == first and git.read("HEAD:README.md") == b"# A project\\n"
                 sys.exit(0 if ok and Git.processes == 2 else 9)
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             print(git.read("HEAD:README.md"), Git.processes)
@@ -736,7 +736,7 @@ class TestSnapshot:
     def test_a_clean_work_tree_needs_no_process_but_status(self, repo: Path) -> None:
         door = found(repo)
         status = door.status()
-        door.head()
+        door.resolve("HEAD")
         started = Git.processes
         assert door.snapshot(status, ["README.md", "none"]) == {}
         assert Git.processes == started
@@ -1028,7 +1028,7 @@ class TestCommit:
 
     def test_a_chain_of_checkpoints_is_one_new_ref(self, repo: Path, count_git: Sized) -> None:
         door = found(repo)
-        head = door.head()
+        head = door.resolve("HEAD")
         door.identity()
         started = len(count_git)
         one, two, three = door.commit(
@@ -1055,7 +1055,7 @@ class TestCommit:
         self, repo: Path, git: RunGit, count_git: Sized
     ) -> None:
         door = found(repo)
-        head = door.head()
+        head = door.resolve("HEAD")
         door.identity()
         started = len(count_git)
         refs = [f"refs/exps/{n:03}" if n < 20 else None for n in range(1_000)]
@@ -1177,8 +1177,8 @@ class TestCommit:
         [theirs] = door.commit(NewCommit(None, "HEAD", b"theirs", base="HEAD"))
         flush = loose.Writer.flush
 
-        def late(writer: loose.Writer) -> None:
-            flush(writer)
+        def late(writer: loose.Writer, learn: Callable[[str, str, bytes], object]) -> None:
+            flush(writer, learn)
             git("update-ref", EXP, theirs, cwd=repo)
             if packed:
                 git("pack-refs", "--all", cwd=repo)
@@ -1510,7 +1510,7 @@ class TestMoreReading:
         self, repo: Path, git: RunGit, count_git: Sized
     ) -> None:
         door = found(repo)
-        head = door.head()
+        head = door.resolve("HEAD")
         door.identity()
         new = [NewCommit(f"refs/x/{n}", None, b"%d" % n, base=head, time_s=1) for n in range(3)]
         started = len(count_git)
@@ -1615,7 +1615,7 @@ def test_a_repository_without_a_work_tree_is_read(repo: Path, git: Callable[...,
     git("clone", "--quiet", "--mirror", repo, mirror, cwd=repo)
     door = Git.bare(mirror)
     assert door is not None
-    assert door.head() == git("rev-parse", "HEAD", cwd=repo)
+    assert door.resolve("HEAD") == git("rev-parse", "HEAD", cwd=repo)
     assert door.read("HEAD:README.md") == b"# A project\n"
     assert [*door.tree("main")] == ["README.md"]
     door.close()

@@ -16,10 +16,10 @@ KINDS = "nbexp.pipeline.kinds"
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """What was found before the test is forgotten, and what it found after it."""
-    for forget in (plugins.names, plugins.load, plugins._built_in):
+    for forget in (plugins.names, plugins.load, plugins._built_in, plugins._has_others):
         forget.cache_clear()
     yield
-    for forget in (plugins.names, plugins.load, plugins._built_in):
+    for forget in (plugins.names, plugins.load, plugins._built_in, plugins._has_others):
         forget.cache_clear()
 
 

@@ -23,7 +23,7 @@ def head(git: Git) -> str:
     NotFound
         The repository has no commit yet.
     """
-    found = git.tip()
+    found = git.head()
     if found is None:
         raise NotFound(
             "This repository has no commit yet, so an experiment has nothing to start from.",
@@ -35,7 +35,7 @@ def head(git: Git) -> str:
 def refs(git: Git) -> dict[str, str]:
     """Every experiment ref; what lies below `refs/exps` for DVC's own use is left out."""
     found = git.refs(ref_names.PREFIX)
-    if len(found) == sum(map(len, ref_names.by_baseline(found).values())):
+    if ref_names.are_experiments(found):
         return found  # nothing else among them, as nearly always
     return {ref: found[ref] for ref, _, _ in ref_names.experiments(found)}
 
@@ -90,7 +90,7 @@ def baseline_names(git: Git) -> dict[str, str]:
     for prefix in ("refs/heads/", "refs/tags/"):
         for ref, rev in sorted(git.refs(prefix).items(), reverse=True):
             names[rev] = ref.removeprefix(prefix)
-    branch, present = git.branch(), git.tip()
+    branch, present = git.branch(), git.head()
     if branch is not None and present is not None:
         names[present] = branch
     return names
@@ -115,10 +115,10 @@ def listed(
         }
         cache.remember_many(_WHEN, times)
         known = {**known, **times}
-    when = {rev: int(time_s) for rev, time_s in known.items()}
+    when = dict(zip(known, map(int, known.values()), strict=True))
     members: dict[str, tuple[tuple[str, str], ...]] = {}
     for baseline, pairs in ref_names.by_baseline(refs).items():
-        group = sorted(pair for pair in pairs if pair[1] in when)
+        group = sorted([pair for pair in pairs if pair[1] in when])
         group.sort(key=lambda pair: when[pair[1]], reverse=True)
         if group:
             members[baseline] = tuple(group)

@@ -55,11 +55,15 @@ def find(
         for ref, rev in refs.items()
         if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
     }
-    equal = [
-        (ref, rev)
-        for ref, rev in candidates.items()
-        if _recorded_digest(git, cache, prefix, rev, stages, graph, inspector) == digest
-    ]
+    names = ",".join(stage.address() for stage in stages)
+    which = hashlib.sha256(names.encode()).hexdigest()[:16]
+    known = cache.memos("identity", [f"{rev}:{which}" for rev in candidates.values()])
+    for rev in candidates.values():
+        if f"{rev}:{which}" not in known:
+            recorded = _recorded_digest(git, cache, prefix, rev, stages, graph, inspector)
+            cache.remember("identity", f"{rev}:{which}", recorded)
+            known[f"{rev}:{which}"] = recorded
+    equal = [(ref, rev) for ref, rev in candidates.items() if known[f"{rev}:{which}"] == digest]
     equal = [found for found in equal if _modules_equal(git, root, prefix, found[1], stages)]
     if not equal:
         return None
@@ -191,12 +195,8 @@ def _recorded_digest(
     stages: Sequence[Stage],
     graph: Graph,
     inspector: Inspector,
-) -> str | None:
-    names = ",".join(stage.address() for stage in stages)
-    key = f"{rev}:{hashlib.sha256(names.encode()).hexdigest()[:16]}"
-    known = cache.memo("identity", key)
-    if known is not None:
-        return known or None
+) -> str:
+    """The digest of what an experiment ran with; "" where it is none that a run could repeat."""
     top = f"{prefix}/" if prefix else ""
     lock_paths = sorted({stage.lock_file for stage in stages})
     paths = [*sorted(graph.files), *lock_paths]
@@ -211,8 +211,7 @@ def _recorded_digest(
                 digest = _digest(signature, texts, files)
         except ProjectFileError:
             pass  # somebody's broken commit is no reason not to run
-    cache.remember("identity", key, digest)
-    return digest or None
+    return digest
 
 
 def _filled_in(

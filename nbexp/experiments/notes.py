@@ -191,7 +191,7 @@ _MESSAGE = b"Notes of nbexp\n"
 
 
 def _root(git: Git) -> str | None:
-    return git.resolve(REF)
+    return git.commit_at(REF)
 
 
 def _changed(

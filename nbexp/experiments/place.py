@@ -93,7 +93,10 @@ class GitIgnores:
 
     def tracked(self, paths: Sequence[str]) -> set[str]:
         """Those of the paths that the present commit holds, as file or folder."""
-        found = self._git.info_many([f"HEAD:{self._top}{path}" for path in paths])
+        head = self._git.head()
+        if head is None:
+            return set()
+        found = self._git.info_many([f"{head}:{self._top}{path}" for path in paths])
         return {path for path, info in zip(paths, found, strict=True) if info is not None}
 
     def _may_be_ignored(self, path: str) -> bool:

@@ -50,7 +50,7 @@ class Revisions:
         NotFound
             A `rev` names no commit.
         """
-        head = git.tip()
+        head = git.head()
         if head is None:
             return []
         tips = [resolve(git, one) for one in self.rev] if self._asks() else [head]

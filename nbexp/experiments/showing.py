@@ -94,7 +94,7 @@ def rows(
     branch leads to, where any is not the tip of one.
     """
     found = [] if asked.hide_workspace else [_workspace(reader, deps_only=asked.param_deps)]
-    head = git.tip()
+    head = git.head()
     if head is None:
         return tuple(found)
     groups = _groups(git, root, asked)
@@ -242,7 +242,7 @@ def _detached(
     """Those of the baselines that no branch, tag or remote branch leads to."""
     if revisions is not None and not revisions.all_commits:
         return set()
-    doubtful = [rev for rev in baselines if rev not in names and rev != git.tip()]
+    doubtful = [rev for rev in baselines if rev not in names and rev != git.head()]
     if not doubtful:
         return set()
     known = ("--not", "HEAD", "--branches", "--tags", "--remotes")

@@ -84,6 +84,12 @@ def experiments(refs: Iterable[str]) -> Iterator[tuple[str, str, str]]:
             yield ref, baseline, name
 
 
+def are_experiments(refs: Iterable[str]) -> bool:
+    """Whether each of them holds an experiment."""
+    folders = {ref.rpartition("/")[0] for ref in refs}
+    return all(parse(f"{folder}/name") is not None for folder in folders)
+
+
 def by_baseline(refs: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
     """Name and commit of every experiment by its baseline, as the refs are in order."""
     folders: dict[str, list[tuple[str, str]]] = {}

@@ -150,15 +150,15 @@ class Git(Counted):
     # Reading objects: no process but the one that is there.
 
     def head(self) -> str | None:
-        """The commit HEAD is at, None before the first one."""
-        return self.resolve("HEAD")
-
-    def tip(self) -> str | None:
-        """As `head`, for who has no other question: read from Git's files, without a process, where a branch has it."""
+        """The commit HEAD is at, None before the first one; read from Git's files where a branch has it."""
         branch = self.branch()
+        return self.resolve("HEAD") if branch is None else self.commit_at(f"refs/heads/{branch}")
+
+    def commit_at(self, ref: str) -> str | None:
+        """The commit that a ref of commits holds, None if it is not there; read from Git's files where they tell."""
         # That a branch holds a commit Git sees to.
-        seen = UNKNOWN if branch is None else self._seen(f"refs/heads/{branch}")
-        return self.head() if seen == UNKNOWN else seen
+        seen = self._seen(ref)
+        return self.resolve(ref) if seen == UNKNOWN else seen
 
     def branch(self) -> str | None:
         """The branch HEAD is on, born or not; None when HEAD is detached."""
@@ -175,7 +175,7 @@ class Git(Counted):
 
     def branch_at(self, name: str) -> str | None:
         """The commit of the local branch `name`, None if there is no such branch."""
-        return self.resolve(f"refs/heads/{name}")
+        return self.commit_at(f"refs/heads/{name}")
 
     def resolve(self, rev: str) -> str | None:
         """The commit that any of Git's ways to write a revision means, None if it means none."""
@@ -380,11 +380,13 @@ class Git(Counted):
     def identity(self, role: Literal["author", "committer"] = "author") -> Identity:
         """Who commits: the environment, else the configuration, else `nbexp`; never an error."""
 
+        config = self.config()
+
         def find(field: str) -> str:
             return (
                 _ident(os.environ.get(f"GIT_{role}_{field}".upper(), ""))
-                or _ident(self.config().get(f"{role}.{field}", ""))
-                or _ident(self.config().get(f"user.{field}", ""))
+                or _ident(config.get(f"{role}.{field}", ""))
+                or _ident(config.get(f"user.{field}", ""))
                 or (_ident(os.environ.get("EMAIL", "")) if field == "email" else "")
             )
 
@@ -833,9 +835,10 @@ class Git(Counted):
 
         files = [value for new in commits for value in new.files.values()]
         size = sum(len(_data_of(value)) for value in files)
-        if len(files) > _FEW or size > _SMALL_BYTES or "core.sharedrepository" in self.config():
+        config = self.config()
+        if len(files) > _FEW or size > _SMALL_BYTES or "core.sharedrepository" in config:
             return None
-        digest = self.config().get("extensions.objectformat", "sha1")
+        digest = config.get("extensions.objectformat", "sha1")
         writer = loose.Writer(self.common / "objects", digest)
         # An id that names nothing would make a commit that nobody can check out.
         known = [
@@ -858,7 +861,7 @@ class Git(Counted):
                 extra = None  # found again, and told, when the others are safe
             if extra is not None:
                 revs.append(self._write_one(extra, revs, identities, writer))
-            writer.flush()
+            writer.flush(self._objects.learn)
         except (loose.NotSimple, OSError):
             return None
         return revs, extra
@@ -873,17 +876,23 @@ class Git(Counted):
         from nbexp.git import loose
 
         time_s = int(time.time()) if new.time_s is None else new.time_s
-        base = self._oid(f"{new.base}^{{tree}}") if new.base else None
+        base = self._tree_of(new.base) if new.base else None
         tree = loose.tree(base, _entries_of(new.files, writer), self._entries, writer)
         signed = [loose.Signature(who.name, who.email, time_s, _zone(time_s)) for who in identities]
         parent = self._parent(new.parent, made)
         return loose.commit(tree, parent, (signed[0], signed[1]), new.message, writer)
 
+    def _tree_of(self, rev: str) -> str:
+        try:
+            return self.commits([rev])[0].tree
+        except GitError:  # a tree may be a base as well
+            return self._oid(f"{rev}^{{tree}}")
+
     def _parent(self, parent: str | None, made: Sequence[str]) -> str | None:
         if parent is None:
             return None
         if _is_rev(parent):
-            return self._oid(f"{parent}^{{commit}}")
+            return self.commits([parent])[0].rev
         number = int(parent.removeprefix(":"))
         return made[number - 1] if 0 < number <= len(made) else _no_commit(f"mark {parent}")
 
@@ -1132,18 +1141,19 @@ class Git(Counted):
 
     def _config_stamp(self, files: Iterable[str]) -> object:
         home = os.path.expanduser("~")
-        xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-        places = {
-            *(str(self.root / file) for file in files),
-            str(self.folder / "HEAD"),  # `includeIf "onbranch:…"`
-            str(self.folder / "config.worktree"),
-            str(self.common / "config"),
-            os.path.join(home, ".gitconfig"),
-            os.path.join(xdg, "git", "config"),
+        xdg = os.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+        root, folder = os.fspath(self.root), os.fspath(self.folder)
+        places = (
+            *(os.path.join(root, file) for file in files),
+            f"{folder}/HEAD",  # `includeIf "onbranch:…"`
+            f"{folder}/config.worktree",
+            f"{os.fspath(self.common)}/config",
+            f"{home}/.gitconfig",
+            f"{xdg}/git/config",
             os.environ.get("GIT_CONFIG_GLOBAL", ""),
             os.environ.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
-        }
-        return {place: file_stamp(place) for place in places}
+        )
+        return [(place, file_stamp(place)) for place in dict.fromkeys(places)]
 
 
 _PATIENCE_S = 10.0

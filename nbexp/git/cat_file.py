@@ -31,6 +31,15 @@ class Object(NamedTuple):
     data: bytes
 
 
+class _Unknown:
+    """That no remembered object has the answer."""
+
+
+_UNKNOWN = _Unknown()
+_KEPT_BYTES = 4 << 20
+_KEPT_EACH_BYTES = 1 << 18
+
+
 class _Ended(Exception):
     """The process went away in the middle of an answer."""
 
@@ -38,8 +47,8 @@ class _Ended(Exception):
 class Objects:
     """One `git cat-file` that answers until it is closed, and is started when first needed.
 
-    It reads refs and objects afresh for each question, so what other processes write is seen. It
-    runs in a session of its own (Ctrl-C in the terminal is for us, not for it) and ends with its
+    It reads refs and objects afresh for each question, so what other processes write is seen; but small objects that
+    were read or written lately, which their ids name for ever, are remembered. It runs in a session of its own (Ctrl-C in the terminal is for us, not for it) and ends with its
     input, that is with this process at the latest. A child made by fork starts its own.
     """
 
@@ -51,6 +60,13 @@ class Objects:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: io.BufferedReader | None = None
         self._stop: weakref.finalize[..., object] | None = None
+        self._memory: dict[str, Object] = {}
+        self._memory_bytes = 0
+
+    def learn(self, oid: str, kind: str, data: bytes) -> None:
+        """Remember an object that is in the repository, so that reading it takes no question."""
+        with self._lock:
+            self._keep(Object(oid, kind, len(data), data))
 
     def ask(self, verb: Literal["info", "contents"], specs: Sequence[str]) -> list[Object | None]:
         """What each spec names, None where it names nothing or cannot be asked (a line end in it).
@@ -59,15 +75,25 @@ class Objects:
         answer that was meant for this one.
         """
         found: list[Object | None] = [None] * len(specs)
-        asked = [(at, line) for at, spec in enumerate(specs) if (line := _question(spec))]
+        asked: list[tuple[int, bytes]] = []
         done = 0
         with self._lock:
+            for at, spec in enumerate(specs):
+                known = self._recall(verb, spec)
+                if isinstance(known, _Unknown):
+                    line = _question(spec)
+                    if line:
+                        asked.append((at, line))
+                else:
+                    found[at] = known
             while done < len(asked):
                 fresh, before = self._process is None, done
                 try:
                     for answer in self._exchange(verb, [line for _, line in asked[done:]]):
                         found[asked[done][0]] = answer
                         done += 1
+                        if answer is not None and verb == "contents":
+                            self._keep(answer)
                 except (_Ended, BrokenPipeError):
                     code = self.close()
                     if code == 129 and self._has_commands:
@@ -98,6 +124,44 @@ class Objects:
                 if pipe is not None:
                     pipe.close()
             process.returncode = 0  # it is not our child: there is nothing to wait for
+
+    def _keep(self, object: Object) -> None:
+        if len(object.data) != object.size or object.size > _KEPT_EACH_BYTES:
+            return
+        if object.oid not in self._memory:
+            self._memory_bytes += object.size
+        if self._memory_bytes > _KEPT_BYTES:
+            self._memory.clear()
+            self._memory_bytes = object.size
+        self._memory[object.oid] = object
+
+    def _recall(self, verb: str, spec: str) -> Object | _Unknown | None:
+        """The answer, where objects that are remembered have it.
+
+        Whether an object of some id is there is always asked: it may have been collected.
+        """
+        cut = min((at for at in (spec.find("^"), spec.find(":")) if at >= 0), default=len(spec))
+        base, rest = spec[:cut], spec[cut:]
+        here = self._memory.get(base)
+        if here is None or (not rest and verb == "info"):
+            return _UNKNOWN
+        if not rest or (rest == "^{commit}" and here.kind == "commit"):
+            return here
+        if rest != "^{tree}" and not rest.startswith(":"):
+            return _UNKNOWN
+        if here.kind == "commit":
+            here = self._memory.get(here.data[5:].partition(b"\n")[0].decode("ascii"))
+        if rest == "^{tree}":
+            return here if here is not None and here.kind == "tree" else _UNKNOWN
+        for part in rest[1:].split("/"):
+            if here is None or here.kind != "tree" or part in ("", ".", ".."):
+                return _UNKNOWN
+            entries = tree_entries(here.data, len(base) // 2)
+            oid = next((oid for name, _, oid in entries if name == part), None)
+            if oid is None:
+                return None
+            here = self._memory.get(oid)
+        return here or _UNKNOWN
 
     def _exchange(self, verb: str, lines: Sequence[bytes]) -> Iterator[Object | None]:
         """Answers one by one, with as many questions ahead as surely fit into the pipe.

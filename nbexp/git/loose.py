@@ -66,8 +66,10 @@ class Writer:
         self._new.setdefault(oid, whole)
         return oid
 
-    def flush(self) -> None:
+    def flush(self, learn: Callable[[str, str, bytes], object]) -> None:
         """Write what is not there yet: all bytes are on the disk before the first name is.
+
+        `learn` is told id, kind and bytes of each object that then is there.
 
         Raises
         ------
@@ -90,6 +92,9 @@ class Writer:
                     os.unlink(temporary)
                 except FileNotFoundError:
                     continue
+        for oid, whole in self._new.items():
+            head, _, data = whole.partition(b"\0")
+            learn(oid, head.partition(b" ")[0].decode("ascii"), data)
         self._new.clear()
 
     def _write(self, target: str, oid: str, whole: bytes) -> str:

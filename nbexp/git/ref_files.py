@@ -43,12 +43,16 @@ _MANY_LOOSE = 2_000  # from here on Git itself is faster
 
 def read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
     """Read the loose refs at and below a name; False where something is not as Git leaves it."""
+    return _read_below(f"{os.fspath(common)}/", ref, found)
+
+
+def _read_below(top: str, ref: str, found: dict[str, str]) -> bool:
     try:
-        entries = os.scandir(common / ref)
+        entries = os.scandir(top + ref)
     except FileNotFoundError:
         return True
     except NotADirectoryError:
-        return _read_ref(common / ref, ref, found)
+        return _read_ref(top + ref, ref, found)
     with entries:
         for entry in entries:
             name = entry.name
@@ -58,9 +62,9 @@ def read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
                 return False
             inner = f"{ref}/{name}"
             if entry.is_dir():
-                if not read_loose(common, inner, found):
+                if not _read_below(top, inner, found):
                     return False
-            elif not _read_ref(common / inner, inner, found):
+            elif not _read_ref(top + inner, inner, found):
                 return False
     return True
 
@@ -71,9 +75,10 @@ def is_simple(name: str) -> bool:
     return not odd and ".." not in name and not name.endswith(".lock")
 
 
-def _read_ref(file: Path, ref: str, found: dict[str, str]) -> bool:
+def _read_ref(file: str, ref: str, found: dict[str, str]) -> bool:
     try:
-        text = file.read_bytes()
+        with open(file, "rb", buffering=0) as opened:
+            text = opened.read()
     except (FileNotFoundError, NotADirectoryError):
         return True  # deleted, or packed, just now
     except OSError:

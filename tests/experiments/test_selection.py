@@ -123,7 +123,7 @@ def test_before_the_first_commit_there_are_none(
 
 
 def test_commits_of_many_experiments_take_no_process_more(project, history):
-    project.git.head()
+    project.git.resolve("HEAD")  # starts the one process
     before = project.git.processes
     Revisions().baselines(project.git)
     Revisions(all_branches=True, all_tags=True).baselines(project.git)

@@ -119,7 +119,7 @@ def of(command: str) -> Kind:
 
         if notebook.claims(command):
             return cast("Kind", notebook)
-    from nbexp import plugins  # reads the metadata of every installed package: 10 ms, asked last
+    from nbexp import plugins  # looks at every installed package: asked last
 
     for name in plugins.names(__name__):
         if name not in {"notebook", "shell"}:

@@ -104,11 +104,12 @@ def test_a_kind_of_another_package_is_asked_before_the_shell(
         "def argv(job): return ['/bin/echo', 'odd:', job.command[4:]]\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path / "lib"))
-    for function in (plugins.names, plugins.load):
+    for function in (plugins.names, plugins.load, plugins._has_others):
         function.cache_clear()
     try:
         assert output(tmp_path, "odd thing") == "odd: thing\n"
         assert output(tmp_path, "echo even") == "even\n"
     finally:
         plugins.names.cache_clear()
+        plugins._has_others.cache_clear()
         plugins.load.cache_clear()
