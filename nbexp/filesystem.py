@@ -64,6 +64,8 @@ CRASH_POINTS = frozenset(
         "journal.put_back",  # the rollback has put back one path
         "journal.finishing",  # everything is done, the journal says otherwise
         "journal.finished",  # the journal is out of the way, its rubbish is not removed
+        "cell.ended",  # a cell that is an experiment has run, nothing of it is stored
+        "cell.stored",  # its executed notebook is in the cache, nothing is committed
         "save.hashed",  # `save` has hashed one stage and written its records
         "record.before",  # stages are done, nothing is recorded
         "record.noted",  # the note of an experiment is there, the experiment has no ref yet

@@ -147,6 +147,12 @@ def typed_line(words: Sequence[str], *, as_dvc: bool = False) -> CommandLine:
     return CommandLine(hidden, hidden if as_dvc else None)
 
 
+def cell_line(words: Sequence[str]) -> str:
+    """The first line of a cell that is an experiment, in words; secrets are hidden."""
+    first, *rest = words_without_secrets(words)
+    return _joined(first, rest)
+
+
 class Recorder:
     """Gathers what is told about one run, from before its first stage until its commit is made."""
 

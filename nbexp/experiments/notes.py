@@ -102,6 +102,10 @@ class Beside:
         self._run = run
         self._stored = stored
 
+    def add(self, **told: object) -> None:
+        """Tell more of the run."""
+        self._run = {**self._run, **told}
+
     def make(self, revs: Sequence[str]) -> NewCommit | None:
         """The commit of the notes that tells of the first of `revs`."""
         old = [] if self.follows is None else [self.follows]

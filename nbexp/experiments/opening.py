@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from nbexp.errors import NotFound, ProjectFileError, StoreError
 from nbexp.events import Emit, ignore
-from nbexp.experiments import place, record
+from nbexp.experiments import cells, place, record
 from nbexp.experiments.data import Site
 from nbexp.experiments.data.located import LINK, Contents, File, Located
 from nbexp.experiments.opened import OpenedNotebook
@@ -231,7 +231,7 @@ def elsewhere(
 
 
 def executed(site: Site, rev: str) -> list[str]:
-    """The notebooks that the stages of a commit execute, by where they write them."""
+    """The notebooks that the stages of a commit execute, by where they write them; that of its cell first."""
     top = f"{site.prefix}/" if site.prefix else ""
     texts = {}
     for path in site.git.paths_named([rev], "dvc.yaml")[rev]:
@@ -239,7 +239,10 @@ def executed(site: Site, rev: str) -> list[str]:
         if path.startswith(top) and data is not None:
             texts[path[len(top) :]] = data
     read = place.files_of(site.git, site.prefix, rev)
-    return record.notebook_targets(graphs.load(site.root, texts, read).stages)
+    found = record.notebook_targets(graphs.load(site.root, texts, read).stages)
+    cell = cells.folder_at(site.git, site.prefix, rev)
+    # Of a cell that is the experiment, its own comes first.
+    return sorted(found, key=lambda path: cell is None or not path.startswith(f"{cell}/"))
 
 
 def notebook_of(contents: Contents, name: str) -> tuple[OpenedNotebook, Located]:

@@ -189,7 +189,7 @@ def _record(
     """Commit the present files and give the commit its name, unless an experiment has these files already."""
     git = site.git
     status = git.status()
-    extra = [*wanted, *_of_the_pipeline(site, graph, status.untracked)]
+    extra = [*wanted, *of_the_pipeline(site, graph, status.untracked)]
     message = spec.message or f"dvc: commit experiment {digest}"
     rev = git.commit(
         NewCommit(
@@ -242,7 +242,7 @@ def _equal(git: Git, rev: str, spec: Spec, refs: Mapping[str, str]) -> tuple[str
     return known[best], best
 
 
-def _of_the_pipeline(site: Site, graph: Graph, untracked: Iterable[str]) -> list[str]:
+def of_the_pipeline(site: Site, graph: Graph, untracked: Iterable[str]) -> list[str]:
     """Files of the pipelines that Git keeps and nobody added yet; what a dvc.yaml lists may be ignored, too.
 
     Of a pipeline whose dvc.yaml is no part of the experiment, dvc.lock would tell nobody anything.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nbexp import overrides as grammar
 from nbexp.errors import NbexpError
-from nbexp.experiments import catalogue, composition, notes, restore
+from nbexp.experiments import catalogue, cell_tree, cells, composition, notes, restore
 from nbexp.formats import editing, ref_names, values
 from nbexp.formats.editing.steps import Edit
 from nbexp.formats.secrets import HIDDEN
@@ -167,6 +167,10 @@ class _Block:
         words = self._typed()
         if words is None:
             words, settled = self._derived(changed)
+            cell = cells.folder_at(self._git, self._prefix, self._member.rev)
+            if cell is not None:
+                # What the cell reads of other stages is made first.
+                words.append(f"{cell}/dvc.yaml:{cell_tree.STAGE}")
         else:
             words, settled = self._checked(words)
         patched = [path for path in changed if path not in settled]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nbexp.errors import NotFound, ProjectFileError, StoreError
-from nbexp.experiments import catalogue, contents, naming, opening, record
+from nbexp.experiments import catalogue, cell_tree, contents, naming, opening, record
 from nbexp.experiments.compare import Side
 from nbexp.experiments.data import Site
 from nbexp.experiments.reading import Reader
@@ -82,6 +82,11 @@ def of_workspace(site: Site, *, param_deps: bool = False) -> Side:
 def _code(site: Site, files: Mapping[str, str], data: Data) -> dict[str, str]:
     """The files that are neither params, metrics, outputs nor DVC's own records."""
     known = {_from_top(site, path) for path in (*data.params, *data.metrics, *data.outs)}
+    # That of a recorded cell says again what its notebook says.
+    for name in cell_tree.NAMES:
+        own = _from_top(site, f"{name}/dvc.yaml")
+        if own in files and cell_tree.is_cells(site.git.read(files[own]) or b""):
+            known.add(own)
     try:
         outs = [_from_top(site, out.path) for _, out in graphs.load(site.root).outs]
     except ProjectFileError:

@@ -22,7 +22,8 @@ from nbexp.frozen import frozen
 
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
 _RUN_TAGS = frozenset({PARAMETERS, INJECTED, "skip-execution", "raises-exception"})
-_TIMED_MAGICS = frozenset({"time", "timeit", "capture", "prun"})
+# Magics of a cell whose body is Python like that of any other.
+_PYTHON_MAGICS = frozenset({"time", "timeit", "capture", "prun", "exp"})
 
 
 @frozen
@@ -123,6 +124,17 @@ def read(data: bytes, path: str = "notebook") -> Notebook:
     )
 
 
+def numbered(data: bytes, path: str = "notebook") -> list[tuple[int | None, str]]:
+    """The code cells of a notebook: the number that each had when it ran last, and its source."""
+    found: list[tuple[int | None, str]] = []
+    for cell in _load(data, path)["cells"]:
+        if cell.get("cell_type") == "code":
+            count = cell.get("execution_count")
+            number = count if isinstance(count, int) and not isinstance(count, bool) else None
+            found.append((number, _text(cell.get("source", ""))))
+    return found
+
+
 def parameters(notebook: Notebook) -> Parameters:
     """What the cell tagged `parameters` assigns, else the literals of the first code cell.
 
@@ -162,15 +174,22 @@ def identity(data: bytes, path: str = "notebook") -> str:
 
 def syntax(source: str) -> ast.Module | None:
     """The cell as Python, with IPython's magics and shell lines as `pass`; None where it is none."""
+    text = python(source)
+    return None if text is None else _parse(text)
+
+
+def python(source: str) -> str | None:
+    """The text that `syntax` reads, line by line that of the cell; None where the cell is no Python."""
     start = source.lstrip()
-    if start.startswith("%%"):
+    while start.startswith("%%"):
         magic, _, source = start.partition("\n")
-        if magic[2:].split(" ")[0].strip() not in _TIMED_MAGICS:
+        if re.split(r"\s", magic[2:], maxsplit=1)[0] not in _PYTHON_MAGICS:
             return None
-    tree = _parse(source)
-    if tree is None:
-        tree = _parse("\n".join(_without_magic(line) for line in source.splitlines()))
-    return tree
+        start = source.lstrip()
+    if _parse(source) is not None:
+        return source
+    text = "\n".join(_without_magic(line) for line in source.splitlines())
+    return text if _parse(text) is not None else None
 
 
 def canonical(data: bytes, *, source: bytes | None = None, folders: Sequence[str] = ()) -> bytes:
@@ -363,6 +382,11 @@ def _assigned_elsewhere(source: str, language: str) -> list[Parameter]:
 
 def _type_of(value: object, is_literal: bool) -> str:
     return type(value).__name__ if is_literal else ""
+
+
+def plain_svg(text: str) -> str:
+    """An SVG picture without what its program drew by lot: ids and the date."""
+    return _plain_ids(text, "image/svg+xml")
 
 
 # ---- the canonical form

@@ -238,6 +238,13 @@ def _keys(place: Place) -> tuple[str, Offers]:
     return start, kinds
 
 
+def _of_a_cell(place: Place) -> tuple[str, Offers]:
+    """Params of params.yaml, several of them with commas between."""
+    head, comma, _ = place.typed.rpartition(",")
+    params = _params_of(place, None)
+    return head + comma, [(key, f"now {_short(shown)}") for key, shown in params.items()]
+
+
 def _short(text: str) -> str:
     return text if len(text) <= 30 else f"{text[:29]}…"
 
@@ -498,6 +505,8 @@ _BY_PLACE: dict[str, Look] = {
     "remote modify option": _remote_settings,
     "remote remove name": _remotes,
     "remote rename name": _remotes,
+    "%%exp name": _new_names,
+    "%%exp params": _of_a_cell,
     "rerun name": _new_names,
     "run name": _new_names,
     "run resume": _experiments,

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from nbexp.commands import Parser
 
 # The hook that IPython has for a command's completion misses `x = %exp …` and adds names of its own.
-_OURS = re.compile(r"^\s*(?:[\w., ]+=\s*)?%%?exp\s+(.*)$", re.DOTALL)
+_OURS = re.compile(r"^\s*(?:[\w., ]+=\s*)?(?P<cell>%)?%exp\s+(?P<words>.*)$", re.DOTALL)
+_CELL = "%%exp"
 _SEVERAL = ("*", "+", argparse.REMAINDER)
 
 
@@ -46,12 +47,15 @@ def matcher(context: CompletionContext) -> SimpleMatcherResult:
     match = _OURS.match(_logical_line(context))
     if match is None:
         return {"completions": []}
-    typing = words.typing(match[1])
+    typing = words.typing(match["words"])
     if typing.in_python:  # `-S train.lr={l`: IPython knows the names
         return {"completions": []}
-    head, found = ("", []) if typing.in_comment else offers(typing.before, typing.word, Path.cwd())
+    before = (_CELL, *typing.before) if match["cell"] else typing.before
+    head, found = ("", []) if typing.in_comment else offers(before, typing.word, Path.cwd())
     rest = typing.word.removeprefix(head)
-    if not match[1].endswith(rest):  # a quote in the middle of the word: what would be replaced?
+    if not match["words"].endswith(
+        rest
+    ):  # a quote in the middle of the word: what would be replaced?
         rest, found = "", []
     listed = [
         SimpleCompletion(_quoted(text, head, typing.quote), type=kind)
@@ -209,6 +213,8 @@ def _verb(before: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """The verb and what is typed behind it; None and the second words where the first is a family's."""
     from nbexp import commands
 
+    if before[0] == _CELL:
+        return _CELL, before[1:]
     seconds = _seconds(before[0])
     if not seconds:
         return before[0], before[1:]
@@ -241,6 +247,10 @@ def _verbs() -> tuple[tuple[str, str], ...]:
 def _parser(verb: str) -> Parser | None:
     from nbexp import commands
 
+    if verb == _CELL:
+        from nbexp.jupyter import cell_magic
+
+        return cell_magic.parser()
     try:
         return commands.parser(verb, "%exp")
     except NbexpError:

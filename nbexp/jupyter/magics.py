@@ -61,6 +61,10 @@ class Exp:
         from nbexp.jupyter import words
 
         read = words.read(line, self._shell.ev)
+        if read.words == ("help", "%%exp"):
+            from nbexp.jupyter import cell_magic
+
+            return commands.Text(cell_magic.parser().format_help())
         is_quiet = read.is_silent or "-q" in read.words or "--quiet" in read.words
         watcher = self._watcher(is_quiet=is_quiet)
         try:
@@ -109,6 +113,33 @@ class Exp:
         self._shown = (self._shell.execution_count, result)
         return result
 
+    def cell(self, line: str, source: str) -> object:
+        """Run the cell and record it: `%%exp`."""
+        from nbexp import commands
+        from nbexp import project as projects
+        from nbexp.jupyter import cell_magic, words
+
+        read = words.read(line, self._shell.ev)
+        try:
+            args = cell_magic.arguments(read.words)
+        except commands.HelpAsked as asked:
+            return commands.Text(asked.text)
+        is_quiet = read.is_silent or args.quiet
+        watcher = self._watcher(is_quiet=is_quiet)
+        project = projects.open(".")
+        try:
+            self._prepare(project)
+            made = cell_magic.run(self._shell, project, source, args, watcher)
+        except BaseException as error:
+            watcher.stopped(error)
+            raise
+        finally:
+            self._close()
+        result = commands.Text(commands.to_json(made)) if args.json else made
+        if watcher.done(result) or is_quiet:
+            self._shown = (self._shell.execution_count, result)
+        return result
+
     def getdoc(self) -> str:
         """What `%exp?` shows."""
         from nbexp import commands
@@ -150,6 +181,7 @@ class Exp:
         project.stage_env = stage_environment(os.environ)
         project.draws = hasattr(self._shell, "kernel")
         project.asking_notebook = asking_notebook(self._shell.user_ns)
+        project.session_history = _history(self._shell)
         self._projects.append(project)
         self._tell_alerts(project.root)
         self.say_how_to_keep(project.root)
@@ -176,6 +208,23 @@ class Exp:
         """End the Git process that the command kept; IPython keeps the traceback, and so the project, alive."""
         while self._projects:
             self._projects.pop().close()
+
+
+class _Cell:
+    """`%%exp`, for which IPython asks for help of its own."""
+
+    def __init__(self, exp: Exp) -> None:
+        self._exp = exp
+        setattr(self, MAGIC_NO_VAR_EXPAND_ATTR, True)
+
+    def __call__(self, line: str, cell: str) -> object:
+        return self._exp.cell(line, cell)
+
+    def getdoc(self) -> str:
+        """What `%%exp?` shows."""
+        from nbexp.jupyter import cell_magic
+
+        return cell_magic.parser().format_help()
 
 
 class _Terminal:
@@ -213,6 +262,7 @@ def load(shell: InteractiveShell) -> None:
     # The line as it was typed: see `words`.
     setattr(exp, MAGIC_NO_VAR_EXPAND_ATTR, True)
     shell.magics_manager.register_function(exp, "line", NAME)
+    shell.magics_manager.register_function(_Cell(exp), "cell", NAME)
     assert shell.display_formatter is not None
     shell.display_formatter.ipython_display_formatter.for_type(Result, exp.show_once)
     shell.input_transformers_cleanup.append(help_asked)
@@ -226,14 +276,20 @@ def unload(shell: InteractiveShell) -> None:
     if _registered(shell) is None:
         return
     assert shell.display_formatter is not None
-    del shell.magics_manager.magics["line"][NAME]
+    for kind in ("line", "cell"):
+        del shell.magics_manager.magics[kind][NAME]
     shell.display_formatter.ipython_display_formatter.pop(Result, None)
     shell.input_transformers_cleanup.remove(help_asked)
     shell.Completer.custom_matchers.remove(complete)
 
 
 def help_asked(lines: list[str]) -> list[str]:
-    """The lines of a cell with `%exp VERB?` as `%exp help VERB`; IPython would look for a variable VERB."""
+    """The lines of a cell with `%exp VERB?` as `%exp help VERB`; IPython would look for a variable VERB.
+
+    And `%%exp -h` with nothing below, which IPython would refuse for that.
+    """
+    if lines and re.fullmatch(r"\s*%%exp\s+(-h|--help)\s*", "".join(lines)):
+        return ["%exp help %%exp\n"]
     return [
         re.sub(r"^(\s*)%exp\s+(\w+(?:\s+\w+)?)\s*\?{1,2}\s*$", r"\1%exp help \2\n", line)
         if "%exp" in line and "?" in line
@@ -289,6 +345,12 @@ def asking_notebook(namespace: Mapping[str, object]) -> Path | None:
         if isinstance(name, str) and name and os.path.isfile(name):
             return Path(name).absolute()
     return None
+
+
+def _history(shell: InteractiveShell) -> list[str]:
+    """What ran in this kernel, as it was typed; the last is the cell that runs."""
+    manager = shell.history_manager
+    return [str(cell) for cell in (getattr(manager, "input_hist_raw", None) or [])[1:]]
 
 
 def _is_private(name: str, value: str) -> bool:

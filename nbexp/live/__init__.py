@@ -93,6 +93,21 @@ def log(
     telling.show(step, plain)
 
 
+def begin_anew(
+    started: Mapping[str, str] | None = None, last_step: float | None = None
+) -> tuple[dict[str, str], float | None]:
+    """Count and begin tables as a process that logs for the first time, or as one that had begun these.
+
+    For what runs several trainings in one process; gives what was begun before.
+    """
+    global _last_step
+    before = dict(_started), _last_step
+    _started.clear()
+    _started.update(started or {})
+    _last_step = last_step
+    return before
+
+
 def _file(name: str) -> str:
     if name in _started:
         return _started[name]

@@ -87,7 +87,14 @@ class Live:
         monitor_system: bool = False,
     ) -> None:
         self.summary: dict[str, Any] = {}
-        self._dir = dir
+        # A cell that is recorded as an experiment (`%%exp`) keeps what it logs apart from the project's files, lists
+        # it itself, and saves it itself.
+        own = os.environ.get("NBEXP_CELL")
+        is_apart = bool(own) and dir == "dvclive"
+        if is_apart:
+            dvcyaml = None
+        save_dvc_exp = save_dvc_exp and not own
+        self._dir = own if own and is_apart else dir
         self._resume = resume or around.is_on("DVCLIVE_RESUME")
         self._save_dvc_exp = save_dvc_exp
         self._step: int | None = None
@@ -116,7 +123,7 @@ class Live:
         self._around = around.Around()
         if around.is_on("DVCLIVE_TEST"):
             self._move_away()
-        else:
+        elif not own:
             self._look_around()
         os.makedirs(self.dir, exist_ok=True)
         if self._resume:

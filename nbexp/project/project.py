@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ from nbexp.project.results import (
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
 if TYPE_CHECKING:
-    from nbexp.experiments import again
+    from nbexp.experiments import again, cells
     from nbexp.experiments import run as running
     from nbexp.experiments.alerts import Alerts
     from nbexp.experiments.collect import Collected
@@ -95,6 +96,7 @@ class Project:
         self.prefix = place.prefix(git, root)
         self.stage_env: Mapping[str, str] | None = None
         self.asking_notebook: Path | None = None
+        self.session_history: Sequence[str] = ()
         self.confirm: Callable[[str], bool] | None = None
         # Whether results are drawn where they are asked for, so that drawings need no page of their own.
         self.draws = False
@@ -643,17 +645,123 @@ class Project:
     ) -> Experiment:
         """Run every stage of an experiment again, from exactly its files, and record that beside it.
 
-        `report.differs` names the files and outputs that came out otherwise. The workspace is as after `clone`.
+        `report.differs` names the files and outputs that came out otherwise. The workspace is as after `clone`; of a
+        cell (`%%exp`) it stays as it is, and the cell alone runs, in a fresh kernel.
 
         Raises
         ------
         StoreError
             Edits that no commit or experiment holds are in the way. Nothing was run.
+        NotFound
+            A cell read what nothing recorded gives; its names are told. Nothing was run.
         """
-        from nbexp.experiments import again
+        from nbexp.experiments import again, cells
 
         asked = again.Asked("rerun", (), name, message, force, use_run_cache=False)
+        source = again.source(self.git, experiment)
+        folder = cells.folder_at(self.git, self.prefix, source.rev)
+        if folder is not None:
+            return self._cell_again(asked, source, folder, jobs, emit)
         return self._again(asked, experiment, jobs, emit)
+
+    def _cell_again(
+        self, asked: again.Asked, source: again.Source, folder: str, jobs: int, emit: Emit
+    ) -> Experiment:
+        from nbexp.experiments import again, cell_again, cells
+
+        started = time.monotonic()
+        refs = self._refs()
+        with self._watched(emit) as tell:
+            ran, stages = cell_again.run(
+                self._place(emit, run_cache=False, pull=False, interactive=False),
+                source,
+                folder,
+                cells.lacking(self._site(), source.rev, folder),
+                asked,
+                refs if asked.name is not None else self.queue.with_reserved(refs),
+                tell,
+                how=self._how(jobs=jobs),
+            )
+        differs = again.differences(self.git, self._reader, source.rev, ran.rev)
+        return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
+
+    def cell(
+        self,
+        source: str,
+        *,
+        params: Sequence[str] = (),
+        name: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+        namespace: Mapping[str, object] | None = None,
+        history: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> cells.Cell:
+        """A cell of Python that is about to run as an experiment on the present commit, as `%%exp` does it.
+
+        What it reads is found now; whoever runs it then calls `record` of what is returned, with its outputs and last
+        value, and gets the `Experiment`. The workspace, HEAD and the index stay as they are.
+
+        Parameters
+        ----------
+        source
+            The code, which may have magics in it.
+        params
+            Names of the session, or keys of params.yaml, that the experiment shall have as params.
+        name
+            The experiment's name; two words are drawn when None.
+        force
+            Replace an experiment of that name; the old one goes to the trash.
+        namespace
+            The names of the session, by which its values are recorded.
+        history
+            The cells that ran before in it, oldest first: imports and functions that the cell uses are taken from them.
+        cwd
+            Where the code runs; None is the current directory.
+
+        Raises
+        ------
+        UsageError
+            The cell is empty or no Python, or a param is not there or may be several. Nothing was recorded.
+        NameTaken
+            The present commit has an experiment of that name and `force` is off.
+
+        Examples
+        --------
+            cell = project.cell("{'acc': 0.95 - abs(lr - 0.03)}", name="by-hand")
+            cell.lent                                       # {'lr': 0.1}, from params.yaml
+            cell.record(last={"acc": 0.88})                 # the Experiment
+        """
+        from nbexp.experiments import cells, naming
+
+        self._head()
+        if name is not None:
+            naming.refuse_git_names(self.git, name)
+        refs = self._refs()
+        return cells.Cell(
+            self._site(),
+            source,
+            params=params,
+            name=name,
+            message=message,
+            force=force,
+            namespace=namespace,
+            history=history,
+            env=self.stage_env,
+            cwd=cwd,
+            taken=refs if name is not None else self.queue.with_reserved(refs),
+            finish=self._of_cell,
+        )
+
+    def _of_cell(self, recorded: cells.Recorded) -> Experiment:
+        """The experiment that a cell came to."""
+        report = recorded.report
+        if report.state != "done":
+            ref = recorded.ref.replace(ref_names.FAILED, ref_names.PREFIX, 1)
+            return replace(self._experiment(ref, recorded.rev), status=report.state, cell=report)
+        made = self._experiment(recorded.ref, recorded.rev)
+        self._auto_push(recorded.ref, ignore)
+        return replace(made, cell=report, metrics={**made.metrics, **report.metrics})
 
     def save(
         self,
@@ -692,6 +800,7 @@ class Project:
         self._head()
         if name is not None:
             naming.refuse_git_names(self.git, name, "Nothing was saved.", "save")
+        self._tell_of_session(emit)
         saved = saving.save(
             self._site(),
             targets,
@@ -705,6 +814,17 @@ class Project:
         )
         self._auto_push(ref_names.ExpRef(saved.baseline, saved.name).ref, emit)
         return saved
+
+    def _tell_of_session(self, emit: Emit) -> None:
+        """In a notebook: what of its session the file does not say."""
+        if self.asking_notebook is None or not self.session_history:
+            return
+        from nbexp.experiments import session
+
+        with contextlib.suppress(OSError):
+            data = self.asking_notebook.read_bytes()
+            for notice in session.notices(data, self.asking_notebook.name, self.session_history):
+                emit(notice)
 
     def _auto_push(self, ref: str, emit: Emit) -> None:
         """Push an experiment that was recorded just now, where `exp.auto_push` is on; no push is no failure of it."""

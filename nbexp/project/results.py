@@ -15,6 +15,7 @@ from nbexp.frozen import field, frozen
 from nbexp.results import Result
 
 if TYPE_CHECKING:
+    from nbexp.experiments.cells import CellReport
     from nbexp.experiments.labels import Recorded
     from nbexp.experiments.opened import OpenedNotebook
     from nbexp.experiments.opening import Opened
@@ -49,7 +50,7 @@ class Reproduced(Result):
 class Experiment(Result):
     """A recorded experiment: a commit on its baseline with a name.
 
-    `params` and `metrics` are flat, by dotted key. `report` is there when this run made it.
+    `params` and `metrics` are flat, by dotted key. `report` is there when this run made it, `cell` when a cell did.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Experiment(Result):
     status: str = "done"
     created_s: int | None = None
     report: RunReport | None = field(default=None, compare=False, repr=False)
+    cell: CellReport | None = field(default=None, compare=False, repr=False)
     root: Path = field(default=Path(), compare=False, repr=False)
 
     def __repr__(self) -> str:
@@ -125,6 +127,9 @@ class Experiment(Result):
             "params": dict(self.params),
             "metrics": dict(self.metrics),
         }
+        if self.cell is not None:
+            found["cell"] = self.cell.to_json()
+            found["not_recorded"] = [left.to_json() for left in self.cell.not_recorded]
         if self.report is not None:
             report = self.report
             found["identical"] = report.identical

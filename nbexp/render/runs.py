@@ -9,6 +9,8 @@ from nbexp.render.diffs import data_words, environment_words, patch_words
 from nbexp.render.words import aligned, counted, duration, printable, shown, signed
 
 if TYPE_CHECKING:
+    from nbexp.experiments.cell_needs import Param
+    from nbexp.experiments.cells import CellReport
     from nbexp.experiments.compare import Change
     from nbexp.experiments.importing import Imported
     from nbexp.experiments.save import Saved
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
 
 # What a card tells of at most, in one line.
 MAX_WORDS = 4
+MAX_NAMES = 8
 
 
 def _experiment(result: Experiment) -> str:
+    if result.cell is not None:
+        return cell_card(result, result.cell)
     if result.report is None:
         pairs = [*result.metrics.items(), *result.params.items()]
         lines = [f"{result.name}   {result.rev[:7]}"]
@@ -29,6 +34,55 @@ def _experiment(result: Experiment) -> str:
             lines + ["  " + line for line in aligned([[k, shown(v)] for k, v in pairs])]
         )
     return card(result, result.report)
+
+
+def cell_card(experiment: Experiment, report: CellReport) -> str:
+    """The card that a cell ends with that was recorded as an experiment."""
+    lines = [f"{experiment.name}   done in {report.elapsed_s:.1f} s   (nbexp {report.own_s:.1f} s)"]
+    rows = [[key, shown(value)] for key, value in report.metrics.items()]
+    rows += [[name, value] for name, value in cell_rows(report)]
+    rows.append(["notebook", f"nbexp open {experiment.name}"])
+    if not report.lacking:
+        rows.append(["again", f"nbexp rerun {experiment.name}"])
+    lines += ["  " + line for line in aligned(rows)]
+    return "\n".join(printable(line) for line in [*lines, *cell_notes(report)])
+
+
+def cell_rows(report: CellReport) -> list[tuple[str, str]]:
+    """What the cell took from its session and what it showed, a line each."""
+    rows = []
+    if report.params:
+        rows.append(("params", ", ".join(map(_param, report.params))))
+    values = [f"{read.name}={read.short}" for read in report.reads if read.kind == "value"]
+    code = [read.name for read in report.reads if read.kind == "code"]
+    if values or code:
+        rows.append(("read", _few([*values, *code], MAX_NAMES)))
+    if report.figures:
+        rows.append(("figures", str(report.figures)))
+    return rows
+
+
+def _param(param: Param) -> str:
+    value = shown(param.value)
+    return f"{param.name}={value} ({param.file})" if param.is_lent else f"{param.name}={value}"
+
+
+def cell_notes(report: CellReport) -> list[str]:
+    """What is not recorded of a cell, with what to do about it."""
+    lines = []
+    if report.left_out:
+        lines.append(f"no metrics, being no numbers: {', '.join(report.left_out)}")
+    if report.lacking:
+        why = {"secret": "a secret", "undefined": "undefined"}
+        names = [f"`{read.name}` ({why.get(read.kind, read.type)})" for read in report.lacking]
+        lines.append(
+            f"it cannot be run again: it read {', '.join(names)}, and no text holds that. "
+            f"Hint: make `{report.lacking[0].name}` in the cell, or in a function"
+        )
+    if report.not_recorded:
+        paths = folded([left.path for left in report.not_recorded])
+        lines.append(f"not recorded: {', '.join(paths)}. Hint: `git add` it before the cell runs")
+    return lines
 
 
 def card(experiment: Experiment, report: RunReport) -> str:
@@ -81,9 +135,9 @@ def changed_rows(report: RunReport) -> list[tuple[str, str]]:
     return rows
 
 
-def _few(words: Sequence[str]) -> str:
-    more = len(words) - MAX_WORDS
-    return ", ".join(words[:MAX_WORDS]) + (f" and {more} more" if more > 0 else "")
+def _few(words: Sequence[str], most: int = MAX_WORDS) -> str:
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def metric_row(change: Change, versus: str | None) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.completer import CompletionContext, has_any_completions
 
 from nbexp import commands
-from nbexp.jupyter import candidates, completion, words
+from nbexp.jupyter import candidates, cell_magic, completion, words
 
 FLAGS = ["--help", "--quiet", "--verbose", "--cd"]
 # What is free: a number, a time, a text, a new thing's name.
@@ -312,6 +312,7 @@ def test_no_place_is_listed_that_no_verb_has() -> None:
         for verb in commands.all_names()
         for action in commands.parser(verb)._actions
     }
+    there |= {f"%%exp {action.dest}" for action in cell_magic.parser()._actions}
     assert set(candidates._BY_PLACE) - there == set()
 
 

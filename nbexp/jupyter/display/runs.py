@@ -11,6 +11,7 @@ from nbexp.render import runs as texts
 from nbexp.render import words as said
 
 if TYPE_CHECKING:
+    from nbexp.experiments.cells import CellReport
     from nbexp.experiments.compare import Change
     from nbexp.experiments.importing import Imported
     from nbexp.experiments.save import Saved
@@ -21,11 +22,32 @@ _MARKS = {"identical": "✓ ", "close": "≈ ", "different": "✗ ", "missing": 
 
 
 def _experiment(result: Experiment) -> Markup:
+    if result.cell is not None:
+        return _cell_card(result, result.cell)
     if result.report is None:
         rows = [(key, said.shown(value)) for key, value in result.metrics.items()]
         rows += [(key, said.shown(value)) for key, value in result.params.items()]
         return joined([heading(result.name, faint(result.rev[:7])), pairs(rows)])
     return _card(result, result.report)
+
+
+def _cell_card(experiment: Experiment, report: CellReport) -> Markup:
+    took = f"✓ done in {report.elapsed_s:.1f} s"
+    rows: list[tuple[object, ...]] = [
+        (key, tag("b", brief(value))) for key, value in report.metrics.items()
+    ]
+    rows += texts.cell_rows(report)
+    rows.append(("notebook", code(f"%exp open {experiment.name}")))
+    if not report.lacking:
+        rows.append(("again", code(f"%exp rerun {experiment.name}")))
+    notes = [tag("p", "⚠ ", in_cell_words(line)) for line in texts.cell_notes(report)]
+    return joined(
+        [
+            heading(experiment.name, took, faint(f"(nbexp {report.own_s:.1f} s)")),
+            pairs(rows),
+            *notes,
+        ]
+    )
 
 
 def _card(experiment: Experiment, report: RunReport) -> Markup:
