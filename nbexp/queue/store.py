@@ -14,6 +14,7 @@ import json
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -774,11 +775,11 @@ class Store:
             self._connection.close()
             self._connection = None
         self._process = os.getpid()
-        if not self.path.exists() or self.path.stat().st_size < 512 or _is_cut(self.path):
+        if not self.path.exists() or self.path.stat().st_size < 512 or self._is_cut():
             self._make()
         self._connection = self._connect(self.path)
-        found = os.stat(self.path)
-        self._inode = (found.st_dev, found.st_ino)
+        self._inode = _inode_of(self.path)
+        _stores.add(self)
         self._is_full = True
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
@@ -789,6 +790,19 @@ class Store:
                 "upgrade: `pip install -U nbexp`",
             )
         return self._connection
+
+    def _is_cut(self) -> bool:
+        """Whether the file is damaged so; not looked at where another store of this process has it open.
+
+        That one has looked, and to close the file here would end its locks: POSIX drops all of a process's at the first
+        `close` (sqlite.org/howtocorrupt.html, 2.2), and other processes would then take the log away from under it.
+        """
+        inode = _inode_of(self.path)
+        is_open = any(
+            one._connection is not None and one._inode == inode and one._process == os.getpid()
+            for one in tuple(_stores)
+        )
+        return not is_open and _is_cut(self.path)
 
     def _is_the_file(self) -> bool:
         try:
@@ -819,7 +833,7 @@ class Store:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with filesystem.FileLock(self.path.parent / "locks" / "queue-made.lock"):
             # Another process may have been faster.
-            if self.path.exists() and self.path.stat().st_size >= 512 and not _is_cut(self.path):
+            if self.path.exists() and self.path.stat().st_size >= 512 and not self._is_cut():
                 return
             if self.path.exists():
                 self._put_away("it was cut short")
@@ -904,6 +918,7 @@ class Store:
         )
 
 
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _abandoned: list[object] = []  # connections of a parent process: closing them here would harm it
 
 
@@ -927,6 +942,11 @@ def is_network(folder: Path, mounts: str = "/proc/self/mounts") -> bool:
 
 def _beside(path: Path) -> tuple[Path, ...]:
     return tuple(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))
+
+
+def _inode_of(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
 
 
 def _is_cut(path: Path) -> bool:

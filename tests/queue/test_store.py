@@ -309,3 +309,33 @@ def test_a_thousand_tasks_are_listed_and_added_in_no_time(store):
     store.add([new(f"n{number}", spec={"overrides": [{"text": "a=1"}]}) for number in range(1000)])
     assert len(store.tasks()) == 1000
     assert time.perf_counter() - begun < 5
+
+
+def adds_one(folder: str, name: str) -> None:
+    other = Store(Path(folder))
+    other.add([new(name)])
+    other.close()
+
+
+def test_two_connections_of_one_process_keep_the_file_from_being_taken_away(tmp_path):
+    """POSIX drops all locks of a process on a file when it closes any descriptor of it (sqlite.org/howtocorrupt.html, 2.2)."""
+    kept, run = Store(tmp_path), multiprocessing.get_context("spawn")
+    kept.add([new("a")])
+    kept.close()  # the log is empty now
+    assert names(kept) == ["a"]
+    for number in range(3):
+        second = Store(tmp_path)
+        assert names(second)[0] == "a"
+        second.close()
+        child = run.Process(target=adds_one, args=(str(tmp_path), f"from-there-{number}"))
+        child.start()
+        child.join(60)
+        kept.add([new(f"from-here-{number}")])
+    found = ["a", *(f"from-{where}-{n}" for n in range(3) for where in ("there", "here"))]
+    assert names(kept) == found
+    child = run.Process(target=adds_one, args=(str(tmp_path), "last"))
+    child.start()
+    child.join(60)
+    fresh = Store(tmp_path)
+    assert names(fresh) == names(kept) == [*found, "last"]
+    assert not list(tmp_path.glob("*damaged*"))
