@@ -41,6 +41,7 @@ RESULTS = (
     ("nbexp.experiments.notebook_diff", "CellPair"),
     ("nbexp.experiments.notebook_diff", "OutputPair"),
     ("nbexp.experiments.pixels", "Pixels"),
+    ("nbexp.experiments.plotting", "Plot"),
     ("nbexp.experiments.series", "Curves"),
     ("nbexp.experiments.series", "Series"),
     ("nbexp.experiments.report", "Report"),

@@ -81,6 +81,18 @@ def compare(old: bytes, new: bytes) -> Pixels:
     return Pixels(sizes[0], sizes[1], changed, picture)
 
 
+def small(data: bytes, side: int) -> tuple[bytes, tuple[int, int]] | None:
+    """A picture as PNG, no longer than `side` on either side, and the size it had; None of what cannot be read."""
+    found = _opened(data)
+    if isinstance(found, str):
+        return None
+    size = found.size
+    found.thumbnail((side, side))
+    out = io.BytesIO()
+    found.save(out, "PNG", optimize=True)
+    return out.getvalue(), size
+
+
 def _opened(data: bytes) -> Image | str:
     """The picture in RGBA, or why there is none."""
     from PIL import Image

@@ -131,7 +131,7 @@ class Reader:
         unknown = self._infos([rev for rev in wanted if rev not in stored])
         if unknown:
             listed = [self._git.paths_named(list(unknown), name) for name in STAGE_FILES]
-            blobs = _Blobs(self._git, self._top)
+            blobs = Blobs(self._git, self._top)
             new = list(unknown)
             # The first one alone, to learn which files there are to ask for.
             for start in [0, *range(1, len(new), _AT_ONCE)]:
@@ -189,9 +189,9 @@ class Reader:
             usable = [rev for rev, info in zip(revs, found, strict=True) if info is not None]
             return dict(zip(usable, self._git.commits(usable), strict=True))
 
-    def _of_commit(self, rev: str, paths: Sequence[str], blobs: _Blobs | None = None) -> _Files:
+    def _of_commit(self, rev: str, paths: Sequence[str], blobs: Blobs | None = None) -> _Files:
         inside = [path[len(self._top) :] for path in paths if path.startswith(self._top)]
-        commit = _Commit(self._git, rev, self._top, blobs or _Blobs(self._git, self._top))
+        commit = _Commit(self._git, rev, self._top, blobs or Blobs(self._git, self._top))
         return _Files(inside, commit.read_many, commit.below)
 
     def _on_disk(self, paths: Sequence[str]) -> list[bytes | None]:
@@ -200,7 +200,7 @@ class Reader:
             try:
                 size = (self._root / path).stat().st_size
                 is_big = size > values.MAX_BYTES
-                found.append(_TooBig(size) if is_big else (self._root / path).read_bytes())
+                found.append(TooBig(size) if is_big else (self._root / path).read_bytes())
             except OSError:
                 found.append(None)
         return found
@@ -348,7 +348,7 @@ _AT_ONCE = 500
 _TELL_FROM = 1500
 
 
-class _TooBig(bytes):
+class TooBig(bytes):
     """In place of the bytes of a file that is too big to be parsed: there are none, but a size."""
 
     size_bytes: int
@@ -359,7 +359,7 @@ class _TooBig(bytes):
         return new
 
 
-class _Blobs:
+class Blobs:
     """The files of many commits, asked of Git at once: those that the commits before turned out to need.
 
     Experiments of one project differ little, so the second commit needs the paths of the first, and a blob
@@ -404,14 +404,14 @@ class _Blobs:
             if info is None or info[1] != "blob" or info[0] in self._contents:
                 continue
             if info[2] > values.MAX_BYTES:
-                self._contents[info[0]] = _TooBig(info[2])
+                self._contents[info[0]] = TooBig(info[2])
             else:
                 new[info[0]] = None
         self._contents.update(zip(new, self._git.read_many(list(new)), strict=True))
 
 
 class _Commit:
-    def __init__(self, git: Git, rev: str, top: str, blobs: _Blobs) -> None:
+    def __init__(self, git: Git, rev: str, top: str, blobs: Blobs) -> None:
         self._git = git
         self._rev, self._top = rev, top
         self._blobs = blobs
@@ -439,7 +439,7 @@ def _tree(path: str, data: bytes | None) -> object:
     if data is None:
         return FileError("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'")
     corrupted = _CORRUPTED.get(posixpath.splitext(path)[1], "YAML") + "FileCorruptedError"
-    if isinstance(data, _TooBig):
+    if isinstance(data, TooBig):
         size_mb, most_mb = data.size_bytes / 2**20, values.MAX_BYTES // 2**20
         return FileError(
             corrupted, f"{path}: the file has {size_mb:.1f} MB; up to {most_mb} MB are read."

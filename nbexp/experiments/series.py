@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
+from nbexp.experiments.reading import Blobs, TooBig
 from nbexp.formats import dvc_lock, dvc_yaml, rows
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
@@ -47,6 +47,10 @@ class Curves(Result):
         }
 
 
+# Commits whose files are asked for together: their contents are in memory at the same time.
+_AT_ONCE = 500
+
+
 @frozen
 class _Source:
     path: str
@@ -63,37 +67,61 @@ class Finder:
         self._cache = cache
         self._root = root
         self._top = f"{prefix}/" if prefix else ""
+        self._blobs = Blobs(git, self._top)
+        self._listed: dict[str, list[str]] = {}
+        self._parsed: dict[tuple[str, bytes], dvc_yaml.PipelineFile] = {}
 
     def read(
         self,
         metric: str,
         sources: Sequence[tuple[str, str | None]],
         folders: Mapping[str, Path] | None = None,
+        *,
+        limit: int = 0,
     ) -> Curves:
         """The metric of each source (name and rev; rev None is the workspace) that has it.
 
-        `folders` has the names without a rev whose files are in another work tree.
+        Parameters
+        ----------
+        folders
+            The names without a rev whose files are in another work tree.
+        limit
+            Stop at so many that have it; 0 reads all.
+
+        Notes
+        -----
+        The files of 500 commits are asked of Git together: those that the commits before had. 3,000 experiments
+        with ten steps each take half a second, twenty of them 30 ms.
 
         Raises
         ------
         NotFound
             None of them has it; the names they have are in the hint.
         """
-        found, names = [], set()
-        for name, rev in sources:
-            folder = (folders or {}).get(name) if rev is None else None
-            finder = self
-            if folder is not None and folder != self._root:
-                finder = Finder(self._git, self._cache, folder, self._top.rstrip("/"))
-            try:
-                for series, known in finder._of(name, rev, metric):
-                    names.update(known)
-                    if series is not None:
-                        found.append(series)
-                        break
-            except ProjectFileError:
-                if len(sources) == 1:
-                    raise  # nothing else is asked for
+        found: list[Series] = []
+        names: set[str] = set()
+        # The first one alone, to learn which files there are to ask for.
+        at, size = 0, 1
+        while at < len(sources) and not (limit and len(found) >= limit):
+            part = sources[at : at + size]
+            at, size = at + size, min(_AT_ONCE, limit or _AT_ONCE)
+            self._fetch([rev for _, rev in part if rev is not None])
+            for name, rev in part:
+                if limit and len(found) >= limit:
+                    break
+                folder = (folders or {}).get(name) if rev is None else None
+                finder = self
+                if folder is not None and folder != self._root:
+                    finder = Finder(self._git, self._cache, folder, self._top.rstrip("/"))
+                try:
+                    for series, known in finder._of(name, rev, metric):
+                        names.update(known)
+                        if series is not None:
+                            found.append(series)
+                            break
+                except ProjectFileError:
+                    if len(sources) == 1:
+                        raise  # nothing else is asked for
         if not found:
             near = nearest(metric, names)
             hint = None
@@ -167,26 +195,50 @@ class Finder:
             text = self._read(rev, path)
             if text is None:
                 continue
-            file = dvc_yaml.parse(text, path, partial(self._read, rev))
-            lock_file = posixpath.join(folder, "dvc.lock")
-            lock = self._read(rev, lock_file)
-            entries = dvc_lock.parse(lock, lock_file).stages if lock else {}
+            file = self._file(rev, path, text)
             for stage in file.stages:
+                outs = [out for out in stage.outs if out.bucket == "plots"]
+                # What Git has needs no lock, which is the file that takes longest to read.
+                made: Mapping[str, str] = {}
+                if any(out.cache for out in outs):
+                    made = self._locked(rev, posixpath.join(folder, "dvc.lock"), stage.name)
                 here = posixpath.normpath(posixpath.join(folder, stage.wdir or "."))
-                entry = entries.get(stage.name)
-                made = (
-                    {out.path: out.md5 for out in entry.outs}
-                    if isinstance(entry, LockedStage)
-                    else {}
-                )
-                for out in stage.outs:
-                    if out.bucket == "plots":
-                        place = posixpath.normpath(posixpath.join(here, out.path))
-                        yield self._source(rev, place, out.plot, made.get(out.path))
+                for out in outs:
+                    place = posixpath.normpath(posixpath.join(here, out.path))
+                    yield self._source(rev, place, out.plot, made.get(out.path))
             for plot in file.plots:
                 options: Mapping[str, object] = plot.options or {}
                 if not isinstance(options.get("y"), Mapping):
                     yield self._source(rev, posixpath.join(folder, plot.id), options, None)
+
+    def _file(self, rev: str | None, path: str, text: bytes) -> dvc_yaml.PipelineFile:
+        """dvc.yaml as it is read; experiments of one commit have the same, which is read once."""
+        known = self._parsed.get((path, text))
+        if known is not None:
+            return known
+        asked: list[str] = []
+
+        def read(place: str) -> bytes | None:
+            asked.append(place)
+            return self._read(rev, place)
+
+        found = dvc_yaml.parse(text, path, read)
+        if not asked:  # else it depends on other files as well
+            self._parsed[path, text] = found
+        return found
+
+    def _locked(self, rev: str | None, path: str, stage: str) -> dict[str, str]:
+        """What dvc.lock says that the outputs of a stage held."""
+        lock = self._read(rev, path)
+        entry = dvc_lock.parse(lock, path).stages.get(stage) if lock else None
+        if not isinstance(entry, LockedStage):
+            return {}
+        return {out.path: out.md5 for out in entry.outs}
+
+    def _fetch(self, revs: Sequence[str]) -> None:
+        """Have what these commits most likely need, all at once."""
+        self._listed = self._git.paths_named(revs, "dvc.yaml")
+        self._blobs.fetch(revs)
 
     def _source(
         self, rev: str | None, path: str, options: Mapping[str, object], md5: str | None
@@ -200,12 +252,18 @@ class Finder:
     def _pipelines(self, rev: str | None) -> list[str]:
         if rev is None:
             return pipeline_files(self._root)
-        paths = self._git.paths_named([rev], "dvc.yaml")[rev]
+        paths = self._listed.get(rev)
+        if paths is None:
+            paths = self._git.paths_named([rev], "dvc.yaml")[rev]
         return [path[len(self._top) :] for path in paths if path.startswith(self._top)]
 
     def _read(self, rev: str | None, path: str) -> bytes | None:
         if rev is not None:
-            return self._git.read(f"{rev}:{self._top}{path}")
+            (found,) = self._blobs.read(rev, [path])
+            # A table of many steps may be larger than what is held of many commits at once.
+            return (
+                self._git.read(f"{rev}:{self._top}{path}") if isinstance(found, TooBig) else found
+            )
         try:
             return (self._root / path).read_bytes()
         except OSError:

@@ -5,67 +5,70 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from nbexp.plots import Series, Spec
+from nbexp.plots import Series, Spec, look
+from nbexp.plots.look import COLOURS, DASHES, SHAPES, TEXT
 
-# The colours of Okabe and Ito (2008), told apart with every common colour blindness; orange and sky blue are
-# darkened and black and yellow left out, so that each has 3 : 1 against a white page and a dark one.
-COLOURS = ("#0072B2", "#C68200", "#009E73", "#CC79A7", "#3D9BD4", "#D55E00")
-# Dashes and shapes say the same again. Their counts and that of the colours have the least common
-# multiple 60: so many lines look different.
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4])
-SHAPES = ("circle", "square", "triangle-up", "diamond")
-
-# Grey that is legible on white (4.5 : 1) and on JupyterLab's dark page (4.1 : 1): a picture does not know
-# which of them it will stand on.
-TEXT, RULE = "#767676", "#80808040"
+__all__ = ["COLOURS", "DASHES", "MAX_STEPS", "SHAPES", "TEXT", "plot", "table", "thinned"]
 
 # More steps than there are pixels for are not seen, and would be saved with every notebook.
 MAX_STEPS = 400
 # With more steps than this, points run into each other and the line alone is drawn.
 _MAX_MARKED = 60
-_LEGEND_ROWS = 14
 
 
 def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
-    """Lines with points where there are few; the legend names the experiments.
+    """Lines with points where there are few; the legend names the experiments, and a click in it shows one alone.
 
     Parameters
     ----------
     options
-        `title`; `x_label` (default: the series' own axis), `y_label`; `width` and `height` in pixels.
+        `title`; `x_label` (default: the series' own axis), `y_label`; `width` and `height` in pixels; `groups`
+        (of each name) colours lines by their group; `log_x`, `log_y`.
 
     Notes
     -----
     Steps whose value is no number (NaN, infinity) are gaps. A series of more than `MAX_STEPS` steps is
     thinned to as many, keeping first, last, and the lowest and highest of each stretch.
     """
+    notes = list(_notes(options))
     names = [one.name for one in series]
-    values = [row for one in series for row in _rows(one)]
-    many = max((len(one.steps) for one in series), default=0) > _MAX_MARKED
+    limit = look.limit_of(options, MAX_STEPS)
+    values = [row for one in series for row in _rows(one, limit or len(one.steps))]
+    values = _on_axes(values, options, notes)
     label = str(options.get("y_label") or "value")
     axis = str(options.get("x_label") or (series[0].x if series else "step"))
-    legend = {
-        "title": None,
-        "symbolType": "stroke",
-        "symbolSize": 700,
-        "symbolStrokeWidth": 2,
-        "columns": math.ceil(len(names) / _LEGEND_ROWS) or 1,
-        "labelLimit": 240,
-    }
-    name = {"field": "experiment", "type": "nominal", "title": "experiment"}
+    groups = look.groups(names, options, notes)
+    by, shown = ("experiment", names)
+    if groups:
+        by, shown = "group", list(dict.fromkeys(groups.values()))
+        values = [{**row, "group": groups[str(row["experiment"])]} for row in values]
+    many = max((len(one.steps) for one in series), default=0) > _MAX_MARKED
+    legend = look.legend(
+        shown,
+        str(options.get("group_title") or "group") if groups else None,
+        symbolType="stroke",
+        symbolSize=700,
+        symbolStrokeWidth=2,
+    )
+    name = look.name_column()
+    detail: Spec = {"detail": [name]} if groups else {}
     lines: Spec = {
+        "params": look.pick(options, legend=not groups),
         "mark": {"type": "line", "strokeWidth": 1 if many else 2, "clip": True},
         "encoding": {
-            "color": _by_name(names, COLOURS, legend),
-            "strokeDash": _by_name(names, DASHES, legend),
+            "color": look.by_name(by, shown, COLOURS, legend),
+            "strokeDash": look.by_name(by, shown, DASHES, legend),
+            "opacity": look.dimmed(options),
             "tooltip": [name],
+            **detail,
         },
     }
     points: Spec = {
-        "mark": {"type": "point", "filled": True, "size": 36, "opacity": 1},
+        "mark": {"type": "point", "filled": True, "size": 36},
         "encoding": {
-            "color": _by_name(names, COLOURS, None),
-            "shape": _by_name(names, SHAPES, None),
+            "color": look.by_name(by, shown, COLOURS, None),
+            "shape": look.by_name(by, shown, SHAPES, None),
+            "opacity": look.dimmed(options),
             "tooltip": [
                 name,
                 {"field": "step", "type": "quantitative", "title": axis},
@@ -73,69 +76,90 @@ def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
             ],
         },
     }
-    spec: Spec = {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "background": "transparent",
-        "width": options.get("width", 520),
-        "height": options.get("height", 280),
+    columns = {"experiment": "experiment", "step": axis, "value": label}
+    if groups:
+        columns["group"] = str(options.get("group_title") or "group")
+    spec = look.chart(options, columns, heading=f"{label} by {axis}", notes=notes)
+    spec |= {
         "data": {"values": values},
         "encoding": {
             "x": {
                 "field": "step",
                 "type": "quantitative",
                 "title": axis,
-                "scale": {"zero": False, "nice": False, "padding": 8},
-                "axis": _few_steps([row["step"] for row in values]),
+                "scale": {"type": "log", "nice": False, "padding": 8}
+                if options.get("log_x")
+                else {"zero": False, "nice": False, "padding": 8},
+                "axis": (look.log_ticks if options.get("log_x") else look.few_steps)(
+                    [row["step"] for row in values]
+                ),
             },
             "y": {
                 "field": "value",
                 "type": "quantitative",
                 "title": label,
-                "scale": {"zero": False, "padding": 8},
+                "scale": {"type": "log", "nice": False, "padding": 8}
+                if options.get("log_y")
+                else {"zero": False, "padding": 8},
+                "axis": look.log_ticks([row["value"] for row in values])
+                if options.get("log_y")
+                else {},
             },
         },
         "layer": [lines] if many else [lines, points],
         # One legend, of the lines: with shared scales it would draw points filled over the dashes.
         "resolve": {"scale": dict.fromkeys(("color", "strokeDash", "shape"), "independent")},
-        "config": {
-            "view": {"stroke": RULE},
-            "axis": {
-                "labelColor": TEXT,
-                "titleColor": TEXT,
-                "titleFontWeight": "normal",
-                "gridColor": RULE,
-                "domainColor": RULE,
-                "tickColor": RULE,
-                "labelFontSize": 11,
-                "titleFontSize": 12,
-            },
-            "legend": {"labelColor": TEXT, "labelFontSize": 12},
-            "title": {"color": TEXT},
-        },
     }
-    if options.get("title"):
-        spec["title"] = str(options["title"])
     return spec
 
 
-def _by_name(
-    names: Sequence[str], looks: Sequence[object], legend: Mapping[str, object] | None
-) -> Spec:
-    """An encoding that gives each name its look, the same whatever the order of the data."""
-    return {
-        "field": "experiment",
-        "type": "nominal",
-        "scale": {
-            "domain": list(names),
-            "range": [looks[i % len(looks)] for i in range(len(names))],
-        },
-        "legend": legend,
-    }
+def table(series: Sequence[Series], _: Mapping[str, object]) -> list[list[str]]:
+    """Each line in numbers: how many steps it has, where it starts and ends, its lowest and highest."""
+    rows = [["experiment", "steps", "first", "last", "min", "max"]]
+    for one in series:
+        known = one.values or (float("nan"),)
+        finite = [value for value in known if math.isfinite(value)] or [float("nan")]
+        rows.append(
+            [
+                one.name,
+                str(len(one.values)),
+                *(f"{float(v):.5g}" for v in (known[0], known[-1], min(finite), max(finite))),
+            ]
+        )
+    return rows
 
 
-def _rows(one: Series) -> Iterator[dict[str, object]]:
+def _notes(options: Mapping[str, object]) -> Iterator[str]:
+    found = options.get("notes")
+    yield from (str(one) for one in found) if isinstance(found, (list, tuple)) else ()
+
+
+def _on_axes(
+    values: list[dict[str, object]], options: Mapping[str, object], notes: list[str]
+) -> list[dict[str, object]]:
+    """The rows that logarithmic axes have a place for; a value that has none is a gap."""
+    lost = 0
+    for letter, name in (("x", "step"), ("y", "value")):
+        if not options.get(f"log_{letter}"):
+            continue
+        kept = []
+        for row in values:
+            value = row[name]
+            if isinstance(value, (int, float)) and value <= 0:
+                lost += 1
+                if name == "step":
+                    continue
+                row = {**row, name: None}
+            kept.append(row)
+        values = kept
+    if lost:
+        notes.append(f"{lost} at or below 0 have no place on a logarithmic axis")
+    return values
+
+
+def _rows(one: Series, limit: int = MAX_STEPS) -> Iterator[dict[str, object]]:
     points = list(zip(one.steps, one.values, strict=True))
-    for step, value in thinned(points):
+    for step, value in thinned(points, limit):
         if math.isfinite(step):
             found = value if math.isfinite(value) else None  # null is a gap; NaN is not JSON
             yield {"experiment": one.name, "step": step, "value": found}
@@ -158,12 +182,3 @@ def thinned(points: list[tuple[float, float]], limit: int = MAX_STEPS) -> list[t
         else:
             kept.add(start)
     return [points[at] for at in sorted(kept)]
-
-
-def _few_steps(steps: Sequence[object]) -> Spec:
-    """Ticks for a handful of whole steps. Vega would divide them (1.0, 1.2, …), whatever `tickMinStep` says."""
-    known = [step for step in steps if isinstance(step, (int, float))]
-    if not known or not all(float(step).is_integer() for step in known):
-        return {}
-    first, last = int(min(known)), int(max(known))
-    return {"values": list(range(first, last + 1)), "format": "d"} if last - first <= 10 else {}

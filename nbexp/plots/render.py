@@ -115,22 +115,32 @@ def write(curves: Curves, path: str | os.PathLike[str]) -> None:
     UsageError
         The ending is none of .svg, .png, .html and .json, or the folder is not there. Nothing was written.
     """
+    write_spec(spec_of(curves), path, curves.metric)
+
+
+def write_spec(spec: Mapping[str, object], path: str | os.PathLike[str], what: str) -> None:
+    """Write a chart as a picture; `what` it is about, which a page has as its title.
+
+    Raises
+    ------
+    UsageError
+        The ending is none of .svg, .png, .html and .json, or the folder is not there. Nothing was written.
+    """
     target = Path(path)
     ending = target.suffix.lower()
     if ending not in (".svg", ".png", ".html", ".json"):
         raise UsageError(
             f"{target} ends in none of .svg, .png, .html and .json. Nothing was written.",
-            f"`nbexp plot {curves.metric} --out {target.stem}.svg`",
+            f"`nbexp plot {what} --out {target.stem}.svg`",
         )
     if not target.parent.is_dir():
         raise UsageError(f"There is no folder {target.parent}. Nothing was written.")
-    spec = spec_of(curves)
     if ending == ".svg":
         data = svg(spec).encode()
     elif ending == ".png":
         data = png(spec)
     elif ending == ".html":
-        data = page(spec, curves.metric).encode()
+        data = page(spec, what).encode()
     else:
         data = json.dumps(spec, indent=2, ensure_ascii=False).encode() + b"\n"
     filesystem.atomic_write(target, data)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.opening import Opened
     from nbexp.experiments.planning import Plan
     from nbexp.experiments.plots import Plots
+    from nbexp.experiments.plotting import Plot
     from nbexp.experiments.reading import Reader
     from nbexp.experiments.ref_changes import Renamed
     from nbexp.experiments.report import Report
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from nbexp.experiments.save import Saved
     from nbexp.experiments.script import Script
     from nbexp.experiments.selection import Revisions
-    from nbexp.experiments.series import Curves
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.site import Published
     from nbexp.experiments.spec import Spec
@@ -1798,32 +1798,124 @@ class Project:
         graph = graphs.load(self.root)
         return dag.build(graph, self.here, target, full=full, outs=outs, collapse=collapse)
 
-    def plot(self, metric: str, *experiments: str | Experiment) -> Curves:
-        """A metric over its steps: of the experiments named, else of those of the present commit.
+    def plot(
+        self,
+        *words: str | Experiment,
+        kind: str | Sequence[str] = (),
+        where: str | None = None,
+        sort: str | Sequence[str] = (),
+        descending: bool = False,
+        group_by: str | Sequence[str] = (),
+        revisions: Revisions | None = None,
+        all_states: bool = False,
+        sweep: str | None = None,
+        log_x: bool = False,
+        log_y: bool = False,
+        limit: int | None = None,
+        title: str | None = None,
+        emit: Emit = ignore,
+    ) -> Plot:
+        """A picture of experiments: a metric over its steps, params against a metric, and others.
 
-        A run that goes on is one of them, as far as it has come.
+        `plot("acc")` draws curves, `plot("train.lr", "acc")` points, with a third column a map. A run that goes on
+        is in it, as far as it has come.
+
+        Parameters
+        ----------
+        words
+            A metric, or params and then a metric; and experiments, where not all of the present commit are meant.
+        kind
+            Plot types, one or several that are linked: `"parallel"`, `["scatter", "line"]`. A type may also be
+            the first word.
+        where, sort, descending, revisions, all_states
+            Which experiments, and their order: as `show` has them.
+        group_by
+            Columns whose equal values make a group: it has a mean and a deviation, or a colour.
+        sweep
+            The trials of this sweep.
+        log_x, log_y
+            Logarithmic axes.
+        limit
+            How many experiments, or points, are drawn; 0 draws all.
+
+        Raises
+        ------
+        NotFound
+            There is no such metric, param or experiment.
+        UsageError
+            There is no such plot type, or it needs other columns.
         """
-        from nbexp.experiments import catalogue, ongoing, series
+        from nbexp.experiments import catalogue, columns, naming, ongoing
+        from nbexp.experiments.plotting import asking
+        from nbexp.experiments.selection import Revisions
+        from nbexp.experiments.table import Row, Table
 
         going = ongoing.read(self.root)
-        folders = {one.name: one.folder for one in going}
-        sources: builtins.list[tuple[str, str | None]]
-        if experiments:
-            sources = [
-                (one, None)
-                if isinstance(one, str) and one in folders
-                else self._resolve(one, failed=True)
-                for one in experiments
-            ]
-        else:
+
+        def recent() -> builtins.list[asking.State]:
             head = self._head()
+            runs = [(one.name, None) for one in going if one.baseline == head]
             recorded = catalogue.of_baseline(self.git, head)
-            sources = [(row.name or row.rev[:7], row.rev) for row in reversed(recorded)]
-            sources += [(one.name, None) for one in going if one.baseline == head]
-            if not sources:
-                sources = [("workspace", None)]
-        finder = series.Finder(self.git, self.cache, self.root, self.prefix)
-        return finder.read(metric, sources, folders)
+            return [*runs, *((row.name or row.rev[:7], row.rev) for row in recorded)]
+
+        def rows(asked: asking.Request) -> Table:
+            return self.show(
+                asked.where,
+                sort=asked.sort,
+                descending=asked.descending,
+                revisions=asked.revisions or (None if asked.sweep else Revisions()),
+                all_states=asked.all_states,
+                flat=bool(asked.sort),
+                hide_workspace=True,
+                hide_queued=True,
+                emit=emit,
+            )
+
+        def of(states: Sequence[asking.State]) -> Table:
+            read = self._reader.commits([rev for _, rev in states if rev is not None])
+            found = []
+            for name, rev in states:
+                known = read.get(rev) if rev is not None else None
+                data = self._reader.workspace() if rev is None else known and known.data
+                created_s = known.time_s if known else None
+                found.append(Row(rev or "workspace", name, "experiment", data, created_s=created_s))
+            return Table(tuple(found))
+
+        def resolve(what: str | naming.Named) -> asking.State:
+            if what == "workspace":
+                return "workspace", None
+            return naming.commit(self.git, what, failed=True)
+
+        home = asking.Home(
+            self.git,
+            self.cache,
+            self.root,
+            self.prefix,
+            {one.name: one.folder for one in going},
+            self.settings.better,
+            recent,
+            rows,
+            of,
+            resolve,
+            lambda rev: self._contents(rev, emit),
+            lambda name: [one.name for one in self.sweeps.show(name).trials],
+        )
+        request = asking.Request(
+            words,
+            columns.listed(kind),
+            where,
+            columns.listed(sort),
+            descending,
+            columns.listed(group_by),
+            revisions,
+            all_states,
+            sweep,
+            log_x,
+            log_y,
+            limit,
+            title,
+        )
+        return asking.make(home, request)
 
     def open(
         self,

@@ -30,6 +30,7 @@ FAMILIES = {
         "Dag",
         "AddedStage",
     ),
+    "drawings": ("Plot",),
     "plans": ("Status", "Plan", "Why"),
     "undo": ("Applied", "Undone", "Steps", "TrashList", "Untrashed"),
     "upkeep": ("Health", "Collected", "Cleaned"),

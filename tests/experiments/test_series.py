@@ -115,8 +115,11 @@ def test_without_a_step_column_rows_are_counted(project: Project, git: Git) -> N
 
 
 def test_curves_as_json(two: Project) -> None:
-    assert two.plot("acc", "low").to_json() == {
+    plot = two.plot("acc", "low")
+    assert plot.to_json() == {
         "metric": "acc",
+        "kind": "line",
+        "spec": plot.spec,
         "series": [
             {"name": "low", "x": "step", "steps": [1, 2, 3], "values": [0.9, 0.925, 0.9333]}
         ],

@@ -22,6 +22,7 @@ from nbexp.results import Bundle
 if TYPE_CHECKING:
     import altair as alt
 
+    from nbexp.experiments.plotting import Plot
     from nbexp.experiments.series import Curves
 
 __all__ = ["MAX_ROWS", "bundle", "chart", "html", "in_cell_words", "plain"]
@@ -49,6 +50,8 @@ FAMILIES = {
 }
 # A chart with its data is saved in the notebook: beyond this, its picture says as much.
 _MAX_CHART = 400_000
+# Results that are pictures: these have a chart.
+_PICTURES = {"Plot", "Curves"}
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 
 
@@ -60,10 +63,10 @@ def bundle(result: object) -> Bundle:
         return contents, metadata
     kinds = {kind.__name__ for kind in type(result).__mro__}
     shown: Any = result
-    if "Curves" in kinds:
+    if not kinds.isdisjoint(_PICTURES):
         from nbexp.plots import render as pictures
 
-        spec = pictures.spec_of(shown)
+        spec = shown.spec if "Plot" in kinds else pictures.spec_of(shown)
         image = pictures.png(spec, scale=2)
         contents["application/vnd.vegalite.v5+json"] = spec
         contents["image/svg+xml"] = pictures.svg(spec)
@@ -102,13 +105,20 @@ def _half(image: bytes) -> dict[str, int]:
     return {"width": width, "height": height}
 
 
-def chart(curves: Curves) -> alt.LayerChart:
-    """The plot as an Altair chart, to go on with: `chart(curves).properties(width=800)`."""
+def chart(result: Plot | Curves) -> alt.Chart | alt.LayerChart | alt.VConcatChart | alt.FacetChart:
+    """The plot as an Altair chart, to go on with: `chart(plot).properties(width=800)`."""
     import altair as alt
 
     from nbexp.plots import render as pictures
 
-    return alt.LayerChart.from_dict(pictures.spec_of(curves))
+    kinds = {kind.__name__ for kind in type(result).__mro__}
+    shown: Any = result
+    spec = shown.spec if "Plot" in kinds else pictures.spec_of(shown)
+    # Of the class that fits the spec.
+    found: alt.Chart | alt.LayerChart | alt.VConcatChart | alt.FacetChart = alt.Chart.from_dict(
+        spec
+    )
+    return found
 
 
 def plain(result: object) -> str:
