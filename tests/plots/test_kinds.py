@@ -355,21 +355,17 @@ def test_the_most_important_param_is_that_of_fanova() -> None:
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    dice = random.Random(7)
     study = optuna.create_study(direction="maximize")
     found = []
     space = {
         "lr": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
         "opt": optuna.distributions.CategoricalDistribution(["adam", "sgd"]),
-        "seed": optuna.distributions.IntDistribution(0, 9),
+        "seed": optuna.distributions.IntDistribution(0, 4),
     }
-    for number in range(80):
-        point = {
-            "lr": 10 ** dice.uniform(-4, -1),
-            "opt": dice.choice(["adam", "sgd"]),
-            "seed": dice.randrange(10),
-        }
-        acc = -((math.log10(point["lr"]) + 2) ** 2) + 0.3 * (point["opt"] == "adam")
+    steps = [10 ** (-4 + 3 * at / 7) for at in range(8)]
+    for number, (lr, opt, seed) in enumerate(itertools.product(steps, ("adam", "sgd"), range(5))):
+        point = {"lr": lr, "opt": opt, "seed": seed}
+        acc = math.log10(lr) + 0.9 * (opt == "adam")
         study.add_trial(optuna.trial.create_trial(params=point, distributions=space, value=acc))
         found.append(Record(f"exp-{number}", {**point, "acc": acc}))
     theirs = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=1, n_trees=32))
