@@ -190,6 +190,8 @@ class _Maker:
             if is_file or self._is_column(word):
                 self._columns.append(word)
                 return
+            if not self._whole.experiments:
+                raise self._nothing() from None
             near = nearest(word, [column.title for column in self._whole.columns()])
             if near and "did you mean" not in (unknown.hint or ""):
                 unknown.hint = f"did you mean the column `{near}`?"
@@ -279,14 +281,7 @@ class _Maker:
         metric = self._title(self._columns[-1])
         found = self._records
         if not found:
-            raise NotFound(
-                "No experiment matches, so there is nothing to draw."
-                if self._request.where
-                else "There are no experiments to draw.",
-                "`nbexp show` lists those there are."
-                if self._request.where
-                else "`nbexp run` makes one.",
-            )
+            raise self._nothing()
         if not any(look.is_number(one.values.get(metric)) for one in found):
             words = any(metric in one.values for one in found)
             raise NotFound(
@@ -437,13 +432,19 @@ class _Maker:
             column = self._named.find(word)
         except NotFound:
             if not self._shown:
-                raise NotFound(
-                    "There are no experiments to draw.", "`nbexp run` makes one."
-                ) from None
+                raise self._nothing() from None
             raise NotFound(
                 f"No experiment here has a metric or param `{word}`.", self._metrics_hint(word)
             ) from None
         return word if column is None else column.title
+
+    def _nothing(self) -> NotFound:
+        if self._request.where and self._whole.experiments:
+            return NotFound(
+                "No experiment matches, so there is nothing to draw.",
+                "`nbexp show` lists those there are.",
+            )
+        return NotFound("There are no experiments to draw.", "`nbexp run` makes one.")
 
     def _key(self, word: str) -> str:
         column = self._named.find(word)
