@@ -24,7 +24,7 @@ class View:
 
     kind: str
     data: Sequence[Any] = field(hash=False, repr=False)
-    options: Mapping[str, object] = field(hash=False)
+    options: Mapping[str, object] = field(hash=False, repr=False)
 
     def draw(self, added: Mapping[str, object] | None = None) -> Spec:
         """The chart, with what is added to its options."""
