@@ -118,15 +118,17 @@ def table(series: Sequence[Series], options: Mapping[str, object]) -> list[list[
     lines = [[title, "n", "steps", f"first {label}", f"last {label} (mean ± sample std)"]]
     for group, members in _groups(series, options, []).items():
         rows = [*_rows(group, members)]
-        ends = [_told(rows[at]) for at in (0, -1)] if rows else ["-", "-"]
+        ends = [_told(rows[at], len(members)) for at in (0, -1)] if rows else ["-", "-"]
         lines.append([group, str(len(members)), str(len(rows)), *ends])
     return lines
 
 
-def _told(row: Mapping[str, object]) -> str:
+def _told(row: Mapping[str, object], count: int) -> str:
     std = row["std"]
-    mean = look.brief(row["mean"])
-    return mean if std is None else f"{mean} ± {float(std):.2g}"  # type: ignore[arg-type]  # a float, see `_rows`
+    text = look.brief(row["mean"])
+    if std is not None:
+        text += f" ± {float(std):.2g}"  # type: ignore[arg-type]  # a float, see `_rows`
+    return text if row["n"] == count else f"{text} ({row['n']} of {count})"
 
 
 def _groups(
