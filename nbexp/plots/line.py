@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from nbexp.plots import Series, Spec, look
-from nbexp.plots.look import COLOURS, DASHES, SHAPES, TEXT
+from nbexp.plots.look import COLOURS, DASHES, RULE, SHAPES, TEXT
 
-__all__ = ["COLOURS", "DASHES", "MAX_STEPS", "SHAPES", "TEXT", "plot", "table", "thinned"]
+__all__ = ["COLOURS", "DASHES", "MAX_STEPS", "RULE", "SHAPES", "TEXT", "plot", "table", "thinned"]
 
 # More steps than there are pixels for are not seen, and would be saved with every notebook.
 MAX_STEPS = 400
