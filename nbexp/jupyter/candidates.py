@@ -383,6 +383,43 @@ def _paths(place: Place) -> tuple[str, Offers]:
     return head, [*((name, "out") for name in place.project.outs), *files]
 
 
+def _plots(place: Place) -> tuple[str, Offers]:
+    """The plots that dvc.yaml lists, and files, which can be drawn without being listed."""
+    head, files = _files(place)
+    listed = [name[len(head) :] for name in _project(place).plots if name.startswith(head)]
+    return head, [*((name, "plot") for name in listed), *(f for f in files if f[0] not in listed)]
+
+
+def _templates(place: Place) -> tuple[str, Offers]:
+    from nbexp.plots import templates
+
+    folder = _project(place).root / ".dvc" / "plots"
+    own = sorted(path.stem for path in folder.glob("*.json")) if folder.is_dir() else []
+    names = templates.names()
+    return "", [
+        *((name, "of this project") for name in own),
+        *((name, "template") for name in names if name not in own),
+    ]
+
+
+def _plot_columns(place: Place) -> tuple[str, Offers]:
+    """The columns of the files that were named before, else of the plots of dvc.yaml."""
+    from nbexp.errors import NbexpError
+    from nbexp.formats import rows
+
+    named = [word for word in place.before if Path(place.here, word).is_file()]
+    found: dict[str, None] = {}
+    for name in named or _project(place).plots:
+        path = Path(place.here, name)
+        try:
+            if path.stat().st_size < _MOST_READ:
+                for row in rows.parse(path.read_bytes(), name)[:1]:
+                    found.update(dict.fromkeys(map(str, row)))
+        except (NbexpError, OSError):
+            continue
+    return "", [(name, "column") for name in found]
+
+
 def _notebooks(place: Place) -> tuple[str, Offers]:
     head, files = _files(place)
     return head, [one for one in files if one[0].endswith((".ipynb", "/"))]
@@ -429,6 +466,11 @@ _live = _plain("logged by step", lambda project: project.live)
 # These need no project.
 _ANYWHERE: frozenset[Look] = frozenset({_files, _notebooks, _paths, _csv_columns, _kernels, _times})
 
+_PLOT_PROPERTIES = ("template", "x", "y", "x_label", "y_label", "title", "header")
+
+# A file of more bytes is not read while somebody types.
+_MOST_READ = 1 << 18
+
 # What the commands call their values in help texts, or the argument's name where they do not.
 _BY_NAME: dict[str, Look] = {
     "EXPERIMENT": _experiments,
@@ -440,7 +482,9 @@ _BY_NAME: dict[str, Look] = {
     "REV": _commits,
     "COMMIT": _commits,
     "SOURCE": _commits,
+    "PLOT": _plots,
     "STAGE": _stages,
+    "TEMPLATE": _templates,
     "TARGET": _targets,
     "KEY": _runs,
     "[FILE:]KEY=VALUE": _overrides,
@@ -497,6 +541,14 @@ _BY_PLACE: dict[str, Look] = {
     "open git_remote": _git_remotes,
     "open path": _paths,
     "plot metric": _live,
+    "plots diff revisions": _revisions,
+    "plots diff x": _plot_columns,
+    "plots diff y": _plot_columns,
+    "plots modify unset": lambda _: ("", [(name, "property") for name in _PLOT_PROPERTIES]),
+    "plots modify x": _plot_columns,
+    "plots modify y": _plot_columns,
+    "plots show x": _plot_columns,
+    "plots show y": _plot_columns,
     "pull remote": _remotes,
     "push remote": _remotes,
     "queue logs name": _tasks,

@@ -69,6 +69,24 @@ class Peek:
         return [self._from_here(path) for path in found]
 
     @property
+    def plots(self) -> list[str]:
+        """What `plots show` draws: plots of stages as paths from this directory, and those at the top of that dvc.yaml."""
+        graph, path = self._graph(), self._pipeline()
+        if graph is None or path is None:
+            return []
+        found = [
+            out.path for stage in graph.stages for out in stage.outs if out.spec.bucket == "plots"
+        ]
+        from nbexp.errors import NbexpError
+        from nbexp.formats import dvc_yaml
+
+        try:
+            top = dvc_yaml.parse(path.read_bytes(), path.name).plots
+        except (NbexpError, OSError):
+            top = ()
+        return [*map(self._from_here, found), *(plot.id for plot in top)]
+
+    @property
     def params_files(self) -> list[str]:
         """The params files that the stages read, and params.yaml where it is."""
         graph = self._graph()

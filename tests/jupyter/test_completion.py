@@ -115,6 +115,12 @@ def kinds(line: str, here: Path) -> dict[str, str]:
         ("config core.rem", ["core.remote"]),
         ("get HEAD mod", ["model.txt"]),
         ("undo --nu", ["--num"]),
+        ("plots show plots/ac", ["plots/acc.csv"]),
+        ("plots diff mauve-pike w", ["workspace"]),
+        ("plots diff --targets plots/ac", ["plots/acc.csv"]),
+        ("plots show -t sca", ["scatter", "scatter_jitter"]),
+        ("plots templates sim", ["simple"]),
+        ("plots modify plots/acc.csv --unset tem", ["template"]),
         ("metrics show --al", ["--all-branches", "--all-tags", "--all-commits"]),
         ("run -S ~train.l", ["~train.lr"]),
         ("run -S ++train.l", ["++train.lr="]),
@@ -270,6 +276,14 @@ def test_only_what_fits_is_offered_in_a_line_with_exp(
 )
 def test_other_lines_and_python_in_braces_are_ipythons(cell: str, project: Path) -> None:
     assert answer(cell, project) == ([], "", False)
+
+
+def test_columns_of_plots_are_those_of_the_files_named_or_listed(project: Path) -> None:
+    (project / "plots").mkdir(exist_ok=True)
+    (project / "plots" / "acc.csv").write_text("step,acc\n1,2\n")
+    (project / "more.json").write_text('[{"epoch": 1, "loss": 2}]')
+    assert offered("plots show -x ", project)[:2] == ["step", "acc"]
+    assert offered("plots show more.json -y ", project)[:2] == ["epoch", "loss"]
 
 
 def test_ten_thousand_experiments_are_no_wait(project: Path, git: Callable[..., str]) -> None:

@@ -20,7 +20,11 @@ _PROPERTIES = ("template", "x", "y", "header", "title", "x_label", "y_label")
 def add_properties(parser: argparse.ArgumentParser) -> None:
     """The options that go before what dvc.yaml says of a plot."""
     parser.add_argument(
-        "-t", "--template", nargs="?", metavar="NAME", help="how rows are drawn: `plots templates`"
+        "-t",
+        "--template",
+        nargs="?",
+        metavar="TEMPLATE",
+        help="how rows are drawn: `plots templates`",
     )
     parser.add_argument("-x", metavar="COLUMN", help="the column of the x axis")
     parser.add_argument("-y", metavar="COLUMN", help="the column of the y axis")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("template", nargs="?", metavar="NAME", help="print this one")
+    parser.add_argument("template", nargs="?", metavar="TEMPLATE", help="print this one")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
