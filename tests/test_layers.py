@@ -110,7 +110,11 @@ FUNCTIONS = {"pandas": "to_frame"}
 # something else has loaded it, or where the module is the start of a process of its own.
 AT_THE_TOP = {
     "jupyter": {"IPython"},  # a kernel has loaded it before `%load_ext`
-    "jupyter.panels": {"ipywidgets"},  # a panel is loaded when it is shown
+    "jupyter.panels": {
+        "anywidget",
+        "ipywidgets",
+        "traitlets",
+    },  # a panel is loaded when it is shown
     "live.fastai": {"fastai"},  # a callback is a class of the framework's
     "live.huggingface": {"transformers"},
     "live.keras": {"keras", "tensorflow"},

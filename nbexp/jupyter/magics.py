@@ -80,6 +80,8 @@ class Exp:
         finally:
             self._close()
         text = commands.formatted(outcome)
+        if text is None and type(outcome.result).__name__ == "SweepForm":
+            return self._sweep_panel(outcome.result, watcher)
         if text is None and hasattr(outcome.result, "converse"):
             return self._converse(outcome.result, watcher)
         result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
@@ -140,6 +142,27 @@ class Exp:
             self._shown = (self._shell.execution_count, result)
         return result
 
+    def _sweep_panel(self, form: Any, watcher: Watcher) -> object:
+        """The form of a sweep, and below it what it comes to; its text alone where nobody can fill it in."""
+        if not _is_watched(self._shell) or not form.fields:
+            return form
+        from IPython.display import display
+
+        from nbexp.jupyter.panels import sweep
+
+        watcher.done(form)
+        self._count += 1
+        display_id = f"nbexp-{os.getpid()}-sweep-{self._count}"
+
+        def show(contents: dict[str, object], metadata: dict[str, object], replaces: bool) -> None:
+            self._publish(contents, metadata, display_id, replaces)
+
+        panel = sweep.Panel(form, show, self._dress)
+        display(panel.widget)  # type: ignore[no-untyped-call]
+        panel.begin()
+        self._shown = (self._shell.execution_count, form)
+        return form
+
     def getdoc(self) -> str:
         """What `%exp?` shows."""
         from nbexp import commands
@@ -177,14 +200,18 @@ class Exp:
         self._shell.display_pub.publish(contents, metadata, transient=transient, update=replaces)
 
     def _prepare(self, project: Project) -> None:
-        """Tell the project about this kernel: its environment for stages, and its own notebook."""
-        project.stage_env = stage_environment(os.environ)
-        project.draws = hasattr(self._shell, "kernel")
-        project.asking_notebook = asking_notebook(self._shell.user_ns)
+        """Tell the project about this kernel, and keep it to be closed behind the command."""
+        self._dress(project)
         project.session_history = _history(self._shell)
         self._projects.append(project)
         self._tell_alerts(project.root)
         self.say_how_to_keep(project.root)
+
+    def _dress(self, project: Project) -> None:
+        """Tell the project about this kernel: its environment for stages, and its own notebook."""
+        project.stage_env = stage_environment(os.environ)
+        project.draws = hasattr(self._shell, "kernel")
+        project.asking_notebook = asking_notebook(self._shell.user_ns)
 
     def say_how_to_keep(self, here: Path) -> None:
         """One line, once for each project, on a machine that is taken away."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from nbexp import overrides
+from nbexp.experiments.polarity import polarity
 from nbexp.frozen import field, frozen
 from nbexp.overrides import spell
 from nbexp.results import Result, strict
@@ -303,6 +304,12 @@ def kind_of(value: object) -> Kind:
     if isinstance(value, str):
         return "text"
     return "list" if isinstance(value, list | tuple) else "other"
+
+
+def direction_of(metric: str, better: Mapping[str, str] | None = None) -> str | None:
+    """`minimize` or `maximize`, as the settings or the metric's name say it; None where neither does."""
+    way = polarity(metric.rpartition(":")[2], better or {})
+    return {"lower": "minimize", "higher": "maximize", None: None}[way]
 
 
 def such_as(param: Field) -> str:

@@ -19,6 +19,7 @@ from nbexp.sweeps.form import (
     Picker,
     Problem,
     SweepForm,
+    direction_of,
     kind_of,
     plain,
     such_as,
@@ -189,7 +190,7 @@ def _aim(
         wrong(":metric", f"`{answers.metric}` is no name of one metric.", "names of metrics have no spaces and commas")  # fmt: skip
         return None
     known_way = {one.name: one.direction for one in form.metrics}.get(answers.metric)
-    direction = answers.direction or known_way or ""
+    direction = answers.direction or known_way or direction_of(answers.metric) or ""
     if direction not in ("minimize", "maximize"):
         wrong(":direction", f"Nothing says which way is better for `{answers.metric}`.", "minimize or maximize")  # fmt: skip
         return None

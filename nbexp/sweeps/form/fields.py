@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from nbexp import overrides
 from nbexp.errors import UsageError
-from nbexp.experiments.polarity import polarity
 from nbexp.experiments.table import Data
 from nbexp.overrides import spell
-from nbexp.sweeps.form import Field, Metric, kind_of, plain
+from nbexp.sweeps.form import Field, Metric, direction_of, kind_of, plain
 
 # Of what experiments had, more than this is no choice that anybody reads.
 _MOST_KNOWN = 12
@@ -51,14 +50,10 @@ def metrics(known: Iterable[Data], better: Mapping[str, str]) -> tuple[Metric, .
     keys = [key for _, key in found]
     listed = []
     for file, key in found:
-        way = polarity(key, better)
         name = key if keys.count(key) == 1 else f"{file}:{key}"
-        listed.append(Metric(name, None if way is None else _DIRECTION[way]))
+        listed.append(Metric(name, direction_of(key, better)))
     # Those of which it is known what is better are most likely what a sweep is about.
     return tuple(sorted(listed, key=lambda one: one.direction is None))
-
-
-_DIRECTION = {"lower": "minimize", "higher": "maximize"}
 
 
 def _can_be_chosen(value: object) -> bool:
