@@ -67,6 +67,8 @@ _SINGLE_FLUSHES = 64
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
 _MANY = 1000
+# So long a command that asked what is missing need not look at each object again to restore it.
+_JUST_NOW_S = 2.0
 
 # The form of what is remembered about the objects of a directory.
 _SEALED = "sealed-1"
@@ -138,6 +140,7 @@ class Cache:
         self._skip = skip
         self._shared = shared
         self._kinds: dict[int, str] = {}
+        self._sound: tuple[float, dict[str, Stamp]] = (-_JUST_NOW_S, {})
         self._swept = False
         self._listings: dict[str, tuple[Item, ...]] = {}
         self._seen: dict[str, tuple[str, list[tuple[str, Stamp]]]] = {}
@@ -891,8 +894,8 @@ class Cache:
     def _publish(self, new: Sequence[Staged], objects: dict[str, Stamp]) -> None:
         """Give objects their final names, unless a sound one has it; `objects` receives the stamps of those that have it."""
         alone = [one for one in new if not one.is_copy]
-        for folder in {os.path.dirname(self._place_of(one.md5)) for one in alone}:
-            self._make(folder)
+        for start in {one.md5[:2] for one in alone}:
+            self._make(f"{self._objects}{os.sep}{start}")
 
         def named(index: int, is_done: bool | None) -> None:
             one = alone[index]
@@ -1097,6 +1100,7 @@ class Cache:
         stamps: dict[str, Stamp] = {}
         unsure: list[tuple[str, str]] = []
         sizes: list[int] = []
+        is_vouched_for = len(md5s) >= _MANY
         for md5 in dict.fromkeys(md5s):
             name = self._place_of(md5)
             try:
@@ -1114,6 +1118,8 @@ class Cache:
             if deep or status.st_mode & _WRITE_BITS or 0 <= size != stamp[2]:
                 unsure.append((md5, name))
                 sizes.append(stamp[2])
+            else:
+                is_vouched_for = False
 
         found: list[tuple[str, Stamp]] = [("", _NO_STAMP)] * len(unsure)
         names = [name for _, name in unsure]
@@ -1135,9 +1141,14 @@ class Cache:
                 else "is damaged: its bytes have another digest"
             )
             _distrust(name)
+        if is_vouched_for and not problems:
+            self._sound = time.monotonic(), stamps
         return problems, stamps
 
     def _verified(self, md5s: Sequence[str], size: int, name: str) -> dict[str, Stamp]:
+        looked_at_s, stamps = self._sound
+        if time.monotonic() - looked_at_s < _JUST_NOW_S and size < 0 and stamps.keys() >= {*md5s}:
+            return stamps
         problems, stamps = self._inspect(md5s, size, deep=True)
         for md5, problem in problems.items():
             raise self._unusable(md5, problem, name, len(problems) - 1)
