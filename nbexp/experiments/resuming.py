@@ -30,6 +30,7 @@ from nbexp.experiments import temp as beside
 from nbexp.experiments.again import Source
 from nbexp.experiments.freezing import Snapshot, View
 from nbexp.experiments.place import files_of
+from nbexp.experiments.request import Request
 from nbexp.experiments.spec import Resumed, Spec, Which
 from nbexp.experiments.workspace import InPlace
 from nbexp.formats.interpolation import Read
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from nbexp.experiments.run import Place, Ran
     from nbexp.git import Git
     from nbexp.overrides import Override
-    from nbexp.pipeline.context import How
     from nbexp.pipeline.graph import Graph
     from nbexp.pipeline.stage import Stage
 
@@ -125,15 +125,9 @@ def run(
     emit: Emit,
     *,
     reset: bool,
-    here: str,
     keep: Mapping[str, str],
-    targets: Sequence[str],
-    which: Which,
+    request: Request,
     overrides: Sequence[Override],
-    name: str | None,
-    message: str | None,
-    force: bool,
-    how: How,
     temp: bool = False,
 ) -> WentOn:
     """Go on from a step: under the experiment's name from its last one, as a new experiment from any other.
@@ -146,10 +140,9 @@ def run(
         Begin it over instead, with the params and the code of that commit.
     keep
         Files, from the top of the work tree, that must stay as they are: the notebook that asks.
-    name
-        Of the new experiment, where it is to be one; two words are drawn.
-    force
-        Go on over edits, and replace an experiment of the name.
+    request
+        Its name is that of the new experiment, where it is to be one; with its `force` it goes on over edits, and replaces
+        an experiment of the name.
     temp
         Beside the workspace, which stays as it is.
 
@@ -160,7 +153,8 @@ def run(
     StoreError
         Edits that nothing holds are in the way, or the cache lacks an output of the step. Nothing was run.
     """
-    git, root = place.git, place.root
+    git, root, here, which = place.git, place.root, request.here, request.which
+    targets, name = request.targets, request.name
     start = begin(git, what, reset=reset)  # what there is not is told before anybody waits
     if name is not None:
         naming.refuse_git_names(git, name)
@@ -176,9 +170,9 @@ def run(
             targets=targets,
             overrides=overrides,
             name=source.name if goes_on else name,
-            message=message,
-            force=force or goes_on,
-            how=how,
+            message=request.message,
+            force=request.force or goes_on,
+            how=request.how,
             which=which,
             verb=f"run --resume {start.shown}",
             read=read,
@@ -208,7 +202,7 @@ def run(
             start.shown,
             emit,
             op=f"run --resume {start.shown}",
-            force=force,
+            force=request.force,
             keep=keep,
             lost_is_well=reset,
         )

@@ -18,14 +18,13 @@ from nbexp.experiments import (
     preflight,
     worktrees,
 )
-from nbexp.experiments import spec as specs
 from nbexp.experiments.environment import CommandLine
 from nbexp.experiments.freezing import Snapshot
+from nbexp.experiments.request import Request
 from nbexp.experiments.run import Place, Ran
-from nbexp.experiments.spec import Spec, Which
+from nbexp.experiments.spec import Spec
 from nbexp.frozen import frozen, replace
 from nbexp.overrides import DEFAULT_FILE, Override
-from nbexp.pipeline.context import How
 from nbexp.pipeline.stage import Stage
 
 KIND = "temp"
@@ -83,19 +82,8 @@ def run(
     refs: Mapping[str, str],
     emit: Emit,
     *,
-    here: str,
-    targets: Sequence[str],
+    request: Request,
     overrides: Sequence[Override],
-    which: Which,
-    how: How,
-    name: str | None = None,
-    message: str | None = None,
-    force: bool = False,
-    new: bool = False,
-    pull: bool = False,
-    run_cache: bool = True,
-    copies: Sequence[str] = (),
-    hydra: bool = True,
     start: Start,
 ) -> tuple[Ran, tuple[Stage, ...]]:
     """Run what was asked for beside the user's files, from how they are now; and the stages it was about.
@@ -104,8 +92,6 @@ def run(
     ----------
     refs
         Every experiment ref and its rev.
-    copies
-        Files and folders, relative to `here`, that are copied to where the run is.
 
     Raises
     ------
@@ -114,11 +100,12 @@ def run(
     StageFailed, Interrupted
         As for a run in place; no file of the user's has changed.
     """
+    here, copies = request.here, request.copies
     worktrees.end_all_left_over(place.root, KIND)
     view = freezing.look(place, with_edits=start.with_edits, baseline=start.baseline, emit=emit)
     snapshot = view.snapshot
     composed = None
-    if hydra:
+    if request.hydra:
         # The configurations of the version that it starts from; else those that lie here, new ones too.
         version = None
         if start.typed is not None:
@@ -126,29 +113,17 @@ def run(
         (composed,) = composition.compose_all(place.root, here, [overrides], version) or (None,)
     params = posixpath.normpath(posixpath.join(here, DEFAULT_FILE))
     made = () if composed is None else (params,)
-    spec = specs.make(
+    spec = request.spec(
         place.root,
         snapshot.baseline,
         refs,
-        here=here,
-        targets=targets,
-        overrides=overrides,
-        name=name,
-        message=message,
-        force=force,
-        new=new,
-        how=how,
-        which=which,
-        pull=pull,
-        run_cache=run_cache,
-        copies=copies,
-        hydra=hydra,
+        overrides,
         composed=composed,
         read=preflight.reader(place, view, made),
     )
     graph = isolated.graph_of(place, view, spec.edits)
     try:
-        stages = which.stages(graph, targets, here)
+        stages = request.which.stages(graph, request.targets, here)
     except NotFound:
         for path in preflight.pipelines(place, view):
             raise preflight.absent_file(path) from None

@@ -335,6 +335,7 @@ class Project:
         """
         from nbexp import overrides as grammar
         from nbexp.experiments import environment, naming, resuming
+        from nbexp.experiments import request as requests
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
         from nbexp.experiments.workspace import InPlace
@@ -343,16 +344,29 @@ class Project:
 
         started = time.monotonic()
         points = grammar.parse(set_params or [])
-        how = self._how(
+        request = requests.of(
+            self.here,
+            self.settings.resources,
+            targets=targets,
+            name=name,
+            message=message,
+            force=force,
+            new=new,
+            single_item=single_item,
+            pipeline=pipeline,
+            all_pipelines=all_pipelines,
+            recursive=recursive,
+            downstream=downstream,
             force_downstream=force_downstream,
+            pull=pull,
             allow_missing=allow_missing,
             on_failure=on_failure,
+            run_cache=run_cache,
             jobs=jobs,
+            copy_paths=copy_paths,
+            hydra=hydra,
         )
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
-        which = specs.Which(
-            pipeline, all_pipelines, recursive, downstream=downstream, single=single_item
-        )
         self._head()  # a repository without a commit is told so before anybody waits
         if resume is not None:
             # What was killed still has its name in the queue until somebody looks whether it lives.
@@ -363,20 +377,15 @@ class Project:
                     resume,
                     tell,
                     reset=reset,
-                    here=self.here,
                     keep=self._open_notebooks(),
-                    targets=targets,
-                    which=which,
+                    request=request,
                     overrides=specs.one_point(points),
-                    name=name,
-                    message=message,
-                    force=force,
-                    how=how,
                     temp=temp,
                 )
             experiment = self._ran(found.ran, found.stages, found.refs, started, found.beside)
             self._auto_push(found.ran.ref, emit)
             return experiment
+        asked = replace(request, force=force or reset)
         if temp or baseline is not None or with_edits:
             from nbexp.experiments import temp as beside
 
@@ -388,19 +397,8 @@ class Project:
                     where,
                     refs if name is not None else self.queue.with_reserved(refs),
                     tell,
-                    here=self.here,
-                    targets=targets,
+                    request=asked,
                     overrides=specs.one_point(points),
-                    which=which,
-                    how=how,
-                    name=name,
-                    message=message,
-                    force=force or reset,
-                    new=new,
-                    pull=pull,
-                    run_cache=run_cache,
-                    copies=copy_paths,
-                    hydra=hydra,
                     start=beside.start(temp, baseline, self._resolve, with_edits),
                 )
             experiment = self._ran(ran, stages, refs, started)
@@ -412,28 +410,18 @@ class Project:
             if name is not None:
                 naming.refuse_git_names(self.git, name)
             with resuming.hinted(self.git, refs, head, name):
-                spec = specs.make(
+                # In place the files are where they are.
+                spec = replace(asked, copies=()).spec(
                     self.root,
                     head,
                     refs if name is not None else self.queue.with_reserved(refs),
-                    here=self.here,
-                    targets=targets,
-                    overrides=specs.one_point(points),
-                    name=name,
-                    message=message,
-                    force=force or reset,
-                    new=new,
-                    how=how,
-                    which=which,
-                    pull=pull,
-                    run_cache=run_cache,
-                    hydra=hydra,
+                    specs.one_point(points),
                 )
             # Templates are filled in from the params as the run will have them.
             graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
-            stages = which.stages(graph, targets, self.here)
-            asked = environment.command_line(spec)
-            ran = running.run(spec, where, graph, stages, refs, workspace, tell, asked)
+            stages = request.which.stages(graph, request.targets, self.here)
+            line = environment.command_line(spec)
+            ran = running.run(spec, where, graph, stages, refs, workspace, tell, line)
         experiment = self._ran(ran, stages, refs, started)
         self._auto_push(ran.ref, emit)
         return experiment

@@ -20,9 +20,10 @@ from nbexp.queue.state import ACTIVE, LIVE, OVER, Do, State
 if TYPE_CHECKING:
     from nbexp.experiments import composition
     from nbexp.experiments.freezing import View
+    from nbexp.experiments.request import Request
     from nbexp.experiments.spec import Spec
     from nbexp.pipeline.context import OnFailure
-    from nbexp.queue.asking import Asked, Made, Point
+    from nbexp.queue.asking import Made, Point
     from nbexp.queue.reports import (
         Queued,
         QueuePaused,
@@ -129,10 +130,7 @@ class Queue:
         """
         from nbexp import overrides as grammar
         from nbexp.experiments import composition
-        from nbexp.experiments.spec import Which
-        from nbexp.pipeline import schedule
-        from nbexp.pipeline.context import How
-        from nbexp.queue.asking import Asked
+        from nbexp.experiments import request as requests
 
         points = grammar.parse(set_params or [])
         if detached and len(points) > 1:
@@ -140,27 +138,27 @@ class Queue:
                 f"`--detach` runs one experiment, and {len(points)} are asked for. Nothing was run.",
                 "`nbexp run --queue` takes them all; `nbexp queue start` runs them.",
             )
-        totals = schedule.amounts(self.site.settings.resources, "`resources`", "nbexp.toml")
-        how = How(
+        asked = requests.of(
+            self.site.here,
+            self.site.settings.resources,
+            targets=targets,
+            name=name,
+            message=message,
+            force=force,
+            new=new,
+            single_item=single_item,
+            pipeline=pipeline,
+            all_pipelines=all_pipelines,
+            recursive=recursive,
+            downstream=downstream,
             force_downstream=force_downstream,
+            pull=pull,
             allow_missing=allow_missing,
             on_failure=on_failure,
+            run_cache=run_cache,
             jobs=jobs,
-            totals=totals,
-        )
-        asked = Asked(
-            self.site.here,
-            tuple(targets),
-            name,
-            message,
-            force,
-            new,
-            how,
-            Which(pipeline, all_pipelines, recursive, downstream=downstream, single=single_item),
-            pull,
-            run_cache,
-            tuple(copy_paths),
-            hydra,
+            copy_paths=copy_paths,
+            hydra=hydra,
         )
         words = ["--temp", "--detach"] if detached else ["--queue"]
         if baseline is not None:
@@ -194,7 +192,7 @@ class Queue:
     def make(
         self,
         points: Sequence[Point],
-        asked: Asked,
+        asked: Request,
         *,
         view: View,
         is_sweep: bool | None = None,
@@ -276,8 +274,8 @@ class Queue:
         from nbexp.experiments import composition
         from nbexp.experiments.freezing import Snapshot, View
         from nbexp.experiments.place import files_of
+        from nbexp.experiments.request import Request
         from nbexp.pipeline.context import How
-        from nbexp.queue.asking import Asked
 
         points = grammar.parse(set_params or [])
         for point in points:
@@ -286,7 +284,7 @@ class Queue:
         hydra = composition.source(self.site.root) is None
         read = files_of(self.site.git, self.site.prefix, rev)
         view = View(Snapshot(rev, baseline), (), read)
-        asked = Asked(
+        asked = Request(
             ".", (), name, message, force, how=How(jobs=jobs), run_cache=run_cache, hydra=hydra
         )
         made = self.make(points, asked, view=view, emit=emit)

@@ -11,6 +11,7 @@ from nbexp.events import Emit
 from nbexp.experiments import composition, environment, freezing, isolated, preflight
 from nbexp.experiments import spec as specs
 from nbexp.experiments.freezing import Snapshot, View
+from nbexp.experiments.request import Request
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names, values
@@ -18,29 +19,10 @@ from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen, replace
 from nbexp.overrides import Override
 from nbexp.pipeline import schedule
-from nbexp.pipeline.context import How
 from nbexp.queue.site import SNAPSHOTS, Site, new_batch, uid_of
 from nbexp.queue.store import Kind, NewTask, Task
 
 Point = tuple[Override, ...]
-
-
-@frozen
-class Asked:
-    """What the specs of a request have in common; the words are those of `Spec`."""
-
-    here: str = "."
-    targets: tuple[str, ...] = ()
-    name: str | None = None
-    message: str | None = None
-    force: bool = False
-    new: bool = False
-    how: How = How()
-    which: specs.Which = specs.Which()
-    pull: bool = False
-    run_cache: bool = True
-    copies: tuple[str, ...] = ()
-    hydra: bool = True
 
 
 @frozen
@@ -58,7 +40,7 @@ def make(
     site: Site,
     view: View,
     points: Sequence[Point],
-    asked: Asked,
+    asked: Request,
     refs: Mapping[str, str],
     emit: Emit,
     *,
@@ -100,23 +82,12 @@ def make(
         keys = tuple((one.file, one.key, one.op, one.has_value) for one in point)
         known = checked.get(keys)
         if known is None:
-            first = specs.make(
+            first = asked.spec(
                 site.root,
                 baseline,
                 refs,
-                here=asked.here,
-                targets=asked.targets,
-                overrides=point,
+                point,
                 name=name,
-                message=asked.message,
-                force=asked.force,
-                new=asked.new,
-                how=asked.how,
-                which=asked.which,
-                pull=asked.pull,
-                run_cache=asked.run_cache,
-                copies=asked.copies,
-                hydra=asked.hydra,
                 composed=text,
                 untouched=untouched,
                 read=preflight.reader(place, view),
@@ -226,7 +197,7 @@ def keep_snapshot(site: Site, task: Task) -> bool:
 
 def _names(
     site: Site,
-    asked: Asked,
+    asked: Request,
     count: int,
     baseline: str,
     refs: Mapping[str, str],

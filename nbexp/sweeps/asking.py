@@ -18,12 +18,12 @@ from nbexp.events import Emit, Notice
 from nbexp.experiments import composition, freezing, preflight
 from nbexp.experiments.freezing import View
 from nbexp.experiments.preflight import Absent
-from nbexp.experiments.spec import Spec, Which
+from nbexp.experiments.request import Request
+from nbexp.experiments.spec import Spec
 from nbexp.formats import ref_names, values
 from nbexp.frozen import field, frozen, replace
 from nbexp.overrides import Override
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.context import How
 from nbexp.pipeline.plan import Disk
 from nbexp.queue import asking as queueing
 from nbexp.queue import state as states
@@ -36,8 +36,14 @@ from nbexp.sweeps.space import Point, Space
 
 
 @frozen
-class Request:
-    """What was asked for; see `Project.sweep` for each."""
+class SweepRequest:
+    """What was asked for; see `Project.sweep` for each.
+
+    Attributes
+    ----------
+    run
+        What all trials have in common; its name is theirs without a number, and that of the sweep.
+    """
 
     space: Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]] = ()
     items: Sequence[str] = ()
@@ -50,17 +56,7 @@ class Request:
     repeat: int = 1
     seed_param: str | None = None
     seed: int | None = None
-    prefix: str | None = None
-    new: bool = False
-    targets: Sequence[str] = ()
-    message: str | None = None
-    force: bool = False
-    how: How = field(default_factory=How)
-    which: Which = field(default_factory=Which)
-    pull: bool = False
-    run_cache: bool = True
-    copies: Sequence[str] = ()
-    hydra: bool = True
+    run: Request = field(default_factory=Request)
     verb: str = "sweep"
 
 
@@ -77,7 +73,7 @@ class Asked:
     known: Definition | None
 
 
-def understand(site: Site, request: Request, view: View, emit: Emit) -> Asked:
+def understand(site: Site, request: SweepRequest, view: View, emit: Emit) -> Asked:
     """What a request means, started from that state; nothing is written but loose objects.
 
     Raises
@@ -105,20 +101,7 @@ def understand(site: Site, request: Request, view: View, emit: Emit) -> Asked:
         site,
         view,
         [(*fixed, *common)],
-        queueing.Asked(
-            here,
-            tuple(request.targets),
-            None,
-            request.message,
-            request.force,
-            request.new,
-            request.how,
-            request.which,
-            request.pull,
-            request.run_cache,
-            tuple(request.copies),
-            request.hydra,
-        ),
+        replace(request.run, name=None),
         refs,
         emit,
         untouched="Nothing was run.",
@@ -148,19 +131,19 @@ def understand(site: Site, request: Request, view: View, emit: Emit) -> Asked:
         trials=trials,
         jobs=request.jobs,
         seed=seed,
-        prefix=request.prefix,
+        prefix=request.run.name,
         created_s=definition.now_s(),
         resources=made.resources,
     )
     samplers.make(sampler, wanted.study())
     key = definition.key_of(
         baseline, space, replace(spec, new=False), sampler, wanted.options, metric, direction,
-        request.seed, request.prefix, None if sampler != "grid" else trials,
+        request.seed, request.run.name, None if sampler != "grid" else trials,
     )  # fmt: skip
     wanted = replace(wanted, key=key)
-    known = None if request.new else _known(site, wanted, view, trial, emit)
-    if known is None and request.prefix is not None:
-        ref_names.check_name(f"{request.prefix}-{trials}")
+    known = None if request.run.new else _known(site, wanted, view, trial, emit)
+    if known is None and request.run.name is not None:
+        ref_names.check_name(f"{request.run.name}-{trials}")
         _refuse_taken(site, wanted, request, refs)
     return Asked(wanted, view, made.missing, known)
 
@@ -209,7 +192,7 @@ def points(sweep: Definition, count: int) -> list[Point]:
 
 
 def _space(
-    request: Request, view: View, root: Path, here: str
+    request: SweepRequest, view: View, root: Path, here: str
 ) -> tuple[Space, list[Override], list[Override]]:
     """The space; the overrides of one of its points; those that all points have."""
 
@@ -253,7 +236,7 @@ def _seeds(view: View, here: str) -> list[str]:
     return [key for key in leaves if key.rpartition(".")[2] in spaces.SEED_NAMES]
 
 
-def _count(request: Request, needs_metric: bool, size: int | None, sampler: str) -> int:
+def _count(request: SweepRequest, needs_metric: bool, size: int | None, sampler: str) -> int:
     """How many trials there will be."""
     if request.trials is not None and request.trials < 1:
         raise UsageError(f"{request.trials} trials are none. Nothing was run.", "`--trials 40`")
@@ -295,7 +278,7 @@ def _known(
 
 
 def _refuse_taken(
-    site: Site, wanted: Definition, request: Request, refs: Mapping[str, str]
+    site: Site, wanted: Definition, request: SweepRequest, refs: Mapping[str, str]
 ) -> None:
     prefix = f"{wanted.prefix}-".lower()
     numbers = {f"{prefix}{number}" for number in range(1, wanted.trials + 1)}

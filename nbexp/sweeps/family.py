@@ -8,15 +8,14 @@ from typing import TypedDict, Unpack
 from nbexp.errors import Interrupted, UsageError
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import catalogue, composition, identity, planning
+from nbexp.experiments import request as requests
 from nbexp.experiments import spec as specs
 from nbexp.experiments.place import GitMeanings
 from nbexp.experiments.reading import Reader
-from nbexp.experiments.spec import Which
 from nbexp.formats import ref_names
 from nbexp.overrides import parse
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline import schedule
-from nbexp.pipeline.context import How, OnFailure
+from nbexp.pipeline.context import OnFailure
 from nbexp.pipeline.forecast import Foresight
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk
@@ -26,7 +25,7 @@ from nbexp.queue.site import Site
 from nbexp.queue.watching import Watcher
 from nbexp.sweeps import asking, definition, following, samplers
 from nbexp.sweeps import course as courses
-from nbexp.sweeps.asking import Asked, Request
+from nbexp.sweeps.asking import Asked, SweepRequest
 from nbexp.sweeps.definition import Definition
 from nbexp.sweeps.form import Answers, Picker, SweepForm, fields
 from nbexp.sweeps.results import Sweep, SweepPlan, Sweeps
@@ -247,9 +246,8 @@ class KeptSweeps:
         self._site.tell(emit)
         return found
 
-    def _request(self, space: Space, verb: str, options: SweepOptions) -> Request:
-        totals = schedule.amounts(self._site.settings.resources, "`resources`", "nbexp.toml")
-        return Request(
+    def _request(self, space: Space, verb: str, options: SweepOptions) -> SweepRequest:
+        return SweepRequest(
             space=space,
             items=tuple(options.get("set_params", ())),
             file=options.get("file"),
@@ -261,28 +259,27 @@ class KeptSweeps:
             repeat=options.get("repeat", 1),
             seed_param=options.get("seed_param"),
             seed=options.get("seed"),
-            prefix=options.get("name"),
-            new=options.get("new", False),
-            targets=tuple(options.get("targets", ())),
-            message=options.get("message"),
-            force=options.get("force", False),
-            how=How(
+            run=requests.of(
+                self._site.here,
+                self._site.settings.resources,
+                targets=options.get("targets", ()),
+                name=options.get("name"),
+                message=options.get("message"),
+                force=options.get("force", False),
+                new=options.get("new", False),
+                single_item=options.get("single_item", False),
+                pipeline=options.get("pipeline", False),
+                all_pipelines=options.get("all_pipelines", False),
+                recursive=options.get("recursive", False),
+                downstream=options.get("downstream", False),
                 force_downstream=options.get("force_downstream", False),
+                pull=options.get("pull", False),
                 allow_missing=options.get("allow_missing", False),
                 on_failure=options.get("on_failure", "stop"),
-                totals=totals,
+                run_cache=options.get("run_cache", True),
+                copy_paths=options.get("copy_paths", ()),
+                hydra=options.get("hydra", True),
             ),
-            which=Which(
-                options.get("pipeline", False),
-                options.get("all_pipelines", False),
-                options.get("recursive", False),
-                downstream=options.get("downstream", False),
-                single=options.get("single_item", False),
-            ),
-            pull=options.get("pull", False),
-            run_cache=options.get("run_cache", True),
-            copies=tuple(options.get("copy_paths", ())),
-            hydra=options.get("hydra", True),
             verb=verb,
         )
 

@@ -1,0 +1,131 @@
+"""Request: what is asked of a run beside its values; a run in place or beside the files, the queue and sweeps take the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nbexp.errors import UsageError
+from nbexp.experiments import spec as specs
+from nbexp.experiments.spec import Spec, Which
+from nbexp.formats.interpolation import Read
+from nbexp.frozen import field, frozen
+from nbexp.overrides import Override
+from nbexp.pipeline import schedule
+from nbexp.pipeline.context import How, OnFailure
+
+
+@frozen
+class Request:
+    """The words are those of `Spec`.
+
+    Attributes
+    ----------
+    name
+        None: two words are drawn.
+    copies
+        Untracked or ignored files and folders of which a run beside the user's files gets a copy, relative to `here`.
+    hydra
+        Compose params.yaml where the project's config says so.
+    """
+
+    here: str = "."
+    targets: tuple[str, ...] = ()
+    name: str | None = None
+    message: str | None = None
+    force: bool = False
+    new: bool = False
+    how: How = field(default_factory=How)
+    which: Which = field(default_factory=Which)
+    pull: bool = False
+    run_cache: bool = True
+    copies: tuple[str, ...] = ()
+    hydra: bool = True
+
+    def spec(
+        self,
+        root: Path,
+        baseline: str,
+        taken: Mapping[str, str],
+        overrides: Sequence[Override],
+        *,
+        name: str | None = None,
+        composed: str | None = None,
+        untouched: str = "Nothing was run.",
+        read: Read | None = None,
+    ) -> Spec:
+        """The spec of one point, as `specs.make` makes it; `name` where it is another one than the request's."""
+        return specs.make(
+            root,
+            baseline,
+            taken,
+            here=self.here,
+            targets=self.targets,
+            overrides=overrides,
+            name=self.name if name is None else name,
+            message=self.message,
+            force=self.force,
+            new=self.new,
+            how=self.how,
+            which=self.which,
+            pull=self.pull,
+            run_cache=self.run_cache,
+            copies=self.copies,
+            hydra=self.hydra,
+            composed=composed,
+            untouched=untouched,
+            read=read,
+        )
+
+
+def of(
+    here: str,
+    resources: Mapping[str, object],
+    *,
+    targets: Sequence[str] = (),
+    name: str | None = None,
+    message: str | None = None,
+    force: bool = False,
+    new: bool = False,
+    single_item: bool = False,
+    pipeline: bool = False,
+    all_pipelines: bool = False,
+    recursive: bool = False,
+    downstream: bool = False,
+    force_downstream: bool = False,
+    pull: bool = False,
+    allow_missing: bool = False,
+    on_failure: OnFailure = "stop",
+    run_cache: bool = True,
+    jobs: int = 1,
+    copy_paths: Sequence[str] = (),
+    hydra: bool = True,
+) -> Request:
+    """The request that options come to, by the names that `Project.run`, `Queue.add` and `Project.sweep` have for them.
+
+    Parameters
+    ----------
+    here
+        The directory that paths are named from, relative to the project.
+    resources
+        The project's setting: what there is for stages that run at once.
+
+    Raises
+    ------
+    UsageError
+        No stage could run at all.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} stages at once is none. Nothing was run.", "`nbexp run -j 2`")
+    how = How(
+        force_downstream=force_downstream,
+        allow_missing=allow_missing,
+        on_failure=on_failure,
+        jobs=jobs,
+        totals=schedule.amounts(resources, "`resources`", "nbexp.toml"),
+    )
+    which = Which(pipeline, all_pipelines, recursive, downstream=downstream, single=single_item)
+    return Request(
+        here, tuple(targets), name, message, force, new, how, which, pull, run_cache,
+        tuple(copy_paths), hydra,
+    )  # fmt: skip
