@@ -251,7 +251,7 @@ class Queue:
             for spec in made.specs:
                 emit(TaskQueued(spec.name, _by_file(spec)))
         missing = tuple(f"{one.path} ({one.why}, {one.wanted})" for one in made.missing)
-        alive = 0 if kind == "detached" else len(self._workers())
+        alive = 0 if kind == "detached" else len(self.workers())
         return Queued(tuple(tasks), made.duplicates, missing, alive, in_detail)
 
     def clone(
@@ -329,7 +329,7 @@ class Queue:
         started = local.Executor(self.site, workers).ensure(idle_s=idle_s)
         self.site.tell(emit)
         waiting = self.site.store.counts().get("queued", 0)
-        return WorkersStarted(started, len(self._workers()), cores, waiting)
+        return WorkersStarted(started, len(self.workers()), cores, waiting)
 
     def stop(self, *, kill: bool = False, emit: Emit = ignore) -> WorkersStopped:
         """Tell the workers to go: once their tasks are done, or with `kill`, once these are stopped."""
@@ -339,7 +339,7 @@ class Queue:
         store = self.site.store
         if not store.exists:
             return WorkersStopped(0, (), kill)
-        alive = self._workers()
+        alive = self.workers()
         store.stop_workers(stops=True)
         killed: tuple[str, ...] = ()
         if kill:
@@ -435,7 +435,7 @@ class Queue:
         tasks.sort(key=lambda task: order.get(task.state, 2))
         return QueueStatus(
             tuple(tasks),
-            self._workers(),
+            self.workers(),
             dvc_queue.read(self.site.git, self.site.root).open,
             bool(self.site.store.setting("paused")),
             in_detail,
@@ -937,7 +937,7 @@ class Queue:
             task.name for task in now if task.state in ("cancelled", "pruned", "interrupted")
         )
 
-    def _workers(self) -> tuple[WorkerState, ...]:
+    def workers(self) -> tuple[WorkerState, ...]:
         """Those who work: whose slots are locked."""
         from nbexp.filesystem import FileLock
         from nbexp.queue.reports import WorkerState

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal, Self
 
 from nbexp import events
@@ -22,6 +23,7 @@ from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
+from nbexp.pipeline import standing
 from nbexp.queue import recovery, state
 from nbexp.queue.site import Site
 from nbexp.queue.state import Do
@@ -182,7 +184,11 @@ def _over(store: Store, task: Task, owner: str, error: BaseException, why: Why) 
 
 
 class Told:
-    """Hears what a run tells: its words go to the log, what it is at to the queue, all of it to `emit`."""
+    """Hears what a run tells: its words go to the log, what it is at to the queue, all of it to `emit`.
+
+    Beside the log, `*.jsonl` has a line for each event of a stage, as it came: whoever looks on follows that, and sees each
+    value that was logged and the stages as they stand (`pipeline.standing`).
+    """
 
     def __init__(self, store: Store, task: Task, log: os.PathLike[str], emit: Emit) -> None:
         self._store = store
@@ -192,7 +198,7 @@ class Told:
         self._live: dict[str, object] = {}
         self._waiting: tuple[str, dict[str, object]] | None = None
         self._last_s = 0.0
-        self._file = -1
+        self._file = self._lines = -1
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
@@ -200,13 +206,18 @@ class Told:
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         self._file = os.open(self._path, flags, 0o600)
+        self._lines = os.open(Path(self._path).with_suffix(".jsonl"), flags, 0o600)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.flush()
         os.close(self._file)
+        os.close(self._lines)
 
     def __call__(self, event: Event) -> None:
+        line = standing.line_of(event, time.time())
+        if line is not None:
+            self._write(line, self._lines)
         match event:
             case events.OutputWritten(data=data):
                 self._write(data)
@@ -269,9 +280,9 @@ class Told:
         if not is_soon:
             self.flush()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, file: int | None = None) -> None:
         try:
             while data:
-                data = data[os.write(self._file, data) :]
+                data = data[os.write(self._file if file is None else file, data) :]
         except OSError:
             pass  # a full disk does not stop the run

@@ -83,6 +83,7 @@ class QueueStatus(Result):
     of_dvc: tuple[DvcTask, ...] = ()
     is_paused: bool = False
     in_detail: bool = False
+    is_interactive: bool = False
 
     def __repr__(self) -> str:
         return (

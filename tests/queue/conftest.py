@@ -20,14 +20,26 @@ def project(pipeline_project: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def queue(project: Path) -> Iterator[Queue]:
+def queue_of() -> Iterator[Callable[[Path], Queue]]:
+    """Gives the queue of a project; what it started is gone when the test ends."""
+    sites: list[Site] = []
+
+    def made(project: Path) -> Queue:
+        sites.append(Site.at(project))
+        return Queue(sites[-1])
+
+    yield made
+    for site in sites:
+        end_workers(site.root)
+        site.close()
+        site.git.close()
+        site.cache.close()
+
+
+@pytest.fixture
+def queue(project: Path, queue_of: Callable[[Path], Queue]) -> Queue:
     """The project's queue; what it started is gone when the test ends."""
-    site = Site.at(project)
-    yield Queue(site)
-    end_workers(project)
-    site.close()
-    site.git.close()
-    site.cache.close()
+    return queue_of(project)
 
 
 def end_workers(project: Path) -> None:

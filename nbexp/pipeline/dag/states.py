@@ -80,29 +80,63 @@ def said(stage: StageNow, now_s: float) -> str:
     return " ".join(words)
 
 
-def draw(standing: Standing, now_s: float) -> Picture:
+@frozen
+class Place:
+    """Where a stage's box is: its left upper corner, and how wide it is."""
+
+    stage: str
+    x: float
+    y: float
+    width: float
+
+
+@frozen
+class Layout:
+    """Where all boxes are, the ways of the edges as SVG paths, the tip of each as a triangle, and the size of all."""
+
+    places: tuple[Place, ...]
+    edges: tuple[tuple[str, str], ...]
+    width: float
+    height: float
+
+
+def arrange(standing: Standing, now_s: float) -> Layout:
     """The stages, each below what it needs."""
     edges = [(one, name) for name, ones in standing.needs.items() for one in ones]
     dag = Dag(tuple(standing.stages), tuple(edges))
     lines = {name: said(stage, now_s) for name, stage in standing.stages.items()}
-    body: list[str] = []
+    places: list[Place] = []
+    ways: list[tuple[str, str]] = []
     x, shelf, width, height = _MARGIN, _MARGIN, 0.0, 0.0
     for part in dag.pipelines():
         drawing = place(part, lambda name: _width(name, lines[name]), _GAP)
         tall = (drawing.rows - 1) * _ROW + _HEIGHT
         if x > _MARGIN and x + drawing.width > max(_WIDTH, width):
             x, shelf = _MARGIN, height + _ROW - _HEIGHT
-        drawn = [_edge(way) for way in drawing.edges]
-        drawn += [
-            _box(node, standing.stages[node.name], node.name, lines[node.name], now_s)
+        ways += [_edge(way, x, shelf) for way in drawing.edges]
+        places += [
+            Place(node.name, x + node.x - node.width / 2, shelf + node.row * _ROW, node.width)
             for node in drawing.nodes
             if node.name is not None
         ]
-        body.append(f'<g transform="translate({x:.1f} {shelf:.1f})">{"".join(drawn)}</g>')
         x += drawing.width + 2 * _GAP
         width = max(width, x - 2 * _GAP + _MARGIN)
         height = max(height, shelf + tall)
-    height += _MARGIN
+    return Layout(tuple(places), tuple(ways), width, height + _MARGIN)
+
+
+def draw(standing: Standing, now_s: float) -> Picture:
+    """The stages with their states."""
+    layout = arrange(standing, now_s)
+    width, height = layout.width, layout.height
+    body = [
+        f'<path fill="none" stroke="#8b95a5" stroke-width="1.4" d="{way}"/><path fill="#8b95a5" d="{tip}"/>'
+        for way, tip in layout.edges
+    ]
+    lines = {name: said(stage, now_s) for name, stage in standing.stages.items()}
+    body += [
+        _box(one, standing.stages[one.stage], lines[one.stage], now_s) for one in layout.places
+    ]
     words = "; ".join(f"{name}: {line.partition(' ')[2]}" for name, line in lines.items())
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
@@ -128,44 +162,39 @@ def _width(name: str, line: str) -> float:
     return max(len(name) * _LETTER, max(len(line), _LEAST) * _SMALL) + 2 * _AIR
 
 
-def _edge(way: Sequence[Node]) -> str:
-    """From the bottom of the first box to the top of the last, upright through what is between."""
-    y = way[0].row * _ROW + _HEIGHT
-    steps = [f"M{way[0].x:.1f} {y:.1f}"]
-    before = way[0]
+def _edge(way: Sequence[Node], dx: float, dy: float) -> tuple[str, str]:
+    """From the bottom of the first box to the top of the last, upright through what is between; and its tip."""
+    y = dy + way[0].row * _ROW + _HEIGHT
+    before = dx + way[0].x
+    steps = [f"M{before:.1f} {y:.1f}"]
     for node in way[1:]:
-        top = node.row * _ROW
+        top, x = dy + node.row * _ROW, dx + node.x
         half = (y + top) / 2
-        steps.append(f"C{before.x:.1f} {half:.1f} {node.x:.1f} {half:.1f} {node.x:.1f} {top:.1f}")
-        y, before = top, node
+        steps.append(f"C{before:.1f} {half:.1f} {x:.1f} {half:.1f} {x:.1f} {top:.1f}")
+        y, before = top, x
         if node.name is None:
             y += _HEIGHT
-            steps.append(f"L{node.x:.1f} {y:.1f}")
-    last = way[-1]
-    tip = f"M{last.x - 4:.1f} {y - 6:.1f} L{last.x:.1f} {y:.1f} L{last.x + 4:.1f} {y - 6:.1f}Z"
-    return (
-        f'<path fill="none" stroke="#8b95a5" stroke-width="1.4" d="{"".join(steps)}"/>'
-        f'<path fill="#8b95a5" d="{tip}"/>'
-    )
+            steps.append(f"L{x:.1f} {y:.1f}")
+    tip = f"M{before - 4:.1f} {y - 6:.1f} L{before:.1f} {y:.1f} L{before + 4:.1f} {y - 6:.1f}Z"
+    return "".join(steps), tip
 
 
-def _box(node: Node, stage: StageNow, name: str, line: str, now_s: float) -> str:
+def _box(at: Place, stage: StageNow, line: str, now_s: float) -> str:
     fill, frame = COLOURS.get(stage.state, _GREY)
-    left, top = node.x - node.width / 2, node.row * _ROW
     stroke = 2 if stage.state == "running" else 1.2
     box = (
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{node.width:.1f}" height="{_HEIGHT:.0f}" rx="6" '
+        f'<rect x="{at.x:.1f}" y="{at.y:.1f}" width="{at.width:.1f}" height="{_HEIGHT:.0f}" rx="6" '
         f'fill="{fill}" stroke="{frame}" stroke-width="{stroke}"/>'
     )
     parts = [
         box,
-        _text(left + _AIR, top + 19, 12, "#1b2a41", name, is_bold=True),
-        _text(left + _AIR, top + 35, 10.5, "#3a4658", line),
+        _text(at.x + _AIR, at.y + 19, 12, "#1b2a41", at.stage, is_bold=True),
+        _text(at.x + _AIR, at.y + 35, 10.5, "#3a4658", line),
     ]
     share = stage.share(now_s) if stage.state == "running" else None
     if share is not None:
         parts.append(
-            f'<rect x="{left + 2:.1f}" y="{top + _HEIGHT - 5:.1f}" width="{(node.width - 4) * share:.1f}" '
+            f'<rect x="{at.x + 2:.1f}" y="{at.y + _HEIGHT - 5:.1f}" width="{(at.width - 4) * share:.1f}" '
             f'height="3.5" rx="1.7" fill="{frame}"/>'
         )
     return "".join(parts)
