@@ -47,6 +47,7 @@ class Exp:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._projects: list[Project] = []
+        self._root = Path()
         # What this cell shows already, and in which cell that is.
         self._shown: tuple[int, object] = (0, None)
         self._count = 0
@@ -85,6 +86,8 @@ class Exp:
         if text is None and hasattr(outcome.result, "converse"):
             return self._converse(outcome.result, watcher)
         result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
+        if text is None and getattr(result, "is_interactive", False) and _is_watched(self._shell):
+            return self._panel(result)
         if watcher.done(result) or is_quiet:
             self._shown = (self._shell.execution_count, result)
         failure = outcome.result.failure if isinstance(outcome.result, Result) else None
@@ -163,6 +166,14 @@ class Exp:
         self._shown = (self._shell.execution_count, form)
         return form
 
+    def _panel(self, result: Any) -> object:
+        """A result that goes on: a panel, and beside it the static part that stays."""
+        from nbexp.jupyter.panels import monitor
+
+        monitor.show(self._root, self._shell, stage_environment(os.environ))
+        self._shown = (self._shell.execution_count, result)
+        return result
+
     def getdoc(self) -> str:
         """What `%exp?` shows."""
         from nbexp import commands
@@ -204,6 +215,7 @@ class Exp:
         self._dress(project)
         project.session_history = _history(self._shell)
         self._projects.append(project)
+        self._root = project.root
         self._tell_alerts(project.root)
         self.say_how_to_keep(project.root)
 

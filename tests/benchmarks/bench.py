@@ -10,7 +10,9 @@ project, and the medians are divided. "Own" is what a tool adds to the bare comm
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -20,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parents[1]
@@ -42,6 +45,7 @@ class Row:
     nbexp_ms: float
     dvc_ms: float | None
     bar: float | None
+    unit: str = "ms"
 
     @property
     def ratio(self) -> float | None:
@@ -126,6 +130,16 @@ def measure_sweeps(reps: int, *, trials: int = 200) -> list[Row]:
         what = f"sweep, {picked}: a trial after {trials} others, 5 params, 3 live values, CPU (bar: 5 ms)"
         rows.append(Row("T17", what, statistics.median(times) * 1000, None, None))
     return rows
+
+
+def measure_monitor(*, points: int = 20) -> list[Row]:
+    """What the panel of the queue takes: a value that training logs until it is drawn, and a long curve on the wire.
+
+    In JupyterLab, in a browser without a window, which draws with the processor.
+    """
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        bench = Bench(Path(folder), 1)
+        return [*bench.drawn(points), *bench.wire(2000)]
 
 
 class Bench:
@@ -553,6 +567,106 @@ class Bench:
         assert returncode == "0", done.stderr
         return int(peak) / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
+    def drawn(self, points: int) -> list[Row]:
+        """From `live.log` in a worker to the point on the screen (bar: 500 ms)."""
+        from playwright.sync_api import sync_playwright
+
+        browsing = _load(HERE.parent / "browsing.py")
+        project = self.folder / "drawn"
+        logged = self.folder / "logged"
+        train = _TRAIN_LIVE.format(points=points, logged=str(logged))
+        self._live_project(project, train)
+        cells = [
+            "%load_ext nbexp",
+            "%exp run --queue -n one;",
+            "%exp queue start;",
+            "%exp queue -i",
+        ]
+        with _environ(self.env), sync_playwright() as playwright:
+            server = browsing.Server("lab", self.folder, self.folder / "home-of-jupyter")
+            browser = browsing.launch(playwright)
+            try:
+                page = browsing.open_tab(server, browser, project, cells).page
+                page.evaluate(_NOTE_POINTS)
+                page.evaluate(
+                    "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
+                )
+                page.wait_for_function(
+                    "count => window.drawn?.[count]", arg=points, timeout=300_000
+                )
+                drawn = {int(n): at for n, at in page.evaluate("() => window.drawn").items()}
+            finally:
+                browser.close()
+                server.end_sessions()
+                server.close()
+                self._end_workers(project)
+        at = [float(line) for line in logged.read_text().split()]
+        # The first points come before the panel is there.
+        delays = [drawn[n] - at[n - 1] * 1000 for n in range(points // 2, points + 1) if n in drawn]
+        what = "panel of the queue: `live.log` to the drawn point, JupyterLab (bar: 500 ms)"
+        return [Row("T15", what, statistics.median(delays), None, None)]
+
+    def _end_workers(self, project: Path) -> None:
+        """Nobody works in the folder any more, which is about to go."""
+        self._time([*NBEXP, "queue", "stop", "--kill"], project)
+        words = [*NBEXP, "queue", "--json"]
+        while json.loads(
+            subprocess.run(words, cwd=project, env=self.env, capture_output=True, check=True).stdout
+        )["workers"]:
+            time.sleep(0.2)
+
+    def wire(self, points: int) -> list[Row]:
+        """The bytes that a curve sends, of a run that logs two hundred values a second (bar: 60 kB)."""
+        from nbexp import events
+        from nbexp.jupyter.panels import monitor
+        from nbexp.pipeline import standing
+        from nbexp.project import opening
+        from nbexp.queue.owners import Owner
+
+        project = self.folder / "wire"
+        self._live_project(project, "")
+        queue = opening.open(project).queue
+        (task,) = queue.add(name="one").tasks
+        owner = Owner(queue.site.folder)
+        queue.site.store.claim(owner.id)
+        told = queue.site.folder / "log" / f"{task.uid}-1.jsonl"
+        told.parent.mkdir(parents=True, exist_ok=True)
+        panel = monitor.Monitor(project, lambda *_: None)
+        sizes: list[int] = []
+
+        def send(content: object, buffers: Sequence[bytes] | None = None) -> None:
+            sizes.append(len(json.dumps(content)) + sum(map(len, buffers or ())))
+
+        panel.widget.send = send
+        panel.pump()
+        sizes.clear()
+        for start in range(0, points, 20):
+            lines = [
+                standing.line_of(events.MetricLogged("train", step, {"acc": 1 / (step + 1)}), 0.0)
+                for step in range(start, start + 20)
+            ]
+            with open(told, "ab") as file:
+                file.writelines(line for line in lines if line is not None)
+            panel.pump()
+        panel.end()
+        owner.close()
+        what = f"panel of the queue: what a curve of {points:,} points sends (bar: 60 kB)"
+        return [Row("T15", what, sum(sizes) / 1000, None, None, "kB")]
+
+    def _live_project(self, project: Path, train: str) -> None:
+        project.mkdir(parents=True)
+        files = {
+            "dvc.yaml": "stages:\n  train:\n    cmd: python train.py\n    deps: [train.py]\n    outs: [model.txt]\n",
+            "train.py": train,
+            ".gitignore": "lab.ipynb\n/dvclive\n",
+        }
+        for name, text in files.items():
+            (project / name).write_text(text)
+        self._time(["git", "init", "-q", "-b", "main"], project)
+        self._time([*NBEXP, "init"], project)
+        self._time(["git", "add", "--all"], project)
+        self._time(["git", "commit", "-qm", "first"], project)
+
     def _twins(self, name: str, *, stages: int) -> tuple[Path, Path]:
         project = _project(self.folder / f"{name}-nbexp", stages, self.env)
         return project, self._copy(f"{name}-dvc", project)
@@ -577,6 +691,53 @@ class Bench:
         if done.returncode:
             raise RuntimeError(f"{words} ended with {done.returncode}: {done.stderr.decode()}")
         return took * 1000
+
+
+# Logs as many steps as it is told, and writes down when.
+_TRAIN_LIVE = """\
+import time
+from nbexp import live
+
+time.sleep(3)
+with open({logged!r}, "w") as file:
+    for step in range(1, {points} + 1):
+        file.write(f"{{time.time()}}\\n")
+        file.flush()
+        live.log(step, acc=1 / step)
+        time.sleep(0.5)
+open("model.txt", "w").write("x")
+"""
+# Notes in the page when a curve has so many points; both clocks are this machine's.
+_NOTE_POINTS = """() => {
+  window.drawn = {};
+  new MutationObserver(() => {
+    const chart = document.querySelector('.nbq-chart');
+    const count = chart?.getAttribute('data-points');
+    if (count && !window.drawn[count]) window.drawn[count] = Date.now();
+  }).observe(document.body, {subtree: true, childList: true, attributes: true});
+}"""
+
+
+def _load(path: Path) -> Any:
+    """A module beside this script, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"nbexp_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _environ(env: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment while inside, for what starts processes with it."""
+    before = dict(os.environ)
+    os.environ.update(env)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class _Server:
@@ -742,7 +903,7 @@ def table(rows: Sequence[Row]) -> str:
         ratio = "-" if row.ratio is None else f"{row.ratio:.1f}x"
         bar = "-" if row.bar is None else f"{row.bar:g}x"
         lines.append(
-            f"| {row.budget} | {row.what} | {row.nbexp_ms:.1f} ms | {dvc} | {ratio} | {bar} |"
+            f"| {row.budget} | {row.what} | {row.nbexp_ms:.1f} {row.unit} | {dvc} | {ratio} | {bar} |"
         )
     return "\n".join(lines)
 
@@ -773,7 +934,15 @@ def main() -> None:
     parser.add_argument(
         "--only-notebooks", action="store_true", help="measure notebooks, and nothing else"
     )
+    parser.add_argument(
+        "--only-monitor",
+        action="store_true",
+        help="measure the panel of the queue, and nothing else",
+    )
     args = parser.parse_args()
+    if args.only_monitor:
+        print(table(measure_monitor()))
+        return
     if args.only_notebooks:
         print(table(measure_notebooks(args.reps)))
         return
@@ -786,6 +955,7 @@ def main() -> None:
         rows += measure_tables(reps)
     if not (args.only_tables or args.only_data):
         rows += measure_notebooks(args.reps)
+        rows += measure_monitor()
     if args.json:
         print(json.dumps([row.__dict__ for row in rows]))
         return

@@ -50,6 +50,19 @@ def test_nbexp_is_faster_than_dvc_by_orders(rows, budget, what, at_least):
     assert row.ratio > at_least, f"{row.nbexp_ms:.0f} ms beside dvc's {row.dvc_ms:.0f} ms"
 
 
+def test_own_cost_is_below_half_of_dvcs_in_every_command(rows):
+    compared = {what: row for (_, what), row in rows.items() if row.dvc_ms is not None}
+    assert len(compared) >= 9
+    assert {what: row.ratio for what, row in compared.items() if row.ratio <= 2} == {}
+
+
+def test_the_panel_of_the_queue_is_fast_and_says_little():
+    # The bars are 500 ms and 60 kB; the first fails for a change of order only.
+    drawn, wire = load_bench().measure_monitor(points=8)
+    assert drawn.nbexp_ms < 5000
+    assert wire.nbexp_ms < 60
+
+
 @pytest.fixture(scope="module")
 def data_rows():
     """What data costs, on a tenth of what `make bench` measures."""

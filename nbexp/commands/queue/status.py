@@ -7,6 +7,8 @@ Examples
 --------
   nbexp queue status       the table; `nbexp queue` is the same
   nbexp queue status -v    with the folder where each runs, and why it failed
+  nbexp queue -i           in a notebook: a panel that shows it as it goes on, with stages, curves and logs, and
+                           stops, retries and removes tasks; elsewhere the table
 """
 
 from __future__ import annotations
@@ -15,15 +17,22 @@ import argparse
 from typing import TYPE_CHECKING
 
 from nbexp.events import Emit
+from nbexp.frozen import replace
 
 if TYPE_CHECKING:
     from nbexp.project import Project
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-
+    parser.add_argument(
+        "-i",
+        "--interactive",
+        action="store_true",
+        help="in a notebook: a panel that goes on with it; elsewhere the table",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
-    return project.queue.status(in_detail=args.verbose > 0, emit=emit)
+    found = project.queue.status(in_detail=args.verbose > 0, emit=emit)
+    return replace(found, is_interactive=args.interactive)
