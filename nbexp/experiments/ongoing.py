@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from nbexp import filesystem
 from nbexp.events import Emit, Event, MetricLogged, StageStarted
 from nbexp.experiments.place import own_folder
 from nbexp.frozen import field, frozen
+from nbexp.pipeline import standing
 
 if TYPE_CHECKING:
     from nbexp.experiments.spec import Spec
@@ -64,13 +65,15 @@ def new(uid: str, spec: Spec, folder: Path) -> Ongoing:
 
 
 @contextmanager
-def told(root: Path, one: Ongoing, emit: Emit) -> Iterator[Emit]:
+def told(root: Path, one: Ongoing, emit: Emit, *, stages: Path | None = None) -> Iterator[Emit]:
     """While inside, other processes see the run, and what the events given to the yielded `emit` say of it.
 
     Parameters
     ----------
     root
         The project's root, where others look; not that of a work tree.
+    stages
+        A file that gets a line for each event of a stage (`pipeline.standing`), and stays.
     """
     folder = _folder(root)
     _sweep(folder)
@@ -81,14 +84,21 @@ def told(root: Path, one: Ongoing, emit: Emit) -> Iterator[Emit]:
         lock.release()
         lock.acquire()
     writer = _Writer(folder / f"{one.uid}.jsonl", one)
+    lines = _opened(stages)
 
     def emit_and_tell(event: Event) -> None:
         writer.hear(event)
+        line = standing.line_of(event, time.time()) if lines >= 0 else None
+        if line is not None:
+            with suppress(OSError):  # a full disk does not stop the run
+                os.write(lines, line)
         emit(event)
 
     try:
         yield emit_and_tell
     finally:
+        if lines >= 0:
+            os.close(lines)
         writer.close()
         filesystem.remove(writer.path)
         filesystem.remove(lock.path)
@@ -183,6 +193,17 @@ class _Writer:
         except OSError:
             self._file = -1
         self._size = len(data)
+
+
+def _opened(path: Path | None) -> int:
+    """The file, to be written at its end; -1 where there is none."""
+    if path is None:
+        return -1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    except OSError:
+        return -1
 
 
 def _line(said: Mapping[str, object]) -> bytes:

@@ -153,6 +153,11 @@ def run(
         return ran
 
 
+def stages_file(root: Path, uid: str) -> Path:
+    """Where a run that its maker waits for writes what its stages are at."""
+    return own_folder(root) / "runs" / uid / "stages.jsonl"
+
+
 def _run(
     spec: Spec,
     place: Place,
@@ -218,7 +223,10 @@ def _run(
                 execute.take_data(others, graph, inspector, where, ignore)
             how = replace(spec.how, force=spec.force, checks_out=True)
             home = (place.home or place).root
-            with ongoing.told(home, ongoing.new(workspace.uid, spec, root), emit) as heard:
+            going = ongoing.new(workspace.uid, spec, root)
+            # Of a task that a worker runs, the worker writes it.
+            lines = None if place.attend is None else stages_file(home, workspace.uid)
+            with ongoing.told(home, going, emit, stages=lines) as heard:
                 outcome = execute.execute(stages, graph, inspector, where, heard, how)
             emit(Phase("recording"))
             undo_point = workspace.undo_point()

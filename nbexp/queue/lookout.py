@@ -7,6 +7,7 @@ sees all of it.
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,6 +81,7 @@ class Lookout:
         self._watcher = Watcher(self._store)
         self._followed: dict[str, _Followed] = {}
         self._round_s = 0.0
+        self._wanted: dict[str, Task] = {}
         self.tasks: dict[str, Task] = {}
         self.workers: tuple[WorkerState, ...] = ()
         self.is_paused = False
@@ -97,12 +99,15 @@ class Lookout:
         uids = {one.uid for one in happened}
         if uids:
             found = {task.uid: task for task in self._store.tasks(uids=[*uids])}
-            change.gone = {uid for uid in uids if uid not in found and uid in self.tasks}
+            # A run that somebody waited for leaves the list when it is over.
+            listed = {uid for uid, task in found.items() if _is_listed(task)}
+            change.gone = (uids - listed) & self.tasks.keys()
             for uid in change.gone:
                 del self.tasks[uid]
                 self._followed.pop(uid, None)
-            change.tasks = {uid: task for uid, task in found.items() if _is_listed(task)}
+            change.tasks = {uid: found[uid] for uid in listed}
             self.tasks.update(change.tasks)
+            self._choose()
         if time.monotonic() - self._round_s > _ROUND_S or uids:
             change.is_other = self._look_around()
         self._follow(change)
@@ -117,7 +122,7 @@ class Lookout:
         """Where the stages of a task stood, and the end of its log, however long it is over."""
         found = self._followed.get(task.uid)
         if found is None:
-            found = _Followed(self._queue.site.folder / "log", task)
+            found = _Followed(self._queue.site.folder, task)
             found.read(task.uid, Change())
             if task.state not in LIVE:
                 found.standing.end(_END_OF.get(task.state, "stopped"), task.ended_s)
@@ -144,6 +149,14 @@ class Lookout:
 
     def _read_all(self) -> None:
         self.tasks = {task.uid: task for task in self._store.tasks() if _is_listed(task)}
+        self._choose()
+
+    def _choose(self) -> None:
+        """The tasks that are followed: of thousands that wait, none."""
+        over = [task for task in self.tasks.values() if task.state not in LIVE]
+        newest = heapq.nlargest(_KEPT_OVER, over, key=lambda one: one.ended_s or 0)
+        running = [task for task in self.tasks.values() if task.state in ACTIVE]
+        self._wanted = {task.uid: task for task in (*running, *newest)}
 
     def _look_around(self) -> bool:
         """Settle what is dead, and see who works; whether that is other than before."""
@@ -158,18 +171,14 @@ class Lookout:
         return before != (self.workers, self.is_paused)
 
     def _follow(self, change: Change) -> None:
-        tasks = self.ordered()
-        over = [task for task in tasks if task.state not in LIVE][:_KEPT_OVER]
-        wanted = {task.uid: task for task in [*tasks, *over] if task.state in ACTIVE}
-        wanted |= {task.uid: task for task in over}
+        wanted = self._wanted
         for uid in [*self._followed]:
             if uid not in wanted:
                 del self._followed[uid]
         for uid, task in wanted.items():
             known = self._followed.get(uid)
             if known is None or known.attempt != task.attempt:
-                folder = self._queue.site.folder / "log"
-                known = self._followed[uid] = _Followed(folder, task)
+                known = self._followed[uid] = _Followed(self._queue.site.folder, task)
                 change.staged.add(uid)
             elif known.is_over:
                 continue
@@ -188,17 +197,22 @@ class _Followed:
     """One attempt at a task: its log, and what it told of its stages."""
 
     def __init__(self, folder: Path, task: Task) -> None:
-        name = f"{task.uid}-{task.attempt}"
         self.attempt = task.attempt
         self.standing = Standing()
         self.tail = b""
         self.is_over = False
-        self._log = Follower(folder / f"{name}.log")
-        self._lines = Follower(folder / f"{name}.jsonl")
+        # A run that its maker waits for has a folder of its own, with a log for each stage.
+        self._folder = None if task.snapshot else folder / "runs" / task.uid
+        name = folder / "log" / f"{task.uid}-{task.attempt}"
+        lines = self._folder / "stages.jsonl" if self._folder else name.with_suffix(".jsonl")
+        self._lines = Follower(lines)
+        self._logs = {} if self._folder else {"": Follower(name.with_suffix(".log"))}
         self._rest = b""
 
     def read(self, uid: str, change: Change) -> None:
-        said = b"".join(self._log.read())
+        for path in () if self._folder is None else sorted(self._folder.glob("*.log")):
+            self._logs.setdefault(path.name, Follower(path))
+        said = b"".join(part for log in self._logs.values() for part in log.read())
         if said:
             self.tail = (self.tail + said)[-_MOST_LOG:]
             change.logs[uid] = said[-_MOST_LOG:]

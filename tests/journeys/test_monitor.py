@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,10 @@ def panel_of(page: Page) -> Locator:
     return panel
 
 
+def counts_of(panel: Locator) -> Locator:
+    return panel.get_by_role("status").filter(has_text="waiting")
+
+
 def row(panel: Locator, name: str) -> Locator:
     return panel.locator("tbody tr").filter(
         has=panel.page.get_by_role("button", name=name, exact=True)
@@ -139,7 +145,7 @@ def test_tasks_are_queued_seen_running_paused_stopped_and_retried(
     tab.run_all()
     page = tab.page
     panel = panel_of(page)
-    counts = panel.get_by_role("status").filter(has_text="waiting")
+    counts = counts_of(panel)
     expect(counts).to_contain_text("workers 0 busy, 0 idle · waiting 6 · running 0")
     # The picture that stays is in the notebook, and not seen beside the panel.
     static = page.locator("[data-nbexp-static]")
@@ -201,6 +207,16 @@ def test_tasks_are_queued_seen_running_paused_stopped_and_retried(
     ).to_be_visible()
     assert page.evaluate("() => window.hacked") is None
     assert tab.findings(".nbexp-panel") == []
+    # The page is loaded anew, the kernel lives: the panel is there again, with all there was.
+    tab.save()
+    page.reload()
+    panel = panel_of(page)
+    expect(row(panel, "run-1")).to_contain_text("✓ done", timeout=60_000)
+    panel.get_by_role("button", name="run-1", exact=True).click()
+    expect(panel.get_by_role("img", name="acc: run-1")).to_have_attribute("data-points", "43")
+    panel.get_by_role("button", name="run-6", exact=True).click()
+    panel.get_by_role("button", name="Retry").click()
+    expect(counts_of(panel)).to_contain_text("waiting 1", timeout=60_000)
 
 
 def test_workers_go_on_when_the_kernel_is_killed_and_the_cell_shows_them_again(
@@ -254,7 +270,10 @@ def test_a_busy_kernel_is_said_and_what_is_asked_for_waits(
     free = tmp_path / "free"
     wait = f"import time, pathlib\nwhile not pathlib.Path({str(free)!r}).exists(): time.sleep(0.05)"
     tab = open_notebook(
-        project, [*QUEUED[:2], "%exp queue start -j 2;", QUEUED[2], wait], theme="dark"
+        project,
+        [*QUEUED[:2], "%exp queue start -j 2;", QUEUED[2], wait],
+        app="notebook",
+        theme="dark",
     )
     page = tab.page
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
@@ -271,20 +290,20 @@ def test_a_busy_kernel_is_said_and_what_is_asked_for_waits(
     ).to_be_visible()
     gate.step(1)
     expect(row(panel, "run-1")).to_contain_text("step 3", timeout=30_000)
+    # An alert that a worker gave is shown for a while.
+    said = "<img src=x onerror='window.hacked = 3'> acc > 0.9"
+    told = {"time": time.time() + 1, "pid": 1, "notebook": True, "message": said}
+    (project / ".dvc" / "tmp" / "nbexp" / "alerts.jsonl").write_text(json.dumps(told) + "\n")
+    expect(panel.get_by_role("alert")).to_contain_text(said, timeout=30_000)
     panel.screenshot(path=SHOTS / "queue-panel-dark.png")
     assert tab.findings(".nbexp-panel") == []
+    panel.get_by_role("button", name="Close this alert").click()
+    expect(panel.get_by_text(said)).to_have_count(0)
+    assert page.evaluate("() => window.hacked") is None
     free.touch()
-    counts = panel.get_by_role("status").filter(has_text="waiting")
+    counts = counts_of(panel)
     expect(counts).to_contain_text("paused", timeout=60_000)
     expect(panel.get_by_text("a cell runs")).to_have_count(0, timeout=30_000)
-    # The page is loaded anew, the kernel lives: the panel is there again, with all there was.
-    tab.save()
-    page.reload()
-    panel = panel_of(page)
-    expect(row(panel, "run-1")).to_contain_text("step 3", timeout=60_000)
-    expect(panel.get_by_role("img", name="acc: run-1")).to_have_attribute("data-points", "3")
-    gate.step(1)
-    expect(row(panel, "run-1")).to_contain_text("step 4", timeout=30_000)
     # In a narrow side bar everything is still there.
     page.evaluate("() => { document.querySelector('.nbq').style.width = '300px'; }")
     panel.screenshot(path=SHOTS / "queue-panel-narrow.png")

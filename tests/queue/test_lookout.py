@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import Popen
+from typing import Protocol
 
 import pytest
 
@@ -50,6 +52,12 @@ def queue(repo: Path, gate: Path, git: Callable[..., str], nbexp_cli: Callable[.
     git("add", "--all", cwd=repo)
     git("commit", "--quiet", "--message=pipeline", cwd=repo)
     return queue_of(repo)
+
+
+class Program(Protocol):
+    """The command line, see tests/conftest.py."""
+
+    def start(self, *arguments: str, cwd: Path) -> Popen[str]: ...
 
 
 class Seen:
@@ -120,6 +128,26 @@ def test_every_value_is_seen_once_and_every_state_of_a_stage(queue: Queue, gate:
         seen.look()
         time.sleep(0.01)
     assert seen.changes <= before + 1  # the worker left
+
+
+def test_a_run_in_a_cell_is_seen_with_its_stages_until_it_is_over(
+    queue: Queue, gate: Path, nbexp_cli: Program
+) -> None:
+    seen = Seen(Lookout(queue))
+    child = nbexp_cli.start("run", "-q", "-n", "here", cwd=queue.site.root)
+    seen.until(lambda: b"begun" in seen.logs.get("here", b""))
+    for number in range(3):
+        (gate / f"step-{number}").touch()
+    seen.until(lambda: len(seen.points.get("here.acc", ())) == 3)
+    (task,) = seen.lookout.ordered()
+    standing = seen.lookout.standing(task.uid)
+    assert standing is not None
+    assert [one.state for one in standing.stages.values()] == ["done", "running"]
+    (gate / "done").touch()
+    seen.until(lambda: not seen.lookout.tasks)
+    child.communicate(timeout=60)
+    assert child.returncode == 0
+    assert seen.points["here.acc"] == [(1.0, 0.125), (2.0, 0.25), (3.0, 0.375)]
 
 
 def test_pauses_moves_and_removals_are_told(queue: Queue) -> None:

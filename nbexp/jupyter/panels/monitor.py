@@ -30,6 +30,7 @@ import traitlets
 
 from nbexp.errors import NbexpError, NotFound
 from nbexp.experiments import alerting
+from nbexp.frozen import replace
 from nbexp.jupyter import curves as pictures
 from nbexp.jupyter import display
 from nbexp.jupyter.markup import Markup, page, tag
@@ -206,7 +207,7 @@ class Monitor:
         """All that there is to be seen."""
         tasks = self._lookout.ordered()
         shown = tasks[:MAX_ROWS]
-        self._rows = {task.uid: row(task) for task in shown}
+        self._rows = {task.uid: self._row(task) for task in shown}
         self._order = [task.uid for task in shown]
         self._laid = {}
         followed = [uid for uid in self._lookout.followed if uid in self._rows]
@@ -233,9 +234,12 @@ class Monitor:
         order = [task.uid for task in tasks[:MAX_ROWS]]
         rows: dict[str, dict[str, object]] = {}
         wanted = {*change.tasks, *(set(order) - self._rows.keys())}
+        # What runs in a cell tells the queue nothing of its stages.
+        told = {*change.staged, *change.points} & self._lookout.tasks.keys()
+        wanted |= {uid for uid in told if self._lookout.tasks[uid].is_attended}
         for uid in wanted & {*order}:
             task = self._lookout.tasks[uid]
-            made = row(task)
+            made = self._row(task)
             known = self._rows.get(uid, {})
             other = {key: value for key, value in made.items() if known.get(key) != value}
             if other:
@@ -290,6 +294,10 @@ class Monitor:
         return {
             "counts": counts, "workers": workers, "paused": self._lookout.is_paused, "more": more,
         }  # fmt: skip
+
+    def _row(self, task: Task) -> dict[str, object]:
+        standing = self._lookout.standing(task.uid) if task.is_attended else None
+        return row(task if standing is None else replace(task, live=_live(standing)))
 
     def _stages(self, uid: str) -> dict[str, object] | None:
         standing = self._lookout.standing(uid)
@@ -395,7 +403,12 @@ class Monitor:
                 case "stop":
                     return display.plain(queue.stop_run(uid))
                 case "stop-all":
-                    running = [task.uid for task in queue.site.store.tasks("running")]
+                    # What somebody waits for in a cell or a terminal is not the queue's.
+                    running = [
+                        task.uid
+                        for task in queue.site.store.tasks("running")
+                        if not task.is_attended
+                    ]
                     return display.plain(queue.kill(*running)) if running else "nothing runs"
                 case "retry":
                     return display.plain(queue.retry(uid))
@@ -455,6 +468,17 @@ def row(task: Task) -> dict[str, object]:
         "id": uid, "name": name, "state": state, "stage": stage, "progress": progress, "values": values,
         "given": " ".join(task.overrides), "error": task.error or "", "attempt": task.attempt,
     }  # fmt: skip
+
+
+def _live(standing: Standing) -> dict[str, object]:
+    """What a run is at, as a worker writes it to the queue."""
+    found: dict[str, object] = {}
+    for name, stage in standing.stages.items():
+        if stage.state == "running" or (stage.values and "stage" not in found):
+            found = {"stage": name, "values": dict(stage.values)}
+            found |= {"cell": stage.cell, "cells": stage.cells} if stage.cells else {}
+            found |= {"step": stage.step} if stage.step is not None else {}
+    return found
 
 
 def _aged(one: dict[str, object], task: Task) -> dict[str, object]:

@@ -17,12 +17,13 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 from nbexp import events
+from nbexp.experiments import alerting
 from nbexp.jupyter.panels import monitor, pump
 from nbexp.pipeline import standing
 from nbexp.project import opening
 from nbexp.queue import state
 from nbexp.queue.owners import Owner
-from nbexp.queue.store import Task
+from nbexp.queue.store import NewTask, Task
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -257,6 +258,31 @@ def test_one_thread_keeps_all_panels_up_to_date_and_ends_with_them(panel: Panel)
         assert time.monotonic() < end
         time.sleep(0.02)
     assert pump.panels() == ()
+
+
+def test_an_alert_of_a_run_elsewhere_is_told_once(panel: Panel) -> None:
+    panel.monitor.pump()
+    told = {"time": time.time() + 1, "pid": 1, "notebook": True, "message": "`one`: acc <b> > 0.9"}
+    alerting.log_file(panel.project).write_text(json.dumps(told) + "\n")
+    panel.monitor.pump()
+    assert panel.sent.of("alert") == [{"kind": "alert", "text": "`one`: acc <b> > 0.9"}]
+
+
+def test_stopping_all_leaves_what_somebody_waits_for(panel: Panel) -> None:
+    store = panel.queue.site.store
+    new = NewTask("f" * 12, "", "0" * 40, "here", "", {}, kind="place", max_attempts=1)
+    store.begin(new, panel.owner.id)
+    store.apply(panel.task.uid, state.Ended(panel.owner.id, panel.task.attempt, "failed", "no"))
+    panel.hear(kind="do", id=1, what="stop-all")
+    end = time.monotonic() + 60
+    while not any(one["state"] == "done" for one in panel.sent.of("ack")):
+        assert time.monotonic() < end
+        panel.monitor.pump()
+        time.sleep(0.02)
+    assert panel.sent.of("ack")[-1]["text"] == "nothing runs"
+    task = store.task("f" * 12)
+    assert task is not None
+    assert task.state == "running"
 
 
 def test_what_goes_wrong_is_shown_in_the_panel(panel: Panel) -> None:
