@@ -175,6 +175,7 @@ def test_tasks_are_queued_seen_running_paused_stopped_and_retried(
     expect(chart).to_have_attribute("data-points", "43", timeout=30_000)
     expect(panel.locator(".nbq-log")).to_contain_text("training with <b>lr</b> 0.2")
     expect(panel.locator(".nbq-legend")).to_contain_text("run-1")
+    page.mouse.move(0, 0)
     panel.screenshot(path=SHOTS / "queue-panel.png")
     # Pause: what runs goes on, nothing else begins.
     panel.get_by_role("button", name="Pause").click()
