@@ -2,7 +2,7 @@
 
 Your folder becomes what the experiment left, all its stages run, and the result is recorded beside it. It stops before
 anything changes where that would overwrite edits which no commit and no experiment holds. One `nbexp undo` takes all
-of it back.
+of it back. A cell that was recorded with `%%exp` runs in a fresh kernel beside your files, which stay as they are.
 
 Examples
 --------

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nbexp.errors import NotFound
-from nbexp.experiments import again, cell_tree, environment, isolated, naming, temp
+from nbexp.experiments import (
+    again,
+    cell_tree,
+    composition,
+    environment,
+    isolated,
+    naming,
+    temp,
+)
 from nbexp.experiments import spec as specs
 from nbexp.experiments.cell_needs import Read
 from nbexp.experiments.freezing import Snapshot, View
@@ -37,7 +45,7 @@ def run(
     *,
     how: How,
 ) -> tuple[Ran, Sequence[Stage]]:
-    """Run the cell of the experiment and record it beside, on the same baseline.
+    """Run the cell of the experiment, with overrides if there are any, and record it beside, on the same baseline.
 
     Raises
     ------
@@ -48,6 +56,8 @@ def run(
         naming.refuse_git_names(place.git, asked.name, verb=asked.verb)
     if lacking:
         raise _refused(source.name, lacking)
+    # What its params were composed of is in its params.yaml.
+    composition.refuse_choices(place.root, asked.overrides, "Nothing was run.")
     which = specs.Which(single=True)
     target = f"{folder}/dvc.yaml:{cell_tree.STAGE}"
     view = View(
@@ -60,6 +70,7 @@ def run(
         source.ref.baseline,
         refs,
         targets=(target,),
+        overrides=asked.overrides,
         name=asked.name,
         message=asked.message,
         force=asked.force,
@@ -68,13 +79,13 @@ def run(
         which=which,
         run_cache=False,
         hydra=False,
-        verb=f"rerun {source.name}",
+        verb=f"{asked.verb} {source.name}",
         read=view.read,
     )
     # `force` was about the name; that the stage runs, whatever its lock says, is this command's own.
     spec = replace(spec, force=True, carries=again.carried(place.git, source.rev))
-    stages = which.stages(isolated.graph_of(place, view, {}), (target,), ".")
-    line = environment.again_line("rerun", source.name, spec)
+    stages = which.stages(isolated.graph_of(place, view, spec.edits), (target,), ".")
+    line = environment.again_line(asked.verb, source.name, spec)
     return temp.run_spec(place, spec, view.snapshot, line, emit), stages
 
 

@@ -413,9 +413,11 @@ def _checked(source: str) -> cell_code.Names:
         )
     names = cell_code.names(source)
     if names is None:
+        hint = "run it without `%%exp` to see the syntax error."
+        if source.lstrip().startswith("%%"):
+            hint = "`!` lines in a cell of Python run a shell as well."
         raise UsageError(
-            "The cell is no Python, so what it reads cannot be found. Nothing was run.",
-            "run it without `%%exp` to see the syntax error.",
+            "The cell is no Python, so what it reads cannot be found. Nothing was run.", hint
         )
     return names
 

@@ -566,7 +566,8 @@ class Project:
         """Run an experiment's code, params and data with other values, as an experiment on its baseline.
 
         The workspace becomes what the experiment left, the values are set, and what they concern runs. One
-        `undo` puts all of it back; a run that fails puts it back by itself.
+        `undo` puts all of it back; a run that fails puts it back by itself. Of a cell (`%%exp`) the cell alone runs, in
+        a fresh kernel, and the workspace stays as it is.
 
         Parameters
         ----------
@@ -583,11 +584,15 @@ class Project:
             Edits that no commit or experiment holds are in the way. Nothing was run.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import again
+        from nbexp.experiments import again, cells
         from nbexp.experiments import spec as specs
 
         point = specs.one_point(grammar.parse(set_params or []))
         asked = again.Asked("clone", point, name, message, force, run_cache)
+        source = again.source(self.git, experiment)
+        folder = cells.folder_at(self.git, self.prefix, source.rev)
+        if folder is not None:
+            return self._cell_again(asked, source, folder, jobs, emit)
         return self._again(asked, experiment, jobs, emit)
 
     def clone_to_queue(
@@ -670,7 +675,9 @@ class Project:
                 tell,
                 how=self._how(jobs=jobs),
             )
-        differs = again.differences(self.git, self._reader, source.rev, ran.rev)
+        differs = None
+        if asked.verb == "rerun":
+            differs = again.differences(self.git, self._reader, source.rev, ran.rev)
         return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
 
     def cell(

@@ -180,6 +180,12 @@ def test_a_cell_is_an_experiment_for_every_tool_and_comes_again(
     assert "every file and output is as in by-hand" in replay["shown"][-1]["text/plain"]
     assert state(project, git) == before
 
+    # With another value the cell alone runs, too.
+    other = kernel.run("%exp clone by-hand -S train.lr=0.03 -n better")
+    assert other["status"] == "ok", other["error"]
+    assert "0.95   +0.007 vs by-hand  (better)" in other["shown"][-1]["text/plain"]
+    assert state(project, git) == before
+
     # The executed notebook is what `open` shows, and the code of two cells is compared.
     opened = kernel.run("%exp open by-hand")["shown"][-1]
     assert "rows 22" in opened["text/plain"] + opened.get("text/html", "")
