@@ -446,7 +446,8 @@ def _send(
             return "vanished from the cache"
         return None
 
-    failed = _through(md5s, lambda md5: _told(line, lambda: send(md5)), jobs or remote.jobs, line)
+    left = _sent_small(md5s, here, remote, line) if jobs is None else md5s
+    failed = _through(left, lambda md5: _told(line, lambda: send(md5)), jobs or remote.jobs, line)
     sent = {md5: here[md5] for md5 in md5s if md5 not in failed}
     there = _look(remote, sent, jobs)
     for md5 in sent:
@@ -454,6 +455,25 @@ def _send(
             failed[md5] = "did not arrive whole"
             line.done -= 1
     return failed
+
+
+def _sent_small(
+    md5s: Sequence[str], here: Mapping[str, _Place], remote: Remote, line: _Line
+) -> Sequence[str]:
+    """Store many small objects at once, where the remote has a way to; those that are left."""
+    put_small = getattr(remote, "put_small", None)
+    if put_small is None:
+        return md5s
+    asked = [
+        (here[md5].path, _key(md5, legacy=here[md5].is_legacy), here[md5].size) for md5 in md5s
+    ]
+
+    def stored(index: int) -> None:
+        line.moved(asked[index][2])
+        line.finished()
+        line.tell()
+
+    return [md5s[index] for index in put_small(asked, stored)]
 
 
 class _Brought(NamedTuple):

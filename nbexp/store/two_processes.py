@@ -24,7 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # Files from which on it pays: a process takes 25 ms to begin, 20,000 small files 0.2 s to be read.
-_FROM = 3_000
+FROM = 3_000
 # Items on their way. So few that all answers fit into a pipe (64 KiB): neither side ever waits to write while
 # the other does.
 _BATCH = 128
@@ -49,7 +49,7 @@ def each(
     done
         Called in this process, also for what the other has done by the time that an error is raised.
     """
-    other = _Other.start(work, shared) if len(items) >= _FROM and processors() > 1 else None
+    other = _Other.start(work, shared) if len(items) >= FROM and processors() > 1 else None
     if other is None:
         for index, item in enumerate(items):
             done(index, work(shared, item))

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nbexp.store import two_processes
+from nbexp.store import remotes, transfer, two_processes
 from nbexp.store.cache import Cache, Hash
 from tests.store.work_on_items import MANY, dies, double, fails, odd_here
 
@@ -87,6 +87,32 @@ def test_many_files_come_into_the_cache_and_back_as_few_do(tmp_path: Path, kind:
     fresh.close()
 
 
+def test_many_objects_go_to_a_folder_and_what_cannot_be_stored_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(MANY):
+        (folder / f"{number}.txt").write_text(f"{number}\n")
+    cache = Cache(tmp_path / "cache", link_types=("copy",), state=tmp_path / "state.db")
+    whole = cache.add(folder)
+    items = cache.items(whole.md5)
+    away = tmp_path / "away"
+    taken = away / "files" / "md5" / items[7].md5[:2] / items[7].md5[2:]
+    (taken / "in the way").mkdir(parents=True)
+    remote = remotes.at(os.fspath(away), {})
+    first = transfer.push([whole.md5], remote, cache)
+    assert (first.moved, list(first.failed)) == (MANY - 1, [items[7].md5])
+    (taken / "in the way").rmdir()
+    taken.rmdir()
+    second = transfer.push([whole.md5], remote, cache)
+    assert (second.moved, second.present, second.failed) == (2, MANY - 1, {})
+    for item in items:
+        stored = away / "files" / "md5" / item.md5[:2] / item.md5[2:]
+        assert stored.read_bytes() == (folder / item.relpath).read_bytes()
+        assert stored.stat().st_mode & 0o777 == 0o444
+    assert [path.name for path in (away / "files").iterdir()] == ["md5"]
+    cache.close()
+
+
 def alone(tmp_path: Path, files: dict[Path, bytes]) -> Hash:
     """What one process says that the files are."""
     twin = tmp_path / "twin"
@@ -95,10 +121,10 @@ def alone(tmp_path: Path, files: dict[Path, bytes]) -> Hash:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
     cache = Cache(tmp_path / "twin-cache", link_types=("copy",), state=tmp_path / "twin.db")
-    before = two_processes._FROM
-    two_processes._FROM = 1_000_000
+    before = two_processes.FROM
+    two_processes.FROM = 1_000_000
     try:
         return cache.add(twin)
     finally:
-        two_processes._FROM = before
+        two_processes.FROM = before
         cache.close()

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +19,7 @@ from nbexp import filesystem
 from nbexp.errors import StoreError
 from nbexp.filesystem import crash_point
 from nbexp.formats.config import Value
+from nbexp.store import two_processes
 from nbexp.store.remotes import Entry, Moved
 
 SETTINGS = {
@@ -88,6 +89,36 @@ class Remote:
                 raise self._refused(error) from None
             raise
         crash_point("remote.stored")
+
+    def put_small(
+        self, asked: Sequence[tuple[str, str, int]], done: Callable[[int], None]
+    ) -> list[int]:
+        """Store many small files, given by path, key and size, on two processors; those that are left to `put`.
+
+        `done` is called for each that is stored.
+        """
+        small = [index for index, (_, _, size) in enumerate(asked) if size < _SMALL]
+        if len(small) < two_processes.FROM:
+            return [*range(len(asked))]
+        self._begin()
+        try:
+            for folder in {key.rpartition("/")[0] for _, key, _ in asked}:
+                self._make_folder(f"{self._root}/{folder}")
+        except OSError as error:
+            raise self._refused(error) from None
+        left = {*range(len(asked))}
+
+        def keep(number: int, is_stored: bool | None) -> None:
+            if is_stored:
+                left.discard(small[number])
+                done(small[number])
+                crash_point("remote.stored")
+
+        pairs = [
+            (asked[index][0], f"{self._root}/{asked[index][1]}", asked[index][2]) for index in small
+        ]
+        two_processes.each(store_small, os.fspath(self._unfinished), pairs, keep)
+        return sorted(left)
 
     def remove(self, key: str) -> None:
         try:
@@ -177,6 +208,23 @@ class Remote:
     def _refused(self, error: OSError) -> StoreError:
         hint = "make room there." if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
         return StoreError(f"The folder {self.url} refused: {error.strerror or error}.", hint)
+
+
+def store_small(unfinished: str, asked: tuple[str, str, int]) -> bool | None:
+    """Copy a file to a name that it has when all of it is there; None where that cannot be."""
+    source, target, size = asked
+    fresh = os.fspath(filesystem.temporary(Path(unfinished)))
+    try:
+        _copy_small(source, fresh, size)
+        os.chmod(fresh, _READ_ONLY)
+        os.replace(fresh, target)
+    except OSError:
+        try:
+            os.unlink(fresh)
+        except OSError:
+            pass  # it was not made
+        return None
+    return True
 
 
 def _copy_small(source: str, target: str, size: int) -> None:
