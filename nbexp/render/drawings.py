@@ -22,7 +22,7 @@ def _plot(result: Plot) -> str:
         heading, _, notes = look.told(view.draw())
         lines = view.lines()
         more = len(lines) - 1 - MAX_LINES
-        text = [heading, *aligned(lines[: MAX_LINES + 1])]
+        text = [heading or f"{view.kind} of {result.metric}", *aligned(lines[: MAX_LINES + 1])]
         if more > 0:
             text.append(f"… {more:,} more rows: `to_frame()` has all")
         parts.append("\n".join([*text, *(f"({note})" for note in notes)]))

@@ -511,7 +511,7 @@ class _Maker:
         return {"groups": groups, "group_title": ", ".join(by)}
 
     def _by_seed(self, names: Sequence[str]) -> dict[str, object]:
-        """Groups that differ in their seed alone; none where there is no seed, and all are one."""
+        """Groups that differ in their seed alone; none, so that all are one, where there is no seed."""
         params = self._differing
         seeds = [one for one in params if one.rpartition(".")[2].lower() in _SEEDS]
         rest = [one for one in params if one not in seeds]
@@ -525,8 +525,11 @@ class _Maker:
             )
             for one in self._records
         }
+        found = {name: groups[name] for name in names if name in groups}
+        if len(set(found.values())) == len(found):
+            return {}  # no two differ in their seed alone
         title = f"over {', '.join(look.short(seeds).values())}"
-        return {"groups": {n: groups[n] for n in names if n in groups}, "group_title": title}
+        return {"groups": found, "group_title": title}
 
     # ---- Python
 
