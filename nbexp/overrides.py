@@ -1,8 +1,9 @@
 """What stands after `-S`: text or a mapping in, a list of points out, each point a tuple of overrides.
 
 The grammar is Hydra's, with DVC's file in front: `[FILE:][+|++|~]KEY[=VALUE]`. Keys are read here; so are values
-that are one plain word or number, which are nearly all, because importing Hydra's parser takes 140 ms. Everything
-with grammar in it (`,`, quotes, brackets, functions, `${…}`) goes to hydra-core, whose one home this is.
+that are one plain word or number, or several with commas between, which are nearly all, because importing Hydra's
+parser takes 140 ms. Everything with grammar in it (quotes, brackets, functions, `${…}`) goes to hydra-core, whose one
+home this is.
 """
 
 from __future__ import annotations
@@ -245,6 +246,8 @@ def _axis(item: str) -> Axis:
         values: tuple[object, ...] | Interval = ("",)
     elif _WORDS.fullmatch(typed):
         values = (_scalar(typed),)
+    elif (listed := _listed(typed)) is not None:
+        values = listed
     else:
         values = _by_hydra(typed, item)
     if op == "delete" and not (isinstance(values, tuple) and len(values) == 1):
@@ -325,6 +328,12 @@ def _scalar(text: str) -> object:
     except ValueError:  # more digits than Python takes
         raise UsageError(f"The number {text[:20]}… has too many digits. Nothing was run.") from None
     return text
+
+
+def _listed(text: str) -> tuple[object, ...] | None:
+    """The values of a list with commas between, of which each is plain; None where there is grammar in one."""
+    parts = [part.strip(" \t") for part in text.split(",")]
+    return tuple(map(_scalar, parts)) if all(map(_WORDS.fullmatch, parts)) else None
 
 
 # ---- values with grammar

@@ -386,6 +386,49 @@ def test_a_plain_value_is_what_hydra_reads(text: str) -> None:
     assert exact(one(f"key={text}").value) == exact(as_hydra(text))
 
 
+PLAIN = st.sampled_from(
+    ["1", "0.1", "1e-4", "true", "NULL", "nan", "-inf", "a b", "x:y", "1_0", "_", "1.", "1:2", "@x"]
+)
+
+
+@given(
+    st.lists(PLAIN | NUMBERS | WORDS, min_size=2, max_size=4),
+    st.sampled_from([",", ", ", " ,", "\t,  "]),
+)
+@settings(max_examples=400)
+@example(["1", "1.0", "1"], ",")
+@example(["a", " b "], ",")
+def test_a_list_of_plain_values_is_what_hydra_reads(parts: list[str], comma: str) -> None:
+    text = comma.join(parts).strip(" \t")
+    found = overrides._listed(text)
+    if found is None:
+        return
+    sweep = as_hydra(text)
+    assert isinstance(sweep, types.ChoiceSweep)
+    assert exact(found) == exact(sweep.list)
+    assert exact([value for (value,) in points(f"key={text}")]) == exact(sweep.list)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,",
+        ",1",
+        "1,,2",
+        "a,'b'",
+        "a,[1]",
+        "a,${b}",
+        "f(1),2",
+        "a,b=c",
+        "a\\,b",
+        '"a",b',
+        "a,{b:1}",
+    ],
+)
+def test_a_list_with_grammar_in_it_goes_the_long_way(text: str) -> None:
+    assert overrides._listed(text) is None
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -431,7 +474,7 @@ def test_any_text_is_read_as_hydra_reads_it_or_refused(text: str) -> None:
 def test_plain_values_load_no_parser() -> None:
     code = (
         "import sys; from nbexp import overrides; "
-        "overrides.parse(['a.b=1', '+c=x y', '~d', 'f.json:e=1e-3', '++g=', 'h=/a/b:c', 'i=Zürich']); "
+        "overrides.parse(['a.b=1', '+c=x y', '~d', 'f.json:e=1e-3', '++g=', 'h=/a/b:c', 'i=Zürich', 'j=1,2e-3, x y']); "
         "overrides.parse({'a': [1, 'x']}); "
         "print(sorted({'hydra', 'omegaconf', 'antlr4', 'yaml', 'decimal'} & set(sys.modules)))"
     )
