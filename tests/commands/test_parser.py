@@ -49,7 +49,7 @@ def test_the_guide_is_one_screen_with_every_verb() -> None:
     assert text.endswith("`%exp help COMMAND` or `%exp COMMAND -h` has options and examples.\n")
     assert len(text.splitlines()) <= 60
     *_, as_in_dvc, _, _ = text.splitlines()
-    assert as_in_dvc == "  as in DVC  stage, dag, params, metrics, data, remote, config"
+    assert as_in_dvc == "  as in DVC  stage, dag, params, metrics, plots, data, remote, config"
     for verb in commands.names():
         assert re.search(rf"^  {verb} +[A-Z]", text, re.MULTILINE) or verb in re.split(
             r"[, ]+", as_in_dvc

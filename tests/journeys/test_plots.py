@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+
+import nbexp
+from nbexp.experiments.plots import Chart
+from nbexp.plots import render
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 CELLS = [
     "%load_ext nbexp",
@@ -63,3 +70,22 @@ def test_a_notebook_shows_plots_and_keeps_them(executed: tuple[Path, Any]) -> No
     page, _ = HTMLExporter().from_notebook_node(notebook)
     for text in ("low", "high", "0.9333", "<table"):
         assert text in page
+
+
+def test_the_picture_of_the_how_to_page_is_what_is_drawn(
+    tmp_path: Path, git: Callable[..., str], nbexp_cli: Callable[..., Any]
+) -> None:
+    root = tmp_path / "scripts"
+    shutil.copytree(DOCS / "_projects" / "scripts", root)
+    git("init", "--quiet", "--initial-branch=main", cwd=root)
+    git("add", "--all", cwd=root)
+    git("commit", "--quiet", "--message=scripts", cwd=root)
+    nbexp_cli("init", cwd=root)
+    nbexp_cli("run", "-q", "-n", "slow", cwd=root)
+    nbexp_cli("run", "-q", "-n", "fast", "-S", "train.lr=0.4", cwd=root)
+    project = nbexp.open(root)
+    chart = project.plots.diff("slow", "fast")["plots/loss.csv"]
+    project.close()
+    assert isinstance(chart, Chart)
+    drawn = render.svg(chart.drawn()) + "\n"
+    assert drawn == (DOCS / "_static" / "plots-diff.svg").read_text("utf-8")
