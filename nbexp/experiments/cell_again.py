@@ -90,18 +90,10 @@ def run(
 
 
 def _refused(name: str, lacking: Sequence[Read]) -> NotFound:
-    words = {
-        "undefined": "which was not defined",
-        "secret": "whose value is a secret and was not recorded",
-    }
-    told = [
-        f"`{read.name}`"
-        + (f" ({read.type})" if read.type else "")
-        + (f", {words[read.kind]}" if read.kind in words else "")
-        for read in lacking
-    ]
+    why = {"undefined": "not defined", "secret": "a secret, which is not recorded"}
+    told = [f"`{read.name}` ({why.get(read.kind, read.type)})" for read in lacking]
     return NotFound(
-        f"The cell of `{name}` read {'; '.join(told)} of its session, and nothing recorded gives that. "
+        f"The cell of `{name}` read {', '.join(told)} of its session, and nothing recorded gives that. "
         "Nothing was run.",
         f"make `{lacking[0].name}` in the cell itself, or in a function of an earlier cell, and run it again.",
     )

@@ -170,7 +170,8 @@ class _Block:
             cell = cells.folder_at(self._git, self._prefix, self._member.rev)
             if cell is not None:
                 # What the cell reads of other stages is made first.
-                words.append(f"{cell}/dvc.yaml:{cell_tree.STAGE}")
+                file = posixpath.relpath(f"{cell}/dvc.yaml", self._directory)
+                words.append(f"{file}:{cell_tree.STAGE}")
         else:
             words, settled = self._checked(words)
         patched = [path for path in changed if path not in settled]
