@@ -178,7 +178,8 @@ class Exp:
         """What `%exp?` shows."""
         from nbexp import commands
 
-        return commands.guide("%exp")
+        more = "A cell that begins with `%%exp` becomes an experiment; `%%exp -h` has its options."
+        return f"{commands.guide('%exp')}{more}\n"
 
     def show_once(self, result: Result) -> None:
         """Let IPython show a result, unless this cell shows it already or was asked not to.

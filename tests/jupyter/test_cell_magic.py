@@ -19,7 +19,7 @@ import nbexp
 from nbexp import live
 from nbexp.commands import Text
 from nbexp.errors import Interrupted, NameTaken, NbexpError, StageFailed, UsageError
-from nbexp.jupyter import completion
+from nbexp.jupyter import cell_magic, completion
 from nbexp.project import Experiment
 
 
@@ -465,6 +465,12 @@ def test_a_folder_of_the_users_is_left_alone(
 
 
 # ---- help and completion
+
+
+def test_the_reference_has_every_option() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text()
+    options = {word for action in cell_magic.parser()._actions for word in action.option_strings}
+    assert {word for word in options if f"`{word}" not in text} <= {"-h", "--help"}
 
 
 def test_help(loaded: Session) -> None:
