@@ -163,6 +163,8 @@ SHOWN = [
     "plots show acc.csv",
     "plots show unlisted.csv -x i -y j",
     "plots show unlisted.csv nowhere.csv",
+    "plots show gone.csv",
+    "plots diff v1 --targets gone.csv",
     "plots show pics",
     "plots show Both",
     "plots show Two",

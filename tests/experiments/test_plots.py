@@ -191,6 +191,40 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_shown(project: Project) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (
+            ["gone.csv", "other"],
+            "No plot or file is called `gone.csv`, `other`.",
+            "`nbexp plots show` has all there are.",
+        ),
+        (
+            [],
+            "dvc.yaml lists no plots.",
+            "`nbexp plots show acc.csv` draws a file that is not listed.",
+        ),
+    ],
+)
+def test_nothing_to_show_is_said(
+    project: Project, words: list[str], message: str, hint: str
+) -> None:
+    if words:
+        listed(project, "- fine.csv\n")
+    else:
+        (project.root / "dvc.yaml").write_text("stages: {}\n")
+    told: list[tuple[str, str | None]] = []
+
+    def emit(event: object) -> None:
+        if isinstance(event, Notice):
+            told.append((event.message, event.hint))
+
+    done = commands.execute(["plots", "show", *words], emit, directory=str(project.root))
+    assert told == [(message, hint)]
+    assert str(done.result) == "no plots"
+    assert not (project.root / "dvc_plots").exists()
+
+
 def test_a_broken_pipeline_of_one_revision_leaves_the_others(two: Project) -> None:
     (two.root / "dvc.yaml").write_text("stages: [\n")
     shown = two.plots.diff("low")

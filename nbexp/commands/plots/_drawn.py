@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,17 @@ def check(args: argparse.Namespace, verb: str) -> None:
         )
 
 
+def _nothing(targets: Sequence[str]) -> Notice:
+    """Why nothing is shown, and what would be."""
+    if not targets:
+        return Notice(
+            "dvc.yaml lists no plots.",
+            "`nbexp plots show acc.csv` draws a file that is not listed.",
+        )
+    named = ", ".join(f"`{one}`" for one in targets)
+    return Notice(f"No plot or file is called {named}.", "`nbexp plots show` has all there are.")
+
+
 def finished(project: Project, args: argparse.Namespace, found: PlotsShown, emit: Emit) -> object:
     """The plots in the shape that was asked for: a chart's JSON, all of it as JSON, a page."""
     from nbexp.commands import Text
@@ -89,6 +101,8 @@ def finished(project: Project, args: argparse.Namespace, found: PlotsShown, emit
 
     for line in found.unreadable:
         emit(Notice(f"Could not be read: {line}"))
+    if not found.plots and not found.problems:
+        emit(_nothing(args.targets or ()))
     if args.show_vega:
         import json
 

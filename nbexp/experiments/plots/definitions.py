@@ -30,15 +30,14 @@ def defined(
     Notes
     -----
     Of overlapping folders at the top of a dvc.yaml, a file belongs to the innermost. A target that no plot matches is
-    a file to be drawn, if it exists; where the project defines no plots, whether it exists or not.
+    a file to be drawn, if it exists; whether it exists or not where no dvc.yaml has plots at its top and no plot of
+    a stage was found yet.
     """
     found: Found = {}
     for pipeline in held.pipelines:
         if pipeline.file.plots:
             file = _seen(pipeline.path, here)
-            top = dict(_at_the_top(held, pipeline, file, here, targets, given))
-            if top or not targets:
-                found[file] = top
+            found[file] = dict(_at_the_top(held, pipeline, file, here, targets, given))
     for pipeline in held.pipelines:
         for path, options in _of_stages(held, pipeline, here, targets, given, is_workspace):
             _merge(found, path, options)
