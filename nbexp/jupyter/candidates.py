@@ -458,6 +458,33 @@ def _times(place: Place) -> tuple[str, Offers]:  # noqa: ARG001
     return "", [("1h", "an hour"), ("1d", "a day"), ("7d", "a week"), (today, "today")]
 
 
+def _plot_types(place: Place) -> tuple[str, Offers]:
+    """Types of plots, several with commas."""
+    done, comma, _ = place.typed.rpartition(",")
+    return done + comma, [(n, "plot type") for n in _type_names() if n not in done.split(",")]
+
+
+@cache
+def _type_names() -> tuple[str, ...]:
+    from nbexp import plots
+
+    return plots.kinds()
+
+
+def _drawable(place: Place) -> tuple[str, Offers]:
+    """What `plot` takes first: what was logged by step, a type, or a column of the table."""
+    types = [(name, "plot type") for name in _type_names()]
+    columns = [one for one in _named(place) if one[1] != "column"]
+    found = dict([*types, *columns, *_live(place)[1]])
+    return "", found.items()
+
+
+def _drawn(place: Place) -> tuple[str, Offers]:
+    """What it takes then: experiments, or the columns that are drawn against the first."""
+    columns = [one for one in _named(place) if one[1] != "column"]
+    return "", [*_experiments(place)[1], *columns]
+
+
 _git_remotes = _plain("Git remote", lambda project: project.git_remotes)
 _remotes = _plain("remote", lambda project: project.remotes)
 _sweeps = _plain("sweep", lambda project: project.sweeps)
@@ -540,7 +567,10 @@ _BY_PLACE: dict[str, Look] = {
     "open experiment": _states,
     "open git_remote": _git_remotes,
     "open path": _paths,
-    "plot metric": _live,
+    "plot experiments": _drawn,
+    "plot kind": _plot_types,
+    "plot metric": _drawable,
+    "plot sweep": _sweeps,
     "plots diff revisions": _revisions,
     "plots diff x": _plot_columns,
     "plots diff y": _plot_columns,

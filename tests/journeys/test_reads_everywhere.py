@@ -84,7 +84,10 @@ Alerts: %exp alerts
 Plan: %exp plan -S train.epochs=20
 Why: %exp why train third
 Dag: %exp dag
-Curves: %exp plot acc
+Plot: %exp plot acc
+Plot: %exp plot train.lr acc
+Plot: %exp plot acc --kind line,parallel,box
+Code: %exp plot acc --code
 Pushed: %exp push third
 Branches: %exp branch third fourth
 PulledExperiments: %exp pull third
@@ -127,7 +130,7 @@ StageWritten: %exp init 'python train.py'
 
 # What is no table, because it is one line, a list of files, or a picture.
 PLAIN = frozenset(
-    "Curves Chart Pictures PlotsShown Dag Why Tagged Queued Pushed PulledExperiments OpenedText OpenedPicture TaskLog Printed Health".split()
+    "Plot Code OpenedNotebook Chart Pictures PlotsShown Dag Why Tagged Queued Pushed PulledExperiments OpenedText OpenedPicture TaskLog Printed Health".split()
 )
 
 
@@ -226,7 +229,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
 
 def test_every_kind_of_result_is_among_them(book: Book) -> None:
     """A kind that is new gets a line in CELLS."""
-    known = {name for names in display.FAMILIES.values() for name in names} | {"Curves", "Dag"}
+    known = {name for names in display.FAMILIES.values() for name in names} | {"Plot", "Dag"}
     assert known - {one.kind for one in book.shown} == set()
 
 
@@ -234,14 +237,14 @@ def test_every_result_is_text_and_html_or_a_picture(book: Book) -> None:
     for one in book.shown:
         assert one.text.strip(), one.source
         page = Page(one.html)
-        if one.kind in ("Curves", "Dag"):
+        if one.kind in ("Plot", "Dag"):
             assert "<svg" in str(one.data["image/svg+xml"])
         else:
             assert page.text.strip(), one.source
         if one.kind not in PLAIN:
             assert page.tables and page.tables[0], (one.source, one.html)
-    (curves,) = (one for one in book.shown if one.kind == "Curves")
-    assert curves.data["image/png"].startswith("iVBORw0KGgo")
+    plots = [one for one in book.shown if one.kind == "Plot"]
+    assert all(one.data["image/png"].startswith("iVBORw0KGgo") for one in plots) and plots
 
 
 def test_columns_of_the_text_are_aligned(book: Book) -> None:
@@ -305,7 +308,7 @@ def test_it_reads_the_same_on_github(book: Book) -> None:
         clean = re.sub(r'\s(?:style|class|id|data-[\w-]+|aria-[\w-]+)="[^"]*"', "", clean)
         before, after = Page(one.html), Page(clean)
         assert after.tables == before.tables and after.text == before.text, one.source
-        assert "{" not in after.text.replace(EVIL, "") or one.kind in ("OpenedNotebook", "NotebookDiff", "OpenedText", "Alerts"), one.source  # fmt: skip
+        assert "{" not in after.text.replace(EVIL, "") or one.kind in ("Code", "OpenedNotebook", "NotebookDiff", "OpenedText", "Alerts"), one.source  # fmt: skip
     table = next(one for one in book.shown if one.kind == "Table")
     assert 'align="right"' in table.html
 
