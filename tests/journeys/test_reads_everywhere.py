@@ -130,7 +130,7 @@ StageWritten: %exp init 'python train.py'
 
 # What is no table, because it is one line, a list of files, or a picture.
 PLAIN = frozenset(
-    "Plot Code OpenedNotebook Chart Pictures PlotsShown Dag Why Tagged Queued Pushed PulledExperiments OpenedText OpenedPicture TaskLog Printed Health".split()
+    "Plot Code OpenedNotebook StageWritten Chart Pictures PlotsShown Dag Why Tagged Queued Pushed PulledExperiments OpenedText OpenedPicture TaskLog Printed Health".split()
 )
 
 
