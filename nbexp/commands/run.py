@@ -16,6 +16,7 @@ Examples
   nbexp run train                              only this stage and what it needs
   nbexp run --resume low-lr                    go on from its last checkpoint
   nbexp run --resume low-lr@3 -n other         from that step, as another experiment
+  nbexp run --queue --resume low-lr -S train.lr=0.1,0.2   two that go on from it, when the queue runs
   nbexp run -j 4                               four stages at once
   nbexp run --temp                             beside your files, which can be edited meanwhile
   nbexp run --temp -C .env                     with a file that Git ignores
@@ -90,10 +91,12 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             "Nothing was run.",
             f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
         )
-    if args.queue and args.resume is not None:
+    waits = args.queue or args.detach
+    if args.resume is not None and not waits and _is_many(args.set_param):
+        items = " ".join(f"-S {item}" for item in args.set_param)
         raise UsageError(
-            "`--resume` goes on now, and `--queue` puts off. Nothing was queued.",
-            f"beside your files: `nbexp run --temp --resume {args.resume}`.",
+            f"`{items}` makes several experiments, which go on beside each other: from the queue. Nothing was run.",
+            f"`nbexp run --queue --resume {args.resume} {items}`, then `nbexp queue start`.",
         )
     is_now = not (args.queue or args.run_all or args.timeout) and args.resume is None
     if is_now and _is_many(args.set_param):
@@ -110,6 +113,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         options = {**selection(args), **manner(args), **isolation(args)}
         options |= {name: getattr(args, name) for name in ("name", "message", "force", "new")}
         options["hydra"] = not args.no_hydra
+        options["resume"], options["reset"] = args.resume, args.reset
         return _queueing.run(project, args, emit, options)
     made = project.run(
         args.set_param,

@@ -159,36 +159,9 @@ def run(
     if name is not None:
         naming.refuse_git_names(git, name)
 
-    def made(read: Read, refs: Mapping[str, str], here: str) -> Spec:
-        source = start.source
-        goes_on = start.step is None and name in {None, source.name}
-        spec = specs.make(
-            root,
-            source.ref.baseline,
-            refs,
-            here=here,
-            targets=targets,
-            overrides=overrides,
-            name=source.name if goes_on else name,
-            message=request.message,
-            force=request.force or goes_on,
-            how=request.how,
-            which=which,
-            verb=f"run --resume {start.shown}",
-            read=read,
-            hydra=False,
-        )
-        resumed = _resumed(git, root, place.prefix, start)
-        carries = again.carried(git, start.rev)
-        return replace(spec, force=False, carries=carries, resumed=resumed)
-
     if temp:
         refs = catalogue.refs(git)
-        read = files_of(git, place.prefix, start.rev)
-        spec = made(read, refs, here)
-        view = View(Snapshot(start.rev, start.source.ref.baseline), (), read)
-        graph = isolated.graph_of(place, view, spec.edits)
-        spec, stages = _stages(graph, targets, which, here, spec, start.shown)
+        view, spec, stages = of_point(place, start, request, overrides, refs, request.name)
         line = environment.resume_line(start.shown, spec, reset=reset, temp=True)
         ran = beside.run_spec(place, spec, view.snapshot, line, emit)
         return WentOn(ran, stages, refs, start.beside)
@@ -208,7 +181,8 @@ def run(
         )
         try:
             there = here if (root / here).is_dir() else "."
-            spec = made(partial(graphs.bytes_of, root), refs, there)
+            read = partial(graphs.bytes_of, root)
+            spec = _spec(place, start, request, overrides, refs, request.name, read, there)
             graph = graphs.load(root, read=Disk(root, spec.edits).read)
             spec, stages = _stages(graph, targets, which, there, spec, start.shown)
         except BaseException:
@@ -217,6 +191,62 @@ def run(
         line = environment.resume_line(start.shown, spec, reset=reset)
         ran = running.run(spec, place, graph, stages, refs, workspace, emit, line, has_begun=True)
         return WentOn(ran, stages, refs, start.beside)
+
+
+def of_point(
+    place: Place,
+    start: From,
+    request: Request,
+    overrides: Sequence[Override],
+    refs: Mapping[str, str],
+    name: str | None,
+) -> tuple[View, Spec, tuple[Stage, ...]]:
+    """What a run beside the user's files starts from that goes on from there, its spec, and its stages.
+
+    Parameters
+    ----------
+    name
+        Of the experiment that it becomes; None, or the one's own: that one goes on.
+    """
+    read = files_of(place.git, place.prefix, start.rev)
+    spec = _spec(place, start, request, overrides, refs, name, read, request.here)
+    view = View(Snapshot(start.rev, start.source.ref.baseline), (), read)
+    graph = isolated.graph_of(place, view, spec.edits)
+    spec, stages = _stages(graph, request.targets, request.which, request.here, spec, start.shown)
+    return view, spec, stages
+
+
+def _spec(
+    place: Place,
+    start: From,
+    request: Request,
+    overrides: Sequence[Override],
+    refs: Mapping[str, str],
+    name: str | None,
+    read: Read,
+    here: str,
+) -> Spec:
+    source = start.source
+    goes_on = start.step is None and name in {None, source.name}
+    spec = specs.make(
+        place.root,
+        source.ref.baseline,
+        refs,
+        here=here,
+        targets=request.targets,
+        overrides=overrides,
+        name=source.name if goes_on else name,
+        message=request.message,
+        force=request.force or goes_on,
+        how=request.how,
+        which=request.which,
+        verb=f"run --resume {start.shown}",
+        read=read,
+        hydra=False,
+    )
+    resumed = _resumed(place.git, place.root, place.prefix, start)
+    carries = again.carried(place.git, start.rev)
+    return replace(spec, force=False, carries=carries, resumed=resumed)
 
 
 def continued(place: Place, spec: Spec, snapshot: Snapshot) -> tuple[Spec, Snapshot]:

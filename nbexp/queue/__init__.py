@@ -93,6 +93,8 @@ class Queue:
         baseline: str | None = None,
         with_edits: bool | None = None,
         hydra: bool = True,
+        resume: str | None = None,
+        reset: bool = False,
         timeout_s: float | None = None,
         in_detail: bool = False,
         detached: bool = False,
@@ -116,6 +118,11 @@ class Queue:
             Whether uncommitted edits go along; None: they do on the present commit, else not.
         hydra
             Compose params.yaml where the project's config has `hydra.enabled`.
+        resume
+            The experiment that they go on with from its last checkpoint, or a step of it (`low-lr@3`); several become new
+            experiments.
+        reset
+            With `resume`: begin it over.
         timeout_s
             Seconds after which a task is stopped and has failed.
         in_detail
@@ -131,6 +138,7 @@ class Queue:
         from nbexp import overrides as grammar
         from nbexp.experiments import composition
         from nbexp.experiments import request as requests
+        from nbexp.queue import asking
 
         points = grammar.parse(set_params or [])
         if detached and len(points) > 1:
@@ -161,6 +169,14 @@ class Queue:
             hydra=hydra,
         )
         words = ["--temp", "--detach"] if detached else ["--queue"]
+        kind: Kind = "detached" if detached else "queued"
+        if resume is not None:
+            self._recover(emit)
+            made, shown = asking.resume(self.site, resume, points, asked, reset=reset, emit=emit)
+            words += ["--resume", shown, *(["--reset"] if reset else [])]
+            return self.enqueue(
+                made, kind=kind, words=words, timeout_s=timeout_s, in_detail=in_detail, emit=emit
+            )
         if baseline is not None:
             words += ["--baseline", baseline]
         for path in copy_paths:
@@ -172,7 +188,7 @@ class Queue:
         made = self.make(points, asked, view=view, version=version, emit=emit)
         return self.enqueue(
             made,
-            kind="detached" if detached else "queued",
+            kind=kind,
             words=words,
             timeout_s=timeout_s,
             in_detail=in_detail,

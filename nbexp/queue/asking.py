@@ -8,7 +8,15 @@ from collections.abc import Mapping, Sequence
 from nbexp import overrides as grammar
 from nbexp.errors import NameTaken
 from nbexp.events import Emit
-from nbexp.experiments import composition, environment, freezing, isolated, preflight
+from nbexp.experiments import (
+    catalogue,
+    composition,
+    environment,
+    freezing,
+    isolated,
+    preflight,
+    resuming,
+)
 from nbexp.experiments import spec as specs
 from nbexp.experiments.freezing import Snapshot, View
 from nbexp.experiments.request import Request
@@ -19,6 +27,7 @@ from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen, replace
 from nbexp.overrides import Override
 from nbexp.pipeline import schedule
+from nbexp.pipeline.stage import Stage
 from nbexp.queue.site import SNAPSHOTS, Site, new_batch, uid_of
 from nbexp.queue.store import Kind, NewTask, Task
 
@@ -108,15 +117,49 @@ def make(
     first = made[0]
     graph = isolated.graph_of(place, view, first.edits)
     stages = first.which.stages(graph, first.targets, first.here)
-    totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
-    resources: dict[str, float] = {}
-    for needs in schedule.demands(stages, totals).values():
-        for what, amount in needs.items():
-            # Its stages run one after the other, so it needs what the greediest of them does.
-            resources[what] = max(resources.get(what, 0), amount)
+    resources = _resources(site, stages)
     copies = freezing.copied_paths(first, site.root)
     absent = preflight.missing(place, graph, stages, view=view, copies=copies)
     return Made(tuple(made), view, resources, len(points) - len(kept), absent)
+
+
+def resume(
+    site: Site, what: str, points: Sequence[Point], asked: Request, *, reset: bool, emit: Emit
+) -> tuple[Made, str]:
+    """Specs that go on from a step of an experiment, one for each point, and the step as it was named.
+
+    One point goes on under the experiment's own name, unless another one is asked for; several become new experiments.
+
+    Raises
+    ------
+    NotFound, UsageError, NameTaken
+        The request cannot be met; nothing was queued.
+    """
+    start = resuming.begin(site.git, what, reset=reset)
+    refs = catalogue.refs(site.git)
+    is_own = len(points) == 1 and start.step is None and asked.name in {None, start.source.name}
+    names: list[str | None] = [None]
+    if not is_own:
+        baseline, many = start.source.ref.baseline, len(points) > 1
+        names = [*_names(site, asked, len(points), baseline, refs, numbered=many)]
+    found = [
+        resuming.of_point(site.place(emit), start, asked, point, refs, name)
+        for point, name in zip(points, names, strict=True)
+    ]
+    view, _, stages = found[0]
+    made = tuple(replace(spec, named=asked.name is not None) for _, spec, _ in found)
+    return Made(made, view, _resources(site, stages)), start.shown
+
+
+def _resources(site: Site, stages: Sequence[Stage]) -> dict[str, float]:
+    """What a run of the stages needs, of what there is a number of."""
+    totals = schedule.amounts(site.settings.resources, "`resources`", "nbexp.toml")
+    found: dict[str, float] = {}
+    for needs in schedule.demands(stages, totals).values():
+        for what, amount in needs.items():
+            # Its stages run one after the other, so it needs what the greediest of them does.
+            found[what] = max(found.get(what, 0), amount)
+    return found
 
 
 def enqueue(
@@ -163,7 +206,8 @@ def add(
     max_attempts: int = 3,
 ) -> list[Task]:
     """Add a task for each spec, all of which start from a frozen state that is there."""
-    first = environment.command_line(made[0], words).to_json() if made else {}
+    is_dvcs = bool(made) and made[0].resumed is None
+    first = environment.command_line(made[0], words, is_dvcs=is_dvcs).to_json() if made else {}
     new = [
         NewTask(
             uid=uid_of(snapshot.batch, one.baseline, one.name),

@@ -18,6 +18,7 @@ from nbexp import events
 from nbexp.errors import NbexpError, QueueError
 from nbexp.events import Emit, Event
 from nbexp.experiments import alerting, environment, freezing, isolated, resuming
+from nbexp.experiments.environment import CommandLine
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
@@ -100,7 +101,7 @@ def carry_out(
                     slot=slot,
                     uid=task.marker,
                     emit=tell,
-                    command=environment.command_line(spec),
+                    command=_command(spec),
                     fence=fence,
                     env=env or {},
                 )
@@ -122,6 +123,17 @@ def carry_out(
     crash_point("queue.finished")
     recovery.let_go(store, site.git, [task.batch])
     return ran
+
+
+def _command(spec: Spec) -> CommandLine:
+    """The command line that the experiment is recorded with."""
+    resumed = spec.resumed
+    if resumed is None:
+        return environment.command_line(spec)
+    goes_on = spec.replaces is not None
+    return environment.resume_line(
+        spec.name if goes_on else resumed.rev[:7], spec, reset=resumed.step == 0
+    )
 
 
 def settle(site: Site, task: Task, error: BaseException | None, why: Why) -> None:

@@ -364,6 +364,43 @@ def test_a_run_beside_the_workspace_makes_checkpoints_and_goes_on(training_proje
     assert (root / "report.txt").read_text() == "4\n"
 
 
+def test_what_goes_on_can_wait_in_the_queue(training_project, nbexp_cli, git):
+    root = training_project()
+    nbexp_cli("run", "--temp", "-n", "long", cwd=root, code=1, env={"TROUBLE": "exit@2"})
+    old = chain(root, "long", git)
+    queued = nbexp_cli("run", "--queue", "--resume", "long", cwd=root)
+    assert "long" in queued.stdout
+    assert chain(root, "long", git) == old
+    # It waits under the experiment's own name, which nothing else can have meanwhile.
+    again = nbexp_cli("run", "--queue", "--resume", "long", cwd=root, code=3)
+    assert "`long`" in again.stderr
+    nbexp_cli("run", "--run-all", cwd=root)
+    assert chain(root, "long", git)[: len(old)] == old
+    assert len(chain(root, "long", git)) == 5
+    shown = nbexp_cli("show", "--json", cwd=root).stdout
+    assert '"epoch": 4' in shown
+    assert git("status", "--porcelain", cwd=root) == ""
+
+
+def test_several_values_go_on_from_a_step_as_new_experiments(training_project, nbexp_cli, git):
+    root = training_project()
+    nbexp_cli("run", "--temp", "-n", "long", cwd=root)
+    old = chain(root, "long", git)
+    words = ["--resume", "long@2", "-n", "more", "-S", "lr=0.1,0.8"]
+    refused = nbexp_cli("run", *words, cwd=root, code=2)
+    assert "`nbexp run --queue --resume long@2 -S lr=0.1,0.8`, then" in refused.stderr
+    nbexp_cli("run", "--queue", *words, cwd=root)
+    nbexp_cli("run", "--run-all", "-j", "2", cwd=root)
+    for name, acc in (("more-1", "0.975"), ("more-2", "0.8")):
+        found = chain(root, name, git)
+        assert found[:2] == old[:2]
+        assert len(found) == 5
+        assert acc in git("show", f"{found[-1]}:metrics.json", cwd=root)
+    assert chain(root, "long", git) == old
+    unknown = nbexp_cli("run", "--queue", "--resume", "lnog", cwd=root, code=3)
+    assert "There is no experiment `lnog`." in unknown.stderr
+
+
 def test_a_project_of_dvc_2_beside_the_workspace(project, nbexp_cli, git):
     root = project(DVC_2)
     nbexp_cli("run", "--temp", "-n", "old", cwd=root, code=1, env={"TROUBLE": "2"})
