@@ -225,6 +225,22 @@ def test_nothing_to_show_is_said(
     assert not (project.root / "dvc_plots").exists()
 
 
+@pytest.mark.parametrize("out", ["README", "README/deep", "taken"])
+def test_a_page_is_not_written_over_something_else(project: Project, out: str) -> None:
+    (project.root / "README").write_text("mine")
+    (project.root / "taken" / "index.html").mkdir(parents=True)
+    (project.root / "fine.csv").write_text("a,b\n1,2\n")
+    for more in ([], ["--json"]) if out != "taken" else ([],):
+        with pytest.raises(UsageError) as told:
+            commands.execute(
+                ["plots", "show", "fine.csv", "-o", out, *more], ignore, directory=str(project.root)
+            )
+        assert told.value.message == (
+            f"The page cannot be at {out}: something else is there. Nothing was written."
+        )
+    assert (project.root / "README").read_text() == "mine"
+
+
 def test_a_broken_pipeline_of_one_revision_leaves_the_others(two: Project) -> None:
     (two.root / "dvc.yaml").write_text("stages: [\n")
     shown = two.plots.diff("low")

@@ -112,6 +112,12 @@ def finished(project: Project, args: argparse.Namespace, found: PlotsShown, emit
         return Text(json.dumps(strict(charts[0].spec())) if charts else "")
     settings = project.plots.settings()
     folder = Path(os.path.abspath(Path(args.folder) / (args.out or settings.folder)))
+    in_the_way = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    if not in_the_way.is_dir() or (folder / "index.html").is_dir():
+        raise UsageError(
+            f"The page cannot be at {args.out or settings.folder}: something else is there. Nothing was written.",
+            "`-o DIR` names a folder, there or not.",
+        )
     if args.json:
         return replace(found.written(folder), split=args.split)
     is_asked = args.out or args.open or args.html_template
