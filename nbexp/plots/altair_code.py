@@ -26,7 +26,10 @@ def write(spec: Spec, call: str, kinds: Sequence[str]) -> str:
     kinds
         The plot types of its views.
     """
-    lines = ["import altair as alt", "import nbexp", ""]
+    lines = ["import altair as alt", "import nbexp"]
+    if "revisions=Revisions(" in call:
+        lines.append("from nbexp.experiments.selection import Revisions")
+    lines.append("")
     lines.append(f"plot = nbexp.open().{call}")
     parts: Any = spec.get("vconcat")
     views: list[Spec] = [spec] if parts is None else parts

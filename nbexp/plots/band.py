@@ -138,7 +138,7 @@ def _groups(
     found: dict[str, list[Series]] = {}
     for one in series:
         found.setdefault(given.get(one.name, f"all {len(series)}"), []).append(one)
-    return found
+    return {name: found[name] for name in look.group_names({n: n for n in found}, options)}
 
 
 def _rows(group: str, members: Sequence[Series]) -> Iterator[dict[str, object]]:

@@ -56,7 +56,7 @@ def plot(rows: Sequence[Record], options: Mapping[str, object]) -> Spec:
     mark: Spec = {"type": "point", "filled": True, "size": 44}
     if groups:
         title = str(options.get("group_title") or "group")
-        names = list(dict.fromkeys(groups.values()))
+        names = look.group_names(groups, options)
         legend = look.legend(names, title)
         encoding["color"] = look.by_name("group", names, look.COLOURS, legend)
         encoding["shape"] = look.by_name("group", names, look.SHAPES, legend)

@@ -12,6 +12,8 @@ __all__ = ["COLOURS", "DASHES", "MAX_STEPS", "RULE", "SHAPES", "TEXT", "plot", "
 
 # More steps than there are pixels for are not seen, and would be saved with every notebook.
 MAX_STEPS = 400
+# Of all lines together; each has a few at least.
+_MAX_ROWS, _FEW_STEPS = 6000, 50
 # With more steps than this, points run into each other and the line alone is drawn.
 _MAX_MARKED = 60
 
@@ -32,7 +34,7 @@ def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
     """
     notes = list(_notes(options))
     names = [one.name for one in series]
-    limit = look.limit_of(options, MAX_STEPS)
+    limit = look.limit_of(options, max(_FEW_STEPS, min(MAX_STEPS, _MAX_ROWS // (len(series) or 1))))
     values = [row for one in series for row in _rows(one, limit or len(one.steps))]
     values = _on_axes(values, options, notes)
     label = str(options.get("y_label") or "value")
@@ -40,7 +42,7 @@ def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
     groups = look.groups(names, options, notes)
     by, shown = ("experiment", names)
     if groups:
-        by, shown = "group", list(dict.fromkeys(groups.values()))
+        by, shown = "group", look.group_names(groups, options)
         values = [{**row, "group": groups[str(row["experiment"])]} for row in values]
     many = max((len(one.steps) for one in series), default=0) > _MAX_MARKED
     legend = look.legend(

@@ -289,7 +289,8 @@ def axis(
         if letter == "x" and sum(len(word(value)) for value in once(values)) > 60:
             found["axis"] = {"labelLimit": 160, "labelAngle": -35, "labelOverlap": True}
         return found
-    scale: Spec = {"zero": False, "padding": 10}
+    # Rounded ends would put the axis of a small positive param below 0.
+    scale: Spec = {"zero": False, "padding": 10, **({"nice": False} if letter == "x" else {})}
     ticks: Spec = {}
     if options.get(f"log_{letter}"):
         scale = {"type": "log", "padding": 10, "nice": False}
@@ -344,6 +345,16 @@ def groups(names: Sequence[str], options: Mapping[str, object], notes: list[str]
     kept = {group for group, _ in counts.most_common(MAX_GROUPS - 1)}
     notes.append(f"{len(counts) - len(kept)} of {len(counts)} groups go together as “others”")
     return {name: group if group in kept else "others" for name, group in found.items()}
+
+
+def group_names(groups: Mapping[str, str], options: Mapping[str, object]) -> list[str]:
+    """The groups there are, in the order of `group_order` where one is given, “others” last."""
+    found = list(dict.fromkeys(groups.values()))
+    order = options.get("group_order")
+    if isinstance(order, (list, tuple)):
+        place = {group: at for at, group in enumerate(order)}
+        found.sort(key=lambda group: place.get(group, len(place)))
+    return found
 
 
 def by_name(

@@ -62,7 +62,7 @@ def plot(rows: Sequence[Record], options: Mapping[str, object]) -> Spec:
     colour: Spec = {"color": look.COLOURS[0]}
     if groups:
         title = str(options.get("group_title") or "group")
-        names = list(dict.fromkeys(groups.values()))
+        names = look.group_names(groups, options)
         legend = look.legend(names, title)
         encoding["color"] = look.by_name("group", names, look.COLOURS, legend)
         encoding["shape"] = look.by_name("group", names, look.SHAPES, legend)

@@ -12,6 +12,7 @@ import pytest
 
 from nbexp import cli, plots
 from nbexp.errors import NbexpError, NotFound, UsageError
+from nbexp.experiments.selection import Revisions
 from nbexp.plots import look, render
 from nbexp.testing.plots import problems
 
@@ -144,8 +145,6 @@ def test_the_trials_of_a_sweep_in_their_order(project: Project) -> None:
 
 
 def test_experiments_of_one_name_are_told_apart_by_their_commit(eight: Project, git: Any) -> None:
-    from nbexp.experiments.selection import Revisions
-
     git("commit", "--quiet", "--allow-empty", "--message=next", cwd=eight.root)
     eight.run({"seed": 9}, name="lr0.03-0")
     plot = eight.plot("train.lr", "acc", revisions=Revisions(all_commits=True))
@@ -318,6 +317,10 @@ ASKED: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("history", "acc"), {"title": "how it went"}),
     (("parallel", "acc"), {}),
     (("train.lr", "seed", "acc"), {}),
+    (
+        ("train.lr", "acc"),
+        {"revisions": Revisions(all_commits=True), "sort": "-acc", "where": "seed == 0"},
+    ),
     (("acc",), {"kind": ["scatter", "parallel", "line"]}),
 ]
 

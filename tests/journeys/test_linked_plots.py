@@ -131,3 +131,44 @@ def test_jupyterlab_draws_them_itself(
     tab = open_notebook(folder, cells, theme=theme)
     tab.run_all()
     tab.page.wait_for_selector(".jp-OutputArea .vega-embed svg, .jp-OutputArea .vega-embed canvas")
+
+
+CELLS = [
+    "%load_ext nbexp",
+    "%exp sweep -q -S train.lr=0.01,0.03,0.1 -S seed=0,1",
+    "%exp plot train.lr acc",
+    "%exp plot acc --kind history,parallel",
+    "%exp plot importance acc",
+    "plot = %exp plot acc --group-by train.lr\nplot.to_frame().shape",
+    "%exp plot train.l acc",
+    "code = %exp plot seed acc --code\nexec(str(code))\nchart.to_dict()['mark']['type']",
+]
+
+
+def test_each_part_of_a_plot_comes_through_a_real_kernel(pipeline_project: Any) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    root = pipeline_project()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    place = {"metadata": {"path": str(root)}}
+    NotebookClient(notebook, kernel_name="python3", allow_errors=True, resources=place).execute()
+    outputs = {number: cell.outputs for number, cell in enumerate(notebook.cells)}
+    for number, heading in (
+        (2, "acc against train.lr"),
+        (3, "acc by experiment, oldest first; the line is the best so far (higher is better)"),
+        (4, "importance of params for acc"),
+    ):
+        (shown,) = outputs[number]
+        assert {*shown.data} == {
+            "text/plain",
+            "image/png",
+            "image/svg+xml",
+            "application/vnd.vegalite.v5+json",
+        }
+        assert shown.data["text/plain"].splitlines()[0] == heading
+        assert shown.data["image/svg+xml"].startswith("<svg")
+    assert outputs[5][-1].data["text/plain"] == "(9, 7)"
+    (refused,) = [one for one in outputs[6] if one.output_type == "error"]
+    assert "Hint: did you mean `train.lr`?" in "\n".join(refused.traceback)
+    assert outputs[7][-1].data["text/plain"] == "'point'"

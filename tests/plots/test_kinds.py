@@ -102,6 +102,12 @@ def test_a_logarithmic_axis_leaves_out_what_it_has_no_place_for_and_says_so() ->
     assert notes(spec) == ["2 at or below 0 have no place on a logarithmic axis"]
 
 
+def test_many_long_lines_have_fewer_steps_each() -> None:
+    steps = tuple(range(2000))
+    spec = line.plot([Series(f"exp-{n}", steps, steps) for n in range(30)], {})
+    assert len(rows(spec)) < 30 * 210
+
+
 # ---- band
 
 
@@ -206,6 +212,13 @@ def test_the_smallest_of_many_groups_go_together() -> None:
     domain = encoding(spec, "color")["scale"]["domain"]
     assert len(domain) == look.MAX_GROUPS
     assert "others" in domain and "g20" in domain
+
+
+def test_groups_are_in_the_order_they_are_given_in() -> None:
+    data = records(lr=[1, 2, 3], acc=[1, 2, 3])
+    groups = {"exp-0": "10", "exp-1": "5", "exp-2": "10"}
+    options = {"columns": ("lr", "acc"), "groups": groups, "group_order": ["5", "10"]}
+    assert encoding(scatter.plot(data, options), "color")["scale"]["domain"] == ["5", "10"]
 
 
 # ---- box

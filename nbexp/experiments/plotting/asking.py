@@ -502,13 +502,15 @@ class _Maker:
 
     def _grouped(self, by: Sequence[str]) -> dict[str, object]:
         getters = [self._named.value(name) for name in by]
-        groups = {}
+        groups: dict[str, str] = {}
+        cells: dict[str, list[tuple[int, Any]]] = {}
         for row in self._shown:
             found = [getter(row) for getter in getters]
-            groups[self._name(row)] = ", ".join(
-                "–" if cell is values.MISSING else look.word(cell) for cell in found
-            )
-        return {"groups": groups, "group_title": ", ".join(by)}
+            text = ", ".join("–" if cell is values.MISSING else look.word(cell) for cell in found)
+            groups[self._name(row)] = text
+            cells[text] = [(2, "") if cell is values.MISSING else look.rank(cell) for cell in found]
+        order = sorted(cells, key=lambda text: cells[text])
+        return {"groups": groups, "group_title": ", ".join(by), "group_order": order}
 
     def _by_seed(self, names: Sequence[str]) -> dict[str, object]:
         """Groups that differ in their seed alone; none, so that all are one, where there is no seed."""
@@ -562,5 +564,5 @@ class _Maker:
                 if (value := getattr(request.revisions, name)) not in (None, False, ())
             }
             inner = ", ".join(f"{name}={value!r}" for name, value in fields.items())
-            said.append(f"revisions=nbexp.Revisions({inner})")
+            said.append(f"revisions=Revisions({inner})")
         return f"plot({', '.join(said)})"

@@ -68,7 +68,8 @@ def bundle(result: object) -> Bundle:
 
         spec = shown.spec if "Plot" in kinds else pictures.spec_of(shown)
         image = pictures.png(spec, scale=2)
-        contents["application/vnd.vegalite.v5+json"] = spec
+        if len(json.dumps(spec)) <= _MAX_CHART:
+            contents["application/vnd.vegalite.v5+json"] = spec
         contents["image/svg+xml"] = pictures.svg(spec)
         contents["image/png"] = base64.b64encode(image).decode()
         metadata["image/png"] = _half(image)
