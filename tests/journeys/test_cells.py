@@ -334,6 +334,44 @@ def test_save_tells_of_cells_that_changed_after_they_ran(project: Path) -> None:
     assert "lab.ipynb has edits that are not saved" in said
 
 
+EVIL = "<script>document.title='broken into'</script>"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_in_a_browser_the_cells_output_is_above_the_card_and_nothing_planted_runs(
+    open_notebook: Any, project: Path, theme: str, tmp_path: Path
+) -> None:
+    tab = open_notebook(
+        project,
+        [
+            "%load_ext nbexp",
+            f"label = {EVIL!r}",
+            (
+                "%%exp -n shown -P label\n"
+                "import matplotlib.pyplot as plt\n"
+                "plt.figure(figsize=(2, 1)); plt.plot([1, 2]); plt.show()\n"
+                "print('text', len(label))\n"
+                f'{{"acc": round(1 - lr, 2), {EVIL!r}: 2, "table": [1]}}'
+            ),
+        ],
+        theme=theme,
+    )
+    tab.run_all()
+    card = tab.page.locator(".nbexp").last
+    card.wait_for()
+    seen = card.inner_text()
+    assert "shown" in seen
+    assert "0.9" in seen
+    assert f"label={EVIL}" in seen
+    assert "no metrics, being no numbers: table" in seen
+    assert "broken into" not in tab.page.title()
+    kinds = [sorted(one.get("data", {"stream": 1})) for one in tab.cells()[-1]["outputs"]]
+    # ipykernel sends the text when it has time to; the card is last.
+    assert kinds[-1] == ["text/html", "text/plain"]
+    assert ["image/png", "text/plain"] in kinds
+    tab.page.screenshot(path=tmp_path / f"cell-{theme}.png")
+
+
 def test_tab_offers_its_options_and_params(project: Path) -> None:
     kernel = Kernel(project)
     kernel.run("%load_ext nbexp")
