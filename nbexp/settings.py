@@ -26,6 +26,8 @@ class Settings:
         are equal bytes.
     run_cache
         Restore a stage that ran before under the same conditions instead of running it.
+    interactive
+        In a notebook, `show` is the panel that `show -i` asks for.
     resources
         What there is for stages and queued experiments that run at once: `gpu = 2`, `mem = "64GB"`. A stage
         says what it needs under `meta: {nbexp: {resources: {gpu: 1}}}`. Devices that are listed,
@@ -40,6 +42,7 @@ class Settings:
     hints: bool = True
     canonical: bool = True
     run_cache: bool = True
+    interactive: bool = False
     resources: Mapping[str, object] = field(default_factory=dict)
     better: Mapping[str, str] = field(default_factory=dict)
     alerts: Mapping[str, object] = field(default_factory=dict)

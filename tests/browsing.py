@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 ROOT = Path(__file__).resolve().parents[1]
 AXE = ROOT / "extension" / "node_modules" / "axe-core" / "axe.min.js"
@@ -163,6 +163,17 @@ class Tab:
     errors: list[str] = field(default_factory=list)
     """What scripts of the page raised and nobody caught."""
 
+    def open(self) -> None:
+        """Load the page, and wait for the notebook and its kernel; again, it is as after a reload."""
+        inside = self.path.relative_to(self.server.folder).as_posix()
+        app, page = self.server.app, self.page
+        where = "lab/workspaces/t?reset&" if app == "lab" else f"notebooks/{inside}?"
+        page.goto(f"{self.server.base}/{where}token={TOKEN}")
+        page.wait_for_function("() => !!window.jupyterapp && !!window.jupyterapp.shell")
+        if app == "notebook":
+            page.wait_for_function("() => !!window.jupyterapp.shell.currentWidget?.context")
+        page.evaluate(_OPEN, [app, inside])
+
     def run_all(self, timeout_s: float = 90) -> None:
         """Run every cell, and wait until the last is done or one has failed."""
         self.command("notebook:run-all-cells", timeout_s)
@@ -239,6 +250,7 @@ def open_tab(
     path = folder / name
     if cells:
         path.write_text(json.dumps(_notebook(cells)))
+    expect.set_options(timeout=30_000)  # a slow machine is no failure
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce"
     )
@@ -260,13 +272,7 @@ def open_tab(
         lambda one: None if one.url.startswith(sockets) else tab.outside.append(one.url),
     )
     page.on("pageerror", lambda error: tab.errors.append(str(error)))
-    inside = path.relative_to(server.folder).as_posix()
-    where = "lab/workspaces/t?reset&" if server.app == "lab" else f"notebooks/{inside}?"
-    page.goto(f"{server.base}/{where}token={TOKEN}")
-    page.wait_for_function("() => !!window.jupyterapp && !!window.jupyterapp.shell")
-    if server.app == "notebook":
-        page.wait_for_function("() => !!window.jupyterapp.shell.currentWidget?.context")
-    page.evaluate(_OPEN, [server.app, inside])
+    tab.open()
     page.evaluate(
         "async theme => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme}); }",
         THEMES[theme],

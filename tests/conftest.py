@@ -323,6 +323,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Page]:
     return look
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-pictures`: what the documentation shows of the panels, as the tests see them."""
+    parser.addoption(
+        "--write-pictures", action="store_true", help="write pictures of panels into docs/_static"
+    )
+
+
 # --- Jupyter in a browser -----------------------------------------------------------------------
 
 SCREENSHOTS = ROOT / "build" / "screenshots"

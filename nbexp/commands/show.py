@@ -14,6 +14,7 @@ Examples
   nbexp show --all-states                           failed and interrupted runs as well
   nbexp show --steps                                the checkpoints of each experiment
   nbexp show -A --csv > runs.csv                    all there is, in full precision
+  nbexp show -i                                     in a notebook: a panel to sort, filter, compare and act in
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from nbexp.commands import _selected
+from nbexp.errors import UsageError
 from nbexp.events import Emit, Notice
+from nbexp.experiments.table import Table
+from nbexp.frozen import replace
 
 if TYPE_CHECKING:
     from nbexp.project import Project
@@ -98,6 +102,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-pager", action="store_true", help="print a long table at once, not page by page"
     )
+    parser.add_argument(
+        "-i",
+        "--interactive",
+        action="store_true",
+        help="in a notebook: a panel, with actions on rows and linked plots; elsewhere the table",
+    )
+    parser.add_argument(
+        "--view", metavar="NAME", help="with -i: the columns, filter and order saved in the panel"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON, in DVC's form")
     shape.add_argument("--csv", action="store_true", help="print CSV")
@@ -107,6 +120,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
     revisions = _selected.revisions(args)
     is_for_programs = args.json or args.csv or args.md
+    if args.view is not None and not args.interactive:
+        raise UsageError(
+            f"`--view {args.view}` is of the panel, and shows nothing without it.",
+            f"`nbexp show -i --view {args.view}`",
+        )
+    if args.interactive and is_for_programs:
+        raise UsageError(
+            "`-i` is for people; `--json`, `--csv` and `--md` are for programs.",
+            "`nbexp show -i`, or one of those without `-i`.",
+        )
     found: object = project.show(
         args.where,
         sort=args.sort_by,
@@ -133,4 +156,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         if row.error is not None and row.executor is None:
             where = "" if row.kind == "workspace" else f"{row.name or row.rev[:7]}: "
             emit(Notice(f"{where}{row.error}"))
+    if isinstance(found, Table) and not is_for_programs and not args.group_by:
+        is_panel = args.interactive or project.settings.interactive
+        return replace(found, view=replace(found.view, is_panel=is_panel, panel_view=args.view))
     return found

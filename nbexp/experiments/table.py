@@ -274,6 +274,8 @@ class View:
         Of baselines, where these are no rows themselves.
     shows_steps
         Below an experiment, a row of each of its checkpoints.
+    is_panel, panel_view
+        A face that has panels shows one, arranged as the saved view of that name.
     """
 
     drop: tuple[str, ...] = ()
@@ -285,6 +287,8 @@ class View:
     is_flat: bool = False
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
     shows_steps: bool = False
+    is_panel: bool = False
+    panel_view: str | None = None
 
     def chosen(self, titles: Sequence[str], columns: Sequence[Sequence[str]]) -> list[int]:
         """The places of the columns that are shown, given each one's title and cells.

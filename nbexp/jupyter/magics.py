@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,12 @@ class Exp:
         result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
         if text is None and getattr(result, "is_interactive", False) and _is_watched(self._shell):
             return self._panel(result)
+        if (
+            text is None
+            and not is_quiet
+            and (panel := self._table_panel(result, read.words, watcher)) is not None
+        ):
+            return panel
         if watcher.done(result) or is_quiet:
             self._shown = (self._shell.execution_count, result)
         failure = outcome.result.failure if isinstance(outcome.result, Result) else None
@@ -173,6 +179,26 @@ class Exp:
         monitor.show(self._root, self._shell, stage_environment(os.environ))
         self._shown = (self._shell.execution_count, result)
         return result
+
+    def _table_panel(self, result: object, line: Sequence[str], watcher: Watcher) -> Result | None:
+        """What is shown in place of a table that asks for a panel; None where it asks for none, or nobody looks on."""
+        view = getattr(result, "view", None)
+        if not getattr(view, "is_panel", False) or not _is_watched(self._shell):
+            return None
+        from IPython.display import display
+
+        from nbexp.jupyter.panels import compare
+
+        panel = compare.show(result, line, self._dress, view.panel_view)  # type: ignore[arg-type,union-attr]
+        # Where reading took long enough to be shown, the table stands in the place of that already.
+        is_shown = watcher.done(result)
+        # The panel first, which is what was asked for; below it what stays when widgets have gone.
+        display(panel.widget)  # type: ignore[no-untyped-call]
+        if not is_shown:
+            contents, metadata = compare.still(result)  # type: ignore[arg-type]
+            display(contents, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        self._shown = (self._shell.execution_count, panel)
+        return panel
 
     def getdoc(self) -> str:
         """What `%exp?` shows."""

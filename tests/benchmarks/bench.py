@@ -142,6 +142,18 @@ def measure_monitor(*, points: int = 20) -> list[Row]:
         return [*bench.drawn(points), *bench.wire(2000)]
 
 
+def measure_panels() -> str:
+    """What the compare panel takes in JupyterLab, as lines: there is nothing of dvc to compare it with."""
+    path = HERE / "panels.py"
+    spec = importlib.util.spec_from_file_location("nbexp_bench_panels", path)
+    assert spec is not None and spec.loader is not None
+    panels = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(panels)
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        return str(panels.text(panels.measure(Path(folder))))
+
+
 class Bench:
     """The projects and the measuring; everything below one folder."""
 
@@ -939,7 +951,13 @@ def main() -> None:
         action="store_true",
         help="measure the panel of the queue, and nothing else",
     )
+    parser.add_argument(
+        "--only-panels", action="store_true", help="measure panels in a browser, and nothing else"
+    )
     args = parser.parse_args()
+    if args.only_panels:
+        print(measure_panels())
+        return
     if args.only_monitor:
         print(table(measure_monitor()))
         return
@@ -961,6 +979,8 @@ def main() -> None:
         return
     text = table(rows)
     print(text)
+    if not (args.only_tables or args.only_data):
+        print(measure_panels())
     if args.readme:
         write_readme(text)
 

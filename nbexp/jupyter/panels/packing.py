@@ -3,7 +3,8 @@
     "NBX1"  length of the header (uint32, little endian)  header  columns
 
     header   {"rows": n, "meta": {…}, "columns": [{"type": …, "at": offset behind the header, …}, …]}
-    f64      one double a row; `missing`: the offset of one bit a row, set where there is nothing
+    f64      one double a row; `more`: the offset of one bit a row, set where there is nothing
+    grid     one uint16 a row: 0 is nothing, n the double n - 1 of those at `more`
     i32      one int32 a row; the least one stands for nothing
     levels   one code a row (`width` bytes, as few as do); 0 is nothing, n is `levels[n - 1]`
     texts    `levels` has the text of each row, or null
@@ -28,15 +29,16 @@ from nbexp.frozen import frozen
 _NO_INT = -(1 << 31)
 # What a double holds exactly, and so what a number of JavaScript is.
 _EXACT = 1 << 53
+_FEW = 256
 
 
 @frozen
 class Column:
-    """The values of a column, packed: what the header says of it, and its bytes."""
+    """The values of a column, packed: what the header says of it, its bytes, and more of them."""
 
     said: Mapping[str, object]
     data: bytes = b""
-    missing: bytes | None = None
+    more: bytes | None = None
 
 
 def pack(rows: int, meta: Mapping[str, object], columns: Sequence[Column]) -> bytes:
@@ -51,8 +53,8 @@ def pack(rows: int, meta: Mapping[str, object], columns: Sequence[Column]) -> by
 
     for column in columns:
         entry: dict[str, object] = {**column.said, "at": put(column.data)}
-        if column.missing is not None:
-            entry["missing"] = put(column.missing)
+        if column.more is not None:
+            entry["more"] = put(column.more)
         said.append(entry)
     whole = {"rows": rows, "meta": meta, "columns": said}
     header = json.dumps(whole, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
@@ -64,7 +66,10 @@ def values(found: Sequence[object]) -> Column:
     """A column of whatever params and metrics may be; `MISSING` is nothing."""
     kinds = {type(one) for one in found} - {type(MISSING)}
     if kinds == {float}:
-        return _doubles(found)
+        # Values of a grid come again and again: a code of two bytes for each, and the eight of each value once.
+        known = {one for one in found if one is not MISSING}
+        is_grid = len(found) > _FEW and len(known) < min(1 << 16, len(found) // 2)
+        return _grid(found) if is_grid else _doubles(found)
     if kinds and kinds <= {int, float}:
         numbers = [one for one in found if one is not MISSING]
         if kinds == {int}:
@@ -93,6 +98,15 @@ def _doubles(found: Sequence[object]) -> Column:
                 bits[at >> 3] |= 1 << (at & 7)
         missing = bytes(bits)
     return Column({"type": "f64"}, doubles.tobytes(), missing)
+
+
+def _grid(found: Sequence[object]) -> Column:
+    places: dict[object, int] = {}
+    codes = array(
+        "H", (0 if one is MISSING else places.setdefault(one, len(places) + 1) for one in found)
+    )
+    levels = array("d", places)  # type: ignore[type-var]  # floats alone
+    return Column({"type": "grid"}, codes.tobytes(), levels.tobytes())
 
 
 def levels(found: Sequence[object]) -> Column:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nbexp.experiments.polarity import polarity
-from nbexp.experiments.table import Column, FileError, Row, Table, is_number
+from nbexp.experiments.table import Column, FileError, Row, Table, is_number, label_text
 from nbexp.formats.values import MISSING
 from nbexp.frozen import frozen
 from nbexp.jupyter.panels import packing
@@ -40,7 +40,7 @@ def of(table: Table) -> Sent:
             id_ = f"{row.rev} {row.name or len(ids)}" if " " not in id_ else f"{id_}'"
         seen.add(id_)
         ids.append(id_)
-    return Sent(table, tuple(ids), (*table.labels(), *table.columns()))
+    return Sent(table, tuple(ids), tuple(table.shown_columns()))
 
 
 def whole(sent: Sent) -> bytes:
@@ -148,7 +148,7 @@ def _row(row: Row, places: Mapping[tuple[str, str, str], int]) -> Iterator[tuple
     for word, value in row.labels.items():
         at = places.get(("label", "", word))
         if at is not None:
-            yield at, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            yield at, value if isinstance(value, str) else label_text(value)
     if row.data is None:
         return
     for kind, what in (("metric", "metrics"), ("param", "params")):

@@ -111,6 +111,7 @@ export class Table {
   /** Names of baselines that are no rows. */
   names: Readonly<Record<string, string>> = {};
   private extents = new Map<number, Extent | null>();
+  private shared: Set<string> | null = null;
 
   /** Take all of it from the bytes of a table. */
   replace(bytes: DataView): void {
@@ -137,7 +138,13 @@ export class Table {
       while (found.length < place && next < kept.length) found.push(kept[next++] as Row);
       found.push(row);
     }
-    this.take(meta, [...found, ...kept.slice(next)]);
+    // What was said of the columns is true of the rows that came; of the others it was before.
+    const columns = meta.columns.map((column, at) => {
+      const old = this.columns[places.get(column.id) ?? -1];
+      const isSaid = rows.some((row) => row.values[at] !== undefined);
+      return { ...column, whole: isSaid ? (column.whole ?? false) && (old?.whole ?? true) : (old?.whole ?? false) };
+    });
+    this.take({ ...meta, columns }, [...found, ...kept.slice(next)]);
   }
 
   private take(meta: Meta, rows: readonly Row[]): void {
@@ -146,6 +153,21 @@ export class Table {
     this.rows = rows;
     this.byId = new Map(rows.map((row) => [row.id, row]));
     this.extents.clear();
+    this.shared = null;
+  }
+
+  /** Whether several rows have the name. */
+  isShared(name: string): boolean {
+    if (this.shared === null) {
+      const seen = new Set<string>();
+      this.shared = new Set();
+      for (const row of this.rows) {
+        if (row.name === undefined) continue;
+        if (seen.has(row.name)) this.shared.add(row.name);
+        seen.add(row.name);
+      }
+    }
+    return this.shared.has(name);
   }
 
   /** The place of a column of this id; -1 where there is none. */
@@ -311,9 +333,11 @@ export function rowName(row: Row): string {
   return row.name ?? row.rev.slice(0, 7);
 }
 
-/** What a command line calls a row. */
-export function typed(row: Row): string {
-  return row.kind === "workspace" ? "workspace" : (row.name ?? row.rev.slice(0, 7));
+/** What a command line calls a row: its name, unless another row has that too. */
+export function typed(row: Row, table: Table): string {
+  if (row.kind === "workspace") return "workspace";
+  if (row.name === undefined || row.detached) return row.rev.slice(0, 7);
+  return row.rev !== "workspace" && table.isShared(row.name) ? row.rev.slice(0, 10) : row.name;
 }
 
 type Rank = readonly [number, number | string] | null;

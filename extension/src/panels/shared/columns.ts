@@ -13,9 +13,9 @@ export class Special {
 }
 
 interface PackedColumn {
-  readonly type: "f64" | "i32" | "levels" | "texts" | "hex";
+  readonly type: "f64" | "grid" | "i32" | "levels" | "texts" | "hex";
   readonly at: number;
-  readonly missing?: number;
+  readonly more?: number;
   readonly width?: 1 | 2 | 4;
   readonly levels?: readonly unknown[];
 }
@@ -55,10 +55,18 @@ function decode(column: PackedColumn, rows: number, body: ArrayBuffer, base: num
   }
   if (column.type === "f64") {
     const numbers = new Float64Array(body, at, rows);
-    const missing = column.missing === undefined ? null : new Uint8Array(body, base + column.missing, (rows + 7) >> 3);
+    const missing = column.more === undefined ? null : new Uint8Array(body, base + column.more, (rows + 7) >> 3);
     for (let i = 0; i < rows; i += 1) {
       const isMissing = missing !== null && ((missing[i >> 3] as number) >> (i & 7)) & 1;
       found[i] = isMissing ? undefined : numbers[i];
+    }
+  } else if (column.type === "grid") {
+    const codes = new Uint16Array(body, at, rows);
+    const count = codes.reduce((most, one) => Math.max(most, one), 0);
+    const numbers = new Float64Array(body, base + (column.more ?? 0), count);
+    for (let i = 0; i < rows; i += 1) {
+      const code = codes[i] as number;
+      found[i] = code === 0 ? undefined : numbers[code - 1];
     }
   } else if (column.type === "i32") {
     const numbers = new Int32Array(body, at, rows);

@@ -1,0 +1,334 @@
+"""The compare panel, `%exp show -i`, in a real JupyterLab and Notebook 7: what users click, press and see."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+NAMES = ("high-lr", "mid-lr", "low-lr", "tiny-lr")
+RATES = (0.1, 0.05, 0.03, 0.001)
+CELLS = ["%load_ext nbexp", "panel = %exp show -i", "print([one.name for one in panel.selected])"]
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "_static"
+
+
+@pytest.fixture(scope="session")
+def _kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compared") / "kept"
+
+
+@pytest.fixture
+def compared(_kept: Path, pipeline_project: Any, nbexp_cli: Any, tmp_path: Path) -> Path:
+    """A project of four experiments: high-lr, mid-lr, low-lr and tiny-lr; acc 0.8633, 0.9133, 0.9333, 0.9043."""
+    if not _kept.exists():
+        project = pipeline_project("made")
+        for name, rate in zip(NAMES, RATES, strict=True):
+            nbexp_cli("run", "-S", f"train.lr={rate}", "-n", name, cwd=project)
+        shutil.copytree(project, _kept, symlinks=True)
+    return Path(shutil.copytree(_kept, tmp_path / "project", symlinks=True))
+
+
+@pytest.fixture
+def panel(open_notebook: Callable[..., Any], compared: Path) -> Callable[..., tuple[Any, Locator]]:
+    def shown(**options: Any) -> tuple[Any, Locator]:
+        tab = open_notebook(compared, CELLS, **options)
+        tab.run_all()
+        found = tab.page.get_by_role("region", name="Compare experiments")
+        expect(found.get_by_text("4 experiments", exact=True)).to_be_visible()
+        return tab, found
+
+    return shown
+
+
+def names(panel: Locator) -> list[str]:
+    """The names of the rows as they stand one below the other."""
+    found: list[str] = panel.evaluate(
+        """panel => [...panel.querySelectorAll('.nbx-body .nbx-row:not([hidden])')]
+          .sort((a, b) => a.dataset.index - b.dataset.index)
+          .map(row => row.querySelector('.nbx-name')?.textContent ?? row.querySelector('[role=rowheader]').textContent)"""
+    )
+    return found
+
+
+def row(panel: Locator, name: str) -> Locator:
+    return panel.locator(".nbx-row", has=panel.page.get_by_text(name, exact=True))
+
+
+def menu(panel: Locator, name: str, item: str) -> None:
+    row(panel, name).click(button="right")
+    panel.get_by_role("menuitem", name=item, exact=True).click()
+
+
+def outcome(panel: Locator) -> Locator:
+    return panel.locator(".nbx-outcome")
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_the_table_is_sorted_filtered_grouped_and_folded(panel: Any, app: str) -> None:
+    _tab, found = panel(app=app)
+    assert names(found)[:2] == ["workspace", "main"]
+    assert set(names(found)[2:]) == set(NAMES)
+    head = found.get_by_role("columnheader", name="acc")
+    head.click()
+    expect(head).to_have_attribute("aria-sort", "ascending")
+    assert names(found)[2:] == ["high-lr", "tiny-lr", "mid-lr", "low-lr"]
+    head.click()
+    expect(head).to_have_attribute("aria-sort", "descending")
+    assert names(found)[2:] == ["low-lr", "mid-lr", "tiny-lr", "high-lr"]
+    field = found.get_by_label("Filter")
+    field.fill("acc > 0.91 and lr < 0.04")
+    expect(found.get_by_text("1 of 4 experiments")).to_be_visible()
+    assert names(found) == ["main", "low-lr"]
+    # No part of what cannot be read is passed over.
+    field.fill("acc > 0.91 and lrr < 0.04")
+    alert = found.get_by_role("alert")
+    expect(alert).to_contain_text("The table has no column `lrr`.")
+    expect(found.get_by_text("4 experiments", exact=True)).to_be_visible()
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("")
+    expect(alert).to_be_hidden()
+    found.get_by_label("Group by").select_option(label="train.lr")
+    expect(found.get_by_text("train.lr = 0.001")).to_be_visible()
+    assert [name for name in names(found) if "=" in name] == [
+        "▾train.lr = 0.001 1", "▾train.lr = 0.03 1", "▾train.lr = 0.05 1", "▾train.lr = 0.1 1",
+    ]  # fmt: skip
+    found.get_by_label("Group by").select_option(label="baseline")
+    main = row(found, "main")
+    expect(main).to_have_attribute("aria-expanded", "true")
+    main.locator(".nbx-fold").click()
+    expect(main).to_have_attribute("aria-expanded", "false")
+    assert names(found) == ["workspace", "main"]
+
+
+def test_columns_are_hidden_pinned_and_moved(panel: Any) -> None:
+    _tab, found = panel(width=1280)
+    titles = lambda: found.get_by_role("columnheader").all_inner_texts()  # noqa: E731
+    assert titles()[:3] == ["experiment", "created", "acc ↑"]
+    found.get_by_role("columnheader", name="seed").click(button="right")
+    found.get_by_role("menuitem", name="Pin left").click()
+    assert titles()[:3] == ["experiment", "seed", "created"]
+    found.get_by_role("columnheader", name="created").click(button="right")
+    found.get_by_role("menuitem", name="Hide").click()
+    found.get_by_role("columnheader", name="train.lr").click(button="right")
+    found.get_by_role("menuitem", name="Move left").click()
+    assert titles() == [
+        "experiment",
+        "seed",
+        "acc ↑",
+        "steps.last",
+        "train.lr",
+        "prepare.rows",
+        "train.epochs",
+    ]
+    found.get_by_role("button", name="Columns").click()
+    found.get_by_role("button", name="Show all").click()
+    assert "created" in titles()
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_what_is_chosen_is_drawn_and_known_in_python(panel: Any, app: str) -> None:
+    tab, found = panel(app=app)
+    row(found, "low-lr").click()
+    row(found, "high-lr").click()
+    expect(found.get_by_text("2 selected")).to_be_visible()
+    expect(found.locator(".nbx-legend")).to_have_text("low-lrhigh-lr")
+    expect(row(found, "low-lr")).to_have_attribute("aria-selected", "true")
+    # What is brushed in a plot is chosen in the table.
+    stage = found.get_by_role("img", name="acc against train.lr of 4 experiments")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box is not None
+    tab.page.mouse.move(box["x"] + 54, box["y"] + 4)
+    tab.page.mouse.down()
+    tab.page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] - 36)
+    tab.page.mouse.up()
+    expect(found.get_by_text("3 selected")).to_be_visible()
+    expect(row(found, "high-lr")).to_have_attribute("aria-selected", "false")
+    tab.page.evaluate(
+        "() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 2; }"
+    )
+    tab.command("notebook:run-cell")
+    printed = tab.cells()[2]["outputs"][0]["text"]
+    assert {name for name in NAMES if name in "".join(printed)} == {"tiny-lr", "low-lr", "mid-lr"}
+
+
+def test_a_row_is_tagged_noted_branched_and_removed(
+    panel: Any, compared: Path, git: Any, nbexp_cli: Any
+) -> None:
+    _tab, found = panel()
+    menu(found, "low-lr", "Star")
+    expect(outcome(found)).to_contain_text("%exp tag low-lr --star")
+    menu(found, "low-lr", "Tag…")
+    found.get_by_label("Tags, with spaces between").fill("best paper")
+    found.get_by_role("button", name="OK").click()
+    expect(found.get_by_role("columnheader", name="tags")).to_be_visible()
+    menu(found, "low-lr", "Note…")
+    found.get_by_label("Note", exact=True).fill("the one to keep")
+    found.get_by_role("button", name="OK").click()
+    expect(row(found, "low-lr")).to_contain_text("the one to keep")
+    menu(found, "low-lr", "Branch…")
+    found.get_by_label("Name of the branch").fill("better")
+    found.get_by_role("button", name="OK").click()
+    expect(outcome(found)).to_contain_text("branch better is at low-lr")
+    assert git("rev-parse", "better", cwd=compared) == git(
+        "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/low-lr", cwd=compared
+    )
+    menu(found, "tiny-lr", "Remove…")
+    expect(found.get_by_role("dialog")).to_contain_text("%exp remove tiny-lr")
+    found.get_by_role("button", name="Remove", exact=True).click()
+    expect(found.get_by_text("3 experiments", exact=True)).to_be_visible()
+    said = json.loads(nbexp_cli("tag", "low-lr", "--json", cwd=compared).stdout)
+    assert said["tags"] == ["best", "paper"]
+    assert "tiny-lr" in nbexp_cli("trash", cwd=compared).stdout
+
+
+def test_apply_asks_before_it_overwrites_and_compare_shows_what_differs(
+    panel: Any, compared: Path, nbexp_cli: Any
+) -> None:
+    _tab, found = panel()
+    params = compared / "params.yaml"
+    edited = params.read_text().replace("rows: 20", "rows: 7")
+    params.write_text(edited)
+    menu(found, "low-lr", "Apply")
+    expect(outcome(found)).to_contain_text("params.yaml")
+    assert params.read_text() == edited
+    outcome(found).get_by_role("button", name="Apply over them").click()
+    expect(outcome(found)).to_contain_text("%exp apply low-lr --force")
+    expect(outcome(found)).not_to_contain_text("waiting")
+    assert "lr: 0.03" in params.read_text()
+    nbexp_cli("undo", cwd=compared)
+    assert params.read_text() == edited
+    menu(found, "high-lr", "Compare with its baseline")
+    expect(outcome(found)).to_contain_text("0.8633")
+    menu(found, "low-lr", "Queue with changes…")
+    found.get_by_role("dialog").get_by_label("train.lr").fill("0.02")
+    expect(found.get_by_role("dialog")).to_contain_text("-S train.lr=0.02")
+    found.get_by_role("button", name="Queue", exact=True).click()
+    expect(outcome(found)).not_to_contain_text("waiting")
+    expect(outcome(found)).to_contain_text("train.lr=0.02")
+    queued = json.loads(nbexp_cli("queue", "status", "--json", cwd=compared).stdout)
+    assert "0.02" in json.dumps(queued)
+
+
+def test_a_journey_by_the_keyboard_alone(panel: Any, compared: Path, nbexp_cli: Any) -> None:
+    tab, found = panel()
+    page: Page = tab.page
+    field = found.get_by_label("Filter")
+    field.focus()
+    page.keyboard.type("acc > 0.91")
+    page.keyboard.press("ArrowDown")
+    grid = found.get_by_role("treegrid")
+    expect(grid).to_be_focused()
+    expect(found.get_by_text("2 of 4 experiments")).to_be_visible()
+    page.keyboard.press("Home")
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("ArrowUp")  # the head
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(found.get_by_role("columnheader", name="acc")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("ArrowLeft")  # main is folded …
+    assert names(found) == ["main"]
+    page.keyboard.press("ArrowRight")  # … and unfolded
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press(" ")
+    expect(row(found, "mid-lr")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(found.get_by_role("menuitem", name="Open")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(found.get_by_role("menu")).to_have_count(0)
+    expect(grid).to_be_focused()
+    page.keyboard.press("Shift+F10")
+    page.keyboard.type("n")  # Note…
+    expect(found.get_by_role("menuitem", name="Note…")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.type("by keys")
+    page.keyboard.press("Enter")
+    expect(row(found, "mid-lr")).to_contain_text("by keys")
+    assert "by keys" in nbexp_cli("note", "mid-lr", cwd=compared).stdout
+
+
+@pytest.mark.parametrize(
+    ("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 1920), ("dark", 1920)]
+)
+def test_nothing_hinders_in_either_theme(
+    panel: Any, theme: str, width: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    tab, found = panel(theme=theme, width=width)
+    found.get_by_label("Colours").check()
+    row(found, "low-lr").click()
+    row(found, "high-lr").click()
+    expect(found.locator(".nbx-legend")).to_have_text("low-lrhigh-lr")
+    assert tab.findings(".nbexp-panel") == []
+    found.screenshot(path=tmp_path / "panel.png")
+    row(found, "low-lr").click(button="right")
+    assert tab.findings(".nbexp-panel") == []
+    found.screenshot(path=tmp_path / "menu.png")
+    if request.config.getoption("--write-pictures") and width == 1280:
+        shutil.copy(tmp_path / "panel.png", PICTURES / f"compare-panel-{theme}.png")
+        if theme == "light":
+            shutil.copy(tmp_path / "menu.png", PICTURES / "compare-menu.png")
+
+
+def test_the_panel_keeps_its_state_and_not_its_rows(
+    panel: Any, compared: Path, nbexp_cli: Any
+) -> None:
+    tab, found = panel()
+    found.get_by_label("Filter").fill("acc > 0.9")
+    expect(found.get_by_text("3 of 4 experiments")).to_be_visible()
+    found.get_by_label("Views").select_option(label="Save view…")
+    found.get_by_label("Name").fill("good")
+    found.get_by_role("button", name="Save", exact=True).click()
+    expect(outcome(found)).to_contain_text("%exp show -i --view good")
+    saved = tab.save()["metadata"]["widgets"]
+    text = json.dumps(saved)
+    assert len(text) < 200_000
+    assert "acc > 0.9" in text
+    assert "tiny-lr" not in text
+    # An experiment that somebody else makes is there by itself.
+    nbexp_cli("run", "-S", "train.lr=0.02", "-n", "new-one", cwd=compared)
+    expect(row(found, "new-one")).to_be_visible()
+    expect(found.get_by_text("4 of 5 experiments")).to_be_visible()
+    # After the page was loaded again, the rows come from the kernel, which lives.
+    tab.open()
+    again = tab.page.get_by_role("region", name="Compare experiments")
+    expect(again.get_by_text("4 of 5 experiments")).to_be_visible()
+    expect(again.get_by_label("Filter")).to_have_value("acc > 0.9")
+
+
+def test_nothing_of_a_commit_runs_in_the_panel(
+    open_notebook: Callable[..., Any], compared: Path, nbexp_cli: Any
+) -> None:
+    evil = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
+    params = compared / "params.yaml"
+    params.write_text(params.read_text() + f'"{evil}": "{evil}"\n')
+    train = compared / "train.sh"
+    train.write_text(
+        train.read_text()
+        + 'printf \'{"acc": 1, "<img src=x onerror=window.pwned=2>": 2}\' > metrics.json\n'
+    )
+    nbexp_cli("run", "-n", "evil", cwd=compared)
+    nbexp_cli("note", "evil", evil, cwd=compared)
+    nbexp_cli("tag", "evil", "<b>", cwd=compared, code=None)
+    tab = open_notebook(compared, CELLS)
+    tab.run_all()
+    found = tab.page.get_by_role("region", name="Compare experiments")
+    expect(found.get_by_text("5 experiments", exact=True)).to_be_visible()
+    row(found, "evil").click()
+    for item in ("Compare with its baseline", "Compare with the workspace"):
+        menu(found, "evil", item)
+        expect(outcome(found)).not_to_contain_text("waiting")
+    found.get_by_label("Filter").fill(evil)
+    expect(found.get_by_role("alert").first).to_be_visible()
+    menu(found, "evil", "Note…")
+    expect(found.get_by_label("Note", exact=True)).to_have_value(evil)
+    assert tab.page.evaluate("() => window.pwned") is None
+    assert found.locator("script").count() == 0
