@@ -3,12 +3,13 @@
 A task that is said to run does run: one whose worker has died waits again, or its finished result is taken over,
 before anything is shown. What real dvc has queued is listed too.
 
+With `-i` a notebook shows a panel that goes on with it, with stages, curves and logs, and stops, retries and removes tasks.
+
 Examples
 --------
   nbexp queue status       the table; `nbexp queue` is the same
   nbexp queue status -v    with the folder where each runs, and why it failed
-  nbexp queue -i           in a notebook: a panel that shows it as it goes on, with stages, curves and logs, and
-                           stops, retries and removes tasks; elsewhere the table
+  nbexp queue status -i    a panel that goes on with it; `%exp queue -i` is the same
 """
 
 from __future__ import annotations
