@@ -23,7 +23,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.commands import at_least_1
+from nbexp.commands import _queueing, at_least_1
 from nbexp.errors import UsageError
 from nbexp.events import Emit
 from nbexp.frozen import replace
@@ -93,6 +93,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, metavar="N", help="of what is drawn; default: a new one"
     )
     parser.add_argument(
+        "--timeout",
+        type=_queueing.duration,
+        metavar="TIME",
+        help="stop a trial after so long, for example 90s, 30m or 12h; it has failed then",
+    )
+    parser.add_argument(
         "-n", "--name", metavar="PREFIX", help="names the sweep, and its experiments PREFIX-1, …"
     )
     parser.add_argument(
@@ -131,7 +137,12 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         return project.sweeps.form(_answers(args, project.settings.better))
     if args.resume is not None:
         return project.sweeps.resume(
-            args.resume, trials=args.trials, jobs=args.jobs, detach=args.detach, emit=emit
+            args.resume,
+            trials=args.trials,
+            jobs=args.jobs,
+            timeout_s=args.timeout,
+            detach=args.detach,
+            emit=emit,
         )
     points, args.targets = _points(args.targets)
     is_list = not (args.set_param or points or args.file or args.random or args.optuna)
@@ -172,6 +183,7 @@ def _asked(
         "repeat": args.repeat,
         "seed_param": args.seed_param,
         "seed": args.seed,
+        "timeout_s": args.timeout,
         "name": args.name,
         "new": args.new,
         "message": args.message,

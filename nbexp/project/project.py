@@ -441,6 +441,7 @@ class Project:
         repeat: int = 1,
         seed_param: str | None = None,
         seed: int | None = None,
+        timeout_s: float | None = None,
         name: str | None = None,
         new: bool = False,
         detach: bool = False,
@@ -492,6 +493,8 @@ class Project:
             Run each point so often, with the seeds 0, 1, … of this param, which is found where one is called `seed`.
         seed
             Of the sampler; one is drawn when None.
+        timeout_s
+            Seconds after which a trial is stopped, and has failed.
         name
             Names the sweep, and its experiments `name-1`, `name-2`, ….
         new
@@ -530,6 +533,7 @@ class Project:
             repeat=repeat,
             seed_param=seed_param,
             seed=seed,
+            timeout_s=timeout_s,
             name=name,
             new=new,
             message=message,

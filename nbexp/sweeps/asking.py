@@ -56,6 +56,7 @@ class SweepRequest:
     repeat: int = 1
     seed_param: str | None = None
     seed: int | None = None
+    timeout_s: float | None = None
     run: Request = field(default_factory=Request)
     verb: str = "sweep"
 
@@ -134,6 +135,7 @@ def understand(site: Site, request: SweepRequest, view: View, emit: Emit) -> Ask
         prefix=request.run.name,
         created_s=definition.now_s(),
         resources=made.resources,
+        timeout_s=request.timeout_s,
     )
     samplers.make(sampler, wanted.study())
     key = definition.key_of(
@@ -153,17 +155,28 @@ def begin(site: Site, asked: Asked, emit: Emit) -> Definition:
     wanted, store = asked.wanted, site.store
     if asked.known is not None:
         sweep = asked.known
-        go_on(site, sweep, trials=wanted.trials, jobs=wanted.jobs)
+        timeout_s = wanted.timeout_s
+        go_on(site, sweep, trials=wanted.trials, jobs=wanted.jobs, timeout_s=timeout_s)
         return sweep
     preflight.tell(asked.missing, wanted.spec.here, emit)
     freezing.keep_copies(site.place(emit), [wanted.spec], wanted.batch)
     sweep = definition.keep(site.git, wanted, asked.view.snapshot.rev)
-    courses.write(store, sweep, courses.Course(sweep.trials, sweep.jobs))
+    courses.write(store, sweep, courses.read(store, sweep))
     return sweep
 
 
-def go_on(site: Site, sweep: Definition, *, trials: int | None, jobs: int | None) -> None:
-    """Let a sweep that is not over, or was stopped, go on; with more trials, one that is."""
+def go_on(
+    site: Site,
+    sweep: Definition,
+    *,
+    trials: int | None,
+    jobs: int | None,
+    timeout_s: float | None = None,
+) -> None:
+    """Let a sweep that is not over, or was stopped, go on; with more trials, one that is.
+
+    Another time limit holds for the trials that are still to be queued.
+    """
     course = courses.read(site.store, sweep)
     if course.stops or course.over == "stopped":
         # What was stopped with it is run after all.
@@ -179,6 +192,7 @@ def go_on(site: Site, sweep: Definition, *, trials: int | None, jobs: int | None
         stops=False,
         over="done" if is_over else None,
         note="",
+        timeout_s=timeout_s or course.timeout_s,
     )
     if after != course:
         courses.write(site.store, sweep, after)

@@ -154,13 +154,13 @@ class Coordinator:
         self._is_exhausted = len(points) < wanted
         if not points:
             return
-        new = self._tasks(points)
+        new = self._tasks(points, course.timeout_s)
         self._next += len(new)
         self._store.add(new)
         for number, task in enumerate(new, self._next - len(new)):
             self._live[task.uid] = number
 
-    def _tasks(self, points: Sequence[Point]) -> list[NewTask]:
+    def _tasks(self, points: Sequence[Point], timeout_s: float | None) -> list[NewTask]:
         sweep = self._sweep
         taken = {
             name.lower() for _, _, name in ref_names.experiments(self._site.git.refs("refs/exps/"))
@@ -186,6 +186,7 @@ class Coordinator:
                     },
                     kind=courses.KIND,
                     resources=sweep.resources,
+                    timeout_s=timeout_s,
                 )
             )
         return found

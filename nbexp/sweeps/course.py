@@ -38,6 +38,8 @@ class Course:
         "done", "stopped" by somebody, or "failed": it makes no sense to go on. None: it is not over.
     note
         Why it is over, where that is not plain; one line.
+    timeout_s
+        Seconds after which a trial is stopped and has failed.
     """
 
     trials: int
@@ -45,13 +47,14 @@ class Course:
     stops: bool = False
     over: str | None = None
     note: str = ""
+    timeout_s: float | None = None
 
 
 def read(store: Store, sweep: Definition) -> Course:
     """How it is meant to go on."""
     stored = store.setting(_setting(sweep.name))
     if stored is None:
-        return Course(sweep.trials, sweep.jobs)
+        return Course(sweep.trials, sweep.jobs, timeout_s=sweep.timeout_s)
     return Course(**json.loads(stored))
 
 

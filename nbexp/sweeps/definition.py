@@ -60,6 +60,8 @@ class Definition:
         What their names begin with; None: each gets two words.
     resources
         What each of them needs.
+    timeout_s
+        Seconds after which one is stopped and has failed.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Definition:
     created_s: float = 0.0
     snapshot: str = ""
     resources: Mapping[str, float] = field(default_factory=dict)
+    timeout_s: float | None = None
 
     def study(self, past: Sequence[Trial] = ()) -> Study:
         return Study(self.space, self.direction, self.seed, self.options, past)
@@ -100,6 +103,7 @@ class Definition:
             "prefix": self.prefix,
             "created": self.created_s,
             "resources": dict(self.resources),
+            "timeout": self.timeout_s,
         }
 
 
@@ -231,6 +235,7 @@ def _read(name: str, rev: str, message: str) -> Definition | None:
             stored["created"],
             rev,
             stored["resources"],
+            stored.get("timeout"),
         )
     except (ValueError, KeyError, TypeError, UsageError):
         return None

@@ -57,6 +57,7 @@ class SweepOptions(TypedDict, total=False):
     repeat: int
     seed_param: str | None
     seed: int | None
+    timeout_s: float | None
     name: str | None
     new: bool
     message: str | None
@@ -109,6 +110,7 @@ class KeptSweeps:
         *,
         trials: int | None = None,
         jobs: int | None = None,
+        timeout_s: float | None = None,
         detach: bool = False,
         emit: Emit = ignore,
     ) -> Sweep:
@@ -120,6 +122,8 @@ class KeptSweeps:
             How many there shall be in all; None: as many as were asked for.
         jobs
             How many run at once.
+        timeout_s
+            Seconds after which a trial that is still to be queued is stopped, and has failed.
         detach
             Do not watch.
 
@@ -131,7 +135,7 @@ class KeptSweeps:
             Only the watching was: the sweep goes on.
         """
         sweep = definition.load(self._site.git, name)
-        asking.go_on(self._site, sweep, trials=trials, jobs=jobs)
+        asking.go_on(self._site, sweep, trials=trials, jobs=jobs, timeout_s=timeout_s)
         return self._lead(sweep, detach=detach, emit=emit)
 
     def watch(self, name: str) -> Iterator[Sweep]:
@@ -259,6 +263,7 @@ class KeptSweeps:
             repeat=options.get("repeat", 1),
             seed_param=options.get("seed_param"),
             seed=options.get("seed"),
+            timeout_s=options.get("timeout_s"),
             run=requests.of(
                 self._site.here,
                 self._site.settings.resources,

@@ -157,6 +157,18 @@ class TestGrid:
         assert "no luck" in nbexp_cli("logs", name, cwd=project).stdout
         assert failed(project, git) == {name: "failed"}
 
+    def test_a_trial_that_takes_too_long_is_stopped_and_the_others_run(
+        self, training: Callable[..., Path], nbexp_cli: Any
+    ) -> None:
+        project = training(steps=1)
+        words = ("-S", "train.pause=0,600", "-j", "2", "--minimize", "loss")
+        ran = nbexp_cli("sweep", *words, "--timeout", "8s", "--json", cwd=project, code=1)
+        said = json.loads(ran.stdout)
+        assert [one["state"] for one in said["trials"]] == ["done", "failed"]
+        assert said["trials"][1]["error"] == "it took longer than 8 s"
+        kept = nbexp_cli("sweep", "--timeout", "soon", "-S", "seed=1,2", cwd=project, code=2)
+        assert "`soon` is no time" in kept.stderr
+
     def test_how_many_and_how_long_is_said_before(
         self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str]
     ) -> None:
