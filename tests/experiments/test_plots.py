@@ -343,7 +343,7 @@ def test_a_curve_of_100_000_rows_is_whole_in_the_json_and_small_in_a_cell(projec
     rows = "".join(f"{step},{step % 97 / 97}\n" for step in range(100_000))
     (project.root / "long.csv").write_text("step,acc\n" + rows)
     listed(project, "- long.csv: {x: step}\n")
-    started = time.monotonic()
+    started = time.process_time()
     shown = project.plots.show(["long.csv"])
     chart = shown["long.csv"]
     assert isinstance(chart, Chart)
@@ -353,7 +353,7 @@ def test_a_curve_of_100_000_rows_is_whole_in_the_json_and_small_in_a_cell(projec
 
     contents = display.bundle(shown)[0]
     assert len(json.dumps(contents)) < 1_500_000
-    assert time.monotonic() - started < 60
+    assert time.process_time() - started < 30
     assert "100,000" in str(contents["text/plain"])
 
 

@@ -13,8 +13,8 @@ from nbexp.plots import Spec
 from nbexp.plots.line import RULE, TEXT, thinned
 from nbexp.plots.templates.rows import Row
 
-# Lines of more points look the same; a notebook keeps each drawing.
-_MAX_POINTS = 1000
+# Lines of more points look the same on the 300 pixels that they get; a notebook keeps each drawing.
+_MAX_POINTS = 400
 # Of points that lie anywhere, and of bars, as many are drawn in a second.
 _MAX_ROWS = 10_000
 
