@@ -160,10 +160,12 @@ def test_it_fits_a_narrow_column_and_what_is_planted_stays_text(
     assert tab.findings(".nbexp-sweep") == []
 
 
+@pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_what_waits_and_what_does_not_start_is_said(
-    open_notebook: Any, project: Path, git: Callable[..., str]
+    open_notebook: Any, project: Path, git: Callable[..., str], app: str
 ) -> None:
-    tab = open_notebook(project, ["%load_ext nbexp", "%exp sweep -i -S train.lr=0.1,0.2"])
+    cells = ["%load_ext nbexp", "%exp sweep -i -S train.lr=0.1,0.2"]
+    tab = open_notebook(project, cells, app=app)
     tab.run_all()
     page = tab.page
     page.get_by_text(re.compile("^2 runs; ")).wait_for()

@@ -148,6 +148,27 @@ def test_it_starts_shows_its_course_and_leaves_what_it_came_to(
     until(lambda: told(panel)["phase"] == "asking" and told(panel)["line"])
 
 
+def test_optuna_picks_the_points_and_the_course_says_how_many_fell_behind(
+    panel: sweep.Panel, shown: Shown
+) -> None:
+    between = Answer("interval", low="0.01", high="0.3", log=True)
+    answer(panel, params={"train.lr": between}, sampler="optuna", trials="3", pruner="none")
+    assert told(panel)["params"] == {
+        "train.lr": "any number from 0.01 to 0.3, by orders of magnitude"
+    }
+    assert told(panel)["line"] == (
+        "%exp sweep --optuna 'maximize acc' --trials 3 --pruner none -S 'train.lr=tag(log,interval(0.01,0.3))'"
+    )
+    say(panel, "start")
+    until(lambda: told(panel)["phase"] == "over", 120)
+    assert "3 of 3 trials: 3 done" in shown.text
+    # A sampler that asks for one point after the other does not repeat one.
+    say(panel, "again")
+    answer(panel, sampler="optuna", trials="3", repeat="2")
+    until(lambda: [one for one in told(panel)["problems"] if "--repeat" in one["message"]])
+    assert told(panel)["line"] == ""
+
+
 def test_a_started_sweep_can_be_stopped(panel: sweep.Panel, shown: Shown, project: Path) -> None:
     (project / "train.sh").write_text("sleep 600\n" + (project / "train.sh").read_text())
     answer(panel)
