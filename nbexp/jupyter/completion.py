@@ -57,8 +57,11 @@ def matcher(context: CompletionContext) -> SimpleMatcherResult:
         rest
     ):  # a quote in the middle of the word: what would be replaced?
         rest, found = "", []
+    # JupyterLab breaks the kind at its spaces, and the lines fall over each other.
     listed = [
-        SimpleCompletion(_quoted(text, head, typing.quote), type=kind)
+        SimpleCompletion(
+            _quoted(text, head, typing.quote), type=kind.replace(" ", "\N{NO-BREAK SPACE}")
+        )
         for text, kind in found[: context.limit]
     ]
     return {

@@ -137,8 +137,14 @@ def test_tab_shows_the_present_value_of_a_param(open_notebook: Any, tmp_path: Pa
     listed = [one.strip() for one in box.locator(".jp-Completer-match").all_text_contents()]
     # JupyterLab orders them by name.
     assert listed == ["train.epochs=", "train.lr=", "train.seed="]
-    kinds = [one.strip() for one in box.locator(".jp-Completer-typeExtended").all_text_contents()]
-    assert kinds == ["now 10", "now 0.1", "now 0"]
+    kinds = box.locator(".jp-Completer-typeExtended")
+    assert [one.split() for one in kinds.all_text_contents()] == [
+        ["now", "10"],
+        ["now", "0.1"],
+        ["now", "0"],
+    ]
+    heights = [one.bounding_box()["height"] for one in kinds.all()]
+    assert max(heights) < 30, "each is one line"
     page.screenshot(path=tmp_path / "completion.png")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")

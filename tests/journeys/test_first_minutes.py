@@ -465,7 +465,7 @@ def test_tab_offers_what_fits(tmp_path: Path, start: Callable[..., Kernel]) -> N
     # The present value of a param, and those that were tried, stand beside them.
     types = "_jupyter_types_experimental"
     (shown,) = kernel.completion("%exp run -S train.lr")["metadata"][types]
-    assert (shown["text"], shown["type"]) == ("train.lr=", "now 0.03")
+    assert (shown["text"], shown["type"]) == ("train.lr=", "now\N{NO-BREAK SPACE}0.03")
     assert kernel.complete("%exp show --sort-by acc,train.e") == ["train.epochs"]
     assert kernel.complete("%exp diff mauve-pike d") == ["dusty-crow"]
     # Only what fits: a word that is nothing of ours is not guessed at.
