@@ -142,6 +142,11 @@ def test_a_running_one_has_its_values_in_the_columns_of_those_that_are_done(
     assert shown == {
         "experiment": "second", "state": "running", "acc": "1", "train.loss": "0.5", "step": "1", "lr": "0.7",
     }  # fmt: skip
+    # What it will have come to is not known: its curve is drawn, it is no point among those that are done.
+    points = nbexp_cli("plot", "lr", "acc", cwd=root).stdout.splitlines()
+    assert [line.split()[0] for line in points[2:]] == ["first"]
+    curves = nbexp_cli("plot", "train/loss", cwd=root).stdout.splitlines()
+    assert [line.split()[0] for line in curves[2:]] == ["second", "first"]
     for step in (1, 2):
         (root / f"go-{step}").touch()
     assert child.wait(60) == 0

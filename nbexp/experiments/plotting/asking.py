@@ -399,6 +399,8 @@ class _Maker:
         wanted = {title: self._value(title) for title in self._all_titles}
         found = []
         for row in self._shown:
+            if row.state == "running":
+                continue  # what it came to is not known yet
             cells = {
                 title: cell
                 for title, value in wanted.items()
