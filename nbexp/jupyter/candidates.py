@@ -594,6 +594,7 @@ _BY_PLACE: dict[str, Look] = {
     "run resume": _experiments,
     "save name": _new_names,
     "show reference": _experiments,
+    "show view": _plain("saved view", lambda project: project.views),
     "status remote": _remotes,
     "stop name": _stoppable,
     "sweep pruner": _pruners,

@@ -232,6 +232,13 @@ class Peek:
         return [*dict.fromkeys([*own, *settings.read_user(settings.user_file(home()))])]
 
     @property
+    def views(self) -> list[str]:
+        """The views of the compare panel that were saved."""
+        from nbexp.jupyter.panels import views
+
+        return [*views.read(self.root)]
+
+    @property
     def runs(self) -> list[tuple[str, float]]:
         """The newest runs of the run cache, by the start of their key, and when each was saved."""
         from nbexp.store import runs

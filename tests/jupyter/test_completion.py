@@ -216,6 +216,13 @@ def test_each_item_of_a_foreach_is_a_stage_to_run(project: Path) -> None:
     assert offered("run f", project) == ["fit@a", "fit@b"]
 
 
+def test_saved_views_of_the_panel_are_offered(project: Path) -> None:
+    path = project / ".dvc" / "tmp" / "nbexp" / "views.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"best": {"where": "acc > 0.9"}}')
+    assert kinds("show -i --view ", project) == {"best": "saved view"}
+
+
 def test_what_a_name_with_a_space_needs_is_typed_for_one(project: Path) -> None:
     (project / "my model.ipynb").write_text("{}")
     assert answer("%exp init my", project)[0] == ["'my model.ipynb'"]
