@@ -278,6 +278,8 @@ class View:
         A face that has panels shows one, arranged as the saved view of that name.
     """
 
+    __repr__ = brief
+
     drop: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     only_changed: bool = False
