@@ -270,3 +270,24 @@ def test_a_view_without_a_panel_is_refused(pipeline_project, nbexp_cli):
 def test_in_a_terminal_the_panel_is_the_table(pipeline_project, nbexp_cli):
     project = pipeline_project()
     assert nbexp_cli("show", "-i", cwd=project).stdout == nbexp_cli("show", cwd=project).stdout
+
+
+def test_where_nobody_looks_on_there_is_the_table(pipeline_project, monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    quiet = Config()
+    quiet.HistoryManager.enabled = False
+    project = pipeline_project()
+    (project / "nbexp.toml").write_text("interactive = true\n")
+    monkeypatch.chdir(project)
+    shell: Any = InteractiveShell(config=quiet)
+    try:
+        shell.run_line_magic("load_ext", "nbexp")
+        for line in ("show", "show -i"):
+            found = shell.run_line_magic("exp", line)
+            assert type(found) is Table
+            assert found.view.is_panel
+        assert not shell.run_line_magic("exp", "show --group-by train.lr").groups
+    finally:
+        shell.restore_sys_module_state()
