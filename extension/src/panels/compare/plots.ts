@@ -24,6 +24,7 @@ interface Axis {
   readonly column: Column;
   readonly numbers: readonly number[];
   readonly levels: readonly string[] | undefined;
+  readonly varies: boolean;
 }
 
 const MOST_AXES = 8;
@@ -33,6 +34,9 @@ export class Plots {
   private rows: readonly Row[] = [];
   private selected: ReadonlySet<string> = new Set();
   private view: View["plots"] | null = null;
+  private source: readonly Row[] | null = null;
+  /** Of these rows, by column: a choice of rows changes none of them. */
+  private readonly axes = new Map<string, Axis | null>();
   private asked = "";
   private isAsking = false;
   private found: readonly Curve[] = [];
@@ -52,7 +56,11 @@ export class Plots {
   }
 
   show(rows: readonly Row[], selected: ReadonlySet<string>, view: View["plots"]): void {
-    this.rows = rows.filter((row) => row.kind === "experiment");
+    if (rows !== this.source) {
+      this.source = rows;
+      this.axes.clear();
+      this.rows = rows.filter((row) => row.kind === "experiment");
+    }
     this.selected = selected;
     this.view = view;
     this.redraw();
@@ -64,7 +72,7 @@ export class Plots {
     if (view === null || this.element.hidden) return;
     const metrics = this.table.columns.filter((column) => column.kind === "metric" && this.axis(column) !== null);
     const axes = this.table.columns.filter((column) => column.kind !== "label" && this.axis(column) !== null);
-    const varying = axes.filter((column) => new Set(this.axis(column)?.numbers).size > 1);
+    const varying = axes.filter((column) => this.axis(column)?.varies);
     const y = metrics.find((one) => one.id === view.y) ?? metrics[0];
     const x = axes.find((one) => one.id === view.x) ?? varying.find((one) => one.kind === "param") ?? axes.find((one) => one !== y);
     const curve = metrics.find((one) => one.id === view.curve) ?? y;
@@ -308,17 +316,26 @@ export class Plots {
 
   /** A column as numbers, texts by their place; null where it has neither for any row. */
   private axis(column: Column): Axis | null {
+    let found = this.axes.get(column.id);
+    if (found === undefined) {
+      found = this.made(column);
+      this.axes.set(column.id, found);
+    }
+    return found;
+  }
+
+  private made(column: Column): Axis | null {
     const at = this.table.columns.indexOf(column);
     const values = this.rows.map((row) => row.values[at]);
     const known = values.filter((one): one is Exclude<Value, undefined | null> => one !== undefined && one !== null && !(one instanceof Special));
     if (known.length === 0) return null;
     if (known.every((one) => typeof one === "number")) {
-      return { column, numbers: values.map((one) => (typeof one === "number" ? one : NaN)), levels: undefined };
+      return { column, numbers: values.map((one) => (typeof one === "number" ? one : NaN)), levels: undefined, varies: new Set(known).size > 1 };
     }
     const levels = [...new Set(known.map((one) => cellText(one, column.whole)))].sort();
     if (levels.length > 50) return null;
     const places = new Map(levels.map((text, place) => [text, place]));
-    return { column, numbers: values.map((one) => places.get(cellText(one, column.whole)) ?? NaN), levels };
+    return { column, numbers: values.map((one) => places.get(cellText(one, column.whole)) ?? NaN), levels, varies: levels.length > 1 };
   }
 }
 
