@@ -476,4 +476,5 @@ def arranged(
         return grouped(table, group_by, sort, descending=descending)
     if sort:
         table = order(table, sort, descending=descending)
+        table = replace(table, view=replace(table.view, is_sorted=True))
     return table

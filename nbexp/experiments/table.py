@@ -274,6 +274,8 @@ class View:
         Of baselines, where these are no rows themselves.
     shows_steps
         Below an experiment, a row of each of its checkpoints.
+    is_sorted
+        The rows are in an order that was asked for.
     is_panel, panel_view
         A face that has panels shows one, arranged as the saved view of that name.
     """
@@ -289,6 +291,7 @@ class View:
     is_flat: bool = False
     names: Mapping[str, str] = field(default_factory=dict, hash=False)
     shows_steps: bool = False
+    is_sorted: bool = False
     is_panel: bool = False
     panel_view: str | None = None
 
@@ -435,6 +438,9 @@ class Table(Result):
 
     def json_text(self) -> str:
         """`to_json` as text; what was read from the index is passed on as it is."""
+        twin = self._as_dvc()
+        if twin is not self:
+            return twin.json_text()
         # Of ten thousand it is megabytes: they are put together once, from all their pieces.
         members: dict[str, list[str]] = {}
         is_compared = self.view.reference is not None
@@ -516,6 +522,9 @@ class Table(Result):
         import csv
         import io
 
+        twin = self._as_dvc()
+        if twin is not self:
+            return twin.to_csv()
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         precision = self.view.precision
@@ -540,6 +549,9 @@ class Table(Result):
 
     def to_markdown(self) -> str:
         """DVC's `exp show --md`."""
+        twin = self._as_dvc()
+        if twin is not self:
+            return twin.to_markdown()
 
         def written(value: object) -> str:
             if value is values.MISSING:
@@ -558,6 +570,37 @@ class Table(Result):
         ]
         lines = self._lines([*grid, *self._states("-"), *self._cells(written)])
         return markdown(lines) if lines[0] else ""
+
+    def _as_dvc(self) -> Table:
+        """This table, but for experiments of one second: DVC has the highest revision first.
+
+        Notes
+        -----
+        DVC 3.67.1, `_sorted_ranges` of repo/experiments/collect.py. In which order they were begun only nbexp knows.
+        """
+        if self.view.is_sorted:
+            return self
+        groups: list[list[Row]] = []
+        is_other = False
+        last: Row | None = None
+        for row in self.rows:
+            if (
+                last is not None
+                and row.created_s == last.created_s
+                and row.kind == last.kind == "experiment"
+                and row.state == last.state == "done"
+                and row.baseline == last.baseline
+            ):
+                groups[-1].append(row)
+                is_other = is_other or row.rev > last.rev
+            else:
+                groups.append([row])
+            last = row
+        if not is_other:
+            return self
+        for group in groups:
+            group.sort(key=lambda row: row.rev, reverse=True)
+        return replace(self, rows=tuple(row for group in groups for row in group))
 
     def _lines(self, grid: Sequence[tuple[str, Sequence[str]]]) -> list[list[str]]:
         """The chosen columns as lines, their titles first."""

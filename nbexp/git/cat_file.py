@@ -143,7 +143,7 @@ class Objects:
         cut = min((at for at in (spec.find("^"), spec.find(":")) if at >= 0), default=len(spec))
         base, rest = spec[:cut], spec[cut:]
         here = self._memory.get(base)
-        if here is None or (not rest and verb == "info"):
+        if here is None or (verb == "info" and rest in ("", "^{commit}")):
             return _UNKNOWN
         if not rest or (rest == "^{commit}" and here.kind == "commit"):
             return here

@@ -223,7 +223,7 @@ def test_twenty_experiments_take_as_many_git_processes_as_one(mine, clone, count
         count_git.clear()
         mine.push(*words)
         counts.append(len(count_git))
-    assert counts[0] == counts[1] <= 5
+    assert counts[1] <= counts[0] <= 5
     theirs = clone("theirs")
     counts = []
     for words in (("many-00",), ("many-*",)):

@@ -15,6 +15,7 @@ from nbexp.formats.values import MISSING
 
 if TYPE_CHECKING:
     from nbexp import Project
+    from tests.conftest import Program
 
 Git = Callable[..., str]
 
@@ -215,14 +216,24 @@ def test_rows_are_read_from_commits_newest_first(project: Project) -> None:
     assert table["workspace"].params["train.lr"] == 0.5
 
 
-def test_experiments_of_one_second_are_in_the_order_of_their_names(project: Project) -> None:
-    for name in ("b", "a", "c"):
+def test_of_one_second_the_last_one_is_first_and_for_dvc_the_highest_revision(
+    project: Project, monkeypatch: pytest.MonkeyPatch, dvc: Program
+) -> None:
+    second = float(int(time.time()))
+    monkeypatch.setattr("nbexp.git.time.time", lambda: second)
+    for name in ("b", "d", "a", "e", "c"):
         project.run({"seed": ord(name)}, name=name)
-    times = {row.created_s for row in project.show().experiments}
-    names = [row.name for row in project.show().experiments]
-    if len(times) == 1:
-        assert names == ["a", "b", "c"]
-    assert sorted(map(str, names)) == ["a", "b", "c"]
+    shown = project.show()
+    assert len({row.created_s for row in shown.experiments}) == 1
+    assert [row.name for row in shown.experiments] == ["c", "e", "a", "d", "b"]
+    project.close()
+    theirs = dvc("exp", "show", "--json", cwd=project.root).stdout
+    assert shown.to_json() == json.loads(theirs)
+    revs = [row.rev for row in shown.experiments]
+    lines = [line for line in shown.to_csv().splitlines() if ",branch_" in line]
+    assert [line.split(",")[1] for line in lines] == [rev[:7] for rev in sorted(revs)[::-1]]
+    by_seed = project.show(sort="seed").to_json()[1]["experiments"]
+    assert [one["name"] for one in by_seed] == ["a", "b", "c", "d", "e"]  # type: ignore[attr-defined]
 
 
 def test_every_baseline_has_its_own_group_the_present_one_first(project: Project, git: Git) -> None:

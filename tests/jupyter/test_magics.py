@@ -340,10 +340,11 @@ def test_an_interrupt_says_what_was_stopped(loaded: Cells, monkeypatch: pytest.M
 
 
 def test_no_git_process_outlives_a_command(loaded: Cells) -> None:
+    before = _children()  # of what other tests have opened
     loaded.run("%exp show")
     with pytest.raises(NotFound):
         loaded.run("%exp apply no-such")
-    assert [name for name in _children() if "git" in name] == []
+    assert [name for pid, name in _children().items() if "git" in name and pid not in before] == []
 
 
 # ---- what stages inherit
@@ -403,7 +404,7 @@ def test_the_notebook_that_asks_is_the_one_the_front_end_names(
     assert magics.asking_notebook(names) == notebook
 
 
-def _children() -> list[str]:
+def _children() -> dict[int, str]:
     import psutil
 
-    return [child.name() for child in psutil.Process().children(recursive=True)]
+    return {child.pid: child.name() for child in psutil.Process().children(recursive=True)}
