@@ -5,7 +5,7 @@ Kinds, in the order they are listed:
     trash      experiments that were removed or replaced      refs/nbexp/trash
     undo       steps that `undo` and `undo --redo` go         refs/nbexp/undo, refs/nbexp/redo, .dvc/tmp/nbexp/undo
     failed     what failed and interrupted runs left          refs/nbexp/failed
-    logs       output and scratch files of runs               .dvc/tmp/nbexp/runs
+    logs       output and scratch files of runs and tasks     .dvc/tmp/nbexp/runs, .dvc/tmp/nbexp/log
     temporary  what killed commands left, and work trees      .dvc/tmp/nbexp
 
 Refs go first and in one transaction, files after: killed in between, the files are rubbish that the next call finds.
@@ -205,6 +205,9 @@ def _items(git: Git, root: Path, kind: str, busy: Mapping[str, str]) -> Iterator
     elif kind == "logs":
         for folder in _entries(place.own_folder(root) / "runs"):
             yield Item(kind, folder.name, _changed_s(folder), (), (folder,))
+        # Of a task: what each attempt printed, and how far its stages were.
+        for file in _entries(place.own_folder(root) / "log"):
+            yield Item(kind, file.name, _changed_s(file), (), (file,))
     else:
         yield from _temporary(git, root)
 

@@ -189,6 +189,18 @@ def test_options_of_the_other_collector_are_refused_with_its_name(
     assert heaps(full)["undo"] == (4, 0)
 
 
+def test_what_queued_tasks_printed_goes_with_the_logs(project: Project) -> None:
+    project.queue.add({"seed": 4}, name="waited")
+    project.queue.run("waited")
+    project.close()
+    log = place.own_folder(project.root) / "log"
+    assert [path.suffix for path in sorted(log.iterdir())] == [".jsonl", ".log"]
+    assert heaps(project, "logs")["logs"] == (3, 0)  # and the folder of the run
+    heaps(project, "logs", yes=True)
+    assert list(log.iterdir()) == []
+    assert [row.name for row in project.show().experiments] == ["waited"]
+
+
 def test_logs_and_work_trees_of_a_living_worker_stay(
     full: Project, tmp_path: Path, git: Git
 ) -> None:
