@@ -69,7 +69,24 @@ def of_baseline(git: Git, baseline: str, refs: Mapping[str, str] | None = None) 
     ]
     rows.sort(key=lambda row: row.name or "")
     rows.sort(key=lambda row: row.created_s or 0, reverse=True)
-    return rows
+    return as_begun(git, rows, rows[0].created_s) if rows else rows
+
+
+def as_begun(git: Git, rows: Sequence[Row], second: int | None) -> list[Row]:
+    """The rows, with those of this second as their runs were begun, the last one first: Git has whole seconds."""
+    tied = [row for row in rows if row.created_s == second]
+    if len(tied) < 2:
+        return [*rows]
+    from nbexp.experiments import notes
+
+    told = notes.read(git, [row.rev for row in tied])
+
+    def begun(row: Row) -> str:
+        run = told.get(row.rev, {}).get("run")
+        return str(run.get("started") or "") if isinstance(run, Mapping) else ""
+
+    in_turn = iter(sorted(tied, key=begun, reverse=True))
+    return [next(in_turn) if row.created_s == second else row for row in rows]
 
 
 def baseline_of(git: Git, rev: str) -> str | None:

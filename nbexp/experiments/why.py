@@ -327,7 +327,11 @@ def with_those_before(git: Git, name: str, rev: str) -> list[Commit]:
     if baseline is not None:
         names = catalogue.baseline_names(git)
         found.append(Commit(names.get(baseline, baseline[:7]), baseline))
-        members = [Commit(row.name or "", row.rev) for row in catalogue.of_baseline(git, baseline)]
+        rows = catalogue.of_baseline(git, baseline)
+        mine = next((row for row in rows if row.rev == rev), None)
+        if mine is not None:
+            rows = catalogue.as_begun(git, rows, mine.created_s)
+        members = [Commit(row.name or "", row.rev) for row in rows]
         revs = [one.rev for one in members]
         found += members[revs.index(rev) + 1 :] if rev in revs else members
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,9 +49,31 @@ def svg(spec: Mapping[str, object]) -> str:
     """The chart as SVG, on a transparent ground."""
     import vl_convert
 
-    return str(
-        vl_convert.vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=_NO_ADDRESS)
+    drawn = vl_convert.vegalite_to_svg(
+        dict(spec), vl_version=_VERSION, allowed_base_urls=_NO_ADDRESS
     )
+    return _numbered(str(drawn))
+
+
+# `<clipPath id="clip7">`, `<linearGradient id="gradient_7" …>` and where they are used.
+_DEFINED = re.compile(r'<(?:clipPath|\w+Gradient) id="([a-z]+_?)(\d+)"')
+
+
+def _numbered(drawn: str) -> str:
+    """The SVG with its own ids from 1 on: Vega counts on from one chart of a process to the next.
+
+    Equal charts are equal bytes then, in a notebook under Git as in a page.
+    """
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for word, number in _DEFINED.findall(drawn):
+        if word + number not in names:
+            counts[word] = counts.get(word, 0) + 1
+            names[word + number] = f"{word}{counts[word]}"
+    if not names:
+        return drawn
+    used = re.compile(r'(?<= id=")[a-z]+_?\d+(?=")|(?<=url\(#)[a-z]+_?\d+(?=\))')
+    return used.sub(lambda found: names.get(found[0], found[0]), drawn)
 
 
 def png(spec: Mapping[str, object], *, scale: float = 2) -> bytes:

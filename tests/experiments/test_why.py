@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -74,7 +75,6 @@ def test_a_fresh_clone_says_the_same(recorded, tmp_path, opened):
 
 def test_without_a_lock_in_the_baseline_it_is_the_run_before(project):
     project.run(name="first")
-    time.sleep(1.1)  # the clock of commits has whole seconds
     project.run({"train.lr": 0.01}, name="low")
     assert render.text(project.why("train", "low")).splitlines() == [
         "train ran in low (compared with first) because",
@@ -84,6 +84,18 @@ def test_without_a_lock_in_the_baseline_it_is_the_run_before(project):
         "train ran in first (compared with main) because",
         "  it had not run before: the dvc.lock of main has no entry of it",
     ]
+
+
+def test_of_two_runs_of_one_second_the_one_begun_first_is_the_one_before(project, monkeypatch):
+    second, ticks = float(int(time.time())), itertools.count(1)
+    # Fewer than a thousand looks at the clock: all of them in one second.
+    monkeypatch.setattr("time.time", lambda: second + next(ticks) / 4000)
+    project.run(name="a-first")
+    project.run({"train.lr": 0.03}, name="z-second")
+    assert len({row.created_s for row in project.show().experiments}) == 1
+    found = project.why("train")
+    assert (found.what, found.versus) == ("z-second", "a-first")
+    assert "params.yaml:train.lr 0.1 -> 0.03" in render.text(found)
 
 
 def test_without_experiments_it_is_the_last_commit_that_changed_the_entry(recorded, opened):
