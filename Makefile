@@ -131,7 +131,7 @@ types: .venv/.test extension/node_modules/.installed
 	$(BIN)/mypy
 	$(call npm,extension,run --silent check)
 
-unit: .venv/.test $(PANELS)
+unit: .venv/.test $(DVC_STAMP) $(PANELS)
 	$(call npm,extension,run --silent test)
 	$(PYTEST) -q -n $(JOBS) nbexp tests $(addprefix --ignore=tests/,$(SLOW) benchmarks) --deselect tests/test_docs.py::TestPages
 
