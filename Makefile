@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo 'make demo    run the example project headless in a new folder (DIR=path chooses it)'
-	@echo 'make check   lint, types, layers and the fast tests (a minute on eight cores, three on two)'
+	@echo 'make check   lint, types, layers and the fast tests (two minutes on eight cores, seven on two)'
 	@echo 'make test    all tests and the docs, with what they need set up first'
 	@echo 'make panels  what the panels are in a browser, from extension/'
 	@echo 'make docs    the documentation, into build/docs'
