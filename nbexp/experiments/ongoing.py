@@ -25,7 +25,7 @@ from nbexp import filesystem
 from nbexp.events import Emit, Event, MetricLogged, StageStarted
 from nbexp.experiments.place import own_folder
 from nbexp.frozen import field, frozen
-from nbexp.pipeline import standing
+from nbexp.pipeline import stage_lines
 
 if TYPE_CHECKING:
     from nbexp.experiments.spec import Spec
@@ -73,7 +73,7 @@ def told(root: Path, one: Ongoing, emit: Emit, *, stages: Path | None = None) ->
     root
         The project's root, where others look; not that of a work tree.
     stages
-        A file that gets a line for each event of a stage (`pipeline.standing`), and stays.
+        A file that gets a line for each event of a stage (`pipeline.stage_lines`), and stays.
     """
     folder = _folder(root)
     _sweep(folder)
@@ -88,7 +88,7 @@ def told(root: Path, one: Ongoing, emit: Emit, *, stages: Path | None = None) ->
 
     def emit_and_tell(event: Event) -> None:
         writer.hear(event)
-        line = standing.line_of(event, time.time()) if lines >= 0 else None
+        line = stage_lines.line_of(event, time.time()) if lines >= 0 else None
         if line is not None:
             with suppress(OSError):  # a full disk does not stop the run
                 os.write(lines, line)

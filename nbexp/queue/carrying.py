@@ -24,7 +24,7 @@ from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
-from nbexp.pipeline import standing
+from nbexp.pipeline import stage_lines
 from nbexp.queue import recovery, state
 from nbexp.queue.site import Site
 from nbexp.queue.state import Do
@@ -199,7 +199,7 @@ class Told:
     """Hears what a run tells: its words go to the log, what it is at to the queue, all of it to `emit`.
 
     Beside the log, `*.jsonl` has a line for each event of a stage, as it came: whoever looks on follows that, and sees each
-    value that was logged and the stages as they stand (`pipeline.standing`).
+    value that was logged and the stages as they stand (`pipeline.stage_lines`).
     """
 
     def __init__(self, store: Store, task: Task, log: os.PathLike[str], emit: Emit) -> None:
@@ -227,7 +227,7 @@ class Told:
         os.close(self._lines)
 
     def __call__(self, event: Event) -> None:
-        line = standing.line_of(event, time.time())
+        line = stage_lines.line_of(event, time.time())
         if line is not None:
             self._write(line, self._lines)
         match event:

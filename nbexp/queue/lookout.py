@@ -1,7 +1,7 @@
 """Looking on at a queue: what changed since the last look, as little as that is.
 
 What tasks are is in the database, and a number tells when to read it. What their stages are at, and what they log, each run
-writes to a file beside its log (`pipeline.standing`), so that no value is lost between two looks, and one who comes late
+writes to a file beside its log (`pipeline.stage_lines`), so that no value is lost between two looks, and one who comes late
 sees all of it.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbexp.events import Event, MetricLogged
-from nbexp.pipeline import standing
+from nbexp.pipeline import stage_lines
 from nbexp.pipeline.standing import Standing
 from nbexp.queue.state import ACTIVE, LIVE
 from nbexp.queue.watching import Follower, Watcher
@@ -219,8 +219,8 @@ class _Followed:
         told = self._rest + b"".join(self._lines.read())
         whole, _, self._rest = told.rpartition(b"\n")
         found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-        for line in standing.read(whole):
-            event = standing.event_of(line)
+        for line in stage_lines.read(whole):
+            event = stage_lines.event_of(line)
             if event is None:
                 continue
             names = [*event.values] if isinstance(event, MetricLogged) else []

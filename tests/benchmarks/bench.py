@@ -631,7 +631,7 @@ class Bench:
         """The bytes that a curve sends, of a run that logs two hundred values a second (bar: 60 kB)."""
         from nbexp import events
         from nbexp.jupyter.panels import monitor
-        from nbexp.pipeline import standing
+        from nbexp.pipeline import stage_lines
         from nbexp.project import opening
         from nbexp.queue.owners import Owner
 
@@ -654,7 +654,9 @@ class Bench:
         sizes.clear()
         for start in range(0, points, 20):
             lines = [
-                standing.line_of(events.MetricLogged("train", step, {"acc": 1 / (step + 1)}), 0.0)
+                stage_lines.line_of(
+                    events.MetricLogged("train", step, {"acc": 1 / (step + 1)}), 0.0
+                )
                 for step in range(start, start + 20)
             ]
             with open(told, "ab") as file:

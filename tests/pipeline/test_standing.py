@@ -7,9 +7,9 @@ import json
 import pytest
 
 from nbexp import events
-from nbexp.pipeline import standing
+from nbexp.pipeline import stage_lines
 from nbexp.pipeline.dag import states
-from nbexp.pipeline.standing import Curve, Standing
+from nbexp.pipeline.standing import MAX_POINTS, Curve, Standing
 
 DIAMOND = {"get": (), "left": ("get",), "right": ("get",), "join": ("left", "right")}
 
@@ -88,15 +88,15 @@ def test_lines_of_a_run_say_what_its_events_said() -> None:
     data = b""
     for number, event in enumerate(told):
         one.take(event, 100.0 + number)
-        line = standing.line_of(event, 100.0 + number)
+        line = stage_lines.line_of(event, 100.0 + number)
         assert line is not None
         data += line
-    for line_read in standing.read(data):
+    for line_read in stage_lines.read(data):
         other.tell(line_read)
     assert other.stages == one.stages
     assert other.needs == one.needs
     assert other.curves == one.curves == {("fit", "acc"): Curve([1.0, 1.0], [0.5, 0.75])}
-    assert standing.line_of(events.OutputWritten("fit", b"x"), 1.0) is None
+    assert stage_lines.line_of(events.OutputWritten("fit", b"x"), 1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_lines_of_a_run_say_what_its_events_said() -> None:
 def test_a_line_of_another_version_or_a_torn_one_says_nothing(line: str) -> None:
     found = planned()
     before = dict(found.stages)
-    for one in standing.read(line.encode()):
+    for one in stage_lines.read(line.encode()):
         found.tell(one)
     assert found.stages == before
 
@@ -121,11 +121,11 @@ def test_what_is_no_number_is_no_point() -> None:
 
 def test_a_curve_that_never_ends_is_thinned() -> None:
     curve = Curve()
-    for step in range(standing.MAX_POINTS * 3):
+    for step in range(MAX_POINTS * 3):
         curve.add(step, step)
-    assert len(curve.steps) <= standing.MAX_POINTS
+    assert len(curve.steps) <= MAX_POINTS
     assert curve.steps[0] == 0.0
-    assert curve.steps[-1] == standing.MAX_POINTS * 3 - 1
+    assert curve.steps[-1] == MAX_POINTS * 3 - 1
 
 
 class TestPicture:
@@ -172,7 +172,7 @@ class TestPicture:
 
 
 def test_a_plan_is_a_line_of_json() -> None:
-    line = standing.line_of(events.Planned(("a",), {"a": ()}, 1, {}), 1.23456)
+    line = stage_lines.line_of(events.Planned(("a",), {"a": ()}, 1, {}), 1.23456)
     assert line is not None
     assert json.loads(line) == {
         "at": 1.235, "kind": "plan", "needs": {"a": []}, "jobs": 1, "seconds": {},

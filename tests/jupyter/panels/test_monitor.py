@@ -19,7 +19,7 @@ from jupyter_client.manager import KernelManager
 from nbexp import events
 from nbexp.experiments import alerting
 from nbexp.jupyter.panels import monitor, pump
-from nbexp.pipeline import standing
+from nbexp.pipeline import stage_lines
 from nbexp.project import opening
 from nbexp.queue import state
 from nbexp.queue.owners import Owner
@@ -74,7 +74,7 @@ class Panel:
     def tell(self, *told: events.Event) -> None:
         """What a run would write of itself."""
         with open(self.log / f"{self.task.uid}-{self.task.attempt}.jsonl", "ab") as file:
-            file.writelines(standing.line_of(event, time.time()) or b"" for event in told)
+            file.writelines(stage_lines.line_of(event, time.time()) or b"" for event in told)
 
     def write(self, data: bytes) -> None:
         with open(self.log / f"{self.task.uid}-{self.task.attempt}.log", "ab") as file:
