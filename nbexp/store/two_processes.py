@@ -25,10 +25,11 @@ R = TypeVar("R")
 
 # Files from which on it pays: a process takes 25 ms to begin, 20,000 small files 0.2 s to be read.
 FROM = 3_000
-# Items on their way. So few that all answers fit into a pipe (64 KiB): neither side ever waits to write while
-# the other does.
-_BATCH = 128
+# Items in a batch, and batches on their way. What waits to be read fits into a pipe (64 KiB): a bigger batch is handed
+# over to an idle process alone, or each side could wait to write while the other does.
+_BATCH = 64
 _AHEAD = 2
+_FITS_BYTES = 24 << 10
 _OWN = 32
 
 
@@ -113,7 +114,7 @@ class _Other:
         except OSError:
             return None
         found = cls(process)
-        found._send(shared)
+        _write(found._questions, _framed(shared))
         return found
 
     @property
@@ -127,7 +128,10 @@ class _Other:
 
     def give(self, first: int, items: Sequence[object]) -> bool:
         """Hand a batch over; whether it could be."""
-        if self._process.poll() is not None or not self._send([*items]):
+        data = _framed([*items])
+        if self._asked and len(data) > _FITS_BYTES:
+            return False
+        if self._process.poll() is not None or not _write(self._questions, data):
             return False
         self._asked.append(range(first, first + len(items)))
         return True
@@ -145,16 +149,17 @@ class _Other:
 
     def end(self) -> list[int]:
         """Let it go; the items that it owes."""
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._questions, self._answers):
             try:
-                cast("IO[bytes]", pipe).close()
+                pipe.close()
             except OSError:
                 pass  # it has died
         self._process.wait()
         return [index for batch in self._asked for index in batch]
 
-    def _send(self, what: object) -> bool:
-        return _send(cast("IO[bytes]", self._process.stdin), what)
+    @property
+    def _questions(self) -> IO[bytes]:
+        return cast("IO[bytes]", self._process.stdin)
 
 
 def main() -> None:
@@ -169,15 +174,22 @@ def main() -> None:
                 found.append(work(shared, item))
             except Exception:  # noqa: BLE001 - whatever it is, the asking process comes upon it as well
                 found.append(None)
-        if not _send(answers, found):
+        if not _write(answers, _framed(found)):
             return
 
 
-def _send(pipe: IO[bytes], what: object) -> bool:
-    """Write a value with its length before it; False when nobody reads any more."""
+def _framed(what: object) -> bytes:
+    """A value as bytes, with their number before them."""
     data = marshal.dumps(cast("Any", what))
+    return len(data).to_bytes(4, "big") + data
+
+
+def _write(pipe: IO[bytes], data: bytes) -> bool:
+    """Write all of it; False when nobody reads any more."""
+    rest = memoryview(data)
     try:
-        pipe.write(len(data).to_bytes(4, "big") + data)
+        while rest:
+            rest = rest[pipe.write(rest) :]
         pipe.flush()
     except OSError:
         return False

@@ -10,7 +10,7 @@ import pytest
 
 from nbexp.store import remotes, transfer, two_processes
 from nbexp.store.cache import Cache, Hash
-from tests.store.work_on_items import MANY, dies, double, fails, odd_here
+from tests.store.work_on_items import MANY, dies, double, echo, fails, odd_here
 
 
 def test_each_item_is_done_once_and_both_processes_work() -> None:
@@ -36,6 +36,15 @@ def test_few_items_need_no_other_process() -> None:
     done: dict[int, tuple[int, int] | None] = {}
     two_processes.each(double, 0, [5, 6], done.__setitem__)
     assert done == {0: (10, os.getpid()), 1: (12, os.getpid())}
+
+
+def test_questions_and_answers_bigger_than_a_pipe_stop_neither_process() -> None:
+    items = [
+        f"{number:06}" * 700 for number in range(MANY)
+    ]  # 4,200 letters, as long as a path may be
+    done: dict[int, str | None] = {}
+    two_processes.each(echo, 0, items, done.__setitem__)
+    assert done == {number: item + item for number, item in enumerate(items)}
 
 
 def test_what_the_other_leaves_undone_is_done_here() -> None:

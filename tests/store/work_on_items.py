@@ -26,3 +26,7 @@ def dies(home: int, item: int) -> int:
     if os.getpid() != home:
         os.kill(os.getpid(), signal.SIGKILL)
     return item
+
+
+def echo(_: int, item: str) -> str:
+    return item + item
