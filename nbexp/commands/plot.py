@@ -26,7 +26,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from nbexp.commands import _selected
+from nbexp.commands import _arranged, _selected
 from nbexp.errors import UsageError
 from nbexp.events import Emit
 
@@ -51,23 +51,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE",
         help="band, box, confusion, contour, history, images, importance, line, parallel, scatter; several with commas",
     )
-    parser.add_argument(
-        "--where", metavar="FILTER", help="experiments for which this holds: 'acc > 0.9'"
-    )
-    parser.add_argument(
-        "--sort-by",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="order of experiments, the first ones are drawn; -COLUMN turns it round",
-    )
-    parser.add_argument("--sort-order", choices=("asc", "desc"), default="asc", help="default: asc")
-    parser.add_argument(
-        "--group-by",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="mean and sample deviation, or a colour, for equal values; several with commas",
+    _arranged.add_arguments(
+        parser,
+        where="experiments for which this holds: 'acc > 0.9'",
+        sort_by="order of experiments, the first ones are drawn; -COLUMN turns it round",
+        group_by="mean and sample deviation, or a colour, for equal values; several with commas",
     )
     _selected.add_arguments(parser, branches=True)
     parser.add_argument(

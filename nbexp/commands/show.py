@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nbexp.commands import _selected
+from nbexp.commands import _arranged, _selected
 from nbexp.errors import UsageError
 from nbexp.events import Emit, Notice
 from nbexp.experiments.table import Table
@@ -34,23 +34,11 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     _selected.add_arguments(parser, branches=True)
-    parser.add_argument(
-        "--where", metavar="FILTER", help="rows for which this holds: 'acc > 0.9 and lr < 0.05'"
-    )
-    parser.add_argument(
-        "--sort-by",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="sort the experiments of each baseline; several with commas, -COLUMN turns one round",
-    )
-    parser.add_argument("--sort-order", choices=("asc", "desc"), default="asc", help="default: asc")
-    parser.add_argument(
-        "--group-by",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="mean and sample deviation of metrics over equal values; several with commas",
+    _arranged.add_arguments(
+        parser,
+        where="rows for which this holds: 'acc > 0.9 and lr < 0.05'",
+        sort_by="sort the experiments of each baseline; several with commas, -COLUMN turns one round",
+        group_by="mean and sample deviation of metrics over equal values; several with commas",
     )
     parser.add_argument(
         "--reference", metavar="NAME", help="show how far metrics are from those of this one"
