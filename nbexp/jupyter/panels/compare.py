@@ -196,6 +196,9 @@ class Compare(Result):
         except NbexpError as error:
             answer["error"] = display.in_cell_words(error.message)
             answer["hint"] = display.in_cell_words(error.hint or "")
+        except Exception as error:  # noqa: BLE001  # shown in the panel, which waits for an answer
+            answer["error"] = f"{type(error).__name__}: {error}"
+            answer["hint"] = "the same as a line in a cell says where it comes from."
         self.widget.send(answer, buffers)
 
     def _act(self, words: list[str]) -> dict[str, Any]:

@@ -211,6 +211,12 @@ class TestPanel:
         panel.select("one")
         assert [one.name for one in panel.selected] == ["one"]
 
+    def test_the_browser_has_an_answer_whatever_goes_wrong(self, panel: Any) -> None:
+        panel._hear(panel.widget, {"do": "select", "number": 9}, [])
+        [(answer, _)] = [one for one in panel.told if one[0].get("number") == 9]
+        assert answer["error"] == "KeyError: 'ids'"
+        assert answer["hint"]
+
     def test_only_commands_of_its_menu_are_carried_out(self, panel):
         panel._hear(panel.widget, {"do": "act", "number": 1, "words": ["gc", "--yes"]}, [])
         answer, _ = panel.told[-1]
