@@ -1,4 +1,4 @@
-"""Several views in one picture: what is selected in one is seen in all that show experiments."""
+"""What is selected in a view is seen: in itself, and of several in one picture in all that show experiments."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ _BRUSHED = "brushed"
 
 View = tuple[str, Callable[[Mapping[str, object]], Spec]]
 """The name of a view, and what draws it, given what it is to add to its options."""
+
+
+def alone(
+    draw: Callable[[Mapping[str, object]], Spec], added: Mapping[str, object] | None = None
+) -> Spec:
+    """A view by itself: a click or, among points, a rectangle leaves the experiments in it as they are and dims the others."""
+    added = {**(added or {}), "brush": "brush"}
+    spec = draw(added)
+    selections = _params(spec)
+    return draw({**added, "selections": selections}) if len(selections) > 1 else spec
 
 
 def compose(views: Sequence[View], title: str | None = None) -> Spec:

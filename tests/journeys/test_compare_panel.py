@@ -157,6 +157,78 @@ def test_what_is_chosen_is_drawn_and_known_in_python(panel: Any, app: str) -> No
     assert {name for name in NAMES if name in "".join(printed)} == {"tiny-lr", "low-lr", "mid-lr"}
 
 
+PLOTS = ("%exp plot train.lr acc", "%exp plot acc --kind scatter,parallel --limit 0")
+
+
+def lit(plot: Locator) -> list[float]:
+    """The params of the points that are not dimmed, as people read them: `train.lr: 0.03; acc: 0.9333`."""
+    found: list[float] = plot.evaluate(
+        """plot => [...plot.querySelectorAll('g.mark-symbol > path')]
+          .filter(path => Number(path.getAttribute('opacity')) > 0.5)
+          .map(path => Number(/train\\.lr: ([0-9.]+)/.exec(path.getAttribute('aria-label'))[1]))
+          .sort((a, b) => a - b)"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_what_is_brushed_in_a_plot_of_another_cell_is_chosen_and_back(
+    open_notebook: Callable[..., Any], compared: Path, app: str
+) -> None:
+    tab = open_notebook(compared, [*CELLS[:2], *PLOTS, CELLS[2]], app=app, height=2600)
+    tab.run_all()
+    found = tab.page.get_by_role("region", name="Compare experiments")
+    plots = tab.page.locator(".vega-embed")
+    expect(plots.nth(1).locator("g.mark-symbol > path")).to_have_count(4)
+    first, second = plots.nth(0), plots.nth(1)
+    everything = sorted(RATES)
+    assert (lit(first), lit(second)) == (everything, everything)
+    # A rectangle around the two best, in the one plot.
+    first.scroll_into_view_if_needed()
+    points = {
+        rate: first.locator(f"g.mark-symbol > path[aria-label*='train.lr: {rate}']").bounding_box()
+        for rate in (0.03, 0.05)
+    }
+    (left, right) = (points[0.03], points[0.05])
+    assert left is not None and right is not None
+    tab.page.mouse.move(left["x"] - 8, left["y"] - 8)
+    tab.page.mouse.down()
+    tab.page.mouse.move(right["x"] + 16, right["y"] + 16, steps=8)
+    tab.page.mouse.up()
+    expect(found.get_by_text("2 selected")).to_be_visible()
+    for name in NAMES:
+        chosen = str(name in ("low-lr", "mid-lr")).lower()
+        expect(row(found, name)).to_have_attribute("aria-selected", chosen)
+    expect(found.locator(".nbx-legend")).to_contain_text("low-lr")
+    tab.page.wait_for_function(
+        "() => document.querySelectorAll('.vega-embed')[1].querySelectorAll('g.mark-line > path[opacity=\"0.06\"]').length == 2"
+    )
+    assert (lit(first), lit(second)) == ([0.03, 0.05], [0.03, 0.05])
+    # And what is chosen in the table is selected in each plot, in place of the rectangle.
+    found.get_by_role("button", name="Clear").click()
+    row(found, "tiny-lr").click()
+    tab.page.wait_for_function(
+        "() => document.querySelectorAll('g.mark-line > path[opacity=\"0.06\"]').length == 3"
+    )
+    assert (lit(first), lit(second)) == ([0.001], [0.001])
+    # A click on a point is one experiment; a double click none.
+    second.scroll_into_view_if_needed()
+    second.locator("g.mark-symbol > path[aria-label*='train.lr: 0.1']").first.click()
+    expect(row(found, "high-lr")).to_have_attribute("aria-selected", "true")
+    expect(found.get_by_text("1 selected")).to_be_visible()
+    tab.page.evaluate(
+        "() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 4; }"
+    )
+    tab.command("notebook:run-cell")
+    assert "".join(tab.cells()[4]["outputs"][0]["text"]) == "['high-lr']\n"
+    box = second.locator("svg.marks").bounding_box()
+    assert box is not None
+    tab.page.mouse.dblclick(box["x"] + 80, box["y"] + 30)
+    expect(found.locator(".nbx-chosen-bar")).to_be_hidden()
+    expect(row(found, "high-lr")).to_have_attribute("aria-selected", "false")
+    assert (lit(first), lit(second)) == (everything, everything)
+
+
 def test_a_row_is_tagged_noted_branched_and_removed(
     panel: Any, compared: Path, git: Any, nbexp_cli: Any
 ) -> None:

@@ -655,7 +655,10 @@ def test_a_plot_is_text_and_three_kinds_of_picture() -> None:
     assert ET.fromstring(str(contents["image/svg+xml"])).tag == "{http://www.w3.org/2000/svg}svg"
     image = base64.b64decode(str(contents["image/png"]))
     width, height = struct.unpack(">II", image[16:24])
-    assert metadata == {"image/png": {"width": width // 2, "height": height // 2}}
+    assert metadata == {
+        "image/png": {"width": width // 2, "height": height // 2},
+        "application/vnd.vegalite.v5+json": {"embed_options": {"renderer": "svg"}},
+    }
     json.dumps(contents, allow_nan=False)
 
 

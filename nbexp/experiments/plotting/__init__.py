@@ -97,7 +97,9 @@ class Plot(Result):
         known: Spec | None = vars(self).get("_spec")
         if known is None:
             if len(self.views) == 1:
-                known = self.views[0].draw({"title": self.title} if self.title else None)
+                known = together.alone(
+                    self.views[0].draw, {"title": self.title} if self.title else None
+                )
             else:
                 drawn = [(view.kind, view.draw) for view in self.views]
                 known = together.compose(drawn, self.title)

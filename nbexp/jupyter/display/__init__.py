@@ -50,6 +50,7 @@ FAMILIES = {
 }
 # A chart with its data is saved in the notebook: beyond this, its picture says as much.
 _MAX_CHART = 400_000
+_CHART = "application/vnd.vegalite.v5+json"
 # Results that are pictures: these have a chart.
 _PICTURES = {"Plot", "Curves"}
 _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
@@ -69,7 +70,9 @@ def bundle(result: object) -> Bundle:
         spec = shown.spec if "Plot" in kinds else pictures.spec_of(shown)
         image = pictures.png(spec, scale=2)
         if len(json.dumps(spec)) <= _MAX_CHART:
-            contents["application/vnd.vegalite.v5+json"] = spec
+            contents[_CHART] = spec
+            # With elements for its marks, which a canvas has not: screen readers reach them, and the compare panel.
+            metadata[_CHART] = {"embed_options": {"renderer": "svg"}}
         contents["image/svg+xml"] = pictures.svg(spec)
         contents["image/png"] = base64.b64encode(image).decode()
         metadata["image/png"] = _half(image)
@@ -92,7 +95,7 @@ def _add_drawing(result: Any, contents: dict[str, object], metadata: dict[str, o
     if drawing is None:
         return
     if len(json.dumps(drawing.spec)) <= _MAX_CHART:
-        contents["application/vnd.vegalite.v5+json"] = drawing.spec
+        contents[_CHART] = drawing.spec
     contents["image/svg+xml"] = drawing.svg
     image = drawing.png()
     if image is not None:

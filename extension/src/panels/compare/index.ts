@@ -8,6 +8,7 @@ import { safe } from "../shared/safe.ts";
 import { Special, type Value } from "../shared/columns.ts";
 import { type Acts, Grid } from "./grid.ts";
 import { type Arranged, arrange, type Column, emptyView, type Own, type Row, Table, typed, type View } from "./model.ts";
+import { Linked } from "./linked.ts";
 import { type Curve, Plots } from "./plots.ts";
 
 interface Model {
@@ -85,8 +86,10 @@ class Session {
 
   /** Choose these rows and no others; the kernel is told. */
   choose(ids: readonly string[], isNews = true): void {
+    const known = ids.filter((id) => this.table.byId.has(id));
+    if (known.length === this.selected.size && known.every((id) => this.selected.has(id))) return;
     this.selected.clear();
-    for (const id of ids) if (this.table.byId.has(id)) this.selected.add(id);
+    for (const id of known) this.selected.add(id);
     if (isNews) void this.ask({ do: "select", ids: [...this.selected] }).then(() => document.dispatchEvent(new CustomEvent("nbexp-selected")));
     this.tell("selected");
   }
@@ -123,6 +126,7 @@ function written(value: Value, column: Column | undefined): string {
 class Panel {
   private readonly grid: Grid;
   private readonly plots: Plots;
+  private readonly linked: Linked;
   private view: View;
   private arranged: Arranged | null = null;
   private views: Readonly<Record<string, Partial<View>>> = {};
@@ -217,7 +221,14 @@ class Panel {
       this.count,
     );
     add(root, [bar, this.problem, this.waits, this.grid.element, this.grid.extra, this.chosen, this.outcome, this.plots.element]);
-    const heard = (what: "rows" | "selected"): void => (what === "rows" ? this.show() : this.showSelected());
+    const heard = (what: "rows" | "selected"): void => {
+      if (what === "rows") return this.show();
+      this.showSelected();
+      const names = this.drawnNames();
+      const chosen = new Set([...session.selected].map((id) => names.get(id)).filter((name) => name !== undefined));
+      const known = new Set(names.values());
+      this.linked.show(chosen, (name) => known.has(name));
+    };
     session.listeners.add(heard);
     const changed = (): void => {
       if (String(session.model.get("view")) === this.last) return;
@@ -225,6 +236,12 @@ class Panel {
       this.show();
     };
     session.model.on("change:view", changed);
+    this.linked = new Linked((selected, drawn) => {
+      const names = this.drawnNames();
+      if (![...names.values()].some((name) => drawn.has(name))) return; // of another project
+      const wanted = new Set(selected);
+      session.choose([...names].filter(([, name]) => wanted.has(name)).map(([id]) => id));
+    });
     const outside = (event: PointerEvent): void => {
       if (this.pop && !this.pop.contains(event.target as Node)) this.closePop(false);
     };
@@ -234,6 +251,7 @@ class Panel {
       () => session.model.off("change:view", changed),
       () => document.removeEventListener("pointerdown", outside, true),
       onTheme(() => this.plots.draw()),
+      () => this.linked.close(),
       () => this.grid.close(),
       () => this.plots.close(),
     );
@@ -301,6 +319,18 @@ class Panel {
       }),
     );
     if (this.arranged) this.plots.show(this.arranged.rows, session.selected, this.view.plots);
+  }
+
+  /** What plots of other cells call the experiments, by id. */
+  private drawnNames(): Map<string, string> {
+    const { table } = this.session;
+    return new Map(
+      table.rows.flatMap((row) => {
+        if (row.kind !== "experiment") return [];
+        if (row.name === undefined) return [[row.id, row.rev.slice(0, 7)]];
+        return [[row.id, table.isShared(row.name) ? `${row.name} (${row.rev.slice(0, 7)})` : row.name]];
+      }),
+    );
   }
 
   private chosenRows(): Row[] {
