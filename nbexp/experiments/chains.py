@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from nbexp.errors import GitError, NotFound, UsageError
+from nbexp.errors import GitError, NameTaken, NotFound, UsageError
 from nbexp.filesystem import FileLock
 from nbexp.formats import checkpoint as protocol
 from nbexp.formats import ref_names
+from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen
 from nbexp.git import Git
 
@@ -107,6 +109,18 @@ class Cut:
     @property
     def shown(self) -> str:
         return f"{ref_names.name_of(self.ref)}@{self.first}.."
+
+
+@contextmanager
+def hinted(git: Git, refs: Mapping[str, str], baseline: str, name: str | None) -> Iterator[None]:
+    """Where the name inside is taken by an experiment that was stopped, the hint is to go on with it."""
+    try:
+        yield
+    except NameTaken as taken:
+        rev = refs.get(ExpRef(baseline, name or "").ref)
+        if rev is not None and is_unfinished(git, rev):
+            taken.hint = f"`nbexp run --resume {name}` goes on from its last step, `-n {name} --force` replaces it."
+        raise
 
 
 def range_of(word: str) -> tuple[str, int] | None:

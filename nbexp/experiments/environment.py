@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -213,6 +211,8 @@ def python_of(stages: Iterable[Stage], env: Mapping[str, str], cache: Cache) -> 
     commands = [command for stage in stages for command in stage.spec.commands]
     if all(kinds.notebook_target(command) is not None for command in commands):
         return _own()
+    import shutil  # brings three compression libraries along: 4 ms
+
     path = env.get("PATH", os.defpath)
     program = shutil.which("python", path=path) or shutil.which("python3", path=path)
     if program is None or _is_own(program):
@@ -351,6 +351,8 @@ class _Gpu:
         self._boot = _boot()
         self._known = None
         self._process: subprocess.Popen[bytes] | None = None
+        import shutil
+
         program = shutil.which("nvidia-smi", path=env.get("PATH", os.defpath))
         if program is None:
             self._known = ""
@@ -411,4 +413,6 @@ def _user() -> str:
 
 
 def _joined(program: str, words: Iterable[str]) -> str:
+    import shlex
+
     return f"{program} {shlex.join(words)}"

@@ -18,7 +18,6 @@ from nbexp.formats import checkpoint, ref_names
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.formats.dvc_yaml import PipelineFile
 from nbexp.git import Git
-from nbexp.pipeline import detect
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Inspector, inner_deps, locked_path, notebook_sources
@@ -101,6 +100,10 @@ def unlisted_modules(root: Path, stages: Iterable[Stage]) -> dict[str, list[str]
 
 def _imported(root: Path, stage: Stage) -> list[str]:
     scripts = [dep.path for dep in stage.deps if dep.path.endswith((".py", ".ipynb"))]
+    if not scripts:
+        return []
+    from nbexp.pipeline import detect  # the parser of Python comes with it
+
     found: dict[str, None] = {}
     for script in scripts:
         if (root / script).is_file():

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -397,6 +396,8 @@ def _write(
     for path in changes.removals:
         if path not in keep:
             workspace.journal.remove(path)
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=_scratch(root), prefix="apply-") as scratch:
         exported = Path(scratch)
         git.export(rev, [path for path in changes.files if path not in keep], exported)

@@ -7,13 +7,12 @@ in them, in one journal: what stops it puts everything back but for the steps th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbexp.errors import NameTaken, UsageError
+from nbexp.errors import UsageError
 from nbexp.experiments import (
     again,
     catalogue,
@@ -34,7 +33,6 @@ from nbexp.experiments.request import Request
 from nbexp.experiments.spec import Resumed, Spec, Which
 from nbexp.experiments.workspace import InPlace
 from nbexp.formats.interpolation import Read
-from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.plan import Disk
@@ -87,18 +85,6 @@ def begin(git: Git, what: str | naming.Named, *, reset: bool = False) -> From:
     step = chains.split(naming.name_of(source.ref.ref, word))
     number = len(chains.chain(git, source.ref.baseline, source.rev))
     return From(source, number, None if step is None else step[1], reset)
-
-
-@contextmanager
-def hinted(git: Git, refs: Mapping[str, str], baseline: str, name: str | None) -> Iterator[None]:
-    """Where the name inside is taken by an experiment that was stopped, the hint is to go on with it."""
-    try:
-        yield
-    except NameTaken as taken:
-        rev = refs.get(ExpRef(baseline, name or "").ref)
-        if rev is not None and chains.is_unfinished(git, rev):
-            taken.hint = f"`nbexp run --resume {name}` goes on from its last step, `-n {name} --force` replaces it."
-        raise
 
 
 @frozen

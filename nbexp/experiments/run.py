@@ -135,6 +135,16 @@ def run(
     Interrupted
         The user stopped it; the same holds.
     """
+    clock = time.monotonic()
+    looked: _Looked | None = None
+    if not has_begun and workspace.is_users:
+        looked = _look(spec, place, graph, stages, refs)
+        if looked.same is not None and _is_there(looked.same[1], spec, place, stages):
+            if fence is not None:
+                fence(looked.same[1])
+            ref, rev = _also_named(looked.same, spec, place.git)
+            took = time.monotonic() - clock
+            return Ran(ref, rev, Outcome(), True, (), looked.unlisted, took, took)
     with ExitStack() as stack:
         done: Callable[[str], None] | None = None
         if place.attend is not None:
@@ -146,7 +156,7 @@ def run(
                 raise
         ran = _run(
             spec, place, graph, stages, refs, workspace, emit, command,
-            has_begun=has_begun, fence=fence,
+            has_begun=has_begun, fence=fence, looked=looked, clock=clock,
         )  # fmt: skip
         if done is not None:
             done(ran.rev)
@@ -170,8 +180,9 @@ def _run(
     *,
     has_begun: bool,
     fence: Callable[[str], None] | None,
+    looked: _Looked | None,
+    clock: float,
 ) -> Ran:
-    clock = time.monotonic()
     git, root = place.git, place.root
     recorder: Recorder | None = None
     growing: Growing | None = None
@@ -179,30 +190,21 @@ def _run(
         workspace.begin(f"run {spec.name}")
     began_at = git.head()
     try:
-        edits = Disk(root, spec.edits)
-        meanings = GitMeanings(git, place.prefix, refs)
-        inspector = Inspector(root, place.cache, edits, meanings)
-        if not spec.how.allow_missing and place.fetch is None:
-            inspector.require_inputs(stages, graph)
-        schedule.require_room(stages, spec.how)
+        looked = looked or _look(spec, place, graph, stages, refs)
         # dvclive decides by them (formats.md 1.9).
         variables = {"DVC_EXP_NAME": spec.name, "DVC_EXP_BASELINE_REV": spec.baseline}
         where = context(place, workspace, here=spec.here, variables=variables)
-        unlisted = identity.unlisted_modules(root, stages)
-        if not spec.asks_to_execute:
-            found = identity.find(
-                git, place.cache, root, place.prefix, spec.baseline, refs, stages, graph, inspector
-            )
-            if found is not None and _bring_back(found[1], spec, place, stages, workspace, where):
-                if fence is not None:
-                    fence(found[1])
-                ref, rev = _also_named(found, spec, git)
-                undo_point = workspace.undo_point()
-                if undo_point is not None:
-                    git.commit(undo_point)
-                workspace.finish()
-                took = time.monotonic() - clock
-                return Ran(ref, rev, Outcome(), True, (), unlisted, took, took)
+        same = looked.same
+        if same is not None and _bring_back(same[1], spec, place, stages, workspace, where):
+            if fence is not None:
+                fence(same[1])
+            ref, rev = _also_named(same, spec, git)
+            undo_point = workspace.undo_point()
+            if undo_point is not None:
+                git.commit(undo_point)
+            workspace.finish()
+            took = time.monotonic() - clock
+            return Ran(ref, rev, Outcome(), True, (), looked.unlisted, took, took)
         for path, data in spec.edits.items():
             workspace.write(path, data)
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
@@ -212,7 +214,7 @@ def _run(
         growing = Growing(git, root, place.prefix, spec, where.flights, recorder)
         if spec.resumed is not None:
             growing.hold()
-        inspector = Inspector(root, place.cache, Disk(root, {}), meanings)
+        inspector = Inspector(root, place.cache, Disk(root, {}), looked.meanings)
         if spec.single or spec.downstream:
             above = [stage for stage in graph.order(stages) if stage not in stages]
             outputs.bring_back(above, inspector, where)
@@ -297,11 +299,50 @@ def _run(
         outcome,
         False,
         recorded.not_recorded,
-        unlisted,
+        looked.unlisted,
         took,
         own,
         growing.step if growing.tip is not None or spec.resumed is not None else 0,
     )
+
+
+@frozen
+class _Looked:
+    """What is known before anything changes.
+
+    Attributes
+    ----------
+    same
+        The ref and rev of the experiment that this run would repeat; None where it is to be made, or there is none.
+    unlisted
+        The project's modules that each stage imports without listing them.
+    """
+
+    meanings: GitMeanings
+    same: tuple[str, str] | None
+    unlisted: Mapping[str, list[str]]
+
+
+def _look(
+    spec: Spec,
+    place: Place,
+    graph: Graph,
+    stages: Sequence[Stage],
+    refs: Mapping[str, str],
+) -> _Looked:
+    """Look whether the run can be made, and whether there is an experiment like it; nothing is changed."""
+    git, root = place.git, place.root
+    meanings = GitMeanings(git, place.prefix, refs)
+    inspector = Inspector(root, place.cache, Disk(root, spec.edits), meanings)
+    if not spec.how.allow_missing and place.fetch is None:
+        inspector.require_inputs(stages, graph)
+    schedule.require_room(stages, spec.how)
+    same = None
+    if not spec.asks_to_execute:
+        same = identity.find(
+            git, place.cache, root, place.prefix, spec.baseline, refs, stages, graph, inspector
+        )
+    return _Looked(meanings, same, identity.unlisted_modules(root, stages))
 
 
 def context(
@@ -361,6 +402,46 @@ def run_dir(place: Place, workspace: Workspace) -> Path:
     return own_folder((place.home or place).root) / "runs" / workspace.uid
 
 
+@frozen
+class _Kept:
+    """What an experiment's dvc.lock files say of some stages; the bytes of each file by its path, None where there is none."""
+
+    entries: tuple[tuple[Stage, LockedStage], ...]
+    locks: Mapping[str, bytes | None]
+
+
+def _kept(rev: str, place: Place, stages: Sequence[Stage]) -> _Kept | None:
+    """What the experiment says of the stages, if every output can be had."""
+    git, cache = place.git, place.cache
+    top = f"{place.prefix}/" if place.prefix else ""
+    paths = sorted({stage.lock_file for stage in stages})
+    locks = dict(zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True))
+    entries: list[tuple[Stage, LockedStage]] = []
+    for stage in stages:
+        entry = stage.entry_in(locks[stage.lock_file])
+        if entry is None:
+            return None
+        if not outputs.restorable_outs(stage, entry, cache) and not _from_git(
+            stage, entry, rev, top, git, cache
+        ):
+            return None
+        entries.append((stage, entry))
+    return _Kept(tuple(entries), locks)
+
+
+def _is_there(rev: str, spec: Spec, place: Place, stages: Sequence[Stage]) -> bool:
+    """Whether the workspace is what it was after that experiment, so that nothing is to be done at all."""
+    root = place.root
+    if any(_bytes(root / path) != data for path, data in spec.edits.items()):
+        return False
+    kept = _kept(rev, place, stages)
+    return (
+        kept is not None
+        and all(data is None or _bytes(root / path) == data for path, data in kept.locks.items())
+        and all(outputs.are_as(stage, entry, root, place.cache) for stage, entry in kept.entries)
+    )
+
+
 def _bring_back(
     rev: str,
     spec: Spec,
@@ -370,30 +451,19 @@ def _bring_back(
     context: Context,
 ) -> bool:
     """Make the user's workspace what it was after that experiment; False if an output is nowhere any more."""
-    git, cache = place.git, place.cache
-    top = f"{place.prefix}/" if place.prefix else ""
-    paths = sorted({stage.lock_file for stage in stages})
-    locks = dict(zip(paths, git.read_many([f"{rev}:{top}{path}" for path in paths]), strict=True))
-    entries: list[tuple[Stage, LockedStage]] = []
-    for stage in stages:
-        entry = stage.entry_in(locks[stage.lock_file])
-        if entry is None:
-            return False
-        if not outputs.restorable_outs(stage, entry, cache) and not _from_git(
-            stage, entry, rev, top, git, cache
-        ):
-            return False
-        entries.append((stage, entry))
+    kept = _kept(rev, place, stages)
+    if kept is None:
+        return False
     if not workspace.is_users:
         return True  # nobody looks at the files
     for path, data in spec.edits.items():
         workspace.write(path, data)
-    for stage, entry in entries:
+    for stage, entry in kept.entries:
         try:
             outputs.checkout_outs(stage, entry, context)
         except StoreError:
             return False  # damaged, which nobody knew before it was to be used
-    for path, recorded in locks.items():
+    for path, recorded in kept.locks.items():
         if recorded is not None and _bytes(place.root / path) != recorded:
             workspace.write(path, recorded)
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import posixpath
-import random
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -306,7 +305,7 @@ def make(
     replaces = None
     if name is None:
         known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
-        name = ref_names.draw(known, random.SystemRandom())
+        name = ref_names.draw(known)
         named = False
     else:
         named = True

@@ -71,6 +71,16 @@ def restorable_outs(stage: Stage, entry: LockedStage, cache: Cache) -> bool:
     )
 
 
+def are_as(stage: Stage, entry: LockedStage, root: Path, cache: Cache) -> bool:
+    """Whether the outputs below `root` are those of the entry."""
+    by_path = {out.spelled: out for out in stage.outs}
+    for locked in entry.outs:
+        found = cache.hash(root / by_path[locked.path].path)
+        if found is None or found.md5 != locked.md5:
+            return False
+    return True
+
+
 def checkout_outs(stage: Stage, entry: LockedStage, context: Context) -> None:
     """Make the stage's outputs those of the entry; what differed before is set aside."""
     by_path = {out.spelled: out for out in stage.outs}

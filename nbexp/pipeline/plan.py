@@ -19,7 +19,7 @@ from nbexp.frozen import frozen, replace
 from nbexp.pipeline import kinds
 from nbexp.pipeline.graph import Graph, is_inside
 from nbexp.pipeline.stage import Dep, Out, Param, Stage
-from nbexp.store import remotes, sources
+from nbexp.store import remotes
 from nbexp.store.cache import Cache, Hash
 
 State = Literal["new", "modified", "deleted", "not in cache", "not in sync"]
@@ -189,6 +189,8 @@ class Inspector:
             found = self._dataset(stage, source)
             return None if found is None else {"dataset": found}
         if source not in self._seen:
+            from nbexp.store import sources
+
             try:
                 self._seen[source] = sources.look(source, self.root / ".dvc")
             except StoreError as error:

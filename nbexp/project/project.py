@@ -334,7 +334,7 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import environment, naming, resuming
+        from nbexp.experiments import chains, environment, naming
         from nbexp.experiments import request as requests
         from nbexp.experiments import run as running
         from nbexp.experiments import spec as specs
@@ -369,6 +369,8 @@ class Project:
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         self._head()  # a repository without a commit is told so before anybody waits
         if resume is not None:
+            from nbexp.experiments import resuming
+
             # What was killed still has its name in the queue until somebody looks whether it lives.
             self.queue.recover(emit)
             with self._watched(emit) as tell:
@@ -409,7 +411,7 @@ class Project:
             head, refs = self._head(), self._refs()
             if name is not None:
                 naming.refuse_git_names(self.git, name)
-            with resuming.hinted(self.git, refs, head, name):
+            with chains.hinted(self.git, refs, head, name):
                 # In place the files are where they are.
                 spec = replace(asked, copies=()).spec(
                     self.root,
