@@ -16,7 +16,7 @@ Examples
   nbexp run train                              only this stage and what it needs
   nbexp run --resume low-lr                    go on from its last checkpoint
   nbexp run --resume low-lr@3 -n other         from that step, as another experiment
-  nbexp run --queue --resume low-lr -S train.lr=0.1,0.2   two that go on from it, when the queue runs
+  nbexp run --resume low-lr -S train.lr=0.1,0.2           two that go on from it, beside each other
   nbexp run -j 4                               four stages at once
   nbexp run --temp                             beside your files, which can be edited meanwhile
   nbexp run --temp -C .env                     with a file that Git ignores
@@ -91,14 +91,7 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             "Nothing was run.",
             f"`nbexp apply {args.resume}`, then `nbexp run --dry`.",
         )
-    waits = args.queue or args.detach
-    if args.resume is not None and not waits and _is_many(args.set_param):
-        items = " ".join(f"-S {item}" for item in args.set_param)
-        raise UsageError(
-            f"`{items}` makes several experiments, which go on beside each other: from the queue. Nothing was run.",
-            f"`nbexp run --queue --resume {args.resume} {items}`, then `nbexp queue start`.",
-        )
-    is_now = not (args.queue or args.run_all or args.timeout) and args.resume is None
+    is_now = not (args.queue or args.run_all or args.timeout)
     if is_now and _is_many(args.set_param):
         return _many(project, args, emit)
     if args.dry:
@@ -154,6 +147,8 @@ def _many(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         **manner_of_each(args),
         **{name: getattr(args, name) for name in ("name", "message", "force", "new", "jobs")},
         **start_of_each(args),
+        "resume": args.resume,
+        "reset": args.reset,
     }
     if args.dry:
         return project.sweeps.plan(args.set_param, emit=emit, **asked)

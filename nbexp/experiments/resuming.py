@@ -179,6 +179,12 @@ def run(
         return WentOn(ran, stages, refs, start.beside)
 
 
+def view_of(git: Git, prefix: str, start: From) -> View:
+    """The state that a run beside the user's files starts from which goes on from there."""
+    snapshot = Snapshot(start.rev, start.source.ref.baseline)
+    return View(snapshot, (), files_of(git, prefix, start.rev))
+
+
 def of_point(
     place: Place,
     start: From,
@@ -194,9 +200,8 @@ def of_point(
     name
         Of the experiment that it becomes; None, or the one's own: that one goes on.
     """
-    read = files_of(place.git, place.prefix, start.rev)
-    spec = _spec(place, start, request, overrides, refs, name, read, request.here)
-    view = View(Snapshot(start.rev, start.source.ref.baseline), (), read)
+    view = view_of(place.git, place.prefix, start)
+    spec = _spec(place, start, request, overrides, refs, name, view.read, request.here)
     graph = isolated.graph_of(place, view, spec.edits)
     spec, stages = _stages(graph, request.targets, request.which, request.here, spec, start.shown)
     return view, spec, stages

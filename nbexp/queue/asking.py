@@ -124,7 +124,14 @@ def make(
 
 
 def resume(
-    site: Site, what: str, points: Sequence[Point], asked: Request, *, reset: bool, emit: Emit
+    site: Site,
+    what: str,
+    points: Sequence[Point],
+    asked: Request,
+    *,
+    reset: bool,
+    is_sweep: bool | None = None,
+    emit: Emit,
 ) -> tuple[Made, str]:
     """Specs that go on from a step of an experiment, one for each point, and the step as it was named.
 
@@ -137,10 +144,11 @@ def resume(
     """
     start = resuming.begin(site.git, what, reset=reset)
     refs = catalogue.refs(site.git)
-    is_own = len(points) == 1 and start.step is None and asked.name in {None, start.source.name}
+    many = len(points) > 1 if is_sweep is None else is_sweep
+    is_own = not many and start.step is None and asked.name in {None, start.source.name}
     names: list[str | None] = [None]
     if not is_own:
-        baseline, many = start.source.ref.baseline, len(points) > 1
+        baseline = start.source.ref.baseline
         names = [*_names(site, asked, len(points), baseline, refs, numbered=many)]
     found = [
         resuming.of_point(site.place(emit), start, asked, point, refs, name)

@@ -43,6 +43,8 @@ class SweepRequest:
     ----------
     run
         What all trials have in common; its name is theirs without a number, and that of the sweep.
+    resume, reset
+        The experiment, or the step of one, that every trial goes on from; or that it begins over.
     """
 
     space: Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]] = ()
@@ -58,6 +60,8 @@ class SweepRequest:
     seed: int | None = None
     timeout_s: float | None = None
     run: Request = field(default_factory=Request)
+    resume: str | None = None
+    reset: bool = False
     verb: str = "sweep"
 
 
@@ -98,15 +102,15 @@ def understand(site: Site, request: SweepRequest, view: View, emit: Emit) -> Ask
     baseline = view.snapshot.baseline
     refs = site.git.refs("refs/exps/")
     # Checked with the values of one point, as it will be run from: that every key is there.
-    made = queueing.make(
-        site,
-        view,
-        [(*fixed, *common)],
-        replace(request.run, name=None),
-        refs,
-        emit,
-        untouched="Nothing was run.",
-    )
+    one, nameless = [(*fixed, *common)], replace(request.run, name=None)
+    if request.resume is None:
+        made = queueing.make(
+            site, view, one, nameless, refs, emit, untouched="Nothing was run.",
+        )  # fmt: skip
+    else:
+        made, _ = queueing.resume(
+            site, request.resume, one, nameless, reset=request.reset, is_sweep=True, emit=emit
+        )
     (trial,) = made.specs
     if trial.composed is not None:
         # Trials are composed of what is frozen, which has no configurations that were never added to Git.
@@ -141,6 +145,7 @@ def understand(site: Site, request: SweepRequest, view: View, emit: Emit) -> Ask
     key = definition.key_of(
         baseline, space, replace(spec, new=False), sampler, wanted.options, metric, direction,
         request.seed, request.run.name, None if sampler != "grid" else trials,
+        start=view.snapshot.rev if request.resume is not None else None,
     )  # fmt: skip
     wanted = replace(wanted, key=key)
     known = None if request.run.new else _known(site, wanted, view, trial, emit)
@@ -271,8 +276,8 @@ def _known(
 ) -> Definition | None:
     """The sweep that the same line made before, if the pipeline's files are as they were."""
     same = [one for one in definition.kept(site.git) if one.key == wanted.key]
-    if not same:
-        return None
+    if not same or wanted.spec.resumed is not None:
+        return same[0] if same else None  # what is gone on from stands in the key
     graph = graphs.load(site.root, read=Disk(site.root, trial.edits).read)
     stages = trial.which.stages(graph, trial.targets, trial.here)
     changed: list[str] = []

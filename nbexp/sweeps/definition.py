@@ -118,8 +118,10 @@ def key_of(
     seed: int | None,
     prefix: str | None,
     trials: int | None,
+    *,
+    start: str | None = None,
 ) -> str:
-    """A digest by which the same request is recognised.
+    """A digest by which the same request is recognised; `start` is the commit that trials go on from, if they do.
 
     How many run at once is no part of it, nor is the number of trials where it can grow.
     """
@@ -131,6 +133,8 @@ def key_of(
     whole = [
         baseline, asked, common, sampler, dict(options), metric, direction, seed, prefix, trials,
     ]  # fmt: skip
+    if start is not None:
+        whole.append(start)
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 
 from nbexp.errors import Interrupted, UsageError
 from nbexp.events import Emit, Notice, ignore
-from nbexp.experiments import catalogue, composition, identity, planning
+from nbexp.experiments import catalogue, composition, identity, planning, resuming
 from nbexp.experiments import request as requests
 from nbexp.experiments import spec as specs
 from nbexp.experiments.place import GitMeanings
@@ -77,6 +77,8 @@ class SweepOptions(TypedDict, total=False):
     hydra: bool
     baseline: str | None
     with_edits: bool | None
+    resume: str | None
+    reset: bool
 
 
 class KeptSweeps:
@@ -243,9 +245,16 @@ class KeptSweeps:
     def _understood(
         self, space: Space, verb: str, options: SweepOptions, emit: Emit
     ) -> asking.Asked:
-        view = self._queue.look(
-            baseline=options.get("baseline"), with_edits=options.get("with_edits"), emit=emit
-        )
+        site, resume = self._site, options.get("resume")
+        if resume is None:
+            view = self._queue.look(
+                baseline=options.get("baseline"), with_edits=options.get("with_edits"), emit=emit
+            )
+        else:
+            # What was killed still has its name in the queue until somebody looks whether it lives.
+            self._queue.recover(emit)
+            start = resuming.begin(site.git, resume, reset=options.get("reset", False))
+            view = resuming.view_of(site.git, site.prefix, start)
         found = asking.understand(self._site, self._request(space, verb, options), view, emit)
         self._site.tell(emit)
         return found
@@ -285,6 +294,8 @@ class KeptSweeps:
                 copy_paths=options.get("copy_paths", ()),
                 hydra=options.get("hydra", True),
             ),
+            resume=options.get("resume"),
+            reset=options.get("reset", False),
             verb=verb,
         )
 

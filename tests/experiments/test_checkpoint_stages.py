@@ -387,8 +387,6 @@ def test_several_values_go_on_from_a_step_as_new_experiments(training_project, n
     nbexp_cli("run", "--temp", "-n", "long", cwd=root)
     old = chain(root, "long", git)
     words = ["--resume", "long@2", "-n", "more", "-S", "lr=0.1,0.8"]
-    refused = nbexp_cli("run", *words, cwd=root, code=2)
-    assert "`nbexp run --queue --resume long@2 -S lr=0.1,0.8`, then" in refused.stderr
     nbexp_cli("run", "--queue", *words, cwd=root)
     nbexp_cli("run", "--run-all", "-j", "2", cwd=root)
     for name, acc in (("more-1", "0.975"), ("more-2", "0.8")):
@@ -398,6 +396,33 @@ def test_several_values_go_on_from_a_step_as_new_experiments(training_project, n
         assert acc in git("show", f"{found[-1]}:metrics.json", cwd=root)
     assert chain(root, "long", git) == old
     unknown = nbexp_cli("run", "--queue", "--resume", "lnog", cwd=root, code=3)
+    assert "There is no experiment `lnog`." in unknown.stderr
+
+
+def test_several_values_go_on_from_a_step_at_once(training_project, nbexp_cli, git):
+    root = training_project()
+    nbexp_cli("run", "--temp", "-n", "long", cwd=root)
+    old, before = chain(root, "long", git), git("status", "--porcelain", cwd=root)
+    words = ["run", "--resume", "long@2", "-n", "more", "-S", "lr=0.1,0.8"]
+    ran = nbexp_cli(*words, "-j", "2", cwd=root)
+    assert "more: 2 experiments, 2 at a time, beside your files." in ran.stderr
+    for name, acc in (("more-1", "0.975"), ("more-2", "0.8")):
+        found = chain(root, name, git)
+        assert (found[:2], len(found)) == (old[:2], 5)
+        assert acc in git("show", f"{found[-1]}:metrics.json", cwd=root)
+    again = nbexp_cli(*words, cwd=root)
+    assert "more has run this already." in again.stderr
+    # From its last commit, and without a name, they are others; the experiment itself stays as it was.
+    nbexp_cli("run", "--resume", "long", "-S", "lr=0.1,0.8", "-S", "epochs=6", cwd=root)
+    listed = json.loads(nbexp_cli("show", "--json", cwd=root).stdout)
+    names = [one["name"] for one in listed[1]["experiments"]]
+    assert len(names) == 5
+    for name in {*names} - {"long", "more-1", "more-2"}:
+        assert chain(root, name, git)[:5] == old
+        assert len(chain(root, name, git)) == 8, "two epochs more, and the end"
+    assert chain(root, "long", git) == old
+    assert git("status", "--porcelain", cwd=root) == before
+    unknown = nbexp_cli("run", "--resume", "lnog", "-S", "lr=1,2", cwd=root, code=3)
     assert "There is no experiment `lnog`." in unknown.stderr
 
 

@@ -319,7 +319,7 @@ def test_edits_are_not_overwritten_by_a_step(root, nbexp_cli, git):
         ("run --resume long@7", 3, "`long` has no step 7, its steps are 1 to 2."),
         ("run --resume nothing", 3, "There is no experiment `nothing`."),
         ("run --resume main", 3, "There is no experiment `main`."),
-        ("run --resume long -S lr=1,2", 2, ""),
+        ("run --resume long@7 -S lr=1,2", 3, "`long` has no step 7, its steps are 1 to 2."),
         ("remove long@0..", 3, "`long` has no step 0, its steps are 1 to 2."),
         ("remove long@3..", 3, "`long` has no step 3, its steps are 1 to 2."),
         ("remove --keep long@2..", 2, "those are taken off here"),
