@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict, cast
 
 from nbexp.errors import UsageError
 from nbexp.experiments import spec as specs
@@ -78,6 +79,38 @@ class Request:
         )
 
 
+class RunOptions(TypedDict, total=False):
+    """The keywords that `Project.run`, `Queue.add` and `Project.sweep` have in common, with one meaning; `of` has the defaults."""
+
+    targets: Sequence[str]
+    name: str | None
+    message: str | None
+    force: bool
+    new: bool
+    single_item: bool
+    pipeline: bool
+    all_pipelines: bool
+    recursive: bool
+    downstream: bool
+    force_downstream: bool
+    pull: bool
+    allow_missing: bool
+    on_failure: OnFailure
+    run_cache: bool
+    copy_paths: Sequence[str]
+    hydra: bool
+
+
+def options(named: Mapping[str, object]) -> RunOptions:
+    """Those of the named values that are run options.
+
+    The public methods spell each option out, for who reads their help; that they pass all of them on is said by
+    `options(locals())`, and a test holds their signatures against `of`.
+    """
+    known = RunOptions.__annotations__
+    return cast("RunOptions", {name: value for name, value in named.items() if name in known})
+
+
 def of(
     here: str,
     resources: Mapping[str, object],
@@ -97,11 +130,11 @@ def of(
     allow_missing: bool = False,
     on_failure: OnFailure = "stop",
     run_cache: bool = True,
-    jobs: int = 1,
     copy_paths: Sequence[str] = (),
     hydra: bool = True,
+    jobs: int = 1,
 ) -> Request:
-    """The request that options come to, by the names that `Project.run`, `Queue.add` and `Project.sweep` have for them.
+    """The request that options come to.
 
     Parameters
     ----------
@@ -109,6 +142,8 @@ def of(
         The directory that paths are named from, relative to the project.
     resources
         The project's setting: what there is for stages that run at once.
+    jobs
+        How many stages of one experiment run at once.
 
     Raises
     ------

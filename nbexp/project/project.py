@@ -345,26 +345,7 @@ class Project:
         started = time.monotonic()
         points = grammar.parse(set_params or [])
         request = requests.of(
-            self.here,
-            self.settings.resources,
-            targets=targets,
-            name=name,
-            message=message,
-            force=force,
-            new=new,
-            single_item=single_item,
-            pipeline=pipeline,
-            all_pipelines=all_pipelines,
-            recursive=recursive,
-            downstream=downstream,
-            force_downstream=force_downstream,
-            pull=pull,
-            allow_missing=allow_missing,
-            on_failure=on_failure,
-            run_cache=run_cache,
-            jobs=jobs,
-            copy_paths=copy_paths,
-            hydra=hydra,
+            self.here, self.settings.resources, jobs=jobs, **requests.options(locals())
         )
         where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
         self._head()  # a repository without a commit is told so before anybody waits
@@ -519,43 +500,10 @@ class Project:
         Interrupted
             Only the watching was: the sweep goes on.
         """
+        from nbexp.sweeps import family
+
         self._head()
-        return self.sweeps.begin(
-            space,
-            detach=detach,
-            emit=emit,
-            set_params=set_params,
-            file=file,
-            sampler=sampler,
-            options=options or {},
-            minimize=minimize,
-            maximize=maximize,
-            trials=trials,
-            jobs=jobs,
-            repeat=repeat,
-            seed_param=seed_param,
-            seed=seed,
-            timeout_s=timeout_s,
-            name=name,
-            new=new,
-            message=message,
-            force=force,
-            targets=targets,
-            single_item=single_item,
-            pipeline=pipeline,
-            all_pipelines=all_pipelines,
-            recursive=recursive,
-            downstream=downstream,
-            force_downstream=force_downstream,
-            pull=pull,
-            allow_missing=allow_missing,
-            on_failure=on_failure,
-            run_cache=run_cache,
-            copy_paths=copy_paths,
-            baseline=baseline,
-            with_edits=with_edits,
-            hydra=hydra,
-        )
+        return self.sweeps.begin(space, detach=detach, emit=emit, **family.options(locals()))
 
     def clone(
         self,

@@ -149,24 +149,8 @@ class Queue:
         asked = requests.of(
             self.site.here,
             self.site.settings.resources,
-            targets=targets,
-            name=name,
-            message=message,
-            force=force,
-            new=new,
-            single_item=single_item,
-            pipeline=pipeline,
-            all_pipelines=all_pipelines,
-            recursive=recursive,
-            downstream=downstream,
-            force_downstream=force_downstream,
-            pull=pull,
-            allow_missing=allow_missing,
-            on_failure=on_failure,
-            run_cache=run_cache,
             jobs=jobs,
-            copy_paths=copy_paths,
-            hydra=hydra,
+            **requests.options(locals()),
         )
         words = ["--temp", "--detach"] if detached else ["--queue"]
         kind: Kind = "detached" if detached else "queued"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import Unpack, cast
 
 from nbexp.errors import Interrupted, UsageError
 from nbexp.events import Emit, Notice, ignore
@@ -12,10 +12,10 @@ from nbexp.experiments import request as requests
 from nbexp.experiments import spec as specs
 from nbexp.experiments.place import GitMeanings
 from nbexp.experiments.reading import Reader
+from nbexp.experiments.request import RunOptions
 from nbexp.formats import ref_names
 from nbexp.overrides import parse
 from nbexp.pipeline import graph as graphs
-from nbexp.pipeline.context import OnFailure
 from nbexp.pipeline.forecast import Foresight
 from nbexp.pipeline.graph import Graph
 from nbexp.pipeline.plan import Disk
@@ -43,13 +43,13 @@ _READ = 1000
 Space = Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]]
 
 
-class SweepOptions(TypedDict, total=False):
-    """What `Project.sweep` takes beside the space; see there."""
+class SweepOptions(RunOptions, total=False):
+    """What `Project.sweep` takes beside the space; see there. `jobs` is how many experiments run at once."""
 
     set_params: Sequence[str]
     file: str | None
     sampler: str | None
-    options: Mapping[str, str]
+    options: Mapping[str, str] | None
     minimize: str | None
     maximize: str | None
     trials: int | None
@@ -58,27 +58,16 @@ class SweepOptions(TypedDict, total=False):
     seed_param: str | None
     seed: int | None
     timeout_s: float | None
-    name: str | None
-    new: bool
-    message: str | None
-    force: bool
-    targets: Sequence[str]
-    single_item: bool
-    pipeline: bool
-    all_pipelines: bool
-    recursive: bool
-    downstream: bool
-    force_downstream: bool
-    pull: bool
-    allow_missing: bool
-    on_failure: OnFailure
-    run_cache: bool
-    copy_paths: Sequence[str]
-    hydra: bool
     baseline: str | None
     with_edits: bool | None
     resume: str | None
     reset: bool
+
+
+def options(named: Mapping[str, object]) -> SweepOptions:
+    """Those of the named values that are options of a sweep."""
+    known = SweepOptions.__annotations__
+    return cast("SweepOptions", {name: value for name, value in named.items() if name in known})
 
 
 class KeptSweeps:
@@ -265,7 +254,7 @@ class KeptSweeps:
             items=tuple(options.get("set_params", ())),
             file=options.get("file"),
             sampler=options.get("sampler"),
-            options=options.get("options", {}),
+            options=options.get("options") or {},
             objective=_objective(options.get("minimize"), options.get("maximize")),
             trials=options.get("trials"),
             jobs=options.get("jobs", 1),
@@ -274,25 +263,7 @@ class KeptSweeps:
             seed=options.get("seed"),
             timeout_s=options.get("timeout_s"),
             run=requests.of(
-                self._site.here,
-                self._site.settings.resources,
-                targets=options.get("targets", ()),
-                name=options.get("name"),
-                message=options.get("message"),
-                force=options.get("force", False),
-                new=options.get("new", False),
-                single_item=options.get("single_item", False),
-                pipeline=options.get("pipeline", False),
-                all_pipelines=options.get("all_pipelines", False),
-                recursive=options.get("recursive", False),
-                downstream=options.get("downstream", False),
-                force_downstream=options.get("force_downstream", False),
-                pull=options.get("pull", False),
-                allow_missing=options.get("allow_missing", False),
-                on_failure=options.get("on_failure", "stop"),
-                run_cache=options.get("run_cache", True),
-                copy_paths=options.get("copy_paths", ()),
-                hydra=options.get("hydra", True),
+                self._site.here, self._site.settings.resources, **requests.options(options)
             ),
             resume=options.get("resume"),
             reset=options.get("reset", False),
