@@ -150,17 +150,47 @@ def of(
     UsageError
         No stage could run at all.
     """
-    if jobs < 1:
-        raise UsageError(f"{jobs} stages at once is none. Nothing was run.", "`nbexp run -j 2`")
-    how = How(
+    made = how(
+        resources,
         force_downstream=force_downstream,
         allow_missing=allow_missing,
         on_failure=on_failure,
         jobs=jobs,
-        totals=schedule.amounts(resources, "`resources`", "nbexp.toml"),
     )
     which = Which(pipeline, all_pipelines, recursive, downstream=downstream, single=single_item)
     return Request(
-        here, tuple(targets), name, message, force, new, how, which, pull, run_cache,
+        here, tuple(targets), name, message, force, new, made, which, pull, run_cache,
         tuple(copy_paths), hydra,
     )  # fmt: skip
+
+
+def how(
+    resources: Mapping[str, object],
+    *,
+    force: bool = False,
+    force_downstream: bool = False,
+    allow_missing: bool = False,
+    on_failure: OnFailure = "stop",
+    jobs: int = 1,
+    commit: bool = True,
+) -> How:
+    """In what manner stages are to run, in a project whose setting `resources` is.
+
+    Raises
+    ------
+    UsageError
+        No stage could run at all.
+    ProjectFileError
+        The setting is wrong.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} stages at once is none. Nothing was run.", "`nbexp run -j 2`")
+    return How(
+        force=force,
+        force_downstream=force_downstream,
+        allow_missing=allow_missing,
+        commit=commit,
+        on_failure=on_failure,
+        jobs=jobs,
+        totals=schedule.amounts(resources, "`resources`", "nbexp.toml"),
+    )

@@ -7,7 +7,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Unpack, overload
 from nbexp import settings
 from nbexp.errors import NotFound, StoreError, UsageError
 from nbexp.events import Emit, ignore
-from nbexp.experiments import card, place
+from nbexp.experiments import place
 from nbexp.formats import ref_names
 from nbexp.frozen import replace
 from nbexp.git import Git
@@ -31,8 +30,7 @@ from nbexp.project.results import (
 
 # Each method loads what it needs when called: `list` has no use for what takes `run` 60 ms to load.
 if TYPE_CHECKING:
-    from nbexp.experiments import again, cells
-    from nbexp.experiments import run as running
+    from nbexp.experiments import cells
     from nbexp.experiments.alerts import Alerts
     from nbexp.experiments.collect import Collected
     from nbexp.experiments.columns import Groups
@@ -62,7 +60,6 @@ if TYPE_CHECKING:
     from nbexp.experiments.selection import Revisions
     from nbexp.experiments.share import PulledExperiments, Pushed
     from nbexp.experiments.site import Published
-    from nbexp.experiments.spec import Spec
     from nbexp.experiments.stages import Stages
     from nbexp.experiments.steps import Steps, Undone
     from nbexp.experiments.table import Table
@@ -70,9 +67,8 @@ if TYPE_CHECKING:
     from nbexp.experiments.verify import Verified
     from nbexp.experiments.why import Why
     from nbexp.experiments.worktrees import Cleaned
-    from nbexp.pipeline.context import How, OnFailure
+    from nbexp.pipeline.context import OnFailure
     from nbexp.pipeline.dag import Dag
-    from nbexp.pipeline.stage import Stage
     from nbexp.project.results import ShowOptions
     from nbexp.queue import Queue
     from nbexp.queue.reports import Queued
@@ -334,80 +330,23 @@ class Project:
             It was stopped; the workspace is as it was before.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import chains, environment, naming
         from nbexp.experiments import request as requests
-        from nbexp.experiments import run as running
-        from nbexp.experiments import spec as specs
-        from nbexp.experiments.workspace import InPlace
-        from nbexp.pipeline import graph as graphs
-        from nbexp.pipeline.plan import Disk
+        from nbexp.project import runs
 
         started = time.monotonic()
         points = grammar.parse(set_params or [])
         request = requests.of(
             self.here, self.settings.resources, jobs=jobs, **requests.options(locals())
         )
-        where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
+        where = runs.place_of(self, emit, run_cache=run_cache, pull=pull, interactive=interactive)
         self._head()  # a repository without a commit is told so before anybody waits
+        asked = runs.Asked(points, request, where, emit, started)
         if resume is not None:
-            from nbexp.experiments import resuming
-
-            # What was killed still has its name in the queue until somebody looks whether it lives.
-            self.queue.recover(emit)
-            with self._watched(emit) as tell:
-                found = resuming.run(
-                    where,
-                    resume,
-                    tell,
-                    reset=reset,
-                    keep=self._open_notebooks(),
-                    request=request,
-                    overrides=specs.one_point(points),
-                    temp=temp,
-                )
-            experiment = self._ran(found.ran, found.stages, found.refs, started, found.beside)
-            self._auto_push(found.ran.ref, emit)
-            return experiment
-        asked = replace(request, force=force or reset)
+            return runs.resume(self, asked, resume, reset=reset, temp=temp)
+        asked = replace(asked, request=replace(request, force=force or reset))
         if temp or baseline is not None or with_edits:
-            from nbexp.experiments import temp as beside
-
-            if name is not None:
-                naming.refuse_git_names(self.git, name)
-            refs = self._refs()
-            with self._watched(emit) as tell:
-                ran, stages = beside.run(
-                    where,
-                    refs if name is not None else self.queue.with_reserved(refs),
-                    tell,
-                    request=asked,
-                    overrides=specs.one_point(points),
-                    start=beside.start(temp, baseline, self._resolve, with_edits),
-                )
-            experiment = self._ran(ran, stages, refs, started)
-            self._auto_push(ran.ref, emit)
-            return experiment
-        in_place = InPlace(self.git, self.cache, self.root)
-        with self._watched(emit) as tell, in_place.held(tell) as workspace:
-            head, refs = self._head(), self._refs()
-            if name is not None:
-                naming.refuse_git_names(self.git, name)
-            with chains.hinted(self.git, refs, head, name):
-                # In place the files are where they are.
-                spec = replace(asked, copies=()).spec(
-                    self.root,
-                    head,
-                    refs if name is not None else self.queue.with_reserved(refs),
-                    specs.one_point(points),
-                )
-            # Templates are filled in from the params as the run will have them.
-            graph = graphs.load(self.root, read=Disk(self.root, spec.edits).read)
-            stages = request.which.stages(graph, request.targets, self.here)
-            line = environment.command_line(spec)
-            ran = running.run(spec, where, graph, stages, refs, workspace, tell, line)
-        experiment = self._ran(ran, stages, refs, started)
-        self._auto_push(ran.ref, emit)
-        return experiment
+            return runs.beside(self, asked, temp=temp, baseline=baseline, with_edits=with_edits)
+        return runs.in_place(self, asked)
 
     def sweep(
         self,
@@ -538,16 +477,13 @@ class Project:
             Edits that no commit or experiment holds are in the way. Nothing was run.
         """
         from nbexp import overrides as grammar
-        from nbexp.experiments import again, cells
+        from nbexp.experiments import again
         from nbexp.experiments import spec as specs
+        from nbexp.project import runs
 
         point = specs.one_point(grammar.parse(set_params or []))
         asked = again.Asked("clone", point, name, message, force, run_cache)
-        source = again.source(self.git, experiment)
-        folder = cells.folder_at(self.git, self.prefix, source.rev)
-        if folder is not None:
-            return self._cell_again(asked, source, folder, jobs, emit)
-        return self._again(asked, experiment, jobs, emit)
+        return runs.repeat(self, asked, experiment, jobs, emit)
 
     def clone_to_queue(
         self,
@@ -602,37 +538,11 @@ class Project:
         NotFound
             A cell read what nothing recorded gives; its names are told. Nothing was run.
         """
-        from nbexp.experiments import again, cells
+        from nbexp.experiments import again
+        from nbexp.project import runs
 
         asked = again.Asked("rerun", (), name, message, force, use_run_cache=False)
-        source = again.source(self.git, experiment)
-        folder = cells.folder_at(self.git, self.prefix, source.rev)
-        if folder is not None:
-            return self._cell_again(asked, source, folder, jobs, emit)
-        return self._again(asked, experiment, jobs, emit)
-
-    def _cell_again(
-        self, asked: again.Asked, source: again.Source, folder: str, jobs: int, emit: Emit
-    ) -> Experiment:
-        from nbexp.experiments import again, cell_again, cells
-
-        started = time.monotonic()
-        refs = self._refs()
-        with self._watched(emit) as tell:
-            ran, stages = cell_again.run(
-                self._place(emit, run_cache=False, pull=False, interactive=False),
-                source,
-                folder,
-                cells.lacking(self._site(), source.rev, folder),
-                asked,
-                refs if asked.name is not None else self.queue.with_reserved(refs),
-                tell,
-                how=self._how(jobs=jobs),
-            )
-        differs = None
-        if asked.verb == "rerun":
-            differs = again.differences(self.git, self._reader, source.rev, ran.rev)
-        return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
+        return runs.repeat(self, asked, experiment, jobs, emit)
 
     def cell(
         self,
@@ -913,12 +823,12 @@ class Project:
         Interrupted
             It was stopped; the same holds.
         """
-        from nbexp.experiments import repro as reproducing
+        from nbexp.experiments import request as requests
         from nbexp.experiments import spec as specs
-        from nbexp.experiments.workspace import InPlace
-        from nbexp.pipeline import graph as graphs
+        from nbexp.project import runs
 
-        how = self._how(
+        how = requests.how(
+            self.settings.resources,
             force=force,
             force_downstream=force_downstream,
             allow_missing=allow_missing,
@@ -926,17 +836,11 @@ class Project:
             jobs=jobs,
             commit=commit,
         )
-        where = self._place(emit, run_cache=run_cache, pull=pull, interactive=interactive)
-        with InPlace(self.git, self.cache, self.root).held(emit) as workspace:
-            graph = graphs.load(self.root)
-            which = specs.Which(
-                pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
-            )
-            stages = which.stages(graph, targets, self.here)
-            done = reproducing.repro(
-                where, graph, stages, how, workspace, emit, here=self.here, refs=self._refs()
-            )
-        return Reproduced(card.stages(done.outcome, self.here), done.elapsed_s, done.own_s)
+        where = runs.place_of(self, emit, run_cache=run_cache, pull=pull, interactive=interactive)
+        which = specs.Which(
+            pipeline, all_pipelines, recursive, glob, downstream=downstream, single=single_item
+        )
+        return runs.repro(self, targets, which, how, where, emit)
 
     @overload
     def show(self, where: str | None = None, **options: Unpack[ShowOptions]) -> Table: ...
@@ -1363,8 +1267,9 @@ class Project:
     def clean(self, *, emit: Emit = ignore) -> Cleaned:
         """Remove the work trees that nothing runs in, and what killed commands left; what is recorded stays."""
         from nbexp.experiments import worktrees
+        from nbexp.project import runs
 
-        return worktrees.clean(self._place(emit, run_cache=True, pull=False, interactive=False))
+        return worktrees.clean(runs.place_of(self, emit))
 
     def doctor(
         self, *, fix: bool = False, rebuild: bool = False, full: bool = False, emit: Emit = ignore
@@ -1669,6 +1574,7 @@ class Project:
         """
         from nbexp import overrides as grammar
         from nbexp.experiments import planning
+        from nbexp.experiments import request as requests
         from nbexp.experiments import spec as specs
         from nbexp.pipeline import graph as graphs
         from nbexp.pipeline.plan import Disk
@@ -1692,8 +1598,11 @@ class Project:
             spec.edits,
             here=self.here,
             baseline=None if is_for_execution else head,
-            how=self._how(
-                force=force, force_downstream=force_downstream, allow_missing=allow_missing
+            how=requests.how(
+                self.settings.resources,
+                force=force,
+                force_downstream=force_downstream,
+                allow_missing=allow_missing,
             ),
             use_run_cache=run_cache and self.settings.run_cache,
         )
@@ -2065,6 +1974,7 @@ class Project:
             It was stopped; nothing of it is left.
         """
         from nbexp.experiments import authors, notes
+        from nbexp.experiments import request as requests
         from nbexp.experiments import verify as proving
         from nbexp.experiments.agreement import ATOL, RTOL, Tolerance
         from nbexp.version import __version__
@@ -2077,7 +1987,7 @@ class Project:
             name,
             tolerance=Tolerance(RTOL if rtol is None else rtol, ATOL if atol is None else atol),
             env=self.stage_env,
-            how=self._how(jobs=jobs),
+            how=requests.how(self.settings.resources, jobs=jobs),
             emit=emit,
         )
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -2159,131 +2069,6 @@ class Project:
             created_s=info.time_s,
             root=self.root,
         )
-
-    def _again(
-        self, asked: again.Asked, experiment: str | Experiment, jobs: int, emit: Emit
-    ) -> Experiment:
-        from nbexp.experiments import again
-
-        started = time.monotonic()
-        source = again.source(self.git, experiment)
-        refs = self._refs()
-        with self._watched(emit) as tell:
-            ran, stages = again.run(
-                self._place(emit, run_cache=asked.use_run_cache, pull=False, interactive=False),
-                source,
-                asked,
-                refs,
-                tell,
-                here=self.here,
-                keep=self._open_notebooks(),
-                how=self._how(jobs=jobs),
-            )
-        differs = None
-        if asked.verb == "rerun":
-            differs = again.differences(self.git, self._reader, source.rev, ran.rev)
-        return self._ran(ran, stages, refs, started, (source.name, source.rev), differs)
-
-    def _watched(self, emit: Emit) -> AbstractContextManager[Emit]:
-        """The consumer of a run's events, with the alerts that are set up carried out."""
-        from nbexp.experiments import alerting
-
-        return alerting.watched(
-            self.root, self.settings, emit, lambda: self._reader, self.stage_env
-        )
-
-    def _ran(
-        self,
-        ran: running.Ran,
-        stages: Sequence[Stage],
-        refs: Mapping[str, str],
-        started: float,
-        beside: tuple[str, str] | None = None,
-        differs: tuple[str, ...] | None = None,
-    ) -> Experiment:
-        """The experiment that a run came to, with its card; `refs` are those from before."""
-        made = self._experiment(ran.ref, ran.rev)
-        report = card.of_run(
-            self.git,
-            self._reader,
-            self.settings,
-            ran,
-            stages,
-            baseline=made.baseline,
-            refs=refs,
-            beside=beside,
-            prefix=self.prefix,
-            here=self.here,
-            elapsed_s=time.monotonic() - started,
-            differs=differs,
-        )
-        return replace(made, report=report)
-
-    def _how(
-        self,
-        *,
-        force: bool = False,
-        force_downstream: bool = False,
-        allow_missing: bool = False,
-        on_failure: OnFailure = "stop",
-        jobs: int = 1,
-        commit: bool = True,
-    ) -> How:
-        from nbexp.pipeline import schedule
-        from nbexp.pipeline.context import How
-
-        if jobs < 1:
-            raise UsageError(f"{jobs} stages at once is none. Nothing was run.", "`nbexp run -j 2`")
-        totals = schedule.amounts(self.settings.resources, "`resources`", "nbexp.toml")
-        return How(
-            force=force,
-            force_downstream=force_downstream,
-            allow_missing=allow_missing,
-            commit=commit,
-            on_failure=on_failure,
-            jobs=jobs,
-            totals=totals,
-        )
-
-    def _place(
-        self, emit: Emit, *, run_cache: bool, pull: bool, interactive: bool
-    ) -> running.Place:
-        """This project for a command that runs stages."""
-        from nbexp.experiments import run as running
-        from nbexp.formats import config
-
-        fetch = None
-        if pull:
-            from nbexp.experiments.fetching import FromRemotes
-
-            self._fetching = fetch = FromRemotes(self.root, self.cache, emit)
-        if interactive and self.confirm is None:
-            raise UsageError(
-                "`-i` asks before each stage, and there is no terminal to ask on. Nothing was run.",
-                "`nbexp run --dry` says what would run.",
-            )
-        asks = interactive or (
-            self.confirm is not None
-            and config.read(self.root / ".dvc", home=place.home()).is_on("core", "interactive")
-        )
-        return running.Place(
-            self.git,
-            self.cache,
-            self.root,
-            self.prefix,
-            run_cache and self.settings.run_cache,
-            self.stage_env,
-            self.confirm if asks else None,
-            fetch,
-            attend=self._attended,
-        )
-
-    def _attended(
-        self, spec: Spec, uid: str, where: running.Place
-    ) -> AbstractContextManager[Callable[[str], None]]:
-        """While a run goes on that this process waits for, the queue knows of it."""
-        kind = "place" if where.home is None else "temp"
-        return self.queue.attended(kind, spec, uid, place=os.fspath(where.root))
 
     def _environment(self) -> dict[str, object]:
         """What a run made now would tell of its environment."""

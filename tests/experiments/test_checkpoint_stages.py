@@ -442,11 +442,12 @@ def test_a_task_that_was_killed_goes_on_from_its_last_checkpoint(
 ):
     from nbexp.experiments import freezing, resuming
     from nbexp.experiments import spec as specs
+    from nbexp.project import runs
 
     root = training_project()
     monkeypatch.chdir(root)
     project = opened(root)
-    where = project._place(lambda _: None, run_cache=True, pull=False, interactive=False)
+    where = runs.place_of(project, lambda _: None)
     spec = specs.make(root, project.git.head(), {}, name="task")
     snapshot = freezing.look(where).snapshot
     assert resuming.continued(where, spec, snapshot) == (spec, snapshot)

@@ -24,6 +24,7 @@ from nbexp.experiments.place import journal_folder, workspace_lock
 from nbexp.experiments.run import Place
 from nbexp.experiments.spec import Spec
 from nbexp.frozen import replace
+from nbexp.project import runs
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -35,7 +36,7 @@ Git = Callable[..., str]
 
 def place(project: Project) -> Place:
     """As a worker has it: the queue knows of its task already."""
-    found = project._place(ignore, run_cache=True, pull=False, interactive=False)
+    found = runs.place_of(project, ignore)
     return replace(found, attend=None)
 
 
@@ -294,8 +295,9 @@ def test_killed_while_freezing(point: str, project: Project, git: Git, files: Fi
         import nbexp
         from nbexp.events import ignore
         from nbexp.experiments import freezing, spec
+        from nbexp.project import runs
         project = nbexp.open({str(root)!r})
-        place = project._place(ignore, run_cache=True, pull=False, interactive=False)
+        place = runs.place_of(project, ignore)
         one = spec.make(project.root, project.git.head(), {{}}, name="one", copies=["key.txt"])
         freezing.freeze(place, [one], batch="b1")
     """)
