@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The oracle of the tests, in an environment of its own (its pins are not ours), run as a program.
 DVC := dvc==3.67.1 dvclive==3.49.1
+# What logging is measured beside, in one of its own as well; the second and third are its SQLite store.
+MLFLOW := mlflow-skinny==3.17.2 sqlalchemy alembic
 
 # The tests that start many real programs; `make check` is all the others.
 SLOW := conformance contracts journeys crashes
@@ -69,6 +71,15 @@ DVC_STAMP := .venv-dvc/.$(subst ==,-,$(firstword $(DVC)))-$(subst ==,-,$(lastwor
 $(DVC_STAMP): | .venv-dvc/bin/python
 	@echo 'installing $(DVC)'
 	@.venv-dvc/bin/python -m pip install --quiet --disable-pip-version-check $(DVC)
+	@touch $@
+
+.venv-mlflow/bin/python:
+	$(call environment,.venv-mlflow)
+
+MLFLOW_STAMP := .venv-mlflow/.$(subst ==,-,$(firstword $(MLFLOW)))
+$(MLFLOW_STAMP): | .venv-mlflow/bin/python
+	@echo 'installing $(firstword $(MLFLOW))'
+	@.venv-mlflow/bin/python -m pip install --quiet --disable-pip-version-check $(MLFLOW)
 	@touch $@
 
 chromium:
@@ -148,9 +159,9 @@ docs: .venv/.docs
 readme: .venv/.docs
 	$(BIN)/python docs/_ext/readme.py
 
-bench: chromium .venv/.test $(DVC_STAMP) $(PANELS)
+bench: chromium .venv/.test $(DVC_STAMP) $(MLFLOW_STAMP) $(PANELS)
 	$(BIN)/python tests/benchmarks/bench.py --readme
 
 clean:
-	rm -rf .venv .venv-dvc build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dvc .venv-mlflow build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf extension/node_modules nbexp/jupyter/panels/static

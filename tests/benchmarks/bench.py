@@ -4,7 +4,7 @@
 
 Absolute times mean nothing on a shared machine; both tools are measured turn by turn on copies of one
 project, and the medians are divided. "Own" is what a tool adds to the bare commands of the stages.
-`--readme` writes the table between the bench marks of README.md.
+`--readme` writes the table between the bench marks of README.md; with an `--only-…`, the rows of that part.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -23,33 +24,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# A script has only its own folder on the path.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks import logged, queued
+from tests.benchmarks.meter import DVC, NBEXP, REPO, Meter, Row, project_of
+
 HERE = Path(__file__).resolve().parent
-REPO = HERE.parents[1]
-DVC = Path(os.environ.get("NBEXP_TEST_DVC", REPO / ".venv-dvc" / "bin" / "dvc"))
-NBEXP = (sys.executable, "-m", "nbexp.cli")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: `bar` is the least ratio (dvc's time by nbexp's) that a release keeps.
-
-    Where there is nothing of dvc to compare with, `what` names the tool in its place.
-    """
-
-    budget: str
-    what: str
-    nbexp_ms: float
-    dvc_ms: float | None
-    bar: float | None
-    unit: str = "ms"
-
-    @property
-    def ratio(self) -> float | None:
-        return None if self.dvc_ms is None else self.dvc_ms / max(self.nbexp_ms, 0.01)
 
 
 def measure(reps: int) -> list[Row]:
@@ -132,6 +116,18 @@ def measure_sweeps(reps: int, *, trials: int = 200) -> list[Row]:
     return rows
 
 
+def measure_queue(reps: int, **sizes: Any) -> list[Row]:
+    """What queued experiments take beside dvc's (performance.md 6: T5 to T7, T10, T13, T16)."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        return queued.rows(Path(folder), reps, **sizes)
+
+
+def measure_logging(reps: int, *, points: int = 10) -> list[Row]:
+    """What logging takes beside other loggers (performance.md 6: T18), and how soon a value is seen."""
+    with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
+        return logged.rows(Path(folder), reps, points=points)
+
+
 def measure_monitor(*, points: int = 20) -> list[Row]:
     """What the panel of the queue takes: a value that training logs until it is drawn, and a long curve on the wire.
 
@@ -154,27 +150,22 @@ def measure_panels() -> str:
         return str(panels.text(panels.measure(Path(folder))))
 
 
-class Bench:
-    """The projects and the measuring; everything below one folder."""
-
-    def __init__(self, folder: Path, reps: int) -> None:
-        self.folder = folder
-        self.reps = reps
-        self.env = _environment(folder)
+class Bench(Meter):
+    """The cases that are measured."""
 
     def startup(self) -> list[Row]:
         """T1: nothing but starting, and commands that only read."""
-        mine, theirs = self._twins("startup", stages=1)
+        mine, theirs = self.twins("startup", stages=1)
         rows = []
         for what, words, dvc_words, bar in (
             ("`--version`", ["--version"], ["--version"], 1.7),
             ("`status`, 1 stage", ["status"], ["status"], 4.0),
             ("`list`", ["list"], ["exp", "list"], 4.0),
         ):
-            times = self._turns(
+            times = self.turns(
                 {
-                    "nbexp": lambda words=words: self._time([*NBEXP, *words], mine),
-                    "dvc": lambda words=dvc_words: self._time([str(DVC), *words], theirs),
+                    "nbexp": lambda words=words: self.time([*NBEXP, *words], mine),
+                    "dvc": lambda words=dvc_words: self.time([str(DVC), *words], theirs),
                 }
             )
             rows.append(Row("T1", what, times["nbexp"], times["dvc"], bar))
@@ -182,26 +173,29 @@ class Bench:
 
     def runs(self, stages: int) -> list[Row]:
         """T2 to T4: a run with a new value, and one where nothing changed."""
-        mine, theirs = self._twins(f"run-{stages}", stages=stages)
+        mine, theirs = self.twins(f"run-{stages}", stages=stages)
         api = shutil.copytree(mine, self.folder / f"api-{stages}", symlinks=True)
         server = _Server(Path(api), self.env)
-        bare = self._copy(f"bare-{stages}", mine)
+        bare = self.copy(f"bare-{stages}", mine)
         values = iter(range(1000, 100000))
         noun = "1 stage" if stages == 1 else f"{stages} stages"
 
         def new(tool: Sequence[str], project: Path) -> float:
-            return self._time([*tool, "-S", f"s1.x={next(values)}"], project)
+            return self.time([*tool, "-S", f"s1.x={next(values)}"], project)
 
         run, exp_run = [*NBEXP, "run"], [str(DVC), "exp", "run"]
         script = ";".join(f"sh step.sh {number}" for number in range(1, stages + 1))
-        times = self._turns(
+        times = self.turns(
             {
-                "bare": lambda: self._time(["sh", "-c", script], bare),
+                "bare": lambda: self.time(["sh", "-c", script], bare),
                 "nbexp": lambda: new(run, mine),
                 "dvc": lambda: new(exp_run, theirs),
                 "api": lambda: server.ask("run", f"s1.x={next(values)}"),
-                "same": lambda: self._time(run, mine),
-                "dvc same": lambda: self._time(exp_run, theirs),
+                # `dvc repro` has run it with 1.
+                "cached": lambda: self.time([*run, "--new", "-S", "s1.x=1"], mine),
+                "dvc cached": lambda: self.time([*exp_run, "-S", "s1.x=1"], theirs),
+                "same": lambda: self.time(run, mine),
+                "dvc same": lambda: self.time(exp_run, theirs),
                 "api same": lambda: server.ask("run", ""),
             }
         )
@@ -218,6 +212,13 @@ class Bench:
             ),
             Row(
                 "T3", f"run, new value, {noun}: command line", times["nbexp"], times["dvc"], bars[1]
+            ),
+            Row(
+                "T3",
+                f"run, all from the run cache, {noun}: command line",
+                times["cached"],
+                times["dvc cached"],
+                bars[1],
             ),
             Row(
                 "T4",
@@ -250,7 +251,7 @@ class Bench:
             "print()\n"
             "print(took * 1000, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
         )
-        found = []
+        found, grown = [], []
         for _ in range(self.reps):
             done = subprocess.run(
                 [sys.executable, "-c", code],
@@ -260,8 +261,14 @@ class Bench:
                 text=True,
                 check=True,
             )
-            found.append(float(done.stdout.split("\n")[-2].split()[0]))
-        return [Row("T15", "`%load_ext nbexp` (bar: 25 ms)", statistics.median(found), None, None)]
+            took, kilobytes = map(float, done.stdout.split("\n")[-2].split())
+            found.append(took)
+            grown.append(kilobytes / 1024)
+        size = statistics.median(grown)
+        return [
+            Row("T15", "`%load_ext nbexp` (bar: 25 ms)", statistics.median(found), None, None),
+            Row("T15", "`%load_ext nbexp`: memory (bar: 5 MB)", size, None, None, "MB"),
+        ]
 
     def completing(self, count: int) -> list[Row]:
         """Tab behind `%exp`, in the process of a kernel: what a project with that many experiments offers."""
@@ -319,7 +326,7 @@ class Bench:
                 digest.update(block)
             return (time.perf_counter() - start) * 1000
 
-        times = self._turns(
+        times = self.turns(
             {
                 "raw": raw,
                 "nbexp": lambda: self._added([*NBEXP, "data", "add", "big.bin"], mine),
@@ -328,7 +335,27 @@ class Bench:
         )
         what = f"`data add` of {size_bytes / (1 << 20):.0f} MiB, {links}"
         share = Row("T11", f"{what}: md5 in memory as dvc", times["nbexp"], times["raw"], None)
-        return [Row("T11", what, times["nbexp"], times["dvc"], 1.5), share]
+        return [
+            Row("T11", what, times["nbexp"], times["dvc"], 1.5),
+            share,
+            self._two_at_once(mine, size_bytes // 4),
+        ]
+
+    def _two_at_once(self, side: Path, size_bytes: int) -> Row:
+        """Two files beside the one after the other: both cores are used."""
+        names = ["one.bin", "two.bin"]
+        for name in names:
+            with open(side / name, "wb") as file:
+                file.writelines(os.urandom(1 << 20) for _ in range(0, size_bytes, 1 << 20))
+        words = [*NBEXP, "data", "add"]
+        times = self.turns(
+            {
+                "both": lambda: self._added_all(words, side, names),
+                "one": lambda: self._added_all(words, side, names[:1]),
+            }
+        )
+        what = f"`data add` of two files of {size_bytes / (1 << 20):.0f} MiB: one of them, twice, as dvc"
+        return Row("T11", what, times["both"], 2 * times["one"], 1.85)
 
     def small_files(self, count: int, links: str) -> list[Row]:
         """T12: many small files added, looked at again, added again, and checked out."""
@@ -343,17 +370,17 @@ class Bench:
 
         def checkout(words: Sequence[str], side: Path) -> float:
             shutil.rmtree(side / "many")
-            return self._time([*words, "checkout"], side)
+            return self.time([*words, "checkout"], side)
 
         cases = {
             "add": lambda words, side: self._added([*words, "add", "many"], side),
-            "add, unchanged": lambda words, side: self._time([*words, "add", "many"], side),
+            "add, unchanged": lambda words, side: self.time([*words, "add", "many"], side),
             "checkout": checkout,
         }
         rows = []
         for what, bar in (("add", 7.0), ("add, unchanged", 7.0), ("checkout", 4.0)):
             case = cases[what]
-            times = self._turns(
+            times = self.turns(
                 {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
             )
             name = f"`data {what.split(',')[0]}` of {count:,} files, {links}"
@@ -363,37 +390,46 @@ class Bench:
                 )
             )
         time.sleep(2.1)  # files just written may change within one tick of the clock
-        times = self._turns(
-            {n: lambda w=w, s=tools[n][1]: self._time(w, s) for n, w in status.items()}
+        times = self.turns(
+            {n: lambda w=w, s=tools[n][1]: self.time(w, s) for n, w in status.items()}
         )
         rows.append(
             Row("T12", f"`status`, {count:,} files unchanged", times["nbexp"], times["dvc"], 4.0)
         )
-        return rows
+        sizes = []
+        for words, side in tools.values():
+            shutil.rmtree(side / ".dvc" / "cache")
+            (side / "many.dvc").unlink()
+            sizes.append(self.peak_mb([*words, "add", "many"], side))
+        what = f"`data add` of {count:,} files: memory (bar: 200 MB)"
+        return [*rows, Row("T12", what, *sizes, None, "MB")]
 
     def _data_twins(self, name: str, links: str) -> tuple[Path, Path]:
-        project = _project(self.folder / f"{name}-nbexp", 1, self.env)
+        project = project_of(self.folder / f"{name}-nbexp", 1, self.env)
         (project / ".dvc" / "config").write_text(f"[cache]\n    type = {links}\n")
-        return project, self._copy(f"{name}-dvc", project)
+        return project, self.copy(f"{name}-dvc", project)
 
     def _added(self, words: Sequence[str], side: Path) -> float:
+        return self._added_all(words[:-1], side, words[-1:])
+
+    def _added_all(self, words: Sequence[str], side: Path, names: Sequence[str]) -> float:
         """Add data that neither the cache nor anybody's memory knows."""
-        path = side / words[-1]
-        for name in (f"{path}.dvc", side / ".dvc" / "cache"):
-            if os.path.isdir(name):
-                shutil.rmtree(name)
-            elif os.path.exists(name):
-                os.unlink(name)
+        paths = [side / name for name in names]
+        for left in (*(f"{path}.dvc" for path in paths), side / ".dvc" / "cache"):
+            if os.path.isdir(left):
+                shutil.rmtree(left)
+            elif os.path.exists(left):
+                os.unlink(left)
         past = time.time() - 60
-        for place in [path, *path.rglob("*")]:
+        for place in [place for path in paths for place in (path, *path.rglob("*"))]:
             if place.is_file():
                 place.chmod(0o644)
                 os.utime(place, (past, past))
-        return self._time(words, side)
+        return self.time([*words, *names], side)
 
     def sharing(self, count: int) -> list[Row]:
         """T14 for data: `data push`, again, and `data pull` without a cache."""
-        sides = self._twins("sharing", stages=1)
+        sides = self.twins("sharing", stages=1)
         tools: dict[str, tuple[Sequence[str], Path]] = {
             "nbexp": ([*NBEXP, "data"], sides[0]),
             "dvc": ([str(DVC)], sides[1]),
@@ -410,24 +446,24 @@ class Bench:
         def push(words: Sequence[str], side: Path) -> float:
             shutil.rmtree(side.parent / f"{side.name}-store", ignore_errors=True)
             shutil.rmtree(self.folder / "site", ignore_errors=True)  # DVC's list of what it pushed
-            return self._time([*words, "push"], side)
+            return self.time([*words, "push"], side)
 
         def pull(words: Sequence[str], side: Path) -> float:
             shutil.rmtree(side / "many")
             shutil.rmtree(side / ".dvc" / "cache")
-            return self._time([*words, "pull", "many"], side)
+            return self.time([*words, "pull", "many"], side)
 
         rows = []
         for what, case, bar in (
             ("`data push`", push, 2.0),
             (
                 "`data push`, nothing new",
-                lambda words, side: self._time([*words, "push"], side),
+                lambda words, side: self.time([*words, "push"], side),
                 2.0,
             ),
             ("`data pull`", pull, 2.0),
         ):
-            times = self._turns(
+            times = self.turns(
                 {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
             )
             rows.append(
@@ -437,7 +473,7 @@ class Bench:
 
     def sharing_experiments(self, count: int) -> list[Row]:
         """T14: `push` of experiments to a bare repository and a folder, again, and `pull` into a new clone."""
-        project = _project(self.folder / "made", 1, self.env)
+        project = project_of(self.folder / "made", 1, self.env)
 
         def do(*words: str | Path, cwd: Path) -> None:
             subprocess.run(words, cwd=cwd, env=self.env, check=True, capture_output=True)
@@ -460,14 +496,14 @@ class Bench:
             return again(words, place)
 
         def again(words: Sequence[str], place: Path) -> float:
-            return self._time([*words, "push", "origin"], place / "project")
+            return self.time([*words, "push", "origin"], place / "project")
 
         def pull(words: Sequence[str], place: Path) -> float:
             clone = place / "clone"
             shutil.rmtree(clone, ignore_errors=True)
             do("git", "clone", "-q", place / "bare.git", clone, cwd=place)
             shutil.copy(place / "project" / ".dvc" / "config.local", clone / ".dvc")
-            return self._time([*words, "pull", "origin"], clone)
+            return self.time([*words, "pull", "origin"], clone)
 
         rows = []
         for what, case, bar in (
@@ -475,7 +511,7 @@ class Bench:
             ("`push`, nothing new", again, 3.8),
             ("`pull`", pull, 2.6),
         ):
-            times = self._turns(
+            times = self.turns(
                 {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
             )
             rows.append(
@@ -501,12 +537,12 @@ class Bench:
 
     def tables(self, count: int) -> list[Row]:
         """T8 and T9: `show` of many, read for the first time and again, one more on top of them, `list`."""
-        mine = _project(self.folder / f"table-{count}", 1, self.env)
+        mine = project_of(self.folder / f"table-{count}", 1, self.env)
         record_many(mine, count, self.env)
-        theirs = self._copy(f"table-{count}-dvc", mine)
+        theirs = self.copy(f"table-{count}-dvc", mine)
         show, dvc_show = [*NBEXP, "show", "--json"], [str(DVC), "exp", "show", "--json"]
         # The first time is there once; ten thousand take dvc minutes.
-        cold = self._time(show, mine), self._time(dvc_show, theirs)
+        cold = self.time(show, mine), self.time(dvc_show, theirs)
         # The bars of performance.md are for 10,000; with few, starting is most of what either takes.
         first, again, more, listed = (50.0, 19.0, 13.0, 12.0) if count >= 10_000 else (4.0,) * 4
         rows = [Row("T8", f"`show` of {count:,}, first time", *cold, first)]
@@ -514,16 +550,16 @@ class Bench:
 
         def one_more(words: Sequence[str], project: Path) -> float:
             record_many(project, 1, self.env, first=next(numbers))
-            return self._time(words, project)
+            return self.time(words, project)
 
-        times = self._turns(
+        times = self.turns(
             {
-                "show": lambda: self._time(show, mine),
-                "dvc show": lambda: self._time(dvc_show, theirs),
+                "show": lambda: self.time(show, mine),
+                "dvc show": lambda: self.time(dvc_show, theirs),
                 "more": lambda: one_more(show, mine),
                 "dvc more": lambda: one_more(dvc_show, theirs),
-                "list": lambda: self._time([*NBEXP, "list"], mine),
-                "dvc list": lambda: self._time([str(DVC), "exp", "list"], theirs),
+                "list": lambda: self.time([*NBEXP, "list"], mine),
+                "dvc list": lambda: self.time([str(DVC), "exp", "list"], theirs),
             }
         )
         for budget, what, name, bar in (
@@ -532,7 +568,29 @@ class Bench:
             ("T9", f"`list` of {count:,}", "list", listed),
         ):
             rows.append(Row(budget, what, times[name], times[f"dvc {name}"], bar))
-        return rows
+        sizes = self.peak_mb(show, mine), self.peak_mb(dvc_show, theirs)
+        what = f"`show` of {count:,}, again: memory (bar: 80 MB)"
+        return [*rows, Row("T8", what, *sizes, None, "MB"), *self._one_of(count, mine, theirs)]
+
+    def _one_of(self, count: int, mine: Path, theirs: Path) -> list[Row]:
+        """`diff` of two experiments among that many, and `apply` of the one and the other in turn."""
+        names = ["exp-n00001", "exp-n00002"]
+        turn = itertools.cycle(names)
+        for project in (mine, theirs):  # what was recorded by hand has no objects in the cache
+            self.time(["git", "checkout", "--quiet", "."], project)
+        apply, dvc_apply = [*NBEXP, "apply", "--force"], [str(DVC), "exp", "apply"]
+        times = self.turns(
+            {
+                "diff": lambda: self.time([*NBEXP, "diff", *names], mine),
+                "dvc diff": lambda: self.time([str(DVC), "exp", "diff", *names], theirs),
+                "apply": lambda: self.time([*apply, next(turn)], mine),
+                "dvc apply": lambda: self.time([*dvc_apply, next(turn)], theirs),
+            }
+        )
+        return [
+            Row("T8", f"`{verb}` among {count:,}", times[verb], times[f"dvc {verb}"], 4.0)
+            for verb in ("diff", "apply")
+        ]
 
     def notebooks(self) -> list[Row]:
         """T10: a notebook stage after the first one of a process, beside `papermill.execute_notebook`.
@@ -559,25 +617,6 @@ class Bench:
             mine, theirs = map(float, ran.stdout.split()[-2:])
             rows.append(Row("T10", f"notebook, {what}; beside papermill", mine, theirs, bar))
         return rows
-
-    def peak_mb(self, words: Sequence[str], cwd: Path) -> float:
-        """The memory that a command needs at most, itself and what it starts."""
-        code = (
-            "import resource, subprocess, sys\n"
-            "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
-            "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code, *words],
-            cwd=cwd,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        returncode, peak = done.stdout.split()
-        assert returncode == "0", done.stderr
-        return int(peak) / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
     def drawn(self, points: int) -> list[Row]:
         """From `live.log` in a worker to the point on the screen (bar: 500 ms)."""
@@ -620,7 +659,7 @@ class Bench:
 
     def _end_workers(self, project: Path) -> None:
         """Nobody works in the folder any more, which is about to go."""
-        self._time([*NBEXP, "queue", "stop", "--kill"], project)
+        self.time([*NBEXP, "queue", "stop", "--kill"], project)
         words = [*NBEXP, "queue", "--json"]
         while json.loads(
             subprocess.run(words, cwd=project, env=self.env, capture_output=True, check=True).stdout
@@ -676,35 +715,10 @@ class Bench:
         }
         for name, text in files.items():
             (project / name).write_text(text)
-        self._time(["git", "init", "-q", "-b", "main"], project)
-        self._time([*NBEXP, "init"], project)
-        self._time(["git", "add", "--all"], project)
-        self._time(["git", "commit", "-qm", "first"], project)
-
-    def _twins(self, name: str, *, stages: int) -> tuple[Path, Path]:
-        project = _project(self.folder / f"{name}-nbexp", stages, self.env)
-        return project, self._copy(f"{name}-dvc", project)
-
-    def _copy(self, name: str, project: Path) -> Path:
-        return Path(shutil.copytree(project, self.folder / name, symlinks=True))
-
-    def _turns(self, cases: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-        """The median of each case in ms, the cases taken turn by turn, one round for warming up."""
-        found: dict[str, list[float]] = {name: [] for name in cases}
-        for turn in range(self.reps + 1):
-            for name, case in cases.items():
-                took = case()
-                if turn:
-                    found[name].append(took)
-        return {name: statistics.median(times) for name, times in found.items()}
-
-    def _time(self, words: Sequence[str], cwd: Path) -> float:
-        start = time.perf_counter()
-        done = subprocess.run(words, cwd=cwd, env=self.env, capture_output=True, check=False)
-        took = time.perf_counter() - start
-        if done.returncode:
-            raise RuntimeError(f"{words} ended with {done.returncode}: {done.stderr.decode()}")
-        return took * 1000
+        self.time(["git", "init", "-q", "-b", "main"], project)
+        self.time([*NBEXP, "init"], project)
+        self.time(["git", "add", "--all"], project)
+        self.time(["git", "commit", "-qm", "first"], project)
 
 
 # Logs as many steps as it is told, and writes down when.
@@ -822,35 +836,6 @@ print(statistics.median(mine), statistics.median(theirs))
 """
 
 
-def _project(path: Path, stages: int, env: Mapping[str, str]) -> Path:
-    """A committed DVC project whose stages cost nothing: `sh` and `sed`."""
-    path.mkdir(parents=True)
-    (path / "step.sh").write_text(
-        'sed -n "/^s$1:/,/x:/p" params.yaml > out$1.txt\necho "{\\"m\\": $1}" > metrics$1.json\n'
-    )
-    numbers = range(1, stages + 1)
-    (path / "params.yaml").write_text("".join(f"s{n}:\n  x: {n}\n" for n in numbers))
-    lines = ["stages:"]
-    for n in numbers:
-        deps = ["step.sh"] + ([f"out{n - 1}.txt"] if n > 1 else [])
-        lines += [f"  s{n}:", f"    cmd: sh step.sh {n}", "    deps:"]
-        lines += [f"    - {dep}" for dep in deps]
-        # Every stage reads s1.x too, so that one new value makes all of them run.
-        lines += ["    params:", *([f"    - s{n}.x"] if n > 1 else []), "    - s1.x"]
-        lines += ["    outs:", f"    - out{n}.txt", "    metrics:"]
-        lines += [f"    - metrics{n}.json:", "        cache: false"]
-    (path / "dvc.yaml").write_text("\n".join(lines) + "\n")
-    for words in (
-        ["git", "init", "-q", "-b", "main"],
-        [str(DVC), "init", "-q"],
-        [str(DVC), "repro", "-q"],
-        ["git", "add", "-A"],
-        ["git", "commit", "-q", "-m", "start"],
-    ):
-        subprocess.run(words, cwd=path, env=dict(env), check=True, capture_output=True)
-    return path
-
-
 def record_many(
     project: Path, count: int, env: Mapping[str, str] | None = None, *, first: int = 0
 ) -> None:
@@ -887,25 +872,6 @@ def record_many(
     git("pack-refs", "--all")
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    home = folder / "home"
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "DVC_"))
-    }
-    # Compiled modules are what an installed package has; a cold compiler is not what is compared.
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    kept.pop("PYTHONUNBUFFERED", None)
-    return {
-        **kept,
-        "HOME": str(home),
-        "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(folder / "site"),
-        "PYTHONPATH": str(REPO),
-    }
-
-
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown, as the README shows them."""
     lines = [
@@ -913,7 +879,7 @@ def table(rows: Sequence[Row]) -> str:
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        dvc = "-" if row.dvc_ms is None else f"{row.dvc_ms:.0f} ms"
+        dvc = "-" if row.dvc_ms is None else f"{row.dvc_ms:.0f} {row.unit}"
         ratio = "-" if row.ratio is None else f"{row.ratio:.1f}x"
         bar = "-" if row.bar is None else f"{row.bar:g}x"
         lines.append(
@@ -922,15 +888,26 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(text: str) -> None:
-    """Put the table between the bench marks of README.md."""
+def write_readme(rows: Sequence[Row], *, is_whole: bool) -> None:
+    """Put the table between the bench marks of README.md; the rows of a part take the place of the same ones."""
     path = REPO / "README.md"
     before = path.read_text(encoding="utf-8")
-    marked = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
-    after, count = marked.subn(lambda found: f"{found[1]}{text}\n{found[2]}", before)
-    if not count:
+    marked = re.compile(r"(<!-- bench -->\n)(.*?)\n(<!-- /bench -->)", re.DOTALL)
+    found = marked.search(before)
+    if found is None:
         raise SystemExit("README.md has no bench marks")
+    text = table(rows) if is_whole else merged(found[2], table(rows))
+    after = before[: found.start(2)] + text + before[found.end(2) :]
     path.write_text(after, encoding="utf-8")
+
+
+def merged(old: str, new: str) -> str:
+    """The old table with the rows of the new one, in their old places where they have one."""
+
+    def keyed(text: str) -> dict[str, str]:
+        return {"|".join(line.split("|", 3)[:3]): line for line in text.splitlines()}
+
+    return "\n".join({**keyed(old), **keyed(new)}.values())
 
 
 def main() -> None:
@@ -939,52 +916,41 @@ def main() -> None:
     parser.add_argument("--reps", type=int, default=9)
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--only-tables", action="store_true", help="measure tables, and nothing else"
-    )
-    parser.add_argument(
-        "--only-data", action="store_true", help="measure what data costs, and nothing else"
-    )
-    parser.add_argument(
-        "--only-notebooks", action="store_true", help="measure notebooks, and nothing else"
-    )
-    parser.add_argument(
-        "--only-monitor",
-        action="store_true",
-        help="measure the panel of the queue, and nothing else",
-    )
+    parts: dict[str, tuple[str, Callable[[], list[Row]]]] = {
+        "data": (
+            "what data costs, and samplers",
+            lambda: [*measure_data(reps), *measure_sharing(reps), *measure_sweeps(reps)],
+        ),
+        "tables": ("tables", lambda: measure_tables(reps)),
+        "notebooks": ("notebooks", lambda: measure_notebooks(args.reps)),
+        "queue": ("the queue", lambda: measure_queue(reps)),
+        "logging": ("what training code logs", lambda: measure_logging(args.reps)),
+        "monitor": ("the panel of the queue", measure_monitor),
+    }
+    for name, (what, _) in parts.items():
+        parser.add_argument(
+            f"--only-{name}", action="store_true", help=f"measure {what}, and nothing else"
+        )
     parser.add_argument(
         "--only-panels", action="store_true", help="measure panels in a browser, and nothing else"
     )
     args = parser.parse_args()
+    reps = min(args.reps, 3)
     if args.only_panels:
         print(measure_panels())
         return
-    if args.only_monitor:
-        print(table(measure_monitor()))
-        return
-    if args.only_notebooks:
-        print(table(measure_notebooks(args.reps)))
-        return
-    reps = min(args.reps, 3)
-    rows = [] if args.only_data or args.only_tables else measure(args.reps)
-    if not args.only_tables:
-        rows += [*measure_data(reps), *measure_sharing(reps)]
-        rows += measure_sweeps(reps)
-    if not args.only_data:
-        rows += measure_tables(reps)
-    if not (args.only_tables or args.only_data):
-        rows += measure_notebooks(args.reps)
-        rows += measure_monitor()
+    wanted = [name for name in parts if vars(args)[f"only_{name}"]]
+    rows = [] if wanted else measure(args.reps)
+    for name in wanted or parts:
+        rows += parts[name][1]()
     if args.json:
         print(json.dumps([row.__dict__ for row in rows]))
         return
-    text = table(rows)
-    print(text)
-    if not (args.only_tables or args.only_data):
+    print(table(rows))
+    if not wanted:
         print(measure_panels())
     if args.readme:
-        write_readme(text)
+        write_readme(rows, is_whole=not wanted)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def rows():
         ("T2", "run, new value, 5 stages: own time in a notebook", 4.0),
         ("T3", "run, new value, 1 stage: command line", 2.0),
         ("T3", "run, new value, 5 stages: command line", 2.0),
+        ("T3", "run, all from the run cache, 1 stage: command line", 2.0),
         ("T4", "nothing changed, 1 stage: command line", 2.0),
         ("T4", "nothing changed, 1 stage: in a notebook", 20.0),
     ],
@@ -85,6 +86,79 @@ def test_data_takes_less_time_than_by_dvc(data_rows, what):
     assert row.ratio > 1.2, f"{row.nbexp_ms:.0f} ms beside dvc's {row.dvc_ms:.0f} ms"
 
 
+def test_two_big_files_take_no_longer_than_one_after_the_other(data_rows):
+    row = data_rows["`data add` of two files of 16 MiB: one of them, twice, as dvc"]
+    assert row.ratio > 0.8, f"{row.nbexp_ms:.0f} ms beside twice {row.dvc_ms / 2:.0f} ms"
+
+
+def test_adding_many_files_needs_little_memory(data_rows):
+    assert data_rows["`data add` of 2,000 files: memory (bar: 200 MB)"].nbexp_ms < 100
+
+
+@pytest.fixture(scope="module")
+def queue_rows():
+    """What the queue takes, on a tenth and less of what `make bench` measures."""
+    found = load_bench().measure_queue(
+        1, points=60, drains=((4, 0.1),), files=300, in_a_row=20, notebooks=3
+    )
+    return {row.what: row for row in found}
+
+
+@pytest.mark.parametrize(
+    ("what", "at_least"),
+    [
+        ("queue 60 points in one command", 2.0),
+        ("`queue status`, 60 tasks", 2.0),
+        ("queue, 4 stages of 0.1 s, 1 worker: to the last result", 2.0),
+        ("queue, 4 stages of 0.1 s, 2 workers: to the last result", 2.0),
+        ("queue, 4 stages of 0.1 s, 1 worker: to the first result", 1.5),
+        ("queue, 4 stages of 0.1 s, 2 workers: own time of each", 3.0),
+        # CPU time is the same on a busy machine: the bar for an idle one is 25.
+        ("queue, 4 stages of 0.1 s, 1 worker: CPU time of each, all processes", 5.0),
+        ("queue, 4 stages of 0.1 s, 2 workers: CPU time of each, all processes", 5.0),
+        ("300 files: queue one", 1.5),
+        ("300 files: each queued one after the first; dvc's `--temp`", 3.0),
+        ("queue, 4 stages of 0.1 s, 2 workers: memory of all processes (bar: 140 MB)", 2.0),
+        ("`status`: memory at most (bar: 30 MB)", 1.5),
+    ],
+)
+def test_the_queue_takes_a_fraction_of_dvcs(queue_rows, what, at_least):
+    row = queue_rows[what]
+    assert row.ratio > at_least, f"{row.nbexp_ms:.0f} {row.unit}, dvc {row.dvc_ms:.0f} {row.unit}"
+
+
+def test_a_worker_is_small_and_stays_so(queue_rows):
+    assert 10 < queue_rows["the largest of them (bar: 45 MB)"].nbexp_ms < 60
+    grown = queue_rows["20 experiments in a row: what the worker grows by with each"]
+    assert grown.nbexp_ms < 200, "kB"
+
+
+def test_notebooks_in_the_queue_share_their_interpreter(queue_rows):
+    """With three, starting is most of it: no more CPU time than three interpreters of papermill's own, and a half."""
+    for workers in ("1 worker", "2 workers"):
+        what = f"3 notebooks of three cells, {workers}; beside papermill in a loop: CPU time"
+        assert queue_rows[what].ratio > 0.6, queue_rows[what]
+
+
+def test_logging_takes_less_than_by_others_and_is_seen_at_once():
+    *loggers, seen = load_bench().measure_logging(3, points=4)
+    assert loggers
+    assert all(row.ratio > 1.2 for row in loggers), loggers
+    assert 0 < seen.nbexp_ms < 5000  # the bar is a second
+
+
+def test_a_part_that_is_measured_alone_takes_the_place_of_its_rows():
+    bench = load_bench()
+    old = [bench.Row("T1", "a", 2, 8, 2), bench.Row("T2", "b", 1, 3, None)]
+    new = [bench.Row("T2", "b", 2, 4, None), bench.Row("T9", "c", 1, None, None, "MB")]
+    text = bench.merged(bench.table(old), bench.table(new))
+    assert text.splitlines()[2:] == [
+        "| T1 | a | 2.0 ms | 8 ms | 4.0x | 2x |",
+        "| T2 | b | 2.0 ms | 4 ms | 2.0x | - |",
+        "| T9 | c | 1.0 MB | - | - | - |",
+    ]
+
+
 def test_experiments_are_shared_in_less_time_than_by_dvc():
     for row in load_bench().measure_experiments_shared(reps=1, count=5):
         assert row.ratio > 1.5, f"{row.what}: {row.nbexp_ms:.0f} ms beside {row.dvc_ms:.0f} ms"
@@ -98,6 +172,9 @@ def test_a_table_of_many_experiments_takes_a_fraction_of_dvcs_time(tmp_path):
         ("`show` of 300, again", 2.0),
         ("`show` of 300, one of them new", 2.0),
         ("`list` of 300", 2.0),
+        ("`show` of 300, again: memory (bar: 80 MB)", 1.5),
+        ("`diff` among 300", 1.5),
+        ("`apply` among 300", 1.5),
     ):
         row = rows[what]
         assert row.ratio > at_least, f"{what}: {row.nbexp_ms:.0f} ms, dvc {row.dvc_ms:.0f} ms"
@@ -106,7 +183,7 @@ def test_a_table_of_many_experiments_takes_a_fraction_of_dvcs_time(tmp_path):
 def test_the_memory_of_a_table_grows_with_its_rows_alone(tmp_path):
     bench = load_bench()
     meter = bench.Bench(tmp_path, 1)
-    project = bench._project(tmp_path / "many", 1, meter.env)
+    project = bench.project_of(tmp_path / "many", 1, meter.env)
     peaks = []
     for first, count in ((0, 10), (10, 3_000)):
         bench.record_many(project, count, meter.env, first=first)
@@ -123,8 +200,9 @@ def test_a_notebook_takes_a_fraction_of_papermills_time():
 
 
 def test_loading_the_extension_takes_no_time_to_speak_of(rows):
-    (row,) = (row for (budget, _), row in rows.items() if budget == "T15")
-    assert row.nbexp_ms < 250
+    time, memory = (row for (budget, _), row in rows.items() if budget == "T15")
+    assert time.nbexp_ms < 250
+    assert memory.nbexp_ms < 15
 
 
 def test_tab_answers_while_the_key_is_down(rows):
