@@ -11,6 +11,7 @@ from nbexp.errors import NotFound, ProjectFileError
 from nbexp.events import Emit, Phase
 from nbexp.experiments import founding
 from nbexp.formats import dvc_yaml, editing, ignore, ref_names, values
+from nbexp.formats.dvc_yaml import adding
 from nbexp.formats.notebook import Parameters
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
@@ -137,7 +138,7 @@ def _plan(
     params, differing = _with_params(root, posixpath.join(folder, "params.yaml"), name, defaults)
     files = {
         posixpath.join(folder, "params.yaml"): params,
-        posixpath.join(folder, "dvc.yaml"): dvc_yaml.add_stage(
+        posixpath.join(folder, "dvc.yaml"): adding.add_stage(
             founding.read(root / folder / "dvc.yaml"),
             name,
             _stage(source, folder, name, output, found),

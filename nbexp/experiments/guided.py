@@ -15,6 +15,7 @@ from nbexp.events import Emit
 from nbexp.events import ignore as ignore_events
 from nbexp.experiments import founding
 from nbexp.formats import config, dvc_yaml, ignore
+from nbexp.formats.dvc_yaml import adding
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import graph as graphs
@@ -258,7 +259,7 @@ def write(
     definition = _definition(given, kind)
     file = posixpath.normpath(posixpath.join(folder, "dvc.yaml"))
     old = founding.read(root / file)
-    data = dvc_yaml.add_stage(
+    data = adding.add_stage(
         old, name, definition, path=file, force=force, read=lambda path: founding.read(root / path)
     )
     _check(root, file, name, data, given, here)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from nbexp.errors import ProjectFileError, UsageError
 from nbexp.events import Emit, ignore
-from nbexp.formats import dvc_yaml
 from nbexp.formats import ignore as gitignore
-from nbexp.formats.dvc_yaml import OutSpec, StageSpec
+from nbexp.formats.dvc_yaml import OutSpec, StageSpec, adding
 from nbexp.frozen import frozen
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.stage import Stage
@@ -148,9 +147,9 @@ class Stages:
         path = posixpath.normpath(posixpath.join(self._here, "dvc.yaml"))
         with InPlace(self._git, self._cache, self._root).held(emit) as workspace:
             before = graphs.bytes_of(self._root, path)
-            old = None if before is None else dvc_yaml.stage_as_written(before, name, path)
+            old = None if before is None else adding.stage_as_written(before, name, path)
             given = _with_what_stays(given, old) if force and old is not None else given
-            data = dvc_yaml.add_stage(
+            data = adding.add_stage(
                 before,
                 name,
                 given,

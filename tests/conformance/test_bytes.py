@@ -23,7 +23,7 @@ from nbexp.formats import (
 )
 from nbexp.formats.directory import Item
 from nbexp.formats.dvc_lock import LockedPath, LockedStage, LockFile
-from nbexp.formats.dvc_yaml import StageSpec
+from nbexp.formats.dvc_yaml import StageSpec, adding
 
 PIPELINE = r"""
 stages:
@@ -335,7 +335,7 @@ def test_stages_are_added_as_dvc_adds_them(repo, dvc):
     ours = None
     for arguments, definition in steps:
         dvc("stage", "add", "--quiet", *arguments, cwd=repo)
-        ours = dvc_yaml.add_stage(ours, arguments[1], definition)
+        ours = adding.add_stage(ours, arguments[1], definition)
         assert ours.decode() == (repo / "dvc.yaml").read_text()
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nbexp.errors import ProjectFileError, UsageError
 from nbexp.formats import dvc_lock, dvc_yaml, values
-from nbexp.formats.dvc_yaml import OutSpec, ParamSpec, PlotSpec, StageSpec, add_stage
+from nbexp.formats.dvc_yaml import OutSpec, ParamSpec, PlotSpec, StageSpec
+from nbexp.formats.dvc_yaml.adding import add_stage
 
 
 def parse(text: str, path: str = "dvc.yaml") -> dvc_yaml.PipelineFile:

@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbexp.formats import dvc_yaml, editing, values
+from nbexp.formats import editing, values
+from nbexp.formats.dvc_yaml import adding
 from nbexp.formats.editing import Edit
 from nbexp.frozen import field, frozen
 from nbexp.results import Result
@@ -147,7 +148,7 @@ class Proposal(Result):
             return params if path == "params.yaml" and params else _bytes(self.root / path)
 
         for stage in self.stages:
-            pipeline = dvc_yaml.add_stage(pipeline, stage.name, stage.definition(), read=read)
+            pipeline = adding.add_stage(pipeline, stage.name, stage.definition(), read=read)
         if pipeline is not None and self.stages:
             found["dvc.yaml"] = pipeline
         if params is not None:

@@ -2,7 +2,7 @@
 
 The whole schema of DVC 3.67.1 is checked (formats.md 2.1), and what is wrong is told with its line.
 Paths are what the file's author writes, who may be anybody: none may lead out of the project
-(execution.md S3). A new stage is put in as text, so that everything around it stays as it is.
+(execution.md S3). `adding` puts a new stage in.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from nbexp.errors import ProjectFileError, UsageError, nearest
+from nbexp.errors import ProjectFileError, nearest
 from nbexp.formats import dvc_lock, interpolation, values, yaml12
 from nbexp.formats.interpolation import Context, Parsing, Read, Unfilled
 from nbexp.formats.ref_names import DEVICES
@@ -28,7 +28,8 @@ Bucket = Literal["outs", "metrics", "plots"]
 DEFAULT_PARAMS_FILE = "params.yaml"
 
 
-def _no_files(path: str) -> bytes | None:  # noqa: ARG001  # as every `Read`
+def no_files(path: str) -> bytes | None:  # noqa: ARG001  # as every `Read`
+    """Where there are no params files to fill templates in from."""
     return None
 
 
@@ -138,7 +139,7 @@ class PipelineFile:
 def parse(
     data: bytes,
     path: str,
-    read: Read = _no_files,
+    read: Read = no_files,
     parsing: Callable[[], Parsing] = _as_by_default,
 ) -> PipelineFile:
     """The pipeline that these bytes define, its templates filled in.
@@ -166,7 +167,7 @@ def parse(
     for around, result in known:
         if around.is_as(read, parsing):
             return result
-    around = _Around(read, parsing)
+    around = Around(read, parsing)
     result = _parse(data, path, around)
     while len(_REMEMBERED) >= _MANY:
         _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
@@ -174,22 +175,22 @@ def parse(
     return result
 
 
-def _parse(data: bytes, path: str, around: _Around) -> PipelineFile:
+def _parse(data: bytes, path: str, around: Around) -> PipelineFile:
     dvc_lock.check_merged(data, path)
     # First, because it has the limits that keep the second reading from harm.
     tree = values.parse(data, path)
     places = _Places(data)
     try:
-        return _Reader(posixpath.dirname(path), places, around).file(tree)
-    except _Refused as refused:
+        return Reader(posixpath.dirname(path), places, around).file(tree)
+    except Refused as refused:
         line = _line(places.root, refused.at)
         raise ProjectFileError(refused.message, refused.hint, path=path, line=line) from None
 
 
-class _Around:
+class Around:
     """What lies around a dvc.yaml, and what was asked of it."""
 
-    def __init__(self, read: Read, parsing: Callable[[], Parsing]) -> None:
+    def __init__(self, read: Read, parsing: Callable[[], Parsing] = _as_by_default) -> None:
         self._read, self._parsing = read, parsing
         self.files: dict[str, bytes | None] = {}
         self._said: Parsing | None = None
@@ -210,91 +211,13 @@ class _Around:
         return same and (self._said is None or self._said == parsing())
 
 
-_REMEMBERED: dict[tuple[str, bytes], tuple[tuple[_Around, PipelineFile], ...]] = {}
+_REMEMBERED: dict[tuple[str, bytes], tuple[tuple[Around, PipelineFile], ...]] = {}
 _MANY = 16
 
 
 def line_of(data: bytes, at: Iterable[str | int]) -> int | None:
     """The line of a key or item, such as `("stages", "train", "cmd")`; of what it is in, where it is not there."""
-    return _line(_compose(data), at)
-
-
-def add_stage(
-    data: bytes | None,
-    name: str,
-    stage: Mapping[str, object],
-    *,
-    path: str = "dvc.yaml",
-    force: bool = False,
-    read: Read = _no_files,
-) -> bytes:
-    """The file with one more stage at the end of `stages`, all else byte for byte as it was.
-
-    Parameters
-    ----------
-    data
-        The file's bytes; None where there is no file.
-    stage
-        The definition, with the keys of dvc.yaml. It is written as `dvc stage add` writes it: keys in
-        DVC's order, paths sorted, nothing that is empty.
-    force
-        Replace a stage of that name instead of refusing. The file is then written anew as a whole, as
-        DVC would: with its comments, but not with every quote and line break.
-    read
-        Gives the params files that templates of the stage are checked against.
-
-    Raises
-    ------
-    UsageError
-        The name or the definition cannot be, or a stage of that name is there.
-    ProjectFileError
-        The file is not as it should be, so nothing can be added to it.
-    """
-    around = _Around(read, _as_by_default)
-    before = _parse(data, path, around) if data is not None else PipelineFile()
-    if not name or set(name) & _PUNCTUATION:
-        raise UsageError(
-            f"`{name}` cannot be the name of a stage: of punctuation it may have `_` and `-` only."
-        )
-    folder = posixpath.dirname(path)
-    given = _Value(stage, _Value({}), name, called=f"stage `{name}`")
-    try:
-        reader = _Reader(folder, None, around)
-        context = reader.context(_Value({**_mapping(data, path), "": stage}).entries())
-        reader.stage(name, given, context)
-        definition = _definition(_Reader(folder, None, None).stage(name, given, None))
-    except _Refused as refused:
-        message = refused.message[0].upper() + refused.message[1:]
-        raise UsageError(message, refused.hint) from None
-    if all((other.group or other.name) != name for other in before.stages):
-        added = _appended(data or b"", name, definition)
-        if added is not None and _holds(added, data or b"", name, definition, path):
-            return added
-    elif not force:
-        raise UsageError(
-            f"Stage `{name}` already exists in {path}. Nothing was written.",
-            f"`nbexp stage add --force -n {name} …` replaces it.",
-        )
-    return _rewritten(data or b"", name, definition)
-
-
-def stage_as_written(data: bytes, name: str, path: str) -> StageSpec | None:
-    """A stage as the file has it, its templates not filled in; None where it has none, or generates it."""
-    found = _mapping(data, path).get("stages")
-    stage = found.get(name) if isinstance(found, Mapping) else None
-    if not isinstance(stage, Mapping) or stage.keys() & {"foreach", "do", "matrix"}:
-        return None
-    value = _Value(stage, _Value({}), name, called=f"stage `{name}`")
-    try:
-        return _Reader(posixpath.dirname(path), None, None).stage(name, value, None)
-    except _Refused:
-        return None
-
-
-def _mapping(data: bytes | None, path: str) -> Mapping[str, object]:
-    tree = values.parse(data, path) if data is not None else {}
-    assert isinstance(tree, Mapping)
-    return tree
+    return _line(compose(data), at)
 
 
 # --- Reading ---------------------------------------------------------------------------------------
@@ -311,7 +234,7 @@ _TOP_PLOT_KEYS = ("x", "y", "x_label", "y_label", "title", "template")
 
 _PATHS = "a list of paths"
 # ASCII punctuation that a stage's name must not have (DVC 3.67.1).
-_PUNCTUATION = frozenset("!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")
+PUNCTUATION = frozenset("!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~")
 # Where a dep may be outside of the project: storages that tell when they change, and DVC's data sets.
 SOURCES = frozenset({"http", "https", "s3", "gs", "azure", "remote", "ds"})
 _BUCKETS = ("outs", "metrics", "plots")
@@ -319,7 +242,7 @@ _FLAGS = ("cache", "persist", "push", "checkpoint", "header")
 _NOT_FILLED = ("vars", "frozen", "always_changed")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """What is wrong, and where in the tree."""
 
     def __init__(self, message: str, at: tuple[str | int, ...], hint: str | None = None) -> None:
@@ -329,7 +252,7 @@ class _Refused(Exception):
         self.hint = hint
 
 
-class _Value:
+class Value:
     """A value of the file, which knows what to call itself when it is wrong."""
 
     __slots__ = ("_called", "_parent", "_step", "value")
@@ -337,7 +260,7 @@ class _Value:
     def __init__(
         self,
         value: object,
-        parent: _Value | None = None,
+        parent: Value | None = None,
         step: str | int | None = None,
         *,
         called: str | None = None,
@@ -373,7 +296,7 @@ class _Value:
         return above.name if above is not None and self._is_item else self.name
 
     @property
-    def parent(self) -> _Value | None:
+    def parent(self) -> Value | None:
         return self._parent
 
     @property
@@ -386,10 +309,10 @@ class _Value:
         above = self._parent.at if self._parent is not None else ()
         return above if self._step is None else (*above, self._step)
 
-    def refused(self, message: str, hint: str | None = None) -> _Refused:
-        return _Refused(message, self.at, hint)
+    def refused(self, message: str, hint: str | None = None) -> Refused:
+        return Refused(message, self.at, hint)
 
-    def wrong(self, expected: str) -> _Refused:
+    def wrong(self, expected: str) -> Refused:
         """That its type is another than expected."""
         return self.refused(f"{self.name} is {_kind(self.value)}; {expected} is expected.")
 
@@ -409,26 +332,26 @@ class _Value:
             raise self.wrong("true or false")
         return self.value
 
-    def items(self, expected: str) -> Iterator[_Value]:
+    def items(self, expected: str) -> Iterator[Value]:
         if not isinstance(self.value, list):
             raise self.wrong(expected)
         for number, item in enumerate(self.value):
-            yield _Value(item, self, number)
+            yield Value(item, self, number)
 
     def texts(self, expected: str) -> tuple[str, ...]:
         return tuple(item.text() for item in self.items(expected))
 
-    def entries(self, known: tuple[str, ...] = (), of: str = "") -> dict[str, _Value]:
+    def entries(self, known: tuple[str, ...] = (), of: str = "") -> dict[str, Value]:
         """Its keys and values; with `known`, no other keys are allowed."""
         if not isinstance(self.value, Mapping):
             raise self.wrong("a mapping")
-        found: dict[str, _Value] = {}
+        found: dict[str, Value] = {}
         for key, value in self.value.items():
             if not isinstance(key, str):
-                raise _Value(value, self, str(key)).refused(
+                raise Value(value, self, str(key)).refused(
                     f"`{_shown(key)}` in {self.name} is no text.", "put it in quotes."
                 )
-            entry = found[key] = _Value(value, self, key)
+            entry = found[key] = Value(value, self, key)
             if known and key not in known:
                 near = nearest(key, known)
                 hint = f"did you mean `{near}`?" if near else f"keys: {', '.join(sorted(known))}."
@@ -436,20 +359,20 @@ class _Value:
         return found
 
 
-class _Reader:
+class Reader:
     """Makes the objects of a dvc.yaml in the directory `folder` (relative to the project's root).
 
     Without `around`, templates are left as they stand.
     """
 
-    def __init__(self, folder: str, places: _Places | None, around: _Around | None) -> None:
+    def __init__(self, folder: str, places: _Places | None, around: Around | None) -> None:
         self._folder = folder
         self._places = places
         self._around = around
         self._used: dict[str, dict[str, object]] = {}
 
     def file(self, tree: object) -> PipelineFile:
-        top = _Value(tree).entries(_FILE_KEYS, "a dvc.yaml")
+        top = Value(tree).entries(_FILE_KEYS, "a dvc.yaml")
         context = self.context(top)
         stages: list[StageSpec] = []
         for key, found in top.items():
@@ -460,7 +383,7 @@ class _Reader:
                 found.value = _filled_in(found, context, None)
             elif key != "vars" and isinstance(found.value, list):
                 found.value = [_filled_in(item, context, None) for item in found.items("")]
-        nothing = _Value([])
+        nothing = Value([])
         return PipelineFile(
             tuple(stages),
             self._paths(top.get("params", nothing), self._folder),
@@ -472,7 +395,7 @@ class _Reader:
             tuple(self._around.files) if self._around is not None else (),
         )
 
-    def context(self, top: Mapping[str, _Value]) -> Context | None:
+    def context(self, top: Mapping[str, Value]) -> Context | None:
         """What the templates of a file may name: params.yaml beside it, then its `vars`."""
         listed = top.get("vars")
         if self._around is None:
@@ -486,14 +409,14 @@ class _Reader:
             self._load_vars(listed, context, self._folder)
         return context
 
-    def _load_vars(self, listed: _Value, context: Context, folder: str) -> None:
+    def _load_vars(self, listed: Value, context: Context, folder: str) -> None:
         for item in listed.items("a list of files and mappings"):
             with _told_of(item):
                 context.load(item.value, folder)
 
-    def _stages(self, name: str, found: _Value, context: Context | None) -> Iterator[StageSpec]:
+    def _stages(self, name: str, found: Value, context: Context | None) -> Iterator[StageSpec]:
         """The stage of that name, or all that its `foreach` or `matrix` generates."""
-        stage = _Value(found.value, found.parent, name, called=f"stage `{name}`")
+        stage = Value(found.value, found.parent, name, called=f"stage `{name}`")
         keys = stage.entries()
         if "foreach" in keys or "do" in keys:
             stage.entries(("foreach", "do"), f"{stage.name}, which has `foreach`")
@@ -506,7 +429,7 @@ class _Reader:
         elif "matrix" in keys:
             through = keys.pop("matrix")
             through.entries()
-            template = _Value({key: entry.value for key, entry in keys.items()}, stage.parent, name)
+            template = Value({key: entry.value for key, entry in keys.items()}, stage.parent, name)
         else:
             yield self.stage(name, stage, context)
             return
@@ -524,13 +447,13 @@ class _Reader:
             generated = f"{name}@{key}"
             with _told_of(through):
                 context.spend(size)
-            called = _Value(
+            called = Value(
                 template.value, template.parent, template.step, called=f"stage `{generated}`"
             )
             yield self.stage(generated, called, context.copy(**bound), group=name)
 
     def stage(
-        self, name: str, stage: _Value, context: Context | None, group: str | None = None
+        self, name: str, stage: Value, context: Context | None, group: str | None = None
     ) -> StageSpec:
         found = stage.entries(_STAGE_KEYS)
         found.pop("matrix", None)  # in a `foreach`, where DVC does nothing about it
@@ -548,7 +471,7 @@ class _Reader:
         if wdir is not None:
             self._check(wdir, self._folder, found["wdir"])
         base = posixpath.join(self._folder, wdir or ".")
-        nothing = _Value([])
+        nothing = Value([])
         return StageSpec(
             name,
             tuple(line for line in cmd.splitlines() if line.strip())
@@ -567,7 +490,7 @@ class _Reader:
             group,
         )
 
-    def _load_stage_vars(self, found: Mapping[str, _Value], context: Context) -> None:
+    def _load_stage_vars(self, found: Mapping[str, Value], context: Context) -> None:
         folder = self._folder
         if "wdir" in found:
             # A stage's own files are relative to its directory, which is known without them.
@@ -576,17 +499,17 @@ class _Reader:
             folder = posixpath.join(folder, interpolation.text(wdir))
         self._load_vars(found["vars"], context, folder)
 
-    def _paths(self, listed: _Value, base: str) -> tuple[str, ...]:
+    def _paths(self, listed: Value, base: str) -> tuple[str, ...]:
         return tuple(self._check(item.text(), base, item) for item in listed.items(_PATHS))
 
-    def _deps(self, listed: _Value, base: str) -> tuple[str, ...]:
+    def _deps(self, listed: Value, base: str) -> tuple[str, ...]:
         paths = []
         for item in listed.items(_PATHS):
             path = item.text()
             paths.append(path if _may_be_read(path) else self._check(path, base, item))
         return tuple(paths)
 
-    def _params(self, listed: _Value, base: str) -> tuple[ParamSpec, ...]:
+    def _params(self, listed: Value, base: str) -> tuple[ParamSpec, ...]:
         """Each params file once, with all keys asked of it; if all of it is asked for, that counts."""
         wanted: dict[str, dict[str, None] | None] = {}
         for item in listed.items("a list of keys"):
@@ -608,7 +531,7 @@ class _Reader:
                     known.update(dict.fromkeys(names))
         return tuple(ParamSpec(path, tuple(keys or ())) for path, keys in wanted.items())
 
-    def _outs(self, found: Mapping[str, _Value], base: str) -> tuple[OutSpec, ...]:
+    def _outs(self, found: Mapping[str, Value], base: str) -> tuple[OutSpec, ...]:
         outs: dict[str, OutSpec] = {}
         buckets: tuple[Bucket, ...] = ("outs", "metrics", "plots")
         for bucket in buckets:
@@ -631,7 +554,7 @@ class _Reader:
                     )
         return tuple(outs.values())
 
-    def _top_plots(self, listed: _Value) -> Iterator[PlotSpec]:
+    def _top_plots(self, listed: Value) -> Iterator[PlotSpec]:
         for item in listed.items("a list of plots"):
             if isinstance(item.value, str):
                 yield PlotSpec(self._check(item.value, self._folder, item))
@@ -641,7 +564,7 @@ class _Reader:
             else:
                 raise item.wrong("a path, or a path or title with options,")
 
-    def _top_plot(self, name: str, options: _Value) -> PlotSpec:
+    def _top_plot(self, name: str, options: Value) -> PlotSpec:
         if options.value is None:
             return PlotSpec(self._check(name, self._folder, options))
         found = options.entries(_TOP_PLOT_KEYS)
@@ -664,7 +587,7 @@ class _Reader:
             self._check(path, self._folder, where)
         return PlotSpec(name, _plain(found))
 
-    def _artifacts(self, artifacts: _Value) -> dict[str, Mapping[str, object]]:
+    def _artifacts(self, artifacts: Value) -> dict[str, Mapping[str, object]]:
         plain: dict[str, Mapping[str, object]] = {}
         for name, artifact in artifacts.entries().items():
             found = artifact.entries(("path", *_NOTE_KEYS))
@@ -675,7 +598,7 @@ class _Reader:
             plain[name] = _plain(found)
         return plain
 
-    def _check(self, path: str, base: str, where: _Value) -> str:
+    def _check(self, path: str, base: str, where: Value) -> str:
         """The path, if it leads to a place inside the project (execution.md S3)."""
         wrong = what_is_wrong(path, base)
         if wrong:
@@ -685,7 +608,7 @@ class _Reader:
 
 
 @contextmanager
-def _told_of(where: _Value) -> Iterator[None]:
+def _told_of(where: Value) -> Iterator[None]:
     """What is wrong with a template, told of the value that has it."""
     try:
         yield
@@ -693,7 +616,7 @@ def _told_of(where: _Value) -> Iterator[None]:
         raise where.refused(f"{where.name} {wrong.message}", wrong.hint) from None
 
 
-def _filled_in(entry: _Value, context: Context | None, key: str | None) -> object:
+def _filled_in(entry: Value, context: Context | None, key: str | None) -> object:
     """The value with all templates in it filled in; `key` is that of the stage which has it."""
     value = entry.value
     if isinstance(value, str):
@@ -705,9 +628,9 @@ def _filled_in(entry: _Value, context: Context | None, key: str | None) -> objec
         # What DVC checks to be true or false before it fills anything in.
         plain = _FLAGS if key in _BUCKETS else ()
         return {
-            _filled_in(_Value(name, entry), context, key): inner
+            _filled_in(Value(name, entry), context, key): inner
             if name in plain
-            else _filled_in(_Value(inner, entry, str(name)), context, key)
+            else _filled_in(Value(inner, entry, str(name)), context, key)
             for name, inner in value.items()
         }
     if isinstance(value, list):
@@ -729,7 +652,7 @@ def _has_dollar(found: Iterable[object]) -> bool:
     return False
 
 
-def _datasets(listed: _Value) -> Iterator[Mapping[str, object]]:
+def _datasets(listed: Value) -> Iterator[Mapping[str, object]]:
     for item in listed.items("a list of datasets"):
         found = item.entries()
         for key in ("name", "type"):
@@ -739,7 +662,7 @@ def _datasets(listed: _Value) -> Iterator[Mapping[str, object]]:
         yield _plain(found)
 
 
-def _cmd(stage: _Value, found: Mapping[str, _Value]) -> str | tuple[str, ...]:
+def _cmd(stage: Value, found: Mapping[str, Value]) -> str | tuple[str, ...]:
     if "cmd" not in found:
         raise stage.refused(f"{stage.name} has no `cmd`.")
     cmd = found["cmd"]
@@ -754,7 +677,7 @@ def _cmd(stage: _Value, found: Mapping[str, _Value]) -> str | tuple[str, ...]:
     raise cmd.refused(f"{cmd.name} is empty.")
 
 
-def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
+def _out(path: str, bucket: Bucket, options: Value) -> OutSpec:
     if options.value is None:
         raise options.refused(
             f"`{path}` has a colon and no options after it.",
@@ -773,7 +696,7 @@ def _out(path: str, bucket: Bucket, options: _Value) -> OutSpec:
     return OutSpec(path, bucket, plot=plot, **{**plain, "labels": labels})  # type: ignore[arg-type]
 
 
-def _check_notes(found: Mapping[str, _Value]) -> None:
+def _check_notes(found: Mapping[str, Value]) -> None:
     for key in ("desc", "type"):
         if key in found:
             found[key].text()
@@ -781,7 +704,7 @@ def _check_notes(found: Mapping[str, _Value]) -> None:
         found["labels"].texts("a list of labels")
 
 
-def _plain(found: Mapping[str, _Value]) -> dict[str, object]:
+def _plain(found: Mapping[str, Value]) -> dict[str, object]:
     return {key: entry.value for key, entry in found.items()}
 
 
@@ -852,7 +775,7 @@ class _Places:
 
     @cached_property
     def root(self) -> yaml.Node | None:
-        return _compose(self._data)
+        return compose(self._data)
 
     @cached_property
     def _stages(self) -> Mapping[object, int] | None:
@@ -865,7 +788,8 @@ class _Places:
         return _line(self.root, ("stages", name))
 
 
-def _compose(data: bytes) -> yaml.Node | None:
+def compose(data: bytes) -> yaml.Node | None:
+    """The file as nodes, which know their lines; None where it is empty."""
     import yaml
 
     # What a scalar means comes from `values.parse`; only places are looked up here.
@@ -878,14 +802,14 @@ def _line(root: yaml.Node | None, at: Iterable[str | int]) -> int | None:
     """The line of a key or item; of what it is in, where it is not written itself."""
     node, line = root, None
     for step in at:
-        found = _child(node, step)
+        found = child(node, step)
         if found is None:
             break
         line, node = found
     return line
 
 
-def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
+def child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
     """The line of a key of a mapping, or of an item of a list, and the node it leads to."""
     import yaml
 
@@ -897,130 +821,3 @@ def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | N
         item = node.value[step]
         return item.start_mark.line + 1, item
     return None
-
-
-# --- Writing ---------------------------------------------------------------------------------------
-
-
-def _definition(stage: StageSpec) -> dict[str, object]:
-    """The stage as `dvc stage add` writes it."""
-    buckets: dict[str, list[object]] = {"outs": [], "metrics": [], "plots": []}
-    for out in sorted(stage.outs, key=lambda out: out.path):
-        options = {
-            "desc": out.desc,
-            "type": out.type,
-            "labels": list(out.labels),
-            "meta": out.meta,
-            **({} if out.cache else {"cache": False}),
-            **({"checkpoint": True} if out.checkpoint else {}),
-            **({"persist": True} if out.persist else {}),
-            **out.plot,
-            "remote": out.remote,
-            **({} if out.push else {"push": False}),
-        }
-        given = {key: value for key, value in options.items() if value or value is False}
-        buckets[out.bucket].append({out.path: given} if given else out.path)
-    definition = {
-        "desc": stage.desc,
-        "cmd": stage.cmd if isinstance(stage.cmd, str) else list(stage.cmd),
-        "wdir": stage.wdir,
-        "deps": sorted(stage.deps),
-        "params": _params_items(stage.params),
-        **buckets,
-        "frozen": stage.frozen,
-        "always_changed": stage.always_changed,
-        "meta": stage.meta,
-    }
-    return {key: value for key, value in definition.items() if value}
-
-
-def _params_items(params: Iterable[ParamSpec]) -> list[object]:
-    items: list[object] = []
-    for param in sorted(params, key=lambda param: param.path):
-        keys: list[object] = [*sorted(param.keys)]
-        if keys and param.path == DEFAULT_PARAMS_FILE:
-            items = keys + items
-        else:
-            items.append({param.path: keys or None})
-    return items
-
-
-def _appended(data: bytes, name: str, definition: Mapping[str, object]) -> bytes | None:
-    """The file with the stage's lines in it; None where it is written so that lines cannot go in."""
-    import yaml
-
-    lines = dvc_lock.dump_tree({"stages": {name: definition}}).splitlines(keepends=True)
-    text = data.splitlines(keepends=True)
-    at = len(text)
-    if any(mark in data.decode("utf-8", "replace") for mark in "\x85\u2028\u2029"):
-        return None  # these end lines in YAML, so that its line numbers are others
-    root = _compose(data)
-    if root is not None:
-        if not isinstance(root, yaml.MappingNode) or root.flow_style or root.start_mark.column:
-            return None
-        found = _child(root, "stages")
-        if found is not None:
-            stages = found[1]
-            if not isinstance(stages, yaml.MappingNode) or stages.flow_style or not stages.value:
-                return None
-            column = stages.start_mark.column
-            lines = [b" " * column + line[2:] for line in lines[1:]]
-            at = _last_line(stages)
-            # A comment that is indented like the stages is theirs.
-            while at < len(text) and re.match(rb" {%d,}#" % max(column, 1), text[at]):
-                at += 1
-    if at and not text[at - 1].endswith(b"\n"):
-        text[at - 1] += b"\n"
-    if b"\r\n" in data:
-        lines = [line.replace(b"\n", b"\r\n") for line in lines]
-    return b"".join([*text[:at], *lines, *text[at:]])
-
-
-def _last_line(node: yaml.Node) -> int:
-    """The number of the last line that a node's text is on."""
-    import yaml
-
-    if isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
-        last = node.value[-1]
-        return _last_line(last[1] if isinstance(node, yaml.MappingNode) else last)
-    end = node.end_mark
-    # A block text ends where the next line begins.
-    return int(end.line) + (0 if end.column == 0 and end.line > node.start_mark.line else 1)
-
-
-def _holds(
-    added: bytes, data: bytes, name: str, definition: Mapping[str, object], path: str
-) -> bool:
-    """Whether the bytes say what was there, and the new stage, and nothing else."""
-    before = values.parse(data, path)
-    assert isinstance(before, Mapping)
-    try:
-        after = values.parse(added, path)
-    except ProjectFileError:
-        return False
-    return after == {**before, "stages": {**before.get("stages", {}), name: definition}}
-
-
-def _rewritten(data: bytes, name: str, definition: Mapping[str, object]) -> bytes:
-    from ruamel.yaml import YAML
-
-    tree = YAML().load(data) or {}
-    if not tree.get("stages"):
-        tree["stages"] = {}
-    if isinstance(tree["stages"].get(name), dict):
-        _changed_to(definition, tree["stages"][name])
-    else:
-        tree["stages"][name] = dict(definition)
-    return dvc_lock.dump_tree(tree)
-
-
-def _changed_to(new: Mapping[str, object], old: dict[str, object]) -> None:
-    """Make a mapping say what another says: keys stay where they are, new ones come last, as in DVC."""
-    for key in [key for key in old if key not in new]:
-        del old[key]
-    for key, value in new.items():
-        there = old.get(key)
-        if isinstance(value, Mapping) and isinstance(there, dict):
-            _changed_to(value, there)
-        elif value != there:
-            old[key] = value
