@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import posixpath
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,12 +43,16 @@ class StageList(Result):
 
 @frozen
 class AddedStage(Result):
-    """A stage that is in dvc.yaml now; `changed` are the files that were written, `replaced` if it was there."""
+    """A stage that is in dvc.yaml now; `changed` are the files that were written, `replaced` if it was there.
+
+    `staged` if they are in Git's index as well (`core.autostage`).
+    """
 
     name: str
     file: str
     changed: tuple[str, ...]
     replaced: bool = False
+    staged: bool = False
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -144,6 +149,8 @@ class Stages:
             "always_changed": always_changed,
         }
         given: dict[str, object] = {key: value for key, value in definition.items() if value}
+        if posixpath.normpath(wdir or ".") == ".":
+            given.pop("wdir", None)  # where it runs anyway
         path = posixpath.normpath(posixpath.join(self._here, "dvc.yaml"))
         with InPlace(self._git, self._cache, self._root).held(emit) as workspace:
             before = graphs.bytes_of(self._root, path)
@@ -159,8 +166,21 @@ class Stages:
             )
             stage = self._checked(data, path, name)
             changed = self._written(workspace, data, before, stage, path)
+            staged = self._staged(changed)
         shown = tuple(posixpath.relpath(place, self._here) for place in changed)
-        return AddedStage(name, posixpath.relpath(path, self._here), shown, old is not None)
+        return AddedStage(name, posixpath.relpath(path, self._here), shown, old is not None, staged)
+
+    def _staged(self, changed: Sequence[str]) -> bool:
+        """With `core.autostage`, what was written is in Git's index; whether it is."""
+        from nbexp.experiments.place import home, prefix
+        from nbexp.formats import config
+
+        settings = config.read(self._root / ".dvc", home=home())
+        if not changed or not settings.is_on("core", "autostage"):
+            return False
+        top = prefix(self._git, self._root)
+        self._git.run("add", "--", *(posixpath.join(top, path) for path in changed))
+        return True
 
     def _checked(self, data: bytes, path: str, name: str) -> Stage:
         """The stage among all others, when they still make a pipeline."""
@@ -181,7 +201,22 @@ class Stages:
             raise UsageError(message, error.hint) from None
         stage = next(one for one in graph.stages if one.file == path and one.name == name)
         _check_paths(stage, self._root)
+        self._refuse_what_git_tracks(stage)
         return stage
+
+    def _refuse_what_git_tracks(self, stage: Stage) -> None:
+        """What DVC keeps, Git must not: the next run would be refused, or the data committed."""
+        from nbexp.experiments.place import prefix
+
+        top = prefix(self._git, self._root)
+        names = {posixpath.join(top, out.path): out for out in stage.outs if out.spec.cache}
+        held = self._git.is_tracked(names) if names else ()
+        for name, out in names.items():
+            if name in held:
+                raise UsageError(
+                    f"`{out.spelled}`, an output of stage `{stage.name}`, is tracked by Git. Nothing was written.",
+                    f"`git rm -r --cached {shlex.quote(out.spelled)}` and a commit take it out of Git; the file stays.",
+                )
 
     def _written(
         self,

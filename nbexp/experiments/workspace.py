@@ -13,16 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from nbexp import filesystem
-from nbexp.errors import NbexpError, UsageError
+from nbexp.errors import NbexpError, ProjectFileError, UsageError
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import pending, undo
 from nbexp.experiments.journal import Journal
 from nbexp.experiments.place import (
     DvcIgnores,
+    home,
     journal_folder,
     prefix,
     undo_place,
@@ -96,7 +98,6 @@ class InPlace:
         self.prefix = prefix(git, root)
         self.journal = Journal(git.root, journal_folder(root))
         self._dvc_tmp = root / ".dvc" / "tmp"
-        self._dvc_lock = DvcLock(self._dvc_tmp)
         self._lock = workspace_lock(root)
         self._hashes: dict[str, Hash | None] = {}
         self._index: bytes | None = None
@@ -104,6 +105,19 @@ class InPlace:
         self._emit: Emit = ignore
         self.settled: pending.Settled | None = None
         self._head: tuple[str | None, str | None] = (None, None)
+
+    @cached_property
+    def _by_link(self) -> bool:
+        from nbexp.formats import config
+
+        try:
+            return config.read(self.root / ".dvc", home=home()).is_on("core", "hardlink_lock")
+        except ProjectFileError:
+            return False  # DVC does not get as far as its lock either
+
+    @cached_property
+    def _dvc_lock(self) -> DvcLock:
+        return DvcLock(self._dvc_tmp, by_link=self._by_link)
 
     @contextmanager
     def held(self, emit: Emit) -> Iterator[InPlace]:
@@ -181,7 +195,7 @@ class InPlace:
     def declared(self, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
         self._dvc_lock.release()
         self._take_dvc_lock(reads, writes)
-        with declared(self._dvc_tmp, reads, writes):
+        with declared(self._dvc_tmp, reads, writes, by_link=self._by_link):
             yield
 
     @contextmanager
@@ -266,7 +280,7 @@ class InPlace:
             self._dvc_lock.take(
                 patient=reads is not None, on_wait=lambda by: self._waiting("dvc", by)
             )
-            found = others(self._dvc_tmp, reads, writes)
+            found = others(self._dvc_tmp, reads, writes, by_link=self._by_link)
             if not found:
                 return
             self._dvc_lock.release()

@@ -3,7 +3,7 @@
 DVC takes `.dvc/tmp/lock` (a `flock`, content ` <pid>`) for most commands and lets go of it while a
 stage's command runs; meanwhile `.dvc/tmp/rwlock` says which paths are being read and written. Both
 are honoured here in the same way (DVC 3.67.1, formats.md 4.6). Everything else nbexp locks, it locks
-with files of its own.
+with files of its own. `by_link` is DVC's setting `core.hardlink_lock`: both files are then locked by a name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import StoreError
 from nbexp.pipeline.graph import overlap
+from nbexp.pipeline.link_lock import LinkLock
 
 WAIT_S = 30.0
 
@@ -25,8 +26,9 @@ WAIT_S = 30.0
 class DvcLock:
     """DVC's repository lock, held by this process between `take` and `release`."""
 
-    def __init__(self, dvc_tmp: Path) -> None:
-        self._lock = filesystem.FileLock(dvc_tmp / "lock")
+    def __init__(self, dvc_tmp: Path, *, by_link: bool = False) -> None:
+        self._by_link = by_link
+        self._lock = _lock(dvc_tmp / "lock", by_link=by_link)
 
     def take(self, *, patient: bool = False, on_wait: Callable[[str], None] | None = None) -> None:
         """Wait for the lock, up to `WAIT_S` seconds; `patient` waits as long as it takes.
@@ -42,7 +44,9 @@ class DvcLock:
             raise StoreError(
                 f"A dvc command ({locked.holder or 'unknown'}) holds .dvc/tmp/lock. "
                 "Nothing was changed.",
-                "wait until it is done and try again.",
+                "wait until it is done and try again."
+                if not self._by_link
+                else "wait until it is done; if none runs, it was killed: remove .dvc/tmp/lock.",
             ) from None
 
     def release(self) -> None:
@@ -51,14 +55,18 @@ class DvcLock:
 
 
 def others(
-    dvc_tmp: Path, reads: Sequence[str] | None = None, writes: Sequence[str] | None = None
+    dvc_tmp: Path,
+    reads: Sequence[str] | None = None,
+    writes: Sequence[str] | None = None,
+    *,
+    by_link: bool = False,
 ) -> list[str]:
     """The living commands ("pid command") whose declared paths these would clash with.
 
     Without paths: all that have declared any. Left out are commands that this process is a part of
     (a stage of DVC may call nbexp), and those that were killed with their declarations standing.
     """
-    with filesystem.FileLock(dvc_tmp / "rwlock.lock"):
+    with _lock(dvc_tmp / "rwlock.lock", by_link=by_link):
         lock = _load(dvc_tmp / "rwlock")
     entries: list[object] = []
     for path, holder in lock["write"].items():
@@ -80,7 +88,7 @@ def others(
     return list(found)
 
 
-def left_by_the_dead(dvc_tmp: Path, *, mend: bool = False) -> list[str]:
+def left_by_the_dead(dvc_tmp: Path, *, mend: bool = False, by_link: bool = False) -> list[str]:
     """What `rwlock` declares for commands ("pid command") that do not run any more; with `mend` it is taken out.
 
     `"(damaged)"` stands for a file that cannot be read: DVC stops at it, and `mend` begins it anew.
@@ -103,7 +111,7 @@ def left_by_the_dead(dvc_tmp: Path, *, mend: bool = False) -> list[str]:
     if not _is_readable(path):
         dead["(damaged)"] = None
     if mend:
-        _edit(dvc_tmp, clean)
+        _edit(dvc_tmp, clean, by_link=by_link)
     else:
         clean(_load(path))
     return list(dead)
@@ -128,14 +136,16 @@ def _is_readable(path: Path) -> bool:
 
 
 @contextmanager
-def declared(dvc_tmp: Path, reads: Sequence[str], writes: Sequence[str]) -> Iterator[None]:
+def declared(
+    dvc_tmp: Path, reads: Sequence[str], writes: Sequence[str], *, by_link: bool = False
+) -> Iterator[None]:
     """While inside, DVC's `rwlock` says that this process reads and writes these absolute paths."""
     entry = {"pid": os.getpid(), "cmd": "nbexp run"}
-    _edit(dvc_tmp, lambda lock: _enter(lock, entry, reads, writes))
+    _edit(dvc_tmp, lambda lock: _enter(lock, entry, reads, writes), by_link=by_link)
     try:
         yield
     finally:
-        _edit(dvc_tmp, lambda lock: _leave(lock, entry, reads, writes))
+        _edit(dvc_tmp, lambda lock: _leave(lock, entry, reads, writes), by_link=by_link)
 
 
 class _Rwlock(dict[str, dict[str, object]]):
@@ -168,10 +178,14 @@ def _leave(
                 del lock["read"][path]
 
 
-def _edit(dvc_tmp: Path, change: object) -> None:
+def _lock(path: Path, *, by_link: bool) -> filesystem.FileLock | LinkLock:
+    return LinkLock(path) if by_link else filesystem.FileLock(path)
+
+
+def _edit(dvc_tmp: Path, change: object, *, by_link: bool) -> None:
     assert callable(change)
     dvc_tmp.mkdir(parents=True, exist_ok=True)
-    with filesystem.FileLock(dvc_tmp / "rwlock.lock"):
+    with _lock(dvc_tmp / "rwlock.lock", by_link=by_link):
         path = dvc_tmp / "rwlock"
         lock = _load(path)
         change(lock)

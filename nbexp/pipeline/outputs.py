@@ -200,6 +200,7 @@ def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
         stage.data is None
         and bool(stage.spec.commands)
         and bool(now.deps or now.params)
+        and all(now.params.values())  # of an empty file DVC knows no hash
         and bool(stage.outs)
         and not stage.spec.always_changed
         and not stage.sources

@@ -551,7 +551,12 @@ def params_reasons(stage: Stage, now: LockedStage, entry: LockedStage | None) ->
             whole = "deleted"
         elif entry is None or param.spelled not in entry.params:
             whole = "new"
-        for key in sorted(set(param.keys) or {*then, *today}):
+        keys = sorted(set(param.keys) or {*then, *today})
+        if whole and not keys:  # a file that is listed as a whole, and that nothing is known of
+            reasons.append(
+                Reason("param", param.spelled, whole, "", (param.spelled, ""), param.path, whole)
+            )
+        for key in keys:
             declared = (param.spelled, key)
             found: list[Reason] = []
             if key not in today:

@@ -55,6 +55,8 @@ def _added_stage(result: AddedStage) -> str:
     done = f"{'Replaced' if result.replaced else 'Added'} stage '{result.name}' in '{result.file}'"
     if not result.changed:
         return f"Stage '{result.name}' is in '{result.file}' as it was given"
+    if result.staged:
+        return done
     import shlex
 
     return f"{done}\nTo keep it in Git: git add {' '.join(map(shlex.quote, result.changed))}"

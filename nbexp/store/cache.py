@@ -77,6 +77,7 @@ _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 
 _WRITE_BITS = 0o222
 _GROUP_FOLDER = 0o2775  # DVC's; what is made in it belongs to the group
+_GROUP_FILE = 0o664  # DVC's as well, for what is no object: entries of the run cache
 # What `checkout` must not create below a path, whoever wrote the directory object.
 _BAD_RELPATH = r"(?i:\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/))"
 _HEX = frozenset("0123456789abcdef")
@@ -572,6 +573,8 @@ class Cache:
         fresh = filesystem.temporary(self._unfinished)
         try:
             filesystem.atomic_write(fresh, entry_yaml, durable=False)
+            if self._shared:
+                os.chmod(fresh, _GROUP_FILE)
             _rename_into(os.fspath(fresh), os.path.join(folder, value), self._make)
         finally:
             discard(os.fspath(fresh))

@@ -96,3 +96,22 @@ def test_directories_of_a_foreach_and_branches_are_seen_together(
         "first": {"cats/metrics.json": {"acc": 1}, "dogs/metrics.json": {"acc": 2}},
         "second": {"cats/metrics.json": {"acc": 1}, "dogs/metrics.json": {"acc": 3}},
     }
+
+
+def test_locks_by_name_are_taken_and_given_back(project: MakeProject, look: Look) -> None:
+    """`core.hardlink_lock`, for folders without `flock`: a lock file that stays there locks DVC out for a year."""
+    stage = (
+        "stages:\n  copy:\n    cmd: cp raw.csv out.txt\n    deps: [raw.csv]\n    outs: [out.txt]\n"
+    )
+    root = project({"dvc.yaml": stage, "raw.csv": "1\n"})
+    look.nbexp("repro", "-q", cwd=root)
+    assert (root / ".dvc" / "tmp" / "lock").exists()
+    write(root, {".dvc/config": "[core]\n    hardlink_lock = true\n", "raw.csv": "2\n"})
+    look.nbexp("repro", "-q", cwd=root)
+    assert not (root / ".dvc" / "tmp" / "lock").exists()
+    assert not (root / ".dvc" / "tmp" / "rwlock.lock").exists()
+    assert look.status(root, "dvc") == {} == look.status(root, "nbexp")
+    write(root, {"raw.csv": "3\n"})
+    look.dvc("repro", "-q", cwd=root)
+    assert (root / "out.txt").read_text() == "3\n"
+    assert look.status(root, "nbexp") == {}

@@ -184,13 +184,24 @@ def test_no_relink(both: Both) -> None:
     "words",
     [
         ["nothing.csv"],
+        ["data/nothing.txt"],
+        ["data/deep/nothing"],
         ["../outside.csv"],
         ["dvc.yaml"],
         ["link/inside.csv"],
         ["out.txt"],
         ["up"],
     ],
-    ids=["missing", "outside", "in Git", "through a link", "of a stage", "over another"],
+    ids=[
+        "missing",
+        "never in it",
+        "never in a part",
+        "outside",
+        "in Git",
+        "through a link",
+        "of a stage",
+        "over another",
+    ],
 )
 def test_what_dvc_refuses_is_refused(tracked: Both, words: list[str]) -> None:
     for side in tracked.pair.sides:
@@ -503,6 +514,7 @@ def test_gc_keeps_what_is_asked_for(grown: Both, words: list[str], left: int) ->
 def test_gc_shows_and_removes_nothing_unless_told_to(grown: Both) -> None:
     before = grown.state()
     grown("gc", "--workspace", "--dry")
+    grown("gc", "--workspace", "--dry", "--force")
     assert grown.state() == before
     ours = grown.pair.look.nbexp("data", "gc", "-w", cwd=grown.pair.nbexp_side)
     assert "Nothing was removed. The same with --yes removes it for good." in ours.stdout
@@ -631,7 +643,11 @@ def test_a_cache_of_a_group(both: Both) -> None:
     for side in both.pair.sides:
         (side / ".dvc" / "config").write_text("[cache]\n    shared = group\n")
     both("add", "data", "raw.csv")
-    both.agree()
+    both.pair.write("dvc.yaml", PIPELINE)
+    both.pair.look.dvc("repro", "--quiet", cwd=both.pair.dvc_side)
+    both.pair.look.nbexp("repro", "--quiet", cwd=both.pair.nbexp_side)
+    both.agree()  # the modes of run-cache entries, too
+    assert {mode for mode, _ in both.pair.look.run_cache(both.pair.nbexp_side).values()} == {0o664}
     folders = [
         {
             p.relative_to(s).as_posix(): p.stat().st_mode

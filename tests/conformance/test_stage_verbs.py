@@ -28,6 +28,7 @@ ADDED = [
     ["-n", "folded", "-O", "f.txt", "echo " + "a-long-word " * 10],
     ["-n", "braces", "-d", "raw.csv", "-o", "odd name#1.txt", "echo \\${HOME} ${lr} {a: b}"],
     ["-n", "nowhere", "-o", "not-there/x.txt", "echo"],
+    ["-n", "right-here", "-w", "./", "-o", "here.txt", "echo"],
 ]  # fmt: skip
 
 
@@ -112,11 +113,24 @@ def test_what_one_refuses_the_other_refuses(
         ["-n", "b", "-d", "e", "-d", "./e", "x"],
         ["-n", "b.c", "x"],
         ["-n", "b", "-w", "nowhere", "x"],
+        ["-n", "b", "-o", "raw.csv", "x"],
         ["-n", "b"],
     ):
         look.dvc("stage", "add", "--quiet", *words, cwd=pair.dvc_side, code=255)
         look.nbexp("stage", "add", *words, cwd=pair.nbexp_side, code=2)
         assert look.files(pair.nbexp_side) == before, words
+
+
+def test_an_added_stage_is_staged_where_that_is_set(
+    twins: MakeTwins, project: MakeProject, look: Look
+) -> None:
+    pair = twins(project({**FILES, ".dvc/config": "[core]\n    autostage = true\n"}))
+    words = ["-n", "made", "-d", "raw.csv", "-o", "sub/made.txt", "cp raw.csv sub/made.txt"]
+    look.dvc("stage", "add", "--quiet", *words, cwd=pair.dvc_side)
+    said = look.nbexp("stage", "add", *words, cwd=pair.nbexp_side).stdout
+    assert said == "Added stage 'made' in 'dvc.yaml'\n"
+    for side in pair.sides:
+        assert look.git("status", "--porcelain", cwd=side) == "A  dvc.yaml\nA  sub/.gitignore"
 
 
 def listed(text: str) -> list[tuple[str, str]]:

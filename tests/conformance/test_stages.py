@@ -237,6 +237,32 @@ stages:
     pair.agree()
 
 
+def test_a_params_file_that_is_listed_as_a_whole_may_be_empty_or_gone(
+    twins: MakeTwins, project: MakeProject
+) -> None:
+    stage = "  {0}:\n    cmd: echo > {0}\n    params: [{0}.yaml: ]\n    outs: [{0}]\n"
+    names = ("gone", "empty", "some")
+    pair = twins(
+        project(
+            {
+                "dvc.yaml": "stages:\n" + "".join(map(stage.format, names)),
+                "empty.yaml": "{}\n",
+                "some.yaml": "a: 1\n",
+            }
+        )
+    )
+    assert set(pair.agree_on_status()) == set(names)
+    pair.run("empty", "some", "-n", "first")
+    # Of the empty file DVC has no hash, so the run cache holds the run with the other alone.
+    pair.agree()
+    assert len(pair.look.run_cache(pair.nbexp_side)) == 1
+    pair.delete("some.yaml", "empty.yaml")
+    assert set(pair.agree_on_status()) == set(names)
+    pair.write("empty.yaml", "b: 2\n")
+    pair.write("some.yaml", "")
+    assert set(pair.agree_on_status()) == set(names)
+
+
 def test_a_param_that_is_gone_is_an_error(twins: MakeTwins, project: MakeProject) -> None:
     pair = twins(
         project(

@@ -106,3 +106,77 @@ def test_a_stage_that_raises_leaves_nothing_declared(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), declared(tmp_path, ["/p/a"], ["/p/b"]):
         raise KeyboardInterrupt
     assert rwlock(tmp_path) == {"read": {}, "write": {}}
+
+
+# --- Locks by name: `core.hardlink_lock` ----------------------------------------------------------
+
+HOLD_BY_NAME = """
+import sys, time
+from dvc.lock import make_lock
+lock = make_lock(sys.argv[1], tmp_dir=sys.argv[2], hardlink_lock=True)
+lock.lock()
+print("held", flush=True)
+time.sleep(float(sys.argv[3]))
+lock.unlock()
+"""
+
+
+def dvc_holds(tmp: Path, seconds: float) -> subprocess.Popen[str]:
+    """Real DVC with its lock by name."""
+    python = Path(__file__).parents[2] / ".venv-dvc" / "bin" / "python"
+    child = subprocess.Popen(
+        [python, "-c", HOLD_BY_NAME, str(tmp / "lock"), str(tmp), str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def test_a_lock_by_name_of_dvc_is_waited_for(tmp_path: Path) -> None:
+    with dvc_holds(tmp_path, 0.6):
+        waited: list[str] = []
+        lock = DvcLock(tmp_path, by_link=True)
+        lock.take(on_wait=waited.append)
+        assert waited == [""]  # DVC does not say whose it is
+        assert (tmp_path / "lock").stat().st_nlink == 2
+        lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_by_name_that_is_not_let_go_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "WAIT_S", 0.2)
+    with dvc_holds(tmp_path, 30) as child:
+        with pytest.raises(StoreError, match=r"if none runs, it was killed: remove \.dvc/tmp/lock"):
+            DvcLock(tmp_path, by_link=True).take()
+        child.kill()
+
+
+def test_dvc_waits_for_our_lock_by_name(tmp_path: Path) -> None:
+    lock = DvcLock(tmp_path, by_link=True)
+    lock.take()
+    python = Path(__file__).parents[2] / ".venv-dvc" / "bin" / "python"
+    words = [python, "-c", HOLD_BY_NAME, str(tmp_path / "lock"), str(tmp_path), "0"]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "Unable to acquire lock" in refused.stderr
+    lock.release()
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "held\n"
+
+
+def test_a_lock_by_name_of_a_dead_process_is_no_lock(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from nbexp.pipeline.locks import DvcLock; "
+        "DvcLock(Path(sys.argv[1]), by_link=True).take(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert (tmp_path / "lock").exists()
+    with declared(tmp_path, [], ["/p/out"], by_link=True):
+        lock = DvcLock(tmp_path, by_link=True)
+        lock.take(on_wait=lambda by: pytest.fail(f"waits for {by}"))
+        assert (tmp_path / "lock").read_text().split("|")[2] == str(os.getpid())
+        lock.release()
+    assert not (tmp_path / "lock").exists()
+    assert not (tmp_path / "rwlock.lock").exists()

@@ -55,9 +55,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     away.add_argument(
         "-j", "--jobs", type=at_least_1, metavar="N", help="how many questions at once"
     )
-    sure = parser.add_mutually_exclusive_group()
-    sure.add_argument("-f", "--force", "--yes", action="store_true", help="remove it for good")
-    sure.add_argument("--dry", action="store_true", help="only show it, as without --yes")
+    parser.add_argument("-f", "--force", "--yes", action="store_true", help="remove it for good")
+    parser.add_argument("--dry", action="store_true", help="only show it, with --yes as well")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -77,6 +76,6 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
         remote=args.remote,
         jobs=args.jobs,
         skip_failed=args.skip_failed,
-        yes=args.force,
+        yes=args.force and not args.dry,
         emit=emit,
     )

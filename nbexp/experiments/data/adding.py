@@ -248,11 +248,20 @@ def _job(site: Site, graph: Graph, target: str, out: str | None, *, force: bool)
             f"`{path}` has `{inside.out.path}` in it, which {inside.stage.shown} tracks. Nothing was added.",
             f"to track it with `{path}`, remove {inside.stage.file} first.",
         )
-    is_gone = owner is not None and owner.inner and not os.path.lexists(source)
+    is_gone = owner is not None and not os.path.lexists(source) and _was_part(site, owner)
     if not os.path.exists(source) and not is_gone:
         kind = "is a link to nothing" if os.path.islink(source) else "does not exist"
         raise NotFound(f"`{target}` {kind}. Nothing was added.")
     return _Job(source, path, owner)
+
+
+def _was_part(site: Site, owner: Chosen) -> bool:
+    """Whether the tracked directory has it: what is gone from it is a change, what never was is a slip."""
+    known = None if owner.stage.data is None else owner.stage.data.entry
+    then = {out.path: out for out in known.outs}.get(owner.out.spelled) if known else None
+    if not owner.inner or then is None or not then.md5.endswith(".dir"):
+        return False
+    return any(is_inside(item.relpath, owner.inner) for item in site.cache.items(then.md5))
 
 
 def _refuse_links(site: Site, path: str, target: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from nbexp import filesystem, settings
-from nbexp.errors import NbexpError
+from nbexp.errors import NbexpError, ProjectFileError
 from nbexp.events import Phase
 from nbexp.experiments import pending, place
 from nbexp.experiments.doctor import Check, Finding, Visit, counted
@@ -51,7 +51,11 @@ def dvc_locks(visit: Visit) -> Iterator[Finding]:
     """Locks of processes that are gone; those of living ones are no fault."""
     root = visit.site.root
     dvc_tmp = root / ".dvc" / "tmp"
-    dead = locks.left_by_the_dead(dvc_tmp, mend=visit.fix)
+    try:
+        by_link = visit.site.config().is_on("core", "hardlink_lock")
+    except ProjectFileError:
+        by_link = False  # another line says so
+    dead = locks.left_by_the_dead(dvc_tmp, mend=visit.fix, by_link=by_link)
     if dead and visit.fix:
         yield Finding("locks", "mended", f".dvc/tmp/rwlock is free of {_some(dead)}")
     elif dead:

@@ -30,6 +30,7 @@ SETTINGS = {
 }
 
 _READ_ONLY = 0o444
+_ENTRY = 0o644  # DVC's, of the run cache: nothing takes it for "verified"
 _SMALL = 1 << 20
 _STRAY_S = 24 * 3600.0
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -76,7 +77,7 @@ class Remote:
         fresh = os.fspath(filesystem.temporary(self._unfinished))
         try:
             self._copy(os.fspath(source), fresh, os.stat(source).st_size, moved)
-            os.chmod(fresh, _READ_ONLY)
+            os.chmod(fresh, _ENTRY if key.startswith("runs/") else _READ_ONLY)
             crash_point("remote.copied")
             try:
                 os.replace(fresh, name)
