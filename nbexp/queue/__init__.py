@@ -763,9 +763,8 @@ class Queue:
         from nbexp.experiments.freezing import Snapshot, View
         from nbexp.experiments.place import files_of
         from nbexp.experiments.spec import Spec
-        from nbexp.queue import recovery
+        from nbexp.queue import batches, recovery
         from nbexp.queue.reports import TasksChanged
-        from nbexp.queue.site import new_batch
 
         self._recover(emit)
         task = self._waiting(name)
@@ -799,7 +798,8 @@ class Queue:
         if not old.copies:
             # What a lost database is made of again says the new values too.
             view = View(Snapshot(task.snapshot, task.baseline), (), read)
-            kept = freezing.freeze(self.site.place(emit), [new], batch=new_batch(), view=view)
+            batch = batches.new(self.site.mark)
+            kept = freezing.freeze(self.site.place(emit), [new], batch=batch, view=view)
             columns = {"batch": kept.batch, "snapshot": kept.rev}
         done = self.site.store.edit(task.uid, new.to_json(), **columns)
         recovery.let_go(
@@ -877,12 +877,12 @@ class Queue:
         self._recover(emit)
 
     def _recover(self, emit: Emit) -> None:
-        from nbexp.queue import recovery
+        from nbexp.queue import batches, recovery
 
         site = self.site
         if not site.store.exists:
             # One that is lost, and not only never made, is made anew of what Git has.
-            if not site.git.refs(recovery.SNAPSHOTS):
+            if not batches.own(site.git, site.mark):
                 return
             site.store.set("paused", None)
         for task in recovery.recover(site.store, lambda: site.git, site.folder):

@@ -28,7 +28,9 @@ from nbexp.frozen import frozen, replace
 from nbexp.overrides import Override
 from nbexp.pipeline import schedule
 from nbexp.pipeline.stage import Stage
-from nbexp.queue.site import SNAPSHOTS, Site, new_batch, uid_of
+from nbexp.queue import batches
+from nbexp.queue.batches import SNAPSHOTS
+from nbexp.queue.site import Site
 from nbexp.queue.store import Kind, NewTask, Task
 
 Point = tuple[Override, ...]
@@ -189,7 +191,7 @@ def enqueue(
     NameTaken
         Another request has reserved one of the names meanwhile. Nothing was queued.
     """
-    batch = new_batch()
+    batch = batches.new(site.mark)
     site.store.open()
     snapshot = freezing.freeze(site.place(emit), made, batch=batch, view=view, emit=emit)
     try:
@@ -218,7 +220,7 @@ def add(
     first = environment.command_line(made[0], words, is_dvcs=is_dvcs).to_json() if made else {}
     new = [
         NewTask(
-            uid=uid_of(snapshot.batch, one.baseline, one.name),
+            uid=batches.uid_of(snapshot.batch, one.baseline, one.name),
             batch=snapshot.batch,
             baseline=one.baseline,
             name=one.name,

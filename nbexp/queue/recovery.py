@@ -16,12 +16,12 @@ from nbexp.errors import GitError
 from nbexp.filesystem import crash_point
 from nbexp.formats.ref_names import ExpRef
 from nbexp.git import Git
-from nbexp.queue import owners
+from nbexp.queue import batches, owners
 from nbexp.queue import state as states
+from nbexp.queue.batches import SNAPSHOTS
 from nbexp.queue.state import Do
 from nbexp.queue.store import Store, Task
 
-SNAPSHOTS = "refs/nbexp/queue/"
 # How old the snapshot of a batch is that the queue does not know of, and that nobody is about to add.
 _ABANDONED_S = 3600
 
@@ -54,10 +54,10 @@ def recover(store: Store, git: Callable[[], Git], folder: Path) -> tuple[Task, .
     return tuple(found for task in lost if (found := store.task(task.uid)) is not None)
 
 
-def let_go(store: Store, git: Git, batches: Sequence[str]) -> None:
+def let_go(store: Store, git: Git, of: Sequence[str]) -> None:
     """Drop the snapshots of those batches of which no task waits or runs."""
     present = git.refs(SNAPSHOTS)
-    for batch in dict.fromkeys(batches):
+    for batch in dict.fromkeys(of):
         ref = SNAPSHOTS + batch
         if batch and ref in present and not store.is_needed(batch):
             crash_point("queue.settling")
@@ -65,13 +65,13 @@ def let_go(store: Store, git: Git, batches: Sequence[str]) -> None:
             crash_point("queue.settled")
 
 
-def sweep(store: Store, git: Git, folder: Path) -> None:
-    """Drop snapshots that killed commands left behind, and the files of owners that are gone."""
+def sweep(store: Store, git: Git, folder: Path, mark: str) -> None:
+    """Drop snapshots that killed commands of the project of that mark left behind, and the files of owners that are gone."""
     known = store.batches()
     stale = [
-        ref.removeprefix(SNAPSHOTS)
-        for ref in git.refs(SNAPSHOTS)
-        if not known.get(batch := ref.removeprefix(SNAPSHOTS), _is_young(git, SNAPSHOTS + batch))
+        batch
+        for batch in batches.own(git, mark)
+        if not known.get(batch, _is_young(git, SNAPSHOTS + batch))
     ]
     let_go(store, git, stale)
     used = {task.owner for task in store.tasks(*states.ACTIVE)} | {w.id for w in store.workers()}

@@ -12,6 +12,7 @@ from nbexp.errors import NbexpError, QueueError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import place as places
 from nbexp.git import Git
+from nbexp.queue import batches
 from nbexp.queue.owners import Owner
 from nbexp.queue.state import State
 from nbexp.queue.store import NewTask, Store
@@ -20,8 +21,6 @@ from nbexp.queue.store import NewTask, Store
 if TYPE_CHECKING:
     from nbexp.experiments import run as running
     from nbexp.store.cache import Cache
-
-SNAPSHOTS = "refs/nbexp/queue/"
 
 
 class Site:
@@ -67,6 +66,11 @@ class Site:
         if git is None or not (root / ".dvc").is_dir():
             raise QueueError(f"There is no project in {root} any more.")
         return cls(git, root)
+
+    @cached_property
+    def mark(self) -> str:
+        """What its batches end with, which others of its repository do not."""
+        return batches.mark(self.git, self.root)
 
     @cached_property
     def settings(self) -> settings.Settings:
@@ -132,11 +136,11 @@ class Site:
         from nbexp.formats import ref_names
 
         found: dict[str, tuple[NewTask, State, str | None]] = {}
-        batches = self.git.refs(SNAPSHOTS)
-        done = self.git.refs("refs/exps/") if batches else {}
-        failed = self.git.refs(ref_names.FAILED) if batches else {}
-        for ref, rev in batches.items():
-            batch = ref.removeprefix(SNAPSHOTS)
+        kept_for = batches.own(self.git, self.mark)
+        done = self.git.refs("refs/exps/") if kept_for else {}
+        failed = self.git.refs(ref_names.FAILED) if kept_for else {}
+        for batch, rev in kept_for.items():
+            ref = batches.SNAPSHOTS + batch
             try:
                 specs = freezing.thaw(self.git, ref)
             except (NbexpError, ValueError):
@@ -144,7 +148,7 @@ class Site:
                 continue
             for spec in specs:
                 new = NewTask(
-                    uid_of(batch, spec.baseline, spec.name),
+                    batches.uid_of(batch, spec.baseline, spec.name),
                     batch,
                     spec.baseline,
                     spec.name,
@@ -162,20 +166,3 @@ class Site:
 
     def _damaged(self, what: str) -> None:
         self.said.append(what)
-
-
-def uid_of(batch: str, baseline: str, name: str) -> str:
-    """Names a task; the same again where the queue is made anew from Git."""
-    import hashlib
-
-    return hashlib.sha256(f"{batch}:{baseline}:{name}".encode()).hexdigest()[:12]
-
-
-def new_batch() -> str:
-    """A name for a request; later ones sort behind earlier ones."""
-    import os
-    import time
-
-    now = time.time_ns()
-    second = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 10**9))
-    return f"{second}-{now % 10**9:09d}-{os.urandom(2).hex()}"

@@ -299,7 +299,7 @@ class Worker:
         site = self._site
         recovery.recover(site.store, lambda: site.git, site.folder)
         if sweeps:
-            recovery.sweep(site.store, site.git, site.folder)
+            recovery.sweep(site.store, site.git, site.folder, site.mark)
 
     def _end(self) -> None:
         self._over.set()

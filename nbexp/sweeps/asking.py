@@ -145,7 +145,7 @@ def understand(site: Site, request: SweepRequest, view: View, emit: Emit) -> Ask
     key = definition.key_of(
         baseline, space, replace(spec, new=False), sampler, wanted.options, metric, direction,
         request.seed, request.run.name, None if sampler != "grid" else trials,
-        start=view.snapshot.rev if request.resume is not None else None,
+        start=view.snapshot.rev if request.resume is not None else None, mark=site.mark,
     )  # fmt: skip
     wanted = replace(wanted, key=key)
     known = None if request.run.new else _known(site, wanted, view, trial, emit)

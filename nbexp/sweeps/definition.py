@@ -120,8 +120,9 @@ def key_of(
     trials: int | None,
     *,
     start: str | None = None,
+    mark: str = "",
 ) -> str:
-    """A digest by which the same request is recognised; `start` is the commit that trials go on from, if they do.
+    """A digest by which the same request is recognised; `start` is the commit that trials go on from, if they do, `mark` the project's.
 
     How many run at once is no part of it, nor is the number of trials where it can grow.
     """
@@ -133,8 +134,7 @@ def key_of(
     whole = [
         baseline, asked, common, sampler, dict(options), metric, direction, seed, prefix, trials,
     ]  # fmt: skip
-    if start is not None:
-        whole.append(start)
+    whole += [one for one in (start, mark) if one]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -723,3 +724,51 @@ class TestWorkers:
         gate.unlink()
         waiting.join(60)
         assert seen[-1] == "done"
+
+
+# ---- several queues in one repository
+
+
+def test_work_trees_of_one_repository_have_queues_of_their_own(
+    project, queue, queue_of, git, tmp_path
+):
+    git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "beside"), cwd=project)
+    queue.add({"train.lr": 0.02}, name="here")
+    beside = queue_of(tmp_path / "beside")
+    assert beside.status().tasks == (), "what waits in the one does not come back in the other"
+    beside.add({"train.lr": 0.05}, name="there")
+    # A worker sweeps what killed commands left behind an hour ago: nothing of the other's.
+    old = {**os.environ, "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z"}
+    for ref in git("for-each-ref", "--format=%(refname)", "refs/nbexp/queue", cwd=project).split():
+        tree = git("rev-parse", f"{ref}^{{tree}}", cwd=project).strip()
+        message = git("log", "-1", "--format=%B", ref, cwd=project)
+        words = ["git", "commit-tree", tree, "-p", "HEAD", "-m", message]
+        rev = subprocess.check_output(words, cwd=project, env=old, text=True).strip()
+        git("update-ref", ref, rev, cwd=project)
+    assert finish(beside) == {"there": "done"}
+    (left,) = git("for-each-ref", "--format=%(refname)", "refs/nbexp/queue", cwd=project).split()
+    # A database that is lost comes back with its own tasks alone, whichever of them it is.
+    for one, waits in ((beside, []), (queue, ["here"])):
+        one.site.store.close()
+        (one.site.folder / "queue.db").unlink()
+        assert [task.name for task in one.status().tasks] == waits
+    assert finish(queue) == {"here": "done"}
+    assert left.rpartition("/")[2].count("-") == 3, "the main work tree's have no mark"
+
+
+def test_projects_of_one_repository_have_queues_of_their_own(
+    pipeline_project, nbexp_cli, git, tmp_path
+):
+    top, made = tmp_path / "top", pipeline_project()
+    for name in ("one", "two"):
+        shutil.copytree(made, top / name, ignore=shutil.ignore_patterns(".git"))
+    git("init", "--quiet", "--initial-branch=main", cwd=top)
+    git("add", "--all", cwd=top)
+    git("commit", "--quiet", "--message=both", cwd=top)
+    nbexp_cli("run", "--queue", "-S", "train.lr=0.02", "-n", "first", cwd=top / "one")
+    assert nbexp_cli("queue", cwd=top / "two").stdout.startswith("No experiment tasks in the queue")
+    nbexp_cli("run", "--queue", "-S", "train.lr=0.05", "-n", "second", cwd=top / "two")
+    for name, task in (("one", "first"), ("two", "second")):
+        nbexp_cli("run", "--run-all", cwd=top / name)
+        listed = json.loads(nbexp_cli("queue", "--json", cwd=top / name).stdout)["tasks"]
+        assert [(one["name"], one["state"]) for one in listed] == [(task, "done")]
