@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # How long `kill` and `stop` wait: stages get ten seconds to end themselves, then they are killed.
 _KILL_S = 20.0
+# What `kill --force` gives a worker whose stage is gone already, before it is killed as well: one that is suspended, say.
+_FORCE_S = 5.0
 _LISTED = 8
 
 
@@ -338,14 +340,17 @@ class Queue:
         self._recover(emit)
         store = self.site.store
         if not store.exists:
-            return WorkersStopped(0, (), kill)
+            return WorkersStopped(0, is_killed=kill)
         alive = self.workers()
         store.stop_workers(stops=True)
         killed: tuple[str, ...] = ()
+        left: tuple[str, ...] = ()
         if kill:
             running = [task for task in store.tasks("running") if not task.is_attended]
             killed = self._stopped(running, force=False, emit=emit)
-        return WorkersStopped(len(alive), killed, kill)
+            now = store.tasks(*ACTIVE, uids=[task.uid for task in running])
+            left = tuple(task.name for task in now)
+        return WorkersStopped(len(alive), killed, kill, left)
 
     def pause(self, *, emit: Emit = ignore) -> QueuePaused:
         """Give out no task any more until `start`; those that run go on."""
@@ -494,6 +499,8 @@ class Queue:
             )
         data = b""
         if follow:
+            if task.state == "queued" and task.kind == "queued" and not self.workers():
+                emit(Notice(f"{task.name} waits, and no worker is at work.", "`nbexp queue start`"))
             with suppress(KeyboardInterrupt):
                 followed: dict[Path, int] = {}
                 while True:
@@ -769,7 +776,13 @@ class Queue:
         self._recover(emit)
         task = self._waiting(name)
         old = Spec.from_json(task.spec)
-        changes = specs.one_point(grammar.parse(set_params))
+        points = grammar.parse(set_params)
+        if len(points) > 1:
+            raise UsageError(
+                f"A task has one value of each param, and {len(points)} tasks' are given. The task is as it was.",
+                f"`nbexp queue edit {task.name} -S {points[0][0].text}`",
+            )
+        changes = specs.one_point(points)
         if not changes:
             raise UsageError("There is no value to set.", f"`nbexp queue edit {name} -S key=value`")
         changed = {(one.file, one.key): one for one in (*old.overrides, *changes)}
@@ -925,11 +938,15 @@ class Queue:
                     os.kill(pid, signal.SIGINT)
         recovery.let_go(store, self.site.git, [task.batch for task in tasks if task.snapshot])
         waits_for = [task.uid for task in tasks]
-        end = time.monotonic() + _KILL_S
-        while time.monotonic() < end:
+        began = time.monotonic()
+        while time.monotonic() < began + _KILL_S:
             now = store.tasks(uids=waits_for)
             if all(task.state not in ACTIVE for task in now):
                 break
+            if force and time.monotonic() > began + _FORCE_S:
+                for task in now:
+                    if task.state == "running" and task.stops and not task.is_attended:
+                        owners.kill(self.site.folder, task.owner)
             time.sleep(0.02)
             self._recover(emit)
         now = store.tasks(uids=waits_for)
@@ -1001,6 +1018,8 @@ def _by_file(spec: Spec) -> dict[str, tuple[str, ...]]:
 
 
 def _state(task: Task) -> str:
+    if task.state == "running" and task.stops:
+        return "it is being stopped, and whoever runs it has not answered yet"
     words = {"committing": "it is done, and being recorded", "queued": "it waits"}
     said = words.get(task.state, f"it is {task.state}" if task.state != "failed" else "it failed")
     return f"{said} ({task.error})" if task.error else said

@@ -111,7 +111,7 @@ def carry_out(
         except BaseException as error:
             told.flush()
             if not _is_named(site, task):
-                told.say(str(error) or type(error).__name__)
+                told.say(_last_words(error, told.stopped))
                 if why() == "leave":
                     _forget(site, spec)
                 _over(store, task, owner, error, why())
@@ -123,6 +123,12 @@ def carry_out(
     crash_point("queue.finished")
     recovery.let_go(store, site.git, [task.batch])
     return ran
+
+
+def _last_words(error: BaseException, said: str) -> str:
+    """What the log says of an error at its end; what a stage said when it stopped is not said twice."""
+    text = str(error) or type(error).__name__
+    return text.removeprefix(said).lstrip("\n") or text if said else text
 
 
 def _command(spec: Spec) -> CommandLine:
@@ -210,6 +216,7 @@ class Told:
         self._live: dict[str, object] = {}
         self._waiting: tuple[str, dict[str, object]] | None = None
         self._last_s = 0.0
+        self.stopped = ""  # what the stage that stopped last said of it
         self._file = self._lines = -1
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -252,6 +259,7 @@ class Told:
                 self._live |= {"stage": stage, "step": step, "values": merged}
                 self._note("metric", {"stage": stage, "step": step, "values": dict(values)})
             case events.StageStopped(message=message):
+                self.stopped = message
                 self.say(message)
             case events.Notice(message=message):
                 self.say(message)

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from nbexp import filesystem
 
 _FATAL = re.compile(rb"Fatal Python error: ([^\n]+)")
+_ERROR = re.compile(rb"^(?:\w+\.)*(\w+(?:Error|Exception): [^\n]+)", re.MULTILINE)
 
 
 class Owner:
@@ -75,6 +78,14 @@ def pid(folder: Path, id: str) -> int | None:
     return int(word) if word.isdigit() else None
 
 
+def kill(folder: Path, id: str | None) -> None:
+    """End an owner at once, suspended or not; what it ran is for `recovery` to settle."""
+    found = pid(folder, id) if id is not None else None
+    if found is not None and found != os.getpid():
+        with suppress(OSError):
+            os.kill(found, signal.SIGKILL)
+
+
 def boot() -> str:
     """Which start of the machine this is, in eight digits; zeros where the system does not say."""
     try:
@@ -92,9 +103,11 @@ def how_it_died(folder: Path, id: str, what: str = "worker") -> str:
     if not id.startswith(boot()):
         return f"{what} died (the machine was started anew)"
     try:
-        found = _FATAL.search(log_path(folder, id).read_bytes())
+        said = log_path(folder, id).read_bytes()
     except OSError:
-        found = None
+        said = b""
+    traceback = said.rpartition(b"Traceback (most recent call last)")
+    found = _FATAL.search(said) or (_ERROR.search(traceback[2]) if traceback[1] else None)
     if found is not None:
         return f"{what} died ({found[1].decode(errors='replace')})"
     return f"{what} died (signal 9)"

@@ -125,14 +125,18 @@ class WorkersStarted(Result):
 
 @frozen
 class WorkersStopped(Result):
-    """How many workers go once they are done; with `killed`, the tasks that were stopped for it."""
+    """How many workers go once they are done; with `killed`, the tasks that were stopped for it.
+
+    `left` are those that were to be stopped, and whose workers have not answered.
+    """
 
     workers: int
     killed: tuple[str, ...] = ()
     is_killed: bool = False
+    left: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        return {"workers": self.workers, "killed": list(self.killed)}
+        return {"workers": self.workers, "killed": list(self.killed), "left": list(self.left)}
 
 
 @frozen

@@ -60,6 +60,7 @@ _COLUMNS = (
 KEPT_EVENTS = 10_000
 _KEPT_RUNS = 2_000
 _BUSY_MS = 30_000
+_ROOM_BYTES = 65_536  # twice what the shared memory of WAL takes at first
 _CORRUPT = frozenset({11, 26})  # SQLITE_CORRUPT, SQLITE_NOTADB
 # WAL needs memory that all users of the file share: processes of one machine.
 _NETWORK = frozenset(
@@ -748,7 +749,8 @@ class Store:
                 f"Another process kept {self._shown} busy for {_BUSY_MS // 1000} s. Nothing was changed.",
                 "`nbexp queue status` shows who works.",
             )
-        if code == 13:
+        # On a full disk the memory that WAL shares cannot grow, which SQLite calls an I/O error.
+        if code == 13 or (code == 10 and _is_full(self.path.parent)):
             return QueueError(
                 f"The disk is full, so {self._shown} could not be written. Nothing was changed.",
                 "make room on the disk; `nbexp gc` says what nbexp keeps.",
@@ -916,6 +918,14 @@ class Store:
         self._damaged(
             f"{self._shown[0].upper()}{self._shown[1:]} is set aside as {kept.name}: {why}."
         )
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ROOM_BYTES
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()

@@ -201,6 +201,12 @@ def _stopped(result: WorkersStopped) -> str:
         return "No worker is at work."
     if not result.is_killed:
         return "Queue workers will stop after running tasks finish."
+    if result.left:
+        names, many = ", ".join(result.left), len(result.left) != 1
+        return (
+            f"{names} {'are' if many else 'is'} told to stop, but the worker{'s have' if many else ' has'} not answered.\n"
+            f"end {'them' if many else 'it'} at once: nbexp queue kill --force {' '.join(result.left)}"
+        )
     names = f" ({', '.join(result.killed)})" if result.killed else ""
     return f"All running tasks in the queue have been killed{names}. Queue workers are stopping."
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import nbexp
+from nbexp import render
 from nbexp.errors import NameTaken, NotFound, QueueError, StageFailed, UsageError
 from nbexp.queue import Queue
 from nbexp.queue.site import Site
@@ -396,6 +397,33 @@ class TestStopping:
         until(lambda: not queue.status().workers)
         assert queue.site.store.counts() == {"cancelled": 1, "queued": 1}
 
+    def test_a_worker_that_does_not_answer_is_told_of_and_ended_by_force(
+        self, queue, project, gate, monkeypatch, git
+    ):
+        monkeypatch.setattr("nbexp.queue._KILL_S", 1.0)
+        monkeypatch.setattr("nbexp.queue._FORCE_S", 0.2)
+        queue.add(["train.lr=0.05,0.02"], name="n")
+        queue.start(1, idle_s=0.2)
+        until(lambda: at_work(project))
+        worker = queue.status().workers[0].pid
+        os.kill(worker, signal.SIGSTOP)
+        stopped = queue.stop(kill=True)
+        assert (stopped.killed, stopped.left) == ((), ("n-1",))
+        assert render.text(stopped) == (
+            "n-1 is told to stop, but the worker has not answered.\n"
+            "end it at once: nbexp queue kill --force n-1"
+        )
+        waits = {"n-1": "it is being stopped, and whoever runs it has not answered yet"}
+        assert queue.kill("n-1").refused == waits
+        monkeypatch.setattr("nbexp.queue._KILL_S", 20.0)
+        assert queue.kill("n-1", force=True).names == ("n-1",)
+        assert {task.name: task.state for task in queue.status().tasks} == {
+            "n-1": "cancelled", "n-2": "queued",
+        }  # fmt: skip
+        assert list(marked(project)) == []
+        gate.unlink()
+        assert finish(queue) == {"n-1": "cancelled", "n-2": "done"}
+
     def test_a_paused_queue_finishes_what_runs_and_goes_on_when_started(self, queue, project, gate):
         queue.add(["train.lr=0.05,0.02"], name="n")
         queue.start(1, idle_s=0.2)
@@ -456,6 +484,9 @@ class TestChanging:
         assert queue.find("n-1").overrides == ("train.lr=0.03", "seed=2")
         with pytest.raises(nbexp.errors.NbexpError, match=r"train\.lrr"):
             queue.edit("n-1", ["train.lrr=1"])
+        with pytest.raises(UsageError, match="has one value of each param") as several:
+            queue.edit("n-1", ["train.lr=0.1,0.2"])
+        assert several.value.hint == "`nbexp queue edit n-1 -S train.lr=0.1`"
         assert finish(queue) == {"n-1": "done", "n-2": "done"}
         assert acc_of(project, git, "n-1") == 0.9353
         assert git("for-each-ref", "refs/nbexp/queue", cwd=project) == ""
@@ -599,6 +630,24 @@ class TestLooking:
         assert "epoch 3 acc 0.9133\n" in rest
         assert rest.endswith("n: done\n")
         assert nbexp_cli("logs", "n", cwd=project).stdout.endswith("epoch 3 acc 0.9133\nn: done\n")
+
+    def test_who_follows_what_waits_hears_that_nobody_works(self, queue, project, nbexp_cli):
+        queue.add({"train.lr": 0.05}, name="n")
+        following = nbexp_cli.start("queue", "logs", "n", "-f", cwd=project)
+        said = following.stderr.readline()
+        assert said == "n waits, and no worker is at work. Hint: `nbexp queue start`\n"
+        finish(queue)
+        rest, _ = following.communicate(timeout=60)
+        assert rest.endswith("n: done\n")
+
+    def test_a_stage_that_stopped_is_said_to_once(self, queue, project, git):
+        (project / "train.sh").write_text("echo so far; exit 3\n")
+        queue.add({"train.lr": 0.05}, name="n")
+        finish(queue)
+        lines = queue.logs("n").text.splitlines()
+        said = [line for line in lines if line.startswith("Stage `train` stopped")]
+        assert said == ["Stage `train` stopped, `sh train.sh`: exit code 3."]
+        assert lines[-1].startswith("Hint: the output is in ")
 
     def test_an_encoding_that_is_none_is_told(self, queue, project):
         queue.add({"train.lr": 0.05}, name="n")

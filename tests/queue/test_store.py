@@ -240,6 +240,25 @@ def test_a_process_that_has_the_old_file_open_goes_on_with_the_new_one(tmp_path)
     assert sorted(names(there)) == ["b", "kept", "was-done"]
 
 
+def test_an_io_error_of_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
+    """Where the memory that WAL shares cannot grow, SQLite says no more than that."""
+    store = Store(tmp_path)
+    store.add([new("a")])
+
+    def full(*_: object) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+        raise error
+
+    monkeypatch.setattr(Store, "_insert", full)
+    for free, told in ((0, "The disk is full, so the queue"), (1 << 20, "cannot be written: disk")):
+        there = os.statvfs(tmp_path)
+        room = os.statvfs_result((*there[:4], free // there.f_frsize, *there[5:]))
+        monkeypatch.setattr(os, "statvfs", lambda _, room=room: room)
+        with pytest.raises(QueueError, match=told):
+            store.add([new("b")])
+
+
 def test_where_a_file_system_takes_no_shared_memory_a_journal_is_used(tmp_path, monkeypatch):
     monkeypatch.setattr("nbexp.queue.store.is_network", lambda _: True)
     store = Store(tmp_path)
