@@ -20,7 +20,17 @@ import hypothesis.strategies as st
 import pytest
 
 from nbexp.errors import GitError
-from nbexp.git import Change, CommitInfo, Entry, FileContent, Git, Identity, NewCommit, loose
+from nbexp.git import (
+    Change,
+    CommitInfo,
+    Entry,
+    FileContent,
+    Git,
+    Identity,
+    NewCommit,
+    loose,
+    writing,
+)
 
 RunGit = Callable[..., str]
 
@@ -302,7 +312,7 @@ class TestReading:
     def test_a_reader_that_died_is_started_again(self, repo: Path) -> None:
         door = found(repo)
         rev = door.resolve("HEAD")
-        process = door._objects._process
+        process = door.objects._process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -388,7 +398,7 @@ class TestReading:
                 print("ready", flush=True)
                 time.sleep(30)
             except KeyboardInterrupt:
-                print(git.resolve("HEAD"), Git.processes, git._objects._process.pid, flush=True)
+                print(git.resolve("HEAD"), Git.processes, git.objects._process.pid, flush=True)
         """
         child = python(script, repo, start_new_session=True)
         assert child.stdout is not None and child.stdout.readline() == "ready\n"
@@ -424,7 +434,7 @@ class TestReading:
             from nbexp.git import Git
             git = Git.find(Path(sys.argv[1]))
             git.resolve("HEAD")
-            print(git._objects._process.pid, flush=True)
+            print(git.objects._process.pid, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         """
         out, _ = python(script, repo).communicate(timeout=20)
@@ -1283,10 +1293,10 @@ class TestCommit:
                 for path, value in chosen.items()
             }
             new = NewCommit(None, base, b"m\n\xc3\xa9", base=base, files=files, time_s=step)  # type: ignore[arg-type]
-            written = door._write([new])
+            written = writing._write(door, [new])
             if written is None:
                 return  # a path that is a file and a folder: Git's to say
-            assert written == (door._import([new], direct=False), None)
+            assert written == (writing._import(door, [new], direct=False), None)
             [base], _ = written
         assert git("fsck", "--strict", "--no-dangling", cwd=repo) == ""
 

@@ -20,17 +20,14 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from nbexp.errors import GitError
-from nbexp.git.cat_file import Objects, commit_info, tree_entries
+from nbexp.git.cat_file import Objects, blob_id, commit_info, tree_entries
 from nbexp.git.model import (
     Beside,
     Change,
@@ -41,13 +38,21 @@ from nbexp.git.model import (
     NewCommit,
     Status,
 )
-from nbexp.git.process import Counted, end, file_stamp, refused, run, spawn, talk
+from nbexp.git.process import (
+    Counted,
+    end,
+    file_stamp,
+    lines,
+    no_commit,
+    quoted,
+    run,
+    spawn,
+)
 from nbexp.git.ref_files import (
     OWN,
     UNKNOWN,
     check_refs,
     is_oid,
-    is_simple,
     moved,
     packed_refs,
     read_loose,
@@ -55,8 +60,6 @@ from nbexp.git.ref_files import (
 
 if TYPE_CHECKING:
     from git import Repo
-
-    from nbexp.git import loose
 
 
 __all__ = [
@@ -83,7 +86,7 @@ class Git(Counted):
         self.root = root
         self.folder = folder
         self.common = _common(folder)
-        self._objects = Objects(root)
+        self.objects = Objects(root)
         self._config: tuple[object, dict[str, str], tuple[str, ...]] | None = None
         self._repo: Repo | None = None
         self._trees: dict[str, list[tuple[str, str, str]]] = {}
@@ -134,7 +137,7 @@ class Git(Counted):
 
     def close(self) -> None:
         """End the reading process; the next question starts another."""
-        self._objects.close()
+        self.objects.close()
         if self._repo is not None:
             self._repo.close()
 
@@ -157,7 +160,7 @@ class Git(Counted):
     def commit_at(self, ref: str) -> str | None:
         """The commit that a ref of commits holds, None if it is not there; read from Git's files where they tell."""
         # That a branch holds a commit Git sees to.
-        seen = self._seen(ref)
+        seen = self.seen(ref)
         return self.resolve(ref) if seen == UNKNOWN else seen
 
     def branch(self) -> str | None:
@@ -187,7 +190,7 @@ class Git(Counted):
 
     def info(self, spec: str) -> tuple[str, str, int] | None:
         """Object id, type and size of what `spec` names, None if it names nothing."""
-        found = self._objects.ask("info", [spec])[0]
+        found = self.objects.ask("info", [spec])[0]
         return (found.oid, found.kind, found.size) if found else None
 
     def read(self, spec: str) -> bytes | None:
@@ -199,7 +202,7 @@ class Git(Counted):
 
     def read_many(self, specs: Sequence[str]) -> list[bytes | None]:
         """As `read`, for each of many, in their order; questions and answers overlap."""
-        found = self._objects.ask("contents", specs)
+        found = self.objects.ask("contents", specs)
         return [one.data if one and one.kind != "tree" else None for one in found]
 
     @contextmanager
@@ -222,9 +225,9 @@ class Git(Counted):
         """
         # A full id means the same commit for ever; other ways to write a revision may not.
         unknown = [rev for rev in revs if rev not in self._commits]
-        found = self._objects.ask("contents", [f"{rev}^{{commit}}" for rev in unknown])
+        found = self.objects.ask("contents", [f"{rev}^{{commit}}" for rev in unknown])
         fresh = {
-            rev: commit_info(commit) if commit else _no_commit(rev)
+            rev: commit_info(commit) if commit else no_commit(rev)
             for rev, commit in zip(unknown, found, strict=True)
         }
         self._commits.update({rev: info for rev, info in fresh.items() if is_oid(rev)})
@@ -232,7 +235,7 @@ class Git(Counted):
 
     def info_many(self, specs: Sequence[str]) -> list[tuple[str, str, int] | None]:
         """As `info`, for each of many, in their order."""
-        found = self._objects.ask("info", specs)
+        found = self.objects.ask("info", specs)
         return [(one.oid, one.kind, one.size) if one else None for one in found]
 
     def paths_named(self, revs: Sequence[str], name: str) -> dict[str, list[str]]:
@@ -241,11 +244,11 @@ class Git(Counted):
         Trees that revisions share are read once, and none twice in the life of this object, so that
         experiments of one baseline cost little more than the baseline.
         """
-        roots = self._objects.ask("info", [f"{rev}^{{tree}}" for rev in revs])
+        roots = self.objects.ask("info", [f"{rev}^{{tree}}" for rev in revs])
         todo = {root.oid for root in roots if root} - self._trees.keys()
         while todo:
             ordered = sorted(todo)
-            trees = self._objects.ask("contents", ordered)
+            trees = self.objects.ask("contents", ordered)
             for oid, tree in zip(ordered, trees, strict=True):
                 self._trees[oid] = tree_entries(tree.data if tree else b"", len(oid) // 2)
             inner = {oid for one in ordered for _, mode, oid in self._trees[one] if mode == "40000"}
@@ -262,19 +265,19 @@ class Git(Counted):
             known.clear()
         fresh = [oid for oid in dict.fromkeys(trees) if oid not in known]
         if len(fresh) > _MANY_TREES:  # not to be kept
-            found = self._objects.ask("contents", trees)
+            found = self.objects.ask("contents", trees)
             return [
                 tree_entries(tree.data if tree else b"", len(oid) // 2)
                 for oid, tree in zip(trees, found, strict=True)
             ]
-        read = self._objects.ask("contents", fresh) if fresh else []
+        read = self.objects.ask("contents", fresh) if fresh else []
         for oid, tree in zip(fresh, read, strict=True):
             known[oid] = tree_entries(tree.data if tree else b"", len(oid) // 2)
         return [known[oid] for oid in trees]
 
     def hash_bytes(self, data: bytes) -> str:
         """The id a blob of these bytes has in this repository."""
-        return _blob_id(data, self.config().get("extensions.objectformat", "sha1"))
+        return blob_id(data, self.config().get("extensions.objectformat", "sha1"))
 
     # Listing: one process each.
 
@@ -306,7 +309,7 @@ class Git(Counted):
         """Every file below a revision or tree by path; `prefix` keeps one file or folder of it."""
         found = self.info(f"{rev}^{{tree}}")
         if found is None:
-            _no_commit(rev)
+            no_commit(rev)
         out = self.run(
             "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", found[0], "--",
             *([prefix] if prefix else []),
@@ -340,15 +343,15 @@ class Git(Counted):
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths` that Git ignores; a tracked path never is. They need not exist."""
-        asked = [path for path in paths if self._is_own(path)]
+        asked = [path for path in paths if self.is_own(path)]
         if not asked:
             return set()
-        out = self.run("check-ignore", "-z", "--stdin", stdin=_lines(asked), allowed=(0, 1))
+        out = self.run("check-ignore", "-z", "--stdin", stdin=lines(asked), allowed=(0, 1))
         return {os.fsdecode(path) for path in out.split(b"\0")[:-1]}
 
     def is_tracked(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths` that are in the index, or are folders of files in the index."""
-        asked = [path for path in paths if self._is_own(path)]
+        asked = [path for path in paths if self.is_own(path)]
         if not asked:
             return set()
         # The command line has a limit, so many paths mean to list all and look here.
@@ -407,7 +410,7 @@ class Git(Counted):
         if not paths:
             return []
         names = [os.fsencode(path) for path in paths]
-        lines = b"".join((_quoted(n) if n[:1] == b'"' or b"\n" in n else n) + b"\n" for n in names)
+        lines = b"".join((quoted(n) if n[:1] == b'"' or b"\n" in n else n) + b"\n" for n in names)
         out = self.run("hash-object", "--stdin-paths", *(["-w"] if write else []), stdin=lines)
         return out.decode("ascii").split()
 
@@ -430,43 +433,16 @@ class Git(Counted):
         -----
         A submodule is recorded at the commit it has checked out, as `git add -u` does.
         """
-        changes = {change.path: change for change in status.changes}
-        heads = {change.path: change.head for change in status.changes}
-        tree: dict[str, Entry | tuple[str, bytes] | None] = {}
-        modes: dict[str, str] = {}
-        for path, change in changes.items():
-            if change.worktree == "same":
-                tree[path] = change.index
-            elif change.worktree == "deleted" or change.mode is None:
-                tree[path] = None
-            else:
-                modes[path] = change.mode
-        modes |= self._extra_modes(extra, changes, status.head)
-        regular = {}
-        for path, mode in modes.items():
-            if mode == "160000":
-                tree[path] = self._submodule(path) or changes[path].index
-            elif mode == "120000":
-                tree[path] = (mode, self._link_target(path))
-            else:
-                regular[path] = mode
-        plain = self._plain([*regular], changes)
-        tree |= {path: (regular[path], data) for path, data in plain.items()}
-        filtered = [path for path in regular if path not in plain]
-        for path, oid in self._blobs(filtered, changes).items():
-            tree[path] = Entry(regular[path], oid)
-        return {
-            path: value
-            for path, value in tree.items()
-            if self._as_entry(value, heads.get(path)) != heads.get(path)
-        }
+        from nbexp.git import snapshot
+
+        return snapshot.files(self, status, extra)
 
     def export(self, rev: str, paths: Sequence[str], folder: Path) -> None:
         """Write files of a revision below `folder`, filters applied as in a checkout."""
         if not paths:
             return
         env = {"GIT_INDEX_FILE": str(folder / ".nbexp-index")}
-        self.run("read-tree", self._oid(f"{rev}^{{tree}}"), env=env)
+        self.run("read-tree", self.oid(f"{rev}^{{tree}}"), env=env)
         lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
         prefix = f"--prefix={folder}{os.sep}"
         self.run("checkout-index", "-z", "--stdin", prefix, stdin=lines, env=env)
@@ -521,55 +497,9 @@ class Git(Counted):
         expected value. Less than a hundred objects end up loose (fast-import unpacks them itself),
         more as a pack; `git cat-file` finds both while it runs.
         """
-        moves: dict[str, tuple[str, str | None]] = {}  # ref -> what it becomes, what it must be
-        for number, new in enumerate(commits, 1):
-            if new.ref is not None:
-                expect = moves[new.ref][1] if new.ref in moves else new.expect
-                moves[new.ref] = (f":{number}", expect)
-        moves.update((ref, (rev, "any")) for ref, rev in resets)
-        check_refs(moves)
-        seen = {ref: self._seen(ref) for ref in moves}
-        for ref, (_, expect) in moves.items():
-            if expect != "any" and seen[ref] not in (expect, UNKNOWN):
-                raise moved(ref, seen[ref])
-        direct = (
-            (len(moves) == 1 or (one_by_one and len(moves) == len(commits)))
-            and not resets
-            and all(new.ref is not None for new in commits)
-            and (one_by_one or all(new.parent is not None for new in commits[1:]))
-            and set(seen.values()) == {None}
-            and all(new.expect is None for new in commits)
-        )
-        written = self._write(commits, beside)
-        extra: NewCommit | None = None
-        if written is None:
-            direct_import = direct and beside is None and fence is None
-            revs = self._import(commits, direct=direct_import)
-        else:
-            direct_import = False
-            revs, extra = written
-        if fence is not None:
-            fence(revs[: len(commits)])
-        made: set[str] = set()
-        if direct_import:
-            made = {*moves}
-        if beside is not None:
-            made = self._set_beside(beside, commits if direct else (), revs, extra)
-        if direct and not made:
-            made = self._create_refs(commits, revs)
-        if len(moves) == 1 and not made:
-            made = {
-                ref
-                for ref, (rev, old) in moves.items()
-                if rev == ":1" and old is not None and self._replace_ref(ref, revs[0], old)
-            }
-        moves = {ref: move for ref, move in moves.items() if ref not in made}
-        if moves:
-            marks = {f":{number}": rev for number, rev in enumerate(revs, 1)}
-            self.update_refs(
-                [(ref, marks.get(rev) or self._oid(rev), old) for ref, (rev, old) in moves.items()]
-            )
-        return revs
+        from nbexp.git import writing
+
+        return writing.commit(self, commits, resets, beside, fence, one_by_one=one_by_one)
 
     def advance(self, make: Callable[[], NewCommit | None]) -> str | None:
         """Set a ref to a commit made of what it holds, however many do so at once; its rev.
@@ -632,7 +562,7 @@ class Git(Counted):
         except GitError:
             for ref, new, old in changes:
                 unchecked = old == "any" or (new is None and old is None)
-                if not unchecked and (seen := self._seen(ref)) not in (old, UNKNOWN):
+                if not unchecked and (seen := self.seen(ref)) not in (old, UNKNOWN):
                     raise moved(ref, seen) from None
             raise
 
@@ -646,7 +576,7 @@ class Git(Counted):
         """
         if name.startswith("-") or name == "HEAD":
             raise GitError(f"`{name}` cannot be the name of a branch.")
-        self.update_refs([(f"refs/heads/{name}", self.resolve(rev) or _no_commit(rev), None)])
+        self.update_refs([(f"refs/heads/{name}", self.resolve(rev) or no_commit(rev), None)])
 
     def is_branch_name(self, name: str) -> bool:
         """Whether Git allows a branch of that name."""
@@ -670,7 +600,7 @@ class Git(Counted):
             A path neither exists nor is tracked, a merge is under way, or the index stays locked.
         """
         if not paths:
-            return self.head() or _no_commit("HEAD")
+            return self.head() or no_commit("HEAD")
         author, committer = self.identity("author"), self.identity("committer")
         env = {
             "GIT_AUTHOR_NAME": author.name,
@@ -692,7 +622,7 @@ class Git(Counted):
             changed = self.run("--literal-pathspecs", "status", "--porcelain", "--", *paths)
             if changed:
                 raise
-        return self.head() or _no_commit("HEAD")
+        return self.head() or no_commit("HEAD")
 
     def run(
         self,
@@ -714,9 +644,9 @@ class Git(Counted):
 
     # What the public methods share.
 
-    def _oid(self, rev: str) -> str:
+    def oid(self, rev: str) -> str:
         found = self.info(rev)
-        return found[0] if found else _no_commit(rev)
+        return found[0] if found else no_commit(rev)
 
     def _named(self, tree: str, name: str, folder: str) -> Iterator[str]:
         for entry, mode, oid in self._trees[tree]:
@@ -748,11 +678,11 @@ class Git(Counted):
         # Ten thousand experiments are not looked through for tags.
         hold_tags = [p for p in prefixes if "refs/tags/".startswith(p) or p.startswith("refs/tags")]
         tags = [ref for ref in found if ref.startswith("refs/tags/")] if hold_tags else []
-        peeled = self._objects.ask("info", [f"{found[tag]}^{{}}" for tag in tags]) if tags else []
+        peeled = self.objects.ask("info", [f"{found[tag]}^{{}}" for tag in tags]) if tags else []
         found.update((tag, one.oid) for tag, one in zip(tags, peeled, strict=True) if one)
         return found if is_sorted else dict(sorted(found.items()))
 
-    def _seen(self, ref: str) -> str | None:
+    def seen(self, ref: str) -> str | None:
         """What the ref holds, None if it is not there, `UNKNOWN` where only Git can tell.
 
         Not asked of cat-file: to that, a name that ends in `-gabc1234` means commit abc1234.
@@ -773,352 +703,10 @@ class Git(Counted):
         end = packed.find(b" " + os.fsencode(ref) + b"\n")
         return packed[packed.rfind(b"\n", 0, end) + 1 : end].decode() if end >= 0 else None
 
-    def _set_beside(
-        self,
-        beside: Beside,
-        commits: Sequence[NewCommit],
-        revs: list[str],
-        written: NewCommit | None,
-    ) -> set[str]:
-        """Set the ref of the commit beside, and, where that can be done at once, those of `commits`, which it returns.
-
-        Where the commit beside is `written`, its rev is the last of `revs`, and is taken off.
-        """
-        try:
-            if written is not None and written.ref is not None:
-                rev = revs.pop()
-                if written.expect is not None:
-                    first = self._replacement(written.ref, rev, written.expect)
-                    made = self._create_refs(commits, revs, first) if first is not None else set()
-                    if first is not None and first.is_set:
-                        return made
-                elif self._seen(written.ref) is None and written.ref in self._create_refs(
-                    [written], [rev]
-                ):
-                    return set()
-            self.advance(lambda: beside.make(revs))
-        except GitError as error:
-            beside.failed(error)
-        return set()
-
-    def _replace_ref(self, ref: str, new: str, old: str) -> bool:
-        """Whether the ref could be set from `old` to `new` without Git."""
-        first = self._replacement(ref, new, old)
-        if first is not None:
-            self._create_refs((), (), first)
-        return first is not None and first.is_set
-
-    def _replacement(self, ref: str, new: str, old: str) -> loose.Replacement | None:
-        """The ref set from `old` to `new`, None where that is Git's to do."""
-        from nbexp.git import loose
-
-        # Of these Git keeps a log, which it begins itself; of others where there is one already.
-        if ref.startswith(("refs/heads/", "refs/remotes/", *OWN)) or not is_oid(old):
-            return None
-        if not all(map(is_simple, ref.split("/"))) or (self.common / "reftable").is_dir():
-            return None
-        if self.config().get("core.logallrefupdates", "").lower() == "always":
-            return None
-        who = self.identity("committer")
-        log = self.common / "logs" / ref
-        line = f"{old} {new} {_signed(who, int(time.time()))}\n" if log.is_file() else None
-        return loose.Replacement(ref, new, lambda: self._seen(ref) == old, line)
-
-    def _write(
-        self, commits: Sequence[NewCommit], beside: Beside | None = None
-    ) -> tuple[list[str], NewCommit | None] | None:
-        """The revs of these commits, written as loose objects; None where that is Git's to do.
-
-        The commit beside them comes as well, and its rev as the last.
-        """
-        from nbexp.git import loose  # hashlib and zlib take 4 ms, which who only reads can save
-
-        files = [value for new in commits for value in new.files.values()]
-        size = sum(len(_data_of(value)) for value in files)
-        config = self.config()
-        if len(files) > _FEW or size > _SMALL_BYTES or "core.sharedrepository" in config:
-            return None
-        digest = config.get("extensions.objectformat", "sha1")
-        writer = loose.Writer(self.common / "objects", digest)
-        # An id that names nothing would make a commit that nobody can check out.
-        known = [
-            value.oid for value in files if isinstance(value, Entry) and value.mode != "160000"
-        ]
-        if None in self._objects.ask("info", known):
-            return None
-        identities = (self.identity("author"), self.identity("committer"))
-        revs: list[str] = []
-        extra = None
-        try:
-            for new in commits:
-                # Of a commit that is only now being made there is no object to read a tree from.
-                if new.base is not None and not _is_rev(new.base):
-                    return None
-                revs.append(self._write_one(new, revs, identities, writer))
-            try:
-                extra = beside.make(revs) if beside is not None else None
-            except GitError:
-                extra = None  # found again, and told, when the others are safe
-            if extra is not None:
-                revs.append(self._write_one(extra, revs, identities, writer))
-            writer.flush(self._objects.learn)
-        except (loose.NotSimple, OSError):
-            return None
-        return revs, extra
-
-    def _write_one(
-        self,
-        new: NewCommit,
-        made: Sequence[str],
-        identities: tuple[Identity, Identity],
-        writer: loose.Writer,
-    ) -> str:
-        from nbexp.git import loose
-
-        time_s = int(time.time()) if new.time_s is None else new.time_s
-        base = self._tree_of(new.base) if new.base else None
-        tree = loose.tree(base, _entries_of(new.files, writer), self._entries, writer)
-        signed = [loose.Signature(who.name, who.email, time_s, _zone(time_s)) for who in identities]
-        parent = self._parent(new.parent, made)
-        return loose.commit(tree, parent, (signed[0], signed[1]), new.message, writer)
-
-    def _tree_of(self, rev: str) -> str:
-        try:
-            return self.commits([rev])[0].tree
-        except GitError:  # a tree may be a base as well
-            return self._oid(f"{rev}^{{tree}}")
-
-    def _parent(self, parent: str | None, made: Sequence[str]) -> str | None:
-        if parent is None:
-            return None
-        if _is_rev(parent):
-            return self.commits([parent])[0].rev
-        number = int(parent.removeprefix(":"))
-        return made[number - 1] if 0 < number <= len(made) else _no_commit(f"mark {parent}")
-
-    def _entries(self, oid: str) -> list[tuple[str, str, str]]:
-        """The entries of a tree, which is read once; not kept with those whose folders are read as well."""
-        return self.entries([oid])[0]
-
-    def _create_refs(
-        self,
-        commits: Sequence[NewCommit],
-        revs: Sequence[str],
-        first: loose.Replacement | None = None,
-    ) -> set[str]:
-        """The new refs that could be made without Git, the last one first; `first` is set before."""
-        from nbexp.git import loose
-
-        if self.config().get("core.logallrefupdates", "").lower() == "always":
-            return set()
-        pairs = reversed([*zip(commits, revs if commits else (), strict=True)])
-        refs = {new.ref or "": rev for new, rev in pairs}
-        if not all(is_simple(part) for ref in refs for part in ref.split("/")):
-            return set()
-        return loose.create_refs(self.common, refs, first)
-
-    def _import(self, commits: Sequence[NewCommit], *, direct: bool) -> list[str]:
-        wanted = {f"{new.parent}^{{commit}}" for new in commits if _is_rev(new.parent)}
-        wanted |= {f"{new.base}^{{tree}}" for new in commits if _is_rev(new.base)}
-        specs = sorted(wanted)
-        found = self._objects.ask("info", specs)
-        known = {
-            spec: one or _no_commit(spec.rpartition("^")[0])
-            for spec, one in zip(specs, found, strict=True)
-        }
-        author, committer = self.identity("author"), self.identity("committer")
-        out: list[bytes] = []
-        for number, new in enumerate(commits, 1):
-            if not direct:
-                out.append(b"reset %s\n\n" % _SCRATCH)
-            ref = os.fsencode(new.ref) if direct and new.ref else _SCRATCH
-            time_s = int(time.time()) if new.time_s is None else new.time_s
-            out.append(b"commit %s\nmark :%d\n" % (ref, number))
-            out.append(f"author {_signed(author, time_s)}\n".encode())
-            out.append(f"committer {_signed(committer, time_s)}\n".encode())
-            out.append(b"data %d\n%s\n" % (len(new.message), new.message))
-            if new.parent is not None:
-                parent = known.get(f"{new.parent}^{{commit}}")
-                out.append(f"from {parent.oid if parent else new.parent}\n".encode())
-            if new.base is None:
-                out.append(b"deleteall\n")
-            elif new.base != new.parent:
-                tree = known.get(f"{new.base}^{{tree}}") or _no_commit(new.base)
-                # The empty tree may not be there as an object, and is not written when it is named.
-                out.append(f'M 040000 {tree.oid} ""\n'.encode() if tree.size else b"deleteall\n")
-            out.extend(_file_commands(new.files))
-            out.append(b"\n")
-        if not direct:
-            out.append(b"reset %s\n\n" % _SCRATCH)  # a branch without a commit is not written
-        out.extend(b"get-mark :%d\n" % number for number in range(1, len(commits) + 1))
-        out.append(b"done\n")
-        process = spawn(self.root, ["fast-import", "--quiet", "--done", "--date-format=raw"])
-        printed, errors = talk(process, b"".join(out))
-        revs = printed.decode("ascii").split()
-        if process.returncode == 0 and len(revs) == len(commits):
-            return revs
-        (self.folder / f"fast_import_crash_{process.pid}").unlink(missing_ok=True)
-        made = {new.ref: rev for new, rev in zip(commits, revs, strict=False) if new.ref and direct}
-        for name, rev in made.items():
-            if (seen := self._seen(name)) not in (rev, None, UNKNOWN):
-                raise moved(name, seen)
-        raise refused(["fast-import"], errors)
-
-    def _extra_modes(
-        self, extra: Iterable[str], changes: Mapping[str, Change], head: str | None
-    ) -> dict[str, str]:
-        """Modes of the files in `extra` that neither HEAD nor `git add -u` accounts for."""
-        found: dict[str, os.stat_result] = {}
-        for path in extra:
-            normal = os.path.normpath(path).replace(os.sep, "/")
-            if os.path.isabs(normal) or normal.split("/")[0] == "..":
-                raise GitError(f"`{path}` is outside of the repository {self.root}.")
-            if self._is_own(normal):
-                found.update(self._files(normal))
-        for path, change in changes.items():
-            if change.worktree != "same" or change.index is not None:
-                found.pop(path, None)
-        if not found:
-            return {}
-        known = self._listed(head, {path.rpartition("/")[0] for path in found}) if head else set()
-        modes = {}
-        for path, info in found.items():
-            # In HEAD and not changed is clean; in HEAD and changed is deleted in the index only.
-            if path not in known or path in changes:
-                modes[path] = "120000" if stat.S_ISLNK(info.st_mode) else "100644"
-                if modes[path] == "100644" and info.st_mode & 0o100 and self._trusts_modes():
-                    modes[path] = "100755"
-        return modes
-
-    def _trusts_modes(self) -> bool:
-        return os.name != "nt" and self.config().get("core.filemode") != "false"
-
-    def _files(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
-        """The file, or the files below the folder; not those of a repository inside."""
-        try:
-            info = os.lstat(self.root / path)
-        except (OSError, ValueError):
-            return
-        if stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
-            yield path, info
-        elif stat.S_ISDIR(info.st_mode) and (path == "." or not self._has_git(path)):
-            for name in sorted(os.listdir(self.root / path)):
-                if name != ".git":
-                    yield from self._files(name if path == "." else f"{path}/{name}")
-
-    def _listed(self, rev: str, folders: Collection[str]) -> set[str]:
-        """Paths of the files that lie directly in these folders of the revision's tree."""
-        ordered = sorted(folders)
-        trees = self._objects.ask("contents", [f"{rev}:{folder}" for folder in ordered])
-        listed: set[str] = set()
-        for folder, tree in zip(ordered, trees, strict=True):
-            if tree and tree.kind == "tree":
-                entries = tree_entries(tree.data, len(rev) // 2)
-                top = f"{folder}/" if folder else ""
-                listed.update(top + name for name, mode, _ in entries if mode != "40000")
-        return listed
-
-    def _plain(self, paths: Sequence[str], changes: Mapping[str, Change]) -> dict[str, bytes]:
-        """The bytes of those small files that `git add` would store as they are."""
-        if not paths or any(path.rpartition("/")[2] == ".gitattributes" for path in changes):
-            return {}
-        found: dict[str, bytes] = {}
-        left = _SMALL_BYTES
-        plain_folders: dict[str, bool] = {"": self._has_no_filters()}
-        for path in paths:
-            size = self._size(path)
-            if 0 <= size <= left and self._is_plain(path.rpartition("/")[0], plain_folders):
-                found[path] = (self.root / path).read_bytes()
-                left -= len(found[path])
-        return found
-
-    def _has_no_filters(self) -> bool:
-        """Whether nothing that holds for all files changes their bytes on the way into Git."""
-        config = self.config()
-        if {"core.autocrlf", "core.attributesfile"} & config.keys() or sys.platform == "win32":
-            return False
-        xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-        program = _program()
-        installed = os.path.dirname(os.path.dirname(os.path.realpath(program))) if program else "/"
-        return not any(
-            os.path.lexists(place)
-            for place in (
-                "/etc/gitattributes",
-                os.path.join(installed, "etc", "gitattributes"),
-                os.path.join(xdg, "git", "attributes"),
-                self.common / "info" / "attributes",
-                self.root / ".gitattributes",
-            )
-        )
-
-    def _is_plain(self, folder: str, known: dict[str, bool]) -> bool:
-        if folder not in known:
-            above = self._is_plain(folder.rpartition("/")[0], known)
-            known[folder] = above and not os.path.lexists(self.root / folder / ".gitattributes")
-        return known[folder]
-
-    def _blobs(self, paths: list[str], changes: Mapping[str, Change]) -> dict[str, str]:
-        """Blob ids by path, written, as `git add` would make them.
-
-        `git add` leaves line ends alone under `text=auto` if the blob in the index has CRLF; that
-        rule needs the index, which hash-object does not read (2.39). So where the blob came out
-        with another size than the file and the old blob has CRLF, a copy of the index is asked.
-        """
-        oids = dict(zip(paths, self.hash_files(paths, write=True), strict=True))
-        odd = {}
-        for path, blob in zip(paths, self._objects.ask("info", list(oids.values())), strict=True):
-            old = changes[path].index if path in changes else None
-            if blob and old and old.mode != "120000" and blob.size != self._size(path):
-                odd[path] = old.oid
-        for path, data in zip(list(odd), self.read_many(list(odd.values())), strict=True):
-            if b"\r\n" not in (data or b""):
-                del odd[path]
-        return oids | self._index_blobs(list(odd)) if odd else oids
-
-    def _index_blobs(self, paths: list[str]) -> dict[str, str]:
-        import shutil
-        import tempfile
-
-        with tempfile.TemporaryDirectory(prefix="nbexp-", dir=self.folder) as folder:
-            index = Path(folder) / "index"
-            shutil.copy2(self.folder / "index", index)  # Git tells racy files by its time
-            env = {"GIT_INDEX_FILE": str(index)}
-            self.run("update-index", "-z", "--stdin", stdin=_lines(paths), env=env)
-            out = self.run("ls-files", "--stage", "-z", env=env)
-        staged = (os.fsdecode(line).split("\t", 1) for line in out.split(b"\0")[:-1])
-        wanted = set(paths)
-        return {path: meta.split(" ")[1] for meta, path in staged if path in wanted}
-
-    def _as_entry(
-        self, value: Entry | tuple[str, bytes] | None, head: Entry | None
-    ) -> Entry | None:
-        if not isinstance(value, tuple):
-            return value
-        mode, data = value
-        return Entry(mode, _blob_id(data, "sha256" if head and len(head.oid) == 64 else "sha1"))
-
-    def _submodule(self, path: str) -> Entry | None:
-        inner = Git.find(self.root / path) if self._has_git(path) else None
-        rev = inner.head() if inner else None
-        if inner:
-            inner.close()
-        return Entry("160000", rev) if rev else None
-
-    def _link_target(self, path: str) -> bytes:
-        full = self.root / path
-        # Where the file system has no links (core.symlinks=false) the file holds the target.
-        return os.fsencode(os.readlink(full)) if full.is_symlink() else full.read_bytes()
-
-    def _size(self, path: str) -> int:
-        try:
-            return os.stat(self.root / path).st_size
-        except OSError:
-            return -1
-
-    def _has_git(self, path: str) -> bool:
+    def has_git(self, path: str) -> bool:
         return os.path.lexists(self.root / path / ".git")
 
-    def _is_own(self, path: str) -> bool:
+    def is_own(self, path: str) -> bool:
         """Whether Git would say something about the path, and not stop at it.
 
         It stops all paths at one that is empty, outside, behind a link or in another repository.
@@ -1128,7 +716,7 @@ class Git(Counted):
             return False
         parents = ["/".join(parts[:count]) for count in range(1, len(parts))]
         return not any(
-            os.path.islink(self.root / parent) or self._has_git(parent) for parent in parents
+            os.path.islink(self.root / parent) or self.has_git(parent) for parent in parents
         )
 
     def _wait_for_index(self) -> None:
@@ -1169,19 +757,6 @@ def _age_s(path: Path) -> float:
 
 
 _MANY_TREES = 500  # kept in memory by a session that goes on for days
-
-
-_FEW = 100  # files; from there on a pack is better than as many loose objects
-
-
-_SMALL_BYTES = 16 << 20  # held in memory
-
-
-_SCRATCH = b"refs/nbexp/scratch"  # a branch inside one fast-import; never a ref
-
-
-def _no_commit(rev: str) -> NoReturn:
-    raise GitError(f"The repository has no revision `{rev}`.")
 
 
 def _is_repository(folder: Path) -> bool:
@@ -1247,71 +822,6 @@ def _entry(mode: str, oid: str) -> Entry | None:
     return Entry(mode, oid) if _exists(mode) else None
 
 
-def _data_of(value: FileContent) -> bytes:
-    """The bytes of a file that is to be written; none where its blob is there already."""
-    if isinstance(value, Entry) or value is None:
-        return b""
-    return value[1] if isinstance(value, tuple) else value
-
-
-def _entries_of(
-    files: Mapping[str, FileContent], writer: loose.Writer
-) -> dict[str, tuple[str, str] | None]:
-    """Mode and blob of each file, those given as bytes handed to the writer."""
-    entries: dict[str, tuple[str, str] | None] = {}
-    for path, value in files.items():
-        _tree_path(path)
-        if isinstance(value, Entry):
-            entries[path] = (value.mode, value.oid)
-        elif value is None:
-            entries[path] = None
-        else:
-            mode = value[0] if isinstance(value, tuple) else "100644"
-            entries[path] = (mode, writer.add("blob", _data_of(value)))
-    return entries
-
-
-def _file_commands(files: Mapping[str, FileContent]) -> Iterator[bytes]:
-    """The fast-import commands for these files; deletions first: a file can become a folder."""
-    for path, value in files.items():
-        if value is None:
-            yield b"D %s\n" % _tree_path(path)
-    for path, value in files.items():
-        if isinstance(value, Entry):
-            yield b"M %s %s %s\n" % (value.mode.encode(), value.oid.encode(), _tree_path(path))
-        elif value is not None:
-            mode, data = value if isinstance(value, tuple) else ("100644", value)
-            yield b"M %s inline %s\n" % (mode.encode(), _tree_path(path))
-            yield b"data %d\n" % len(data)
-            yield data
-            yield b"\n"
-
-
-def _tree_path(path: str) -> bytes:
-    """The path quoted; refused where a checkout of it would not stay inside the work tree."""
-    for part in path.split("/"):
-        if part in ("", ".", "..") or part.rstrip(". ").lower() in (".git", "git~1"):
-            raise GitError(f"`{path}` cannot be the path of a file in a commit.")
-    return _quoted(os.fsencode(path))
-
-
-def _quoted(name: bytes) -> bytes:
-    escaped = name.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
-    return b'"%s"' % escaped
-
-
-@cache
-def _program() -> str | None:
-    """Where Git is."""
-    import shutil
-
-    return shutil.which("git")
-
-
-def _lines(paths: Iterable[str]) -> bytes:
-    return b"".join(os.fsencode(path) + b"\0" for path in paths)
-
-
 def _slashes(path: str) -> Iterator[int]:
     at = path.find("/")
     while at >= 0:
@@ -1319,26 +829,7 @@ def _slashes(path: str) -> Iterator[int]:
         at = path.find("/", at + 1)
 
 
-def _is_rev(rev: str | None) -> bool:
-    """Whether it has to be looked up; ":1" is a commit that is yet to be made."""
-    return rev is not None and not (rev[:1] == ":" and rev[1:].isascii() and rev[1:].isdigit())
-
-
 def _ident(text: str) -> str:
     """A name or address as Git stores it: without what would end the field, crud at its ends."""
     kept = "".join(letter for letter in text if letter not in "\0\n<>")
     return kept.strip(" .,:;\"\\'\t\r")
-
-
-def _signed(who: Identity, time_s: int) -> str:
-    return f"{who.name} <{who.email}> {time_s} {_zone(time_s)}"
-
-
-def _zone(time_s: int) -> str:
-    return time.strftime("%z", time.localtime(time_s)) or "+0000"
-
-
-def _blob_id(data: bytes, digest: str) -> str:
-    import hashlib
-
-    return hashlib.new(digest, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -306,3 +306,10 @@ def tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
         entries.append((os.fsdecode(name), mode.decode("ascii"), oid))
         position = end + 1 + size
     return entries
+
+
+def blob_id(data: bytes, digest: str) -> str:
+    """The id of a blob of these bytes; `digest` is the repository's object format."""
+    import hashlib
+
+    return hashlib.new(digest, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -26,7 +26,7 @@ class Linked(Git):
     def __init__(self, root: Path, folder: Path, main: Git) -> None:
         super().__init__(root, folder)
         self._main = main
-        self._objects = _Shared(self, main._objects)
+        self.objects = _Shared(self, main.objects)
 
     def config(self) -> Mapping[str, str]:
         return self._main.config()

@@ -10,6 +10,9 @@ from nbexp.frozen import field, frozen
 if TYPE_CHECKING:
     from nbexp.errors import GitError
 
+SMALL_BYTES = 16 << 20
+"""So much of files is held in memory."""
+
 
 @frozen
 class Identity:

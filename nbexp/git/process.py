@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from nbexp.errors import GitError
 
@@ -167,3 +167,19 @@ def file_stamp(path: str) -> tuple[int, int, int] | None:
     except (OSError, ValueError):
         return None
     return info.st_mtime_ns, info.st_size, info.st_ino
+
+
+def no_commit(rev: str) -> NoReturn:
+    """Say that there is no such revision."""
+    raise GitError(f"The repository has no revision `{rev}`.")
+
+
+def quoted(name: bytes) -> bytes:
+    """A path as Git's programs take it where it has characters that need it."""
+    escaped = name.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    return b'"%s"' % escaped
+
+
+def lines(paths: Iterable[str]) -> bytes:
+    """Paths as Git's programs take them with `-z`."""
+    return b"".join(os.fsencode(path) + b"\0" for path in paths)
