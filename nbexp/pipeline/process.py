@@ -37,6 +37,8 @@ grace_s = AFTER_INT_S
 _TICK_S = 0.05
 _BURST_S = 0.005
 _BUFFER = 1 << 18
+# As much of a process's environment as is read at once.
+_BUFFER_OF_PROC = 1 << 15
 
 
 class Running(Protocol):
@@ -143,15 +145,12 @@ def kill_marked(uid: str) -> int:
     nothing is found.
     """
     killed: set[int] = set()
-    own = _own_line(list(_processes()))
     deadline = time.monotonic() + _SWEEP_S
-    while time.monotonic() < deadline:
-        left = [found for found in _processes() if _is_marked(found.pid, uid)]
-        left = [found for found in left if found.pid not in own]
-        if not left:
-            break
+    while left := _marked(uid):
         killed.update(found.pid for found in left)
         _signal(left, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.005)
     return len(killed)
 
@@ -583,15 +582,43 @@ def _marker(env: Mapping[str, str]) -> str:
     return f"{outer}.{own}" if outer else own
 
 
+def _marked(uid: str) -> list[_Process]:
+    """Every process of this user that shows the marker, but this one and those it descends from.
+
+    Nearly always there is none, and a worker asks after each run: so a process costs one read, and only what has the
+    marker is asked for more.
+    """
+    pids = [pid for pid in _pids() if _is_marked(pid, uid)]
+    own = set(_line_up()) if pids else set()
+    return [found for pid in pids if pid not in own and (found := _process(pid)) is not None]
+
+
+def _line_up() -> Iterator[int]:
+    """This process's number and those of all that it descends from."""
+    pid = os.getpid()
+    while pid > 1:
+        yield pid
+        found = _process(pid, anybodys=True)
+        pid = found.parent if found is not None else 0
+
+
 def _is_marked(pid: int, uid: str) -> bool:
+    wanted = f"{MARKER}={uid}".encode()
     try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes()
+        file = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
     except OSError:
         return False
-    wanted = f"\0{MARKER}={uid}".encode()
-    place = (b"\0" + environ).find(wanted)
+    try:
+        environ = b"\0"
+        while data := os.read(file, _BUFFER_OF_PROC):
+            environ += data
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    place = environ.find(b"\0" + wanted)
     # `uid` itself, an attempt of it (`uid:2`), or a command of it (`uid.1f…`); not a longer name.
-    behind = (b"\0" + environ + b"\0")[place + len(wanted) :][:1]
+    behind = (environ + b"\0")[place + 1 + len(wanted) :][:1]
     return place >= 0 and behind in {b"\0", b".", b":"}
 
 
@@ -623,25 +650,34 @@ def _below(roots: set[int], every: Sequence[_Process]) -> list[_Process]:
     return below
 
 
-def _processes() -> Iterator[_Process]:
-    """Every running process of this user, from `/proc`; none where there is no such folder."""
+def _pids() -> list[int]:
+    """The number of everything that runs, from `/proc`; none where there is no such folder."""
     try:
-        names = os.listdir("/proc")
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
-        return
-    user = os.getuid()
-    for name in names:
-        if not name.isdigit():
-            continue
-        try:
-            if os.stat(f"/proc/{name}").st_uid != user:
-                continue
-            text = Path(f"/proc/{name}/stat").read_bytes()
-        except OSError:
-            continue
-        # proc(5): "pid (name) state ppid pgrp session …", the name may hold anything.
-        fields = text[text.rindex(b")") + 2 :].split()
-        if fields[0] in {b"Z", b"X"}:
-            continue
-        parent, group, session, start = (int(fields[n]) for n in (1, 2, 3, 19))
-        yield _Process(int(name), parent, group, session, start)
+        return []
+
+
+def _processes() -> Iterator[_Process]:
+    """Every running process of this user."""
+    for pid in _pids():
+        found = _process(pid)
+        if found is not None:
+            yield found
+
+
+def _process(pid: int, *, anybodys: bool = False) -> _Process | None:
+    """The process of this number if it runs and is this user's."""
+    try:
+        if not anybodys and os.stat(f"/proc/{pid}").st_uid != os.getuid():
+            return None
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read()
+    except OSError:
+        return None
+    # proc(5): "pid (name) state ppid pgrp session …", the name may hold anything.
+    fields = text[text.rindex(b")") + 2 :].split()
+    if fields[0] in {b"Z", b"X"}:
+        return None
+    parent, group, session, start = (int(fields[n]) for n in (1, 2, 3, 19))
+    return _Process(pid, parent, group, session, start)

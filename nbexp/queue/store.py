@@ -405,9 +405,11 @@ class Store:
             elif self._setting(db, "paused"):
                 found = []
             else:
+                # Only the first of those that wait can be given out, however many there are.
                 where, values = _for_worker(batch)
-                found = self._rows(db, f"state = 'queued' AND {where}", values)
-                found = _with_room(found, self._rows(db, "state = 'running'", []), totals or {})
+                found = self._rows(db, f"state = 'queued' AND {where}", values, limit=1)
+                if totals:
+                    found = _with_room(found, self._rows(db, "state = 'running'", []), totals)
             if not found:
                 return None
             task = found[0]
@@ -654,10 +656,12 @@ class Store:
                 (_KEPT_RUNS,),
             )
 
-    def _rows(self, db: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Task]:
+    def _rows(
+        self, db: sqlite3.Connection, where: str, values: Sequence[object], *, limit: int = -1
+    ) -> list[Task]:
         found = db.execute(
-            f"SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY position, id",  # noqa: S608 - own words
-            list(values),
+            f"SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY position, id LIMIT ?",  # noqa: S608 - own words
+            [*values, limit],
         )
         return [_task(row) for row in found]
 
@@ -981,9 +985,7 @@ def _is_cut(path: Path) -> bool:
 def _with_room(
     waiting: Sequence[Task], running: Sequence[Task], totals: Mapping[str, float]
 ) -> list[Task]:
-    """The first of the tasks that waits and fits; one that is too large for all there is runs alone."""
-    if not totals:
-        return list(waiting[:1])
+    """The first of the tasks that wait, if it fits; one that is too large for all there is runs alone."""
     free = dict(totals)
     for task in running:
         for name, amount in task.resources.items():

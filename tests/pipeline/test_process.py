@@ -377,6 +377,26 @@ def test_what_a_killed_run_left_is_found_by_its_mark(tmp_path: Path) -> None:
         other.wait()
 
 
+def test_what_has_no_marker_is_not_asked_for_more_and_a_long_environment_is_read_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    whole = process._process
+    monkeypatch.setattr(
+        process, "_process", lambda pid, **more: asked.append(pid) or whole(pid, **more)
+    )
+    assert process.kill_marked("nobody-has-this") == 0
+    assert asked == []
+    env = {**os.environ, "A": "a" * 100_000, "NBEXP_ITEM": "run-78", "Z": "z" * 70_000}
+    left = subprocess.Popen(["sleep", "60"], env=env, start_new_session=True)
+    while not Path(f"/proc/{left.pid}/environ").read_bytes():
+        time.sleep(0.01)  # the kernel is not yet done with starting it
+    assert process.kill_marked("run-7") == 0
+    assert process.kill_marked("run-78") == 1
+    assert left.wait(5) == -signal.SIGKILL
+    assert left.pid in asked
+
+
 def test_a_command_within_a_command_is_not_taken_for_its_runner(tmp_path: Path) -> None:
     source = (
         "import os, sys; from nbexp.pipeline import process\n"
