@@ -201,6 +201,8 @@ class Narrator:
 
         if self._quiet and not isinstance(event, events.Notice | events.Alert):
             return
+        if self._quiet and isinstance(event, events.Notice) and event.as_asked:
+            return
         match event:
             case events.RunStarted(name=name):
                 self._say(f"Running experiment '{name}'")

@@ -38,10 +38,14 @@ class Moving(Event):
 
 @frozen
 class Notice(Event):
-    """Something the user should know, which stops nothing; `hint` as in errors."""
+    """Something the user should know, which stops nothing; `hint` as in errors.
+
+    `as_asked`: it says what begins now, and who asked for silence is not told.
+    """
 
     message: str
     hint: str | None = None
+    as_asked: bool = False
 
 
 @frozen

@@ -289,7 +289,9 @@ def _split_address(address: str, item: str) -> tuple[str, Op, str]:
 
 def _no_key(key: str, item: str) -> UsageError:
     return UsageError(
-        f"`{key}` in `{item}` is no key of a param. Nothing was run.",
+        f"`{key}` in `{item}` is no key of a param. Nothing was run."
+        if key
+        else f"`{item}` has no key before its `=`. Nothing was run.",
         "a key is names with dots between them: `nbexp run -S train.lr=0.1`.",
     )
 
@@ -430,11 +432,25 @@ def _unreadable(item: str, problem: str = "") -> UsageError:
             f"`{item}` cannot be read{why}. Nothing was run.", f"there are {functions}."
         )
     address, _, typed = item.partition("=")
-    quoted = typed.strip().replace("'", "")
+    shown = repr(item)[1:-1] if "\n" in item else item
     return UsageError(
-        f"`{item}` cannot be read. Nothing was run.",
-        f"""text with grammar in it stands in quotes: `nbexp run -S '{address.strip()}="{quoted.replace('"', "")}"'`.""",
+        f"`{shown}` cannot be read. Nothing was run.",
+        f"text with grammar in it stands in quotes: `nbexp run -S {_in_quotes(address.strip(), typed.strip())}`.",
     )
+
+
+def _in_quotes(address: str, typed: str) -> str:
+    """The item as a shell is given it so that the value is this very text; without quotes of its own around it."""
+    if len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "'\"":
+        typed = typed[1:-1]
+    typed = " ".join(typed.splitlines())
+    # The shell takes one kind of quotes and Hydra the other; where both are in the text, Hydra's are escaped.
+    if "'" not in typed:
+        escaped = typed.replace('"', '\\"')
+        return f"""'{address}="{escaped}"'"""
+    for letter in ("'", '"', "$", "`"):
+        typed = typed.replace(letter, f"\\{letter}")
+    return f""""{address}='{typed}'\""""
 
 
 # ---- interpolation

@@ -45,6 +45,9 @@ _ORDER = "init run repro plan why show diff plot alerts open sweep save clone re
 # Families that whoever needs them knows: on the help page, which is one screen, they share a line.
 _AS_IN_DVC = frozenset({"stage", "dag", "params", "metrics", "plots", "data", "remote", "config"})
 
+# Options of all commands that take no value; they may stand before the verb as well.
+_EVERYWHERE = frozenset({"-q", "--quiet", "-v", "-vv", "--verbose"})
+
 # What a disk or its permissions say no with; any other error of the system is a bug of ours.
 _REFUSALS = frozenset(
     {
@@ -337,7 +340,12 @@ def _execute(
     if argv[0] == "help":
         raise HelpAsked(parser(" ".join(argv[1:3]), prog).format_help())
     # Before the words, which may end with a command of the user's.
-    common = argv[:2] if argv[0] == "--cd" and len(argv) > 2 else []
+    common = _leading(argv)
+    if len(common) == len(argv):
+        raise UsageError(
+            f"There is no command behind `{' '.join(common)}`. Nothing was done.",
+            f"`{prog} help` lists what there is.",
+        )
     verb, *rest = argv[len(common) :]
     if is_family(load(verb)):
         default = getattr(load(verb), "default", None)
@@ -373,6 +381,14 @@ def _execute(
     shape = _shape(args)
     is_paged = shape == "text" and not getattr(args, "no_pager", True)
     return Outcome(_spelled(verb), result, shape, args.quiet, is_paged)
+
+
+def _leading(argv: Sequence[str]) -> list[str]:
+    """The options of all commands that stand before the verb, as many tools have them."""
+    at = 0
+    while at < len(argv) and (argv[at] in _EVERYWHERE or argv[at].partition("=")[0] == "--cd"):
+        at += 2 if argv[at] == "--cd" else 1
+    return [*argv[:at]]
 
 
 def _spelled(verb: str) -> str:

@@ -35,7 +35,7 @@ class Executed(Result):
         return {"source": self.source, "output": self.output, "cells": self.cells}
 
     def __str__(self) -> str:
-        return f"{self.cells} cells of {self.source} executed into {self.output}"
+        return f"{self.cells} {'cell' if self.cells == 1 else 'cells'} of {self.source} executed into {self.output}"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

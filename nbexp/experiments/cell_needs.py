@@ -355,6 +355,10 @@ def params_file(data: bytes | None, path: str, shown: str) -> ParamsFile:
     return ParamsFile(path, shown, flat)
 
 
+def _may_be_param(name: str, value: object) -> bool:
+    return not name.startswith("_") and not callable(value)
+
+
 def _asked(
     word: str, cell: Names, namespace: Mapping[str, object], file: ParamsFile
 ) -> Param | None:
@@ -370,7 +374,9 @@ def _asked(
         return lent
     if word in cell.binds:
         return None
-    names = [*file.flat, *(name for name in namespace if not name.startswith("_"))]
+    # What IPython puts there (`open`, `exit`) is nobody's param.
+    own = (name for name, value in namespace.items() if _may_be_param(name, value))
+    names = [*file.flat, *own]
     near = nearest(word, names)
     raise UsageError(
         f"`-P {word}` is neither a variable of this session nor a param of {file.shown}. Nothing was run.",

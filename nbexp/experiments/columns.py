@@ -91,7 +91,7 @@ class Named:
         known = [*_OWN, "baseline", *(column.title for column in self._columns)]
         near = nearest(name, known)
         hint = f"did you mean `{near}`?" if near else f"there are {', '.join(known[:20])}."
-        raise NotFound(f"The table has no column `{name}`.", f'{hint} Text is quoted: "{name}".')
+        raise NotFound(f"The table has no column `{name}`.", hint)
 
     def _called(self, name: str) -> list[Column]:
         columns = self._columns

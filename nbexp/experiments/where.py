@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Generic, Literal, NoReturn, TypeVar
 
-from nbexp.errors import UsageError
+from nbexp.errors import NotFound, UsageError
 from nbexp.formats.values import MISSING
 from nbexp.frozen import frozen
 
@@ -122,6 +122,13 @@ class _Reader(Generic[R]):
             tokens.append(_Token(kind, found[kind], found.start(kind)))
             at = found.end()
         return tokens
+
+    def _named(self, name: str) -> Value[R]:
+        try:
+            return self._column(name)
+        except NotFound as error:
+            # Who forgets the quotes of a text is told of a column.
+            raise NotFound(error.message, f'{error.hint or ""} Text is quoted: "{name}".'.lstrip()) from None
 
     def _wrong(self, at: int, what: str = "") -> NoReturn:
         rest = self._text[at:].strip()
@@ -252,13 +259,13 @@ class _Reader(Generic[R]):
                 self._wrong(token.at)
             return self._listed("]" if token.text == "[" else ")")
         if token.kind == "quoted":
-            return self._column(token.text)
+            return self._named(token.text)
         if token.kind == "name":
             if token.text in ("and", "or", "not", "in", "is"):
                 self._wrong(token.at)
             if token.text.lower() in _WORDS:
                 return _constant(_WORDS[token.text.lower()])
-            return self._column(token.text)
+            return self._named(token.text)
         value: Value[R] = _constant(self._literal(token))
         return self._as_time(value, self._next - 1) if self._wants_times else value
 

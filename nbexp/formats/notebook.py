@@ -48,6 +48,8 @@ class Parameter:
         The name of the default's type, else of its annotation, else empty.
     value
         The default, where `is_literal`; None otherwise.
+    is_literal
+        The default stands there as a value that a params file can hold.
     """
 
     name: str
@@ -268,6 +270,12 @@ def _load(data: bytes, path: str) -> dict[str, Any]:
         raise ProjectFileError("this is no notebook (it has no `nbformat`).", path=path)
     if raw["nbformat"] < 4:
         raw = _upgraded(data, path)
+    elif raw["nbformat"] > 4:
+        raise ProjectFileError(
+            f"the notebook has format {raw['nbformat']}; the newest one known here is 4.",
+            "save it in format 4 with the program that wrote it.",
+            path=path,
+        )
     cells = raw.get("cells")
     if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise ProjectFileError("this is no notebook (it has no list of cells).", path=path)
@@ -365,8 +373,18 @@ def _parameter(name: str, node: ast.expr | None, annotation: str = "") -> Parame
         except (ValueError, TypeError, RecursionError, MemoryError):
             pass
         else:
-            return Parameter(name, text, type(value).__name__, value, is_literal=True)
+            if _is_plain(value):
+                return Parameter(name, text, type(value).__name__, value, is_literal=True)
     return Parameter(name, text, annotation, None, is_literal=False)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a params file can hold it: no set, no bytes, no complex number, also inside of a list."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _assigned_elsewhere(source: str, language: str) -> list[Parameter]:

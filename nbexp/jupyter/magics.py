@@ -44,6 +44,9 @@ _NOTEBOOK_BACKENDS = (
 class Exp:
     """`%exp VERB …`; as a callable object because IPython asks it for help that loads on first use."""
 
+    # IPython then hands over the variables around the line, which in a function are not the notebook's.
+    needs_local_scope = True
+
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._projects: list[Project] = []
@@ -56,12 +59,17 @@ class Exp:
         # The projects of which it was said how to keep them, where they go with the machine.
         self._kept: set[Path] = set()
 
-    def __call__(self, line: str) -> object:
+    def __call__(self, line: str, local_ns: Mapping[str, object] | None = None) -> object:
         """Carry out a command and return its result, which is then the cell's value."""
         from nbexp import commands
         from nbexp.jupyter import words
 
-        read = words.read(line, self._shell.ev)
+        # One mapping: a comprehension in the braces does not see the locals of its surroundings otherwise.
+        names = {**self._shell.user_ns, **(local_ns or {})}
+        read = words.read(line, lambda expression: eval(expression, names))  # noqa: S307  # as IPython does
+        for name in words.dollars(read.words):
+            if name in names:
+                sys.stdout.write(f"`${name}` goes on as it is; the value of `{name}` is `{{{name}}}`\n")
         if read.words == ("help", "%%exp"):
             from nbexp.jupyter import cell_magic
 

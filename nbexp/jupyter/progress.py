@@ -63,6 +63,8 @@ class Lines:
     def __call__(self, event: events.Event) -> None:
         self._standing.take(event, time.monotonic())
         match event:
+            case events.Notice(as_asked=True) if self._quiet:
+                pass
             case events.Notice():
                 _say_once(event, self._notices)
             case events.Alert(message=message):

@@ -75,6 +75,18 @@ def line(words: Sequence[str]) -> str:
     return f"%exp {typed}"
 
 
+def dollars(words: Sequence[str]) -> list[str]:
+    """The names in whole values `$name`, which IPython's own magics would fill in.
+
+    Examples
+    --------
+    >>> dollars(["run", "-S", "train.lr=$lr", "-S", "a=${b}"])
+    ['lr']
+    """
+    found = (re.fullmatch(r"(?:[^=$]+=)?\$([A-Za-z_]\w*)", word) for word in words)
+    return [match[1] for match in found if match]
+
+
 def _nothing(expression: str) -> object:  # noqa: ARG001  # as any other that gives values
     return None
 
@@ -95,6 +107,17 @@ def spelled(value: object) -> str:
         It is neither a number, text, list nor mapping.
     """
     return value if isinstance(value, str) else _inner(value)
+
+
+def _readable(text: str) -> str:
+    """The text as it is if that is the value of a param, in quotes if nobody could have typed it."""
+    from nbexp import overrides
+
+    try:
+        overrides.axes([f"key={text}"])
+    except UsageError:
+        return overrides.spell(text)
+    return text
 
 
 def _inner(value: object) -> str:
@@ -186,7 +209,10 @@ def _filled(word: str, evaluate: Evaluate) -> str:
     try:
         if match[1] is None and (points := _points(value)) is not None:
             return points
-        return (match[1] or "") + spelled(value)
+        address = match[1] or ""
+        # Behind an option (`--message=`) no grammar is read.
+        is_param = bool(address) and not address.startswith("-")
+        return address + (_readable(value) if is_param and isinstance(value, str) else spelled(value))
     except TypeError:
         raise UsageError(
             f"`{{{expression}}}` is a {type(value).__name__}; a param is a number, text, list or mapping. "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import posixpath
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -257,7 +258,7 @@ class Graph:
             )
         known = [posixpath.relpath(path, here) for path in sorted(self.files)]
         folder = posixpath.dirname(known[0])
-        hint = f"`nbexp run --cd {folder}` runs the pipeline of that directory."
+        hint = f"`nbexp run --cd {shlex.quote(folder)}` runs the pipeline of that directory."
         if "dvc.yaml" in known:
             hint = "`nbexp run` runs the pipeline of this directory."
         raise NotFound(f"There is no {shown} here; this project has {', '.join(known)}.", hint)

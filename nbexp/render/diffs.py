@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.render.words import aligned, printable, shown, signed, sized
+from nbexp.render.words import aligned, printable, shown, side, signed, sized
 
 if TYPE_CHECKING:
-    from nbexp.experiments.compare import Diff
+    from nbexp.experiments.compare import Change, Diff
     from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
 
 
@@ -17,12 +17,13 @@ def _diff(result: Diff) -> str:
         return f"no difference between {result.old} and {result.new}"
     rows: list[list[str]] = []
     for title, changes in (("params", result.params), ("metrics", result.metrics)):
-        for number, change in enumerate(changes):
+        named = zip(titles(changes), changes, strict=True)
+        for number, (name, change) in enumerate(named):
             first = title if number == 0 else ""
             delta = signed(change.delta) if change.delta is not None and title == "metrics" else ""
             verdict = f"({change.verdict})" if title == "metrics" and change.verdict else ""
             rows.append(
-                [first, change.key, shown(change.old), "->", shown(change.new), delta, verdict]
+                [first, name, side(change.old), "->", side(change.new), delta, verdict]
             )
     lines = aligned(rows)
     lines += aligned([["code   ", code_words(result.code)]])
@@ -38,6 +39,15 @@ def _diff(result: Diff) -> str:
     for patch in result.patches:
         lines += ["", patch_words(patch), *(printable(line) for line in patch.lines)]
     return "\n".join(lines)
+
+
+def titles(changes: Sequence[Change]) -> list[str]:
+    """The key of each change, with its file before it where another file has that key."""
+    keys = [change.key for change in changes]
+    return [
+        change.key if keys.count(change.key) == 1 else f"{change.file}:{change.key}"
+        for change in changes
+    ]
 
 
 def patch_words(patch: Patch) -> str:

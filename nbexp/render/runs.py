@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.render.diffs import data_words, environment_words, patch_words
-from nbexp.render.words import aligned, counted, duration, printable, shown, signed
+from nbexp.render.diffs import data_words, environment_words, patch_words, titles
+from nbexp.render.words import aligned, counted, duration, printable, shown, side, signed
 
 if TYPE_CHECKING:
     from nbexp.experiments.cell_needs import Param
@@ -76,7 +76,7 @@ def cell_notes(report: CellReport) -> list[str]:
         why = {"secret": "a secret", "undefined": "undefined"}
         names = [f"`{read.name}` ({why.get(read.kind, read.type)})" for read in report.lacking]
         lines.append(
-            f"it cannot be run again: it read {', '.join(names)}, and no text holds that. "
+            f"it cannot be run again: it read {', '.join(names)} of this session, which is not recorded. "
             f"Hint: make `{report.lacking[0].name}` in the cell, or in a function"
         )
     if report.not_recorded:
@@ -92,8 +92,14 @@ def card(experiment: Experiment, report: RunReport) -> str:
         line += f"      {report.elapsed_s:.1f} s      --new runs it again"
         return "\n".join([line, *unlisted_lines(report)])
     lines = [f"{experiment.name}   done in {report.elapsed_s:.1f} s   (nbexp {report.own_s:.1f} s)"]
-    rows = [[c.key, f"{shown(c.old)} -> {shown(c.new)}"] for c in report.params]
-    rows += [metric_row(change, report.versus) for change in report.metrics]
+    rows = [
+        [name, f"{side(change.old)} -> {side(change.new)}"]
+        for name, change in zip(titles(report.params), report.params, strict=True)
+    ]
+    rows += [
+        [name, metric_words(change, report.versus)]
+        for name, change in zip(titles(report.metrics), report.metrics, strict=True)
+    ]
     rows.append(["stages", ", ".join(stage_words(stage) for stage in report.stages) or "none"])
     if report.steps:
         rows.append(["checkpoints", f"{experiment.name}@1 to {experiment.name}@{report.steps}"])
@@ -140,15 +146,15 @@ def _few(words: Sequence[str], most: int = MAX_WORDS) -> str:
     return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def metric_row(change: Change, versus: str | None) -> list[str]:
+def metric_words(change: Change, versus: str | None) -> str:
     """A metric of the card: its value and, against another experiment, the difference."""
-    value = shown(change.new)
+    value = side(change.new)
     if change.delta is None or versus is None:
-        return [change.key, value]
+        return value
     if change.delta == 0:
-        return [change.key, f"{value}   same as {versus}"]
+        return f"{value}   same as {versus}"
     verdict = f"  ({change.verdict})" if change.verdict else ""
-    return [change.key, f"{value}   {signed(change.delta)} vs {versus}{verdict}"]
+    return f"{value}   {signed(change.delta)} vs {versus}{verdict}"
 
 
 def stage_words(stage: StageReport) -> str:

@@ -53,16 +53,22 @@ def progress(result: Sweep) -> str:
 
 def columns(result: Sweep) -> list[str]:
     """The titles of the table of trials."""
-    metric = [result.metric] if result.metric is not None else []
-    return ["trial", "name", "state", *metric, *result.params, "time"]
+    return ["trial", "name", "state", *result.measured, *result.params, "time"]
 
 
 def cells(result: Sweep, one: TrialRow) -> list[str]:
     """A trial as a line of it."""
-    value = [shown(one.value)] if result.metric is not None else []
+    values = [shown(value) for value in measured(result, one)]
     params = [shown(one.point[param]) if param in one.point else "" for param in result.params]
     time = duration(one.seconds) if one.seconds is not None else "-"
-    return [str(one.number), one.name, one.state, *value, *params, time]
+    return [str(one.number), one.name, one.state, *values, *params, time]
+
+
+def measured(result: Sweep, one: TrialRow) -> list[object]:
+    """What a trial has in the columns of the metrics; None where it has nothing."""
+    if result.metric is not None:
+        return [one.value]
+    return [one.metrics.get(key) for key in result.measured]
 
 
 def notes(result: Sweep) -> list[str]:

@@ -26,6 +26,11 @@ def shown(value: object) -> str:
     return cell_text(value, DIGITS)
 
 
+def side(value: object) -> str:
+    """A value on one side of a change: null and an empty text are something, unlike what is not there."""
+    return "null" if value is None else '""' if value == "" else shown(value)
+
+
 def clock(seconds: int | None) -> str:
     """When something was made: the time if today, else the date."""
     if seconds is None:

@@ -358,13 +358,14 @@ class _Foreseen:
 
 def _say(asked: Asked, sweep: Definition, emit: Emit, *, verb: str) -> None:
     if asked.known is not None:
-        emit(Notice(f"Going on with {sweep.name}, which the same line began."))
+        emit(Notice(f"Going on with {sweep.name}, which the same line began.", as_asked=True))
         return
     count, jobs = sweep.trials, min(sweep.jobs, sweep.trials)
     at_once = f"{jobs} at a time" if jobs > 1 else "one after the other"
     what = "experiments" if verb == "run" else "trials"
     what = what if count != 1 else what[:-1]
-    emit(Notice(f"{sweep.name}: {count} {what}, {at_once}, beside your files."))
+    said = f"{sweep.name}: {count} {what}, {at_once}, beside your files."
+    emit(Notice(said, as_asked=True))
 
 
 def _interrupted(so_far: Sweep, *, stopped: bool) -> Interrupted:

@@ -153,6 +153,7 @@ def result(site: Site, sweep: Definition) -> Sweep:
     names = _names(site, revs)
     aim = objective.of(sweep)
     values = _values(site, found, aim)
+    metrics = _metrics(site, found) if aim is None else {}
     rows = [
         TrialRow(
             courses.number(task) + 1,
@@ -165,6 +166,7 @@ def result(site: Site, sweep: Definition) -> Sweep:
             task.rev if task.state == "done" else None,
             task.elapsed_s,
             task.error,
+            metrics.get(task.uid, {}),
         )
         for task in found
     ]
@@ -218,6 +220,24 @@ def _values(site: Site, found: list[Task], aim: objective.Objective | None) -> d
         if value is not None:
             values[task.uid] = value
     return values
+
+
+def _metrics(site: Site, found: list[Task]) -> dict[str, dict[str, object]]:
+    """By uid, what trials measured that nobody compares: a metric by its key, with its file where two have that."""
+    reader = Reader(site.git, site.cache, site.root, site.prefix)
+    commits = reader.commits([task.rev for task in found if task.state == "done" and task.rev])
+    metrics: dict[str, dict[str, object]] = {}
+    for task in found:
+        commit = commits.get(task.rev or "")
+        if commit is None or commit.data is None:
+            continue
+        leaves = commit.data.flat("metrics")
+        keys = [key for _, key in leaves]
+        metrics[task.uid] = {
+            key if keys.count(key) == 1 else f"{file}:{key}": value
+            for (file, key), value in leaves.items()
+        }
+    return metrics
 
 
 def typed(point: Point) -> str:

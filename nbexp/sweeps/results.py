@@ -16,6 +16,10 @@ Over = Literal["running", "waiting", "done", "stopped", "failed"]
 """Of a sweep: a process leads it; none does any more, and it is not over; all trials are; somebody stopped it; none of its trials brings a value."""
 
 
+# Beside params, name and time more make lines that no screen has room for; `show` has all.
+_MAX_METRICS = 4
+
+
 @frozen
 class TrialRow:
     """One trial.
@@ -30,6 +34,8 @@ class TrialRow:
         Of the metric; None where there is none, or none was asked for.
     rev
         Of its experiment.
+    metrics
+        What it measured, by key, where no metric is optimised.
     """
 
     __repr__ = brief
@@ -42,6 +48,7 @@ class TrialRow:
     rev: str | None = None
     seconds: float | None = None
     error: str | None = None
+    metrics: Mapping[str, object] = field(default_factory=dict, hash=False)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -50,6 +57,7 @@ class TrialRow:
             "state": self.state,
             "value": self.value,
             "params": dict(self.point),
+            "metrics": dict(self.metrics),
             "rev": self.rev,
             "seconds": self.seconds,
             "error": self.error,
@@ -110,6 +118,13 @@ class Sweep(Result):
         with_value = [one for one in self.trials if one.value is not None and one.state == "done"]
         with_value.sort(key=lambda one: sign * (one.value or 0.0))
         return (*with_value, *(one for one in self.trials if one not in with_value))
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics that the table shows: the one that is optimised, else the first that the trials have."""
+        if self.metric is not None:
+            return (self.metric,)
+        return tuple(dict.fromkeys(key for one in self.trials for key in one.metrics))[:_MAX_METRICS]
 
     @property
     def counts(self) -> dict[str, int]:

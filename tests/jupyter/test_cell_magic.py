@@ -430,7 +430,7 @@ def test_what_was_read_and_has_no_text_is_told(loaded: Session) -> None:
     assert str(made).splitlines()[-2:] == [
         "no metrics, being no numbers: model",
         (
-            "it cannot be run again: it read `model` (Model), and no text holds that. "
+            "it cannot be run again: it read `model` (Model) of this session, which is not recorded. "
             "Hint: make `model` in the cell, or in a function"
         ),
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -353,5 +354,5 @@ def _refuse_busy(root: Path) -> None:
     if place.unfinished(root) is not None or place.workspace_lock(root).held():
         raise StoreError(
             f"A command is at work in {root}, or was killed there. Nothing was removed.",
-            f"wait for it, or put right what it left: `nbexp undo --cd {root}`.",
+            f"wait for it, or put right what it left: `nbexp undo --cd {shlex.quote(str(root))}`.",
         )

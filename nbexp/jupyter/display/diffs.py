@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbexp.jupyter.display.parts import brief, plain_text, verdict_mark
+from nbexp.jupyter.display.parts import cut, plain_text, verdict_mark
 from nbexp.jupyter.markup import Markup, cell, faint, grid, head, joined, pairs, tag
 from nbexp.render import diffs as texts
 from nbexp.render import words as said
@@ -30,12 +30,12 @@ def _diff(result: Diff) -> Markup:
     for title, changes in (("params", result.params), ("metrics", result.metrics)):
         if changes:
             lines.append(tag("tr", head(title, span=4), class_="nbexp-base"))
-        for change in changes:
+        for shown_as, change in zip(texts.titles(changes), changes, strict=True):
             delta: list[Markup] = []
             if title == "metrics" and change.delta:
                 delta = [faint(said.signed(change.delta)), verdict_mark(change)]
-            cells = [cell(brief(side), is_number=True) for side in (change.old, change.new)]
-            name = tag("th", joined([Markup("&emsp;"), change.key]), scope="row", align="left")
+            cells = [cell(cut(said.side(one)), is_number=True) for one in (change.old, change.new)]
+            name = tag("th", joined([Markup("&emsp;"), shown_as]), scope="row", align="left")
             lines.append(
                 tag(
                     "tr",

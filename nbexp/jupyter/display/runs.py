@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbexp.jupyter.display.parts import MAX_ROWS, brief, heading, in_cell_words, verdict_mark
+from nbexp.jupyter.display.parts import MAX_ROWS, brief, cut, heading, in_cell_words, verdict_mark
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, pairs, tag
 from nbexp.render import runs as texts
 from nbexp.render import words as said
+from nbexp.render.diffs import titles
 
 if TYPE_CHECKING:
     from nbexp.experiments.cells import CellReport
@@ -62,8 +63,14 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
         words = ["= identical to ", name, " (same code, data and parameters): nothing to run  "]
         return joined([tag("p", *words, faint(again)), *notes])
     took = f"✓ done in {report.elapsed_s:.1f} s"
-    rows: list[tuple[object, ...]] = [(change.key, _arrow(change)) for change in report.params]
-    rows += [(change.key, _metric(change, report.versus)) for change in report.metrics]
+    rows: list[tuple[object, ...]] = [
+        (name, _arrow(change))
+        for name, change in zip(titles(report.params), report.params, strict=True)
+    ]
+    rows += [
+        (name, _metric(change, report.versus))
+        for name, change in zip(titles(report.metrics), report.metrics, strict=True)
+    ]
     rows.append(("stages", ", ".join(map(texts.stage_words, report.stages)) or "none"))
     if report.steps:
         rows.append(("checkpoints", f"{experiment.name}@1 to {experiment.name}@{report.steps}"))
@@ -86,11 +93,11 @@ def _card(experiment: Experiment, report: RunReport) -> Markup:
 
 
 def _arrow(change: Change) -> Markup:
-    return joined([brief(change.old), "→", tag("b", brief(change.new))], " ")
+    return joined([cut(said.side(change.old)), "→", tag("b", cut(said.side(change.new)))], " ")
 
 
 def _metric(change: Change, versus: str | None) -> Markup:
-    value = tag("b", brief(change.new))
+    value = tag("b", cut(said.side(change.new)))
     if change.delta is None or versus is None:
         return value
     if change.delta == 0:

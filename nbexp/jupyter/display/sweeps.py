@@ -44,7 +44,7 @@ def _title(result: Sweep) -> Markup:
 
 
 def _heads(result: Sweep) -> list[Markup]:
-    numbers = {"trial", "time", result.metric or "", *result.params}
+    numbers = {"trial", "time", *result.measured, *result.params}
     return [head(title, is_number=title in numbers) for title in texts.columns(result)]
 
 
@@ -53,8 +53,8 @@ def _line(result: Sweep, one: TrialRow, *, is_best: bool) -> Markup:
     state = tag("span", one.state, class_=class_ or "nbexp-faint", title=one.error)
     cells = [cell(one.number, is_number=True), cell(tag("b", one.name) if is_best else one.name)]
     cells.append(cell(state))
-    if result.metric is not None:
-        cells.append(cell(brief(one.value), is_number=True, title=_whole(one.value)))
+    for value in texts.measured(result, one):
+        cells.append(cell(brief(value), is_number=True, title=_whole(value)))
     for param in result.params:
         value = one.point.get(param, "")
         cells.append(

@@ -467,13 +467,20 @@ def _given(request: Request, book: Notebook, known: Parameters) -> dict[str, obj
     differing = [
         f"{name} {value!r} (cell: {default.text})"
         for name, value in given.items()
-        if (default := known.get(name)) and default.is_literal and default.value != value
+        if (default := known.get(name)) and default.is_literal and _listed(default.value) != value
     ]
     if differing:
         files = ", ".join(dict.fromkeys(file for file, _ in origin.values()))
         sys.stdout.write(f"{files} over the cell of {request.source}: {', '.join(differing)}\n")
         sys.stdout.flush()
     return given
+
+
+def _listed(value: object) -> object:
+    """The value as a params file gives it back, which has no tuples."""
+    if isinstance(value, Mapping):
+        return {key: _listed(inner) for key, inner in value.items()}
+    return [_listed(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _mapping(file: str, key: str) -> Mapping[Any, object]:
@@ -597,7 +604,15 @@ def _prepared(
     logger.setLevel("ERROR")  # what it would warn of has been said in our words
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        node = load_notebook_node(request.source)
+        try:
+            node = load_notebook_node(request.source)
+        except (ValueError, TypeError, AttributeError, KeyError, LookupError) as error:
+            # What papermill and nbformat take for granted, a file by another hand may lack.
+            raise ProjectFileError(
+                f"the notebook's metadata is not as its format says ({type(error).__name__}: {error}). "
+                "Nothing was run.",
+                path=request.source,
+            ) from None
         if request.untagged and not known.tagged and known.index is not None:
             node.cells[known.index].metadata["tags"].append(notebook.PARAMETERS)
         if given:
