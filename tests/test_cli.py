@@ -200,11 +200,21 @@ def test_quiet_prints_nothing_but_errors(project: Path, capfd: Capture) -> None:
         ["show", "-q"],
         ["list", "--quiet"],
         ["apply", "one", "-q"],
+        ["-q", "list"],
+        ["--quiet", "--cd", ".", "run", "-S", "train.lr=0.04,0.05"],
     ):
         assert cli.main(argv) == 0
     assert capfd.readouterr() == ("", "")
     assert cli.main(["apply", "nobody", "-q"]) == 3
     assert "There is no experiment" in capfd.readouterr().err
+
+
+def test_options_without_a_command_are_told(project: Path, capfd: Capture) -> None:
+    assert cli.main(["-q", "--cd", "."]) == 2
+    assert capfd.readouterr().err == (
+        "There is no command behind `-q --cd .`. Nothing was done.\n"
+        "Hint: `nbexp help` lists what there is.\n"
+    )
 
 
 def test_json_is_alone_on_stdout(project: Path, capfd: Capture) -> None:

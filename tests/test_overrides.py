@@ -266,6 +266,27 @@ def test_a_mapping_is_one_point_with_its_values_as_they_are() -> None:
             ),
         ),
         (
+            "a='it''s'",
+            (
+                "`a='it''s'` cannot be read. Nothing was run.\n"
+                "Hint: text with grammar in it stands in quotes: `nbexp run -S \"a='it\\'\\'s'\"`."
+            ),
+        ),
+        (
+            'a=f("x',
+            (
+                '`a=f("x` cannot be read. Nothing was run.\n'
+                'Hint: text with grammar in it stands in quotes: `nbexp run -S \'a="f(\\"x"\'`.'
+            ),
+        ),
+        (
+            "=3",
+            (
+                "`=3` has no key before its `=`. Nothing was run.\n"
+                "Hint: a key is names with dots between them: `nbexp run -S train.lr=0.1`."
+            ),
+        ),
+        (
             "a=foo(1)",
             (
                 "`a=foo(1)` cannot be read: Unknown function 'foo'. Nothing was run.\n"

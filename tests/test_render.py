@@ -28,6 +28,7 @@ from nbexp.experiments.steps import Step, Steps, Undone
 from nbexp.experiments.table import Data, FileError, Row, Table
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.formats.values import MISSING
+from nbexp.jupyter import display
 from nbexp.pipeline.plan import Reason
 from nbexp.project import (
     Branched,
@@ -78,6 +79,27 @@ def test_a_card_against_the_run_before() -> None:
         "  notebook  nbexp open mauve-pike\n"
         "keep it as a branch: nbexp branch mauve-pike my-branch"
     )
+
+
+def test_a_card_tells_two_metrics_of_one_name_apart_and_null_from_nothing() -> None:
+    two = (Change("cell/metrics.json", "acc", 0.9, 0.95), Change("metrics.json", "acc", 0.9, 0.9))
+    params = (
+        Change("params.yaml", "note", "old", ""),
+        Change("params.yaml", "seed", 3, None),
+        Change("params.yaml", "gone", 1, MISSING),
+    )
+    found = experiment(report(params=params, metrics=two))
+    lines = render.text(found).splitlines()
+    assert lines[1:6] == [
+        '  note                   old -> ""',
+        "  seed                   3 -> null",
+        "  gone                   1 -> -",
+        "  cell/metrics.json:acc  0.95   +0.05 vs dusty-crow  (better)",
+        "  metrics.json:acc       0.9   same as dusty-crow",
+    ]
+    html = str(display.html(found))
+    assert "cell/metrics.json:acc" in html
+    assert "<b>null</b>" in html
 
 
 def test_the_card_of_a_first_run() -> None:
@@ -276,6 +298,33 @@ def test_what_init_found_and_wrote() -> None:
         'baseline     aaaaaaa "nbexp: track train.ipynb"   (new Git repository)\n'
         "train.ipynb was not changed. Next: nbexp run"
     )
+
+
+def test_what_init_leaves_out_is_said() -> None:
+    found = InitReport(
+        Path("/project"),
+        "train.ipynb",
+        parameters=tuple((f"param_{n}", f"'{'x' * 20}'", "str") for n in range(4)),
+        from_cell="the first code cell",
+        computed=("labels",),
+        wrote=("dvc.yaml",),
+        baseline=HEAD,
+        message="nbexp: track train.ipynb",
+        uncommitted=tuple(f"{letter}.py" for letter in "abcdefgh"),
+    )
+    x = "x" * 20
+    assert render.text(found) == (
+        f"parameters   param_0='{x}' (str)  param_1='{x}' (str)   from the first code cell\n"
+        f"             param_2='{x}' (str)  param_3='{x}' (str)\n"
+        "computed     labels                                                                       left to the notebook\n"
+        "wrote        dvc.yaml\n"
+        'baseline     aaaaaaa "nbexp: track train.ipynb"\n'
+        "not in it: your edits of a.py, b.py, c.py, d.py, e.py, f.py and 2 more\n"
+        "train.ipynb was not changed. Next: nbexp run"
+    )
+    html = str(display.html(found))
+    assert "left to the notebook" in html
+    assert "your edits of a.py" in html
 
 
 def test_what_init_found_in_a_project() -> None:

@@ -39,6 +39,8 @@ class InitReport(Result):
         (path or series, number of the code cell that writes it).
     wrote
         Files, relative to the project's root; empty when there was nothing to do.
+    uncommitted
+        Tracked files whose edits were left out of the commit, from the repository's top.
     stages, experiments
         What an existing project holds.
     """
@@ -58,6 +60,7 @@ class InitReport(Result):
     experiments: int = 0
     differing: tuple[tuple[str, str, str], ...] = ()
     computed: tuple[str, ...] = ()
+    uncommitted: tuple[str, ...] = ()
 
     @property
     def found_project(self) -> bool:
@@ -74,6 +77,7 @@ class InitReport(Result):
             "modules": list(self.modules),
             "wrote": list(self.wrote),
             "baseline": self.baseline,
+            "uncommitted": list(self.uncommitted),
             "stages": self.stages,
             "experiments": self.experiments,
         }
@@ -116,7 +120,14 @@ def _write(
 ) -> InitReport:
     message = f"nbexp: track {report.notebook}" if report.notebook else "nbexp: start the project"
     wrote, rev = founding.write(root, git, files, own, message)
-    return replace(report, wrote=wrote, baseline=rev, message=message, new_repository=git is None)
+    return replace(
+        report,
+        wrote=wrote,
+        baseline=rev,
+        message=message,
+        new_repository=git is None,
+        uncommitted=founding.uncommitted(git),
+    )
 
 
 def _plan(

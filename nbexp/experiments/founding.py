@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
+from nbexp.errors import UsageError
 from nbexp.formats import config
 from nbexp.git import Git
 
@@ -14,8 +16,15 @@ _NEW_IGNORES = b"# Notebook and Python leftovers\n.ipynb_checkpoints/\n__pycache
 
 
 def root_of(here: Path, git: Git | None) -> Path:
-    """Where `.dvc` is or will be: the nearest one up to the top of the repository, else that top."""
+    """Where `.dvc` is or will be: the nearest one up to the top of the repository, else that top.
+
+    Raises
+    ------
+    UsageError
+        A new repository would hold the user's home directory, or the whole disk. Nothing was written.
+    """
     if git is None:
+        _refuse_everything(here.resolve())
         return here.resolve()
     for folder in (here.resolve(), *here.resolve().parents):
         if (folder / ".dvc").is_dir():
@@ -23,6 +32,23 @@ def root_of(here: Path, git: Git | None) -> Path:
         if folder == git.root:
             break
     return git.root
+
+
+def _refuse_everything(root: Path) -> None:
+    what = "the top of the disk" if root == Path(root.anchor) else "your home directory"
+    if root in (Path(root.anchor), Path(os.path.expanduser("~")).resolve()):
+        raise UsageError(
+            f"{root} is {what}; a Git repository there would take all below it for its own. Nothing was written.",
+            "give the project a folder: `mkdir my-project`, move the notebook there, and `nbexp init` there. "
+            "(`git init` here first, if you mean it.)",
+        )
+
+
+def uncommitted(git: Git | None) -> tuple[str, ...]:
+    """Tracked files with edits that no commit holds, from the repository's top; none where it is a new one."""
+    return (
+        () if git is None else tuple(change.path for change in git.status(untracked=False).changes)
+    )
 
 
 def write(
@@ -45,7 +71,7 @@ def write(
     if not (root / ".dvc").is_dir():
         files = {**_dvc_folder(root), **files}
     if is_more and git is None and not (root / ".gitignore").exists() and ".gitignore" not in files:
-        files = {**files, ".gitignore": _NEW_IGNORES}
+        files = {**files, ".gitignore": _NEW_IGNORES + _environments(root)}
     before = {path: read(root / path) for path in files}
     missing = [folder for path in files for folder in (root / path).parents if not folder.exists()]
     try:
@@ -77,6 +103,16 @@ def read(path: Path) -> bytes | None:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _environments(root: Path) -> bytes:
+    """A line for each virtual environment that lies in the project and does not ignore itself, as newer ones do."""
+    found = sorted(path.parent for path in root.glob("*/pyvenv.cfg"))
+    return b"".join(
+        os.fsencode(f"/{folder.name}/\n")
+        for folder in found
+        if not (folder / ".gitignore").exists()
+    )
 
 
 def _dvc_folder(root: Path) -> dict[str, bytes]:

@@ -128,7 +128,9 @@ class _Reader(Generic[R]):
             return self._column(name)
         except NotFound as error:
             # Who forgets the quotes of a text is told of a column.
-            raise NotFound(error.message, f'{error.hint or ""} Text is quoted: "{name}".'.lstrip()) from None
+            raise NotFound(
+                error.message, f'{error.hint or ""} Text is quoted: "{name}".'.lstrip()
+            ) from None
 
     def _wrong(self, at: int, what: str = "") -> NoReturn:
         rest = self._text[at:].strip()

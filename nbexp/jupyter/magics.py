@@ -69,7 +69,9 @@ class Exp:
         read = words.read(line, lambda expression: eval(expression, names))  # noqa: S307  # as IPython does
         for name in words.dollars(read.words):
             if name in names:
-                sys.stdout.write(f"`${name}` goes on as it is; the value of `{name}` is `{{{name}}}`\n")
+                sys.stdout.write(
+                    f"`${name}` goes on as it is; the value of `{name}` is `{{{name}}}`\n"
+                )
         if read.words == ("help", "%%exp"):
             from nbexp.jupyter import cell_magic
 

@@ -212,7 +212,9 @@ def _filled(word: str, evaluate: Evaluate) -> str:
         address = match[1] or ""
         # Behind an option (`--message=`) no grammar is read.
         is_param = bool(address) and not address.startswith("-")
-        return address + (_readable(value) if is_param and isinstance(value, str) else spelled(value))
+        return address + (
+            _readable(value) if is_param and isinstance(value, str) else spelled(value)
+        )
     except TypeError:
         raise UsageError(
             f"`{{{expression}}}` is a {type(value).__name__}; a param is a number, text, list or mapping. "

@@ -22,9 +22,7 @@ def _diff(result: Diff) -> str:
             first = title if number == 0 else ""
             delta = signed(change.delta) if change.delta is not None and title == "metrics" else ""
             verdict = f"({change.verdict})" if title == "metrics" and change.verdict else ""
-            rows.append(
-                [first, name, side(change.old), "->", side(change.new), delta, verdict]
-            )
+            rows.append([first, name, side(change.old), "->", side(change.new), delta, verdict])
     lines = aligned(rows)
     lines += aligned([["code   ", code_words(result.code)]])
     if result.outs:

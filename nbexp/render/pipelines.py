@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.render.words import aligned, counted
+from nbexp.render.words import aligned, counted, shown
 
 if TYPE_CHECKING:
     from nbexp.experiments.authoring import InitReport
@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from nbexp.pipeline.dag import Dag
 
 
+# Of params in one line, and of the files that are named.
+_WIDTH, _MOST_PATHS = 80, 6
+
+
 def _init_report(result: InitReport) -> str:
     if result.found_project:
         found = f"{counted(result.stages, 'stage')}, {counted(result.experiments, 'experiment')}"
         step = "show" if result.experiments else "run"
         return f"DVC project found: {found}. Nothing to do. Next: nbexp {step}"
     rows: list[list[str]] = []
-    if result.parameters:
-        words = "  ".join(f"{name}={value} ({kind})" for name, value, kind in result.parameters)
-        rows.append(["parameters", words, f"from {result.from_cell}"])
+    words = [f"{name}={value} ({kind})" for name, value, kind in result.parameters]
+    for number, line in enumerate(_lines(words)):
+        rows.append(
+            ["" if number else "parameters", line, "" if number else f"from {result.from_cell}"]
+        )
     if result.computed:
         rows.append(["computed", "  ".join(result.computed), "left to the notebook"])
     for path, cell in result.metrics:
@@ -40,11 +46,30 @@ def _init_report(result: InitReport) -> str:
     lines = aligned(rows, gap="   ")
     if result.new_repository:
         lines[-1] += "   (new Git repository)"
+    if result.uncommitted:
+        lines.append(f"not in it: {left_out(result.uncommitted)}")
     if result.notebook:
         lines.append(f"{result.notebook} was not changed. Next: nbexp run")
     else:
         lines.append("Next: nbexp init train.ipynb, or write a dvc.yaml and nbexp run")
     return "\n".join(lines)
+
+
+def left_out(paths: Sequence[str]) -> str:
+    """`your edits of a.py, b.py and 3 more`: what a commit of nbexp's own files leaves to the user."""
+    more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
+    return f"your edits of {', '.join(map(shown, paths[:_MOST_PATHS]))}{more}"
+
+
+def _lines(words: Sequence[str]) -> list[str]:
+    """The words in lines that a terminal has room for."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + 2 + len(word) <= _WIDTH:
+            lines[-1] += f"  {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def _place(what: str, cell: int | None) -> str:
@@ -138,6 +163,8 @@ def _stage_written(result: StageWritten) -> str:
     lines = aligned(rows, gap="   ")
     if result.new_repository:
         lines[-1] += "   (new Git repository)"
+    if result.uncommitted:
+        lines.append(f"not in it: {left_out(result.uncommitted)}")
     if result.outs:
         lines.append(f"The command has to write {', '.join(result.outs)}. Next: nbexp run")
     else:

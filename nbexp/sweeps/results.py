@@ -124,7 +124,9 @@ class Sweep(Result):
         """The metrics that the table shows: the one that is optimised, else the first that the trials have."""
         if self.metric is not None:
             return (self.metric,)
-        return tuple(dict.fromkeys(key for one in self.trials for key in one.metrics))[:_MAX_METRICS]
+        return tuple(dict.fromkeys(key for one in self.trials for key in one.metrics))[
+            :_MAX_METRICS
+        ]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -10,7 +10,8 @@ import pytest
 
 import nbexp
 from nbexp import project as projects
-from nbexp.errors import GitError
+from nbexp.errors import GitError, UsageError
+from nbexp.experiments import founding
 from nbexp.experiments.authoring import InitReport
 
 Git = Callable[..., str]
@@ -344,6 +345,48 @@ def test_a_report_as_json(folder: Path) -> None:
         "modules": [],
         "wrote": ["params.yaml", "dvc.yaml", ".gitignore", "runs/.gitignore", ".dvc/"],
         "baseline": report.baseline,
+        "uncommitted": [],
         "stages": 0,
         "experiments": 0,
     }
+
+
+def test_what_params_yaml_cannot_hold_stays_in_the_notebook(folder: Path) -> None:
+    cell = (
+        "lr = 0.1\nlabels = {'a', 'b'}\nmagic = b'x'\nz = 1j\ndeep = [1, {'k': {2}}]\npair = (1, 2)"
+    )
+    (folder / "train.ipynb").write_text(notebook(cell))
+    report = init(folder)
+    assert report.computed == ("labels", "magic", "z", "deep")
+    assert (folder / "params.yaml").read_text() == "train:\n  lr: 0.1\n  pair: [1, 2]\n"
+
+
+def test_edits_that_the_commit_leaves_out_are_named(repo: Path, git: Git) -> None:
+    (repo / "train.ipynb").write_text(notebook())
+    git("add", "train.ipynb", cwd=repo)
+    git("commit", "-q", "-m", "mine", cwd=repo)
+    (repo / "train.ipynb").write_text(notebook(CELLS[0] + "\nseed = 1", *CELLS[1:]))
+    assert init(repo).uncommitted == ("train.ipynb",)
+
+
+def test_no_repository_is_made_of_the_home_directory(home: Path, files: FilesOf) -> None:
+    (home / "train.ipynb").write_text(notebook())
+    before = files(home)
+    with pytest.raises(
+        UsageError, match="is your home directory; a Git repository there would"
+    ) as caught:
+        init(home)
+    assert "`mkdir my-project`" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="is the top of the disk"):
+        founding.root_of(Path("/"), None)
+    assert files(home) == before
+
+
+def test_a_virtual_environment_in_the_project_is_ignored(folder: Path, git: Git) -> None:
+    for name in (".venv", "other"):
+        (folder / name).mkdir()
+        (folder / name / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (folder / "other" / ".gitignore").write_text("*\n")  # as those of Python 3.13 do
+    init(folder)
+    assert (folder / ".gitignore").read_text().splitlines()[3:] == ["/.venv/"]
+    assert git("status", "--porcelain", cwd=folder) == ""

@@ -188,7 +188,7 @@ def test_experiments_of_one_name_are_told_apart_by_their_commit(eight: Project, 
         ),
         (
             "plot seed acc --group-by sed",
-            'The table has no column `sed`.\nHint: did you mean `seed`?',
+            "The table has no column `sed`.\nHint: did you mean `seed`?",
         ),
         ("plot parallel acc lr0.03-0", None),
         (

@@ -105,6 +105,10 @@ def test_a_notebook_of_format_3_is_read() -> None:
         (b"\xff\xfe{}", "train.ipynb: this is no notebook (not UTF-8)."),
         (b"[]", "train.ipynb: this is no notebook (it has no `nbformat`)."),
         (b'{"nbformat": 4}', "train.ipynb: this is no notebook (it has no list of cells)."),
+        (
+            b'{"nbformat": 9, "cells": []}',
+            "train.ipynb: the notebook has format 9; the newest one known here is 4.",
+        ),
         (b"[" * 100_000, "train.ipynb: this is no notebook (nested too deep)."),
     ],
 )

@@ -408,3 +408,26 @@ def _children() -> dict[int, str]:
     import psutil
 
     return {child.pid: child.name() for child in psutil.Process().children(recursive=True)}
+
+
+# ---- where the line stands
+
+
+def test_braces_see_the_variables_of_the_function_they_are_in(loaded: Cells) -> None:
+    run = "%exp run -q -S train.lr={value} -n {name} --new"
+    loaded.run(
+        f"def go(value, name):\n    {run}\n    return [value for _ in range(2)]",
+        "go(0.75, 'inner')",
+    )
+    assert (
+        loaded.run("%exp show").to_frame().set_index("experiment").loc["inner", "train.lr"] == 0.75
+    )
+    # A comprehension in the braces sees them too.
+    pick = "def pick(k):\n    %exp plan -S train.lr={sum(k for _ in range(2))}\n    return k"
+    assert loaded.run(pick, "pick(5)") == 5
+
+
+def test_a_dollar_is_passed_on_and_said_to_be(loaded: Cells) -> None:
+    loaded.run("p = 0.5")
+    told = loaded.say("%exp plan -S train.lr=$p;")
+    assert "`$p` goes on as it is; the value of `p` is `{p}`" in told

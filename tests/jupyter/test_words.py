@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nbexp import overrides
 from nbexp.errors import UsageError
 from nbexp.jupyter import words
 
@@ -216,3 +217,25 @@ def test_the_table_of_the_documentation_says_what_arrives() -> None:
         assert words.read(f"run {typed}", lambda text: eval(text, names)).words[2:] == (arrives,), (
             typed
         )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.1,0.2", "0.1,0.2"),
+        ("plain text", "plain text"),
+        ('it\'s "so"', "'it\\'s \"so\"'"),
+        ("two\nlines", "'two\nlines'"),
+        ("f(x", "'f(x'"),
+    ],
+)
+def test_a_text_that_nobody_could_type_is_the_value_all_the_same(text: str, value: str) -> None:
+    """What can be typed means what it means then: `0.1,0.2` is a list of values."""
+    found = words.read("run -S train.s={text}", lambda _: text).words
+    assert found == ("run", "-S", f"train.s={value}")
+    if value.startswith("'"):
+        assert overrides.parse([found[2]])[0][0].value == text
+
+
+def test_a_message_is_passed_on_as_it_is() -> None:
+    assert words.read("run --message={text}", lambda _: "it's").words[1] == "--message=it's"

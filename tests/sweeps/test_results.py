@@ -39,6 +39,23 @@ def test_the_text_has_the_best_first_and_what_to_do_next() -> None:
     ]
 
 
+def test_where_nothing_is_optimised_the_table_has_what_was_measured() -> None:
+    measured = ({"acc": 0.9, "loss": 0.1}, {"acc": 0.8}, {})
+    rows = tuple(
+        replace(one, value=None, metrics=found)
+        for one, found in zip(TRIALS[:3], measured, strict=True)
+    )
+    plain = replace(SWEEP, trials=rows, metric=None, direction=None, state="done")
+    assert render.text(plain).splitlines()[1:] == [
+        "  trial  name        state   acc  loss  train.lr  train.epochs  time",
+        "  1      calm-otter  done    0.9  0.1   0.1       5             3.1 s",
+        "  2      fond-lynx   done    0.8  -     0.03      20            62 s",
+        "  3      wet-<b>     pruned  -    -     0.2                     1.0 s",
+    ]
+    assert str(display.html(plain)).count(">loss</th>") == 1
+    assert json.loads(commands.to_json(plain))["trials"][0]["metrics"] == {"acc": 0.9, "loss": 0.1}
+
+
 def test_the_html_is_a_table_in_which_nothing_is_markup() -> None:
     html = str(display.html(SWEEP))
     assert html.count("<tr>") == 6

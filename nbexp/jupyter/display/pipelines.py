@@ -26,6 +26,8 @@ def _init_report(result: InitReport) -> Markup:
             for name, value, kind in result.parameters
         ]
         rows.append(("parameters", joined(words, ",  "), faint(f"from {result.from_cell}")))
+    if result.computed:
+        rows.append(("computed", ", ".join(result.computed), faint("left to the notebook")))
     rows += [("metrics", path, faint(_place("written", number))) for path, number in result.metrics]
     rows += [
         ("live", f"{name} by step", faint(_place("logged", number))) for name, number in result.live
@@ -40,6 +42,8 @@ def _init_report(result: InitReport) -> Markup:
     if result.baseline:
         new = "new Git repository" if result.new_repository else ""
         rows.append(("baseline", f'{result.baseline[:7]} "{result.message}"', faint(new)))
+    if result.uncommitted:
+        rows.append(("not in it", texts.left_out(result.uncommitted), ""))
     return joined([pairs(rows), tag("p", lines[-1])])
 
 

@@ -53,8 +53,10 @@ def _line(result: Sweep, one: TrialRow, *, is_best: bool) -> Markup:
     state = tag("span", one.state, class_=class_ or "nbexp-faint", title=one.error)
     cells = [cell(one.number, is_number=True), cell(tag("b", one.name) if is_best else one.name)]
     cells.append(cell(state))
-    for value in texts.measured(result, one):
-        cells.append(cell(brief(value), is_number=True, title=_whole(value)))
+    cells += [
+        cell(brief(value), is_number=True, title=_whole(value))
+        for value in texts.measured(result, one)
+    ]
     for param in result.params:
         value = one.point.get(param, "")
         cells.append(

@@ -424,6 +424,18 @@ def test_a_notebook_that_is_not_there_is_said(here: Path) -> None:
     assert str(refusal(here)) == "No notebook `train.ipynb` here. Nothing was run."
 
 
+def test_metadata_that_is_not_as_the_format_says_is_told(here: Path) -> None:
+    path = write(here / "train.ipynb", "x = 1")
+    book = json.loads(path.read_text())
+    book["cells"][0]["metadata"] = []
+    path.write_text(json.dumps(book))
+    error = refusal(here)
+    assert isinstance(error, ProjectFileError)
+    assert error.message.startswith(
+        "train.ipynb: the notebook's metadata is not as its format says"
+    )
+
+
 def test_a_notebook_is_not_written_over_itself(here: Path) -> None:
     write(here / "train.ipynb", "x = 1")
     with pytest.raises(UsageError) as error:
