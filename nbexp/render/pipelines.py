@@ -163,8 +163,6 @@ def _stage_written(result: StageWritten) -> str:
     lines = aligned(rows, gap="   ")
     if result.new_repository:
         lines[-1] += "   (new Git repository)"
-    if result.uncommitted:
-        lines.append(f"not in it: {left_out(result.uncommitted)}")
     if result.outs:
         lines.append(f"The command has to write {', '.join(result.outs)}. Next: nbexp run")
     else:
