@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
 
@@ -144,6 +144,8 @@ class Project:
             shared=found.shared_cache,
         )
 
+    # ---- the families of commands, an object each
+
     @cached_property
     def data(self) -> TrackedData:
         """Tracked data: `project.data.add("data")`, `checkout()`, `push()`, `pull()`, `status()`, …"""
@@ -239,6 +241,8 @@ class Project:
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
+
+    # ---- runs, and what else becomes an experiment
 
     def run(
         self,
@@ -842,6 +846,8 @@ class Project:
         )
         return runs.repro(self, targets, which, how, where, emit)
 
+    # ---- tables and differences
+
     @overload
     def show(self, where: str | None = None, **options: Unpack[ShowOptions]) -> Table: ...
 
@@ -1025,6 +1031,8 @@ class Project:
             sides.of(site, new if new is not None else "workspace"),
         )
 
+    # ---- into the workspace, and back
+
     def apply(
         self, experiment: str | Experiment, *, force: bool = False, emit: Emit = ignore
     ) -> Applied:
@@ -1160,6 +1168,8 @@ class Project:
 
         return Trash(self.git, self.root)
 
+    # ---- which experiments there are
+
     def remove(
         self,
         *experiments: str | Experiment,
@@ -1239,6 +1249,8 @@ class Project:
         old = naming.words([experiment])[0]
         return ref_changes.rename(self._site(), old, name, force=force, git_remote=git_remote)
 
+    # ---- what is kept, and whether it is sound
+
     def gc(
         self,
         *kinds: str,
@@ -1314,6 +1326,8 @@ class Project:
 
         listed = alerts.listing(self.root, trust=trust)
         return listed if test is None else alerts.try_out(self.root, test, self.stage_env)
+
+    # ---- branches, and Git remotes
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
@@ -1477,6 +1491,8 @@ class Project:
             )
         )
 
+    # ---- what is written beside an experiment
+
     def tag(
         self,
         experiment: str | Experiment,
@@ -1512,6 +1528,8 @@ class Project:
         if text is None:
             return labels.read(self.git, name, rev)
         return labels.write(self.git, name, rev, text)
+
+    # ---- pipelines
 
     def status(
         self, targets: Sequence[str] = (), *, with_deps: bool = False, recursive: bool = False
@@ -1656,6 +1674,8 @@ class Project:
         graph = graphs.load(self.root)
         return dag.build(graph, self.here, target, full=full, outs=outs, collapse=collapse)
 
+    # ---- pictures, pages and files
+
     def plot(
         self,
         *words: str | Experiment,
@@ -1703,61 +1723,10 @@ class Project:
         UsageError
             There is no such plot type, or it needs other columns.
         """
-        from nbexp.experiments import catalogue, columns, naming, ongoing
+        from nbexp.experiments import columns
         from nbexp.experiments.plotting import asking
-        from nbexp.experiments.selection import Revisions
-        from nbexp.experiments.table import Row, Table
+        from nbexp.project import pictures
 
-        going = ongoing.read(self.root)
-
-        def recent() -> builtins.list[asking.State]:
-            head = self._head()
-            runs = [(one.name, None) for one in going if one.baseline == head]
-            recorded = catalogue.of_baseline(self.git, head)
-            return [*runs, *((row.name or row.rev[:7], row.rev) for row in recorded)]
-
-        def rows(asked: asking.Request) -> Table:
-            return self.show(
-                asked.where,
-                sort=asked.sort,
-                descending=asked.descending,
-                revisions=asked.revisions or (None if asked.sweep else Revisions()),
-                all_states=asked.all_states,
-                flat=bool(asked.sort),
-                hide_workspace=True,
-                hide_queued=True,
-                emit=emit,
-            )
-
-        def of(states: Sequence[asking.State]) -> Table:
-            read = self._reader.commits([rev for _, rev in states if rev is not None])
-            found = []
-            for name, rev in states:
-                known = read.get(rev) if rev is not None else None
-                data = self._reader.workspace() if rev is None else known and known.data
-                created_s = known.time_s if known else None
-                found.append(Row(rev or "workspace", name, "experiment", data, created_s=created_s))
-            return Table(tuple(found))
-
-        def resolve(what: str | naming.Named) -> asking.State:
-            if what == "workspace":
-                return "workspace", None
-            return naming.commit(self.git, what, failed=True)
-
-        home = asking.Home(
-            self.git,
-            self.cache,
-            self.root,
-            self.prefix,
-            {one.name: one.folder for one in going},
-            self.settings.better,
-            recent,
-            rows,
-            of,
-            resolve,
-            lambda rev: self._contents(rev, emit),
-            lambda name: [one.name for one in self.sweeps.show(name).trials],
-        )
         request = asking.Request(
             words,
             columns.listed(kind),
@@ -1773,7 +1742,7 @@ class Project:
             limit,
             title,
         )
-        return asking.make(home, request)
+        return pictures.plot(self, request, emit)
 
     def open(
         self,
@@ -1838,25 +1807,9 @@ class Project:
         NotFound
             There is no such experiment, or no metric that a bar is about.
         """
-        from nbexp.experiments import naming, sides
-        from nbexp.experiments.report import making
+        from nbexp.project import pictures
 
-        bars = [*making.bars(fail_under, "under"), *making.bars(fail_over, "over")]
-        first = naming.state(self.git, experiment)
-        beside = [one for what in others if (one := naming.state(self.git, what))[0] != first[0]]
-        if not beside:
-            beside = [naming.state(self.git, naming.before(self.git, *first))]
-        named = [*dict.fromkeys([first, *beside])]
-        site = self._site()
-        new, old = (sides.of(site, name if rev is None else rev) for name, rev in named[:2])
-        data = [new.data, old.data, *(self._reader.read(rev) for _, rev in named[2:])]
-        return making.make(
-            making.Files(self.git, self.cache, self.root, self.prefix),
-            [making.Source(*one, found) for one, found in zip(named, data, strict=True)],
-            (replace(old, name=named[1][0]), replace(new, name=named[0][0])),
-            bars,
-            title,
-        )
+        return pictures.report(self, experiment, others, title, fail_under, fail_over)
 
     def publish(
         self,
@@ -1875,41 +1828,9 @@ class Project:
         StoreError
             The folder holds what `publish` did not make, or a page was edited since. Nothing was written.
         """
-        from nbexp.experiments import catalogue, contents, opening, sides, site
-        from nbexp.experiments.report import making
+        from nbexp.project import pictures
 
-        revs = {self._resolve(one)[1] for one in experiments}
-        rows = [
-            row
-            for row in self.show().rows
-            if row.kind == "baseline"
-            or (
-                row.kind == "experiment"
-                and row.state != "running"
-                and (not revs or row.rev in revs)
-            )
-        ]
-        used = {row.baseline for row in rows if row.kind == "experiment"}
-        rows = [row for row in rows if row.kind == "experiment" or row.rev in used]
-        infos = catalogue.infos(self.git, [row.rev for row in rows])
-        names = catalogue.baseline_names(self.git)
-        return site.publish(
-            self.root / self.here / folder,
-            rows,
-            site.Source(
-                making.Files(self.git, self.cache, self.root, self.prefix),
-                partial(sides.of_commit, self._site()),
-                partial(opening.executed, self._site()),
-                partial(contents.read, self.git, self.cache, self.prefix),
-                {rev: info.author.partition(" <")[0] for rev, info in infos.items()},
-                {row.rev: names.get(row.rev, row.rev[:7]) for row in rows},
-                self.root.name,
-            ),
-            title=title or self.root.name,
-            shown_as=Path(os.path.normpath(folder)).as_posix(),
-            max_size_mb=max_size_mb,
-            emit=emit,
-        )
+        return pictures.publish(self, folder, experiments, title, max_size_mb, emit)
 
     def read(self, experiment: str | Experiment, path: str) -> bytes:
         """The bytes of a file of an experiment, from Git, the cache or a remote; the workspace is untouched."""
@@ -1941,6 +1862,8 @@ class Project:
         contents = self._contents(naming.looked_at(self.git, experiment)[1], emit)
         located = contents.locate(contents.resolved(path))
         return materialised.path(contents, located, self.root)
+
+    # ---- one experiment
 
     def verify(
         self,
@@ -2016,6 +1939,8 @@ class Project:
     def names(self) -> builtins.list[str]:
         """The names of all experiments, for completion."""
         return sorted(ref_names.name_of(ref) for ref in self._refs())
+
+    # ---- what the methods share
 
     @property
     def _reader(self) -> Reader:
