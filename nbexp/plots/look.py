@@ -81,30 +81,32 @@ def chart(
     return spec
 
 
-def config() -> Spec:
-    """The looks of what is around the data."""
+def ink() -> dict[str, Spec]:
+    """The colours of what is around the data."""
+    words: Spec = {"labelColor": TEXT, "titleColor": TEXT}
     return {
         "view": {"stroke": RULE},
         "axis": {
-            "labelColor": TEXT,
-            "titleColor": TEXT,
+            **words,
             "titleFontWeight": "normal",
             "gridColor": RULE,
             "domainColor": RULE,
             "tickColor": RULE,
-            "labelFontSize": 11,
-            "titleFontSize": 12,
-            "titleLimit": 400,
         },
-        "legend": {
-            "labelColor": TEXT,
-            "titleColor": TEXT,
-            "titleFontWeight": "normal",
-            "labelFontSize": 12,
-        },
-        "header": {"labelColor": TEXT, "titleColor": TEXT},
-        "title": {"color": TEXT, "subtitleColor": TEXT, "fontSize": 13, "subtitlePadding": 4},
+        "legend": {**words},
+        "header": {**words},
+        "title": {"color": TEXT},
     }
+
+
+def config() -> Spec:
+    """The looks of what is around the data."""
+    sizes: dict[str, Spec] = {
+        "axis": {"labelFontSize": 11, "titleFontSize": 12, "titleLimit": 400},
+        "legend": {"titleFontWeight": "normal", "labelFontSize": 12},
+        "title": {"subtitleColor": TEXT, "fontSize": 13, "subtitlePadding": 4},
+    }
+    return {part: {**looks, **sizes.get(part, {})} for part, looks in ink().items()}
 
 
 def distinct(columns: Mapping[str, str]) -> dict[str, str]:

@@ -9,8 +9,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from nbexp.plots import Spec
-from nbexp.plots.line import RULE, TEXT, thinned
+from nbexp.plots import Spec, look
+from nbexp.plots.line import thinned
 from nbexp.plots.templates.rows import Row
 
 # Lines of more points look the same on the 300 pixels that they get; a notebook keeps each drawing.
@@ -22,21 +22,8 @@ LINES = frozenset({"linear", "smooth", "simple"})
 MATRICES = frozenset({"confusion", "confusion_normalized"})
 BARS = frozenset({"bar_horizontal", "bar_horizontal_sorted"})
 
-_LOOK: Spec = {
-    "view": {"stroke": RULE},
-    "axis": {
-        "labelColor": TEXT,
-        "titleColor": TEXT,
-        "titleFontWeight": "normal",
-        "gridColor": RULE,
-        "domainColor": RULE,
-        "tickColor": RULE,
-    },
-    "legend": {"labelColor": TEXT, "titleColor": TEXT, "labelLimit": 240},
-    "header": {"labelColor": TEXT, "titleColor": TEXT},
-    "title": {"color": TEXT},
-}
-
+# Names of revisions are long.
+_LEGEND = {"labelLimit": 240}
 
 # Columns that tell rows apart, beside x and y.
 _LABELS = ("rev", "filename", "field")
@@ -79,7 +66,9 @@ def dressed(spec: Spec) -> Spec:
     if isinstance(params, list):
         spec = {**spec, "params": [_on(param) for param in params]}
     own = spec.get("config")
-    config = {**_LOOK, **own} if isinstance(own, Mapping) else _LOOK
+    looks = look.ink()
+    looks["legend"] |= _LEGEND
+    config = {**looks, **own} if isinstance(own, Mapping) else looks
     return {"background": "transparent", **spec, "config": config}
 
 
