@@ -179,6 +179,7 @@ class Exp:
         panel = sweep.Panel(form, show, self._dress)
         display(panel.widget)  # type: ignore[no-untyped-call]
         panel.begin()
+        panel.follow()
         self._shown = (self._shell.execution_count, form)
         return form
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 # The picture of docs/how-to/sweep-with-a-form.md is made anew with `NBEXP_PICTURES=docs/_static`.
 PICTURE = "sweep-form.png"
@@ -91,6 +92,52 @@ def test_a_sweep_is_asked_for_by_a_form(
     # The same once more has run already, and the form says so.
     form.get_by_role("button", name="Another sweep").click()
     form.get_by_text("sweep-1 has run this already: to start it is to show it").wait_for()
+
+
+def test_it_says_that_the_kernel_is_busy_and_that_it_has_gone(
+    open_notebook: Any, project: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    cells = [
+        "%load_ext nbexp",
+        "%exp sweep -i",
+        f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)",
+        "os.kill(os.getpid(), 9)",
+    ]
+    tab = open_notebook(project, cells, width=1000)
+    page = tab.page
+    for number in (0, 1):
+        activate(tab, number)
+        tab.command("notebook:run-cell")
+    form = page.get_by_role("group", name="A sweep over params.yaml")
+    form.get_by_text("Nothing varies yet.").wait_for()
+    busy, gone = form.get_by_text("The kernel is busy: "), form.get_by_text("⚠ disconnected: ")
+    busy.wait_for(state="hidden")
+    activate(tab, 2)
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    lr = row(tab, "train.lr")
+    lr.get_by_label("what becomes of train.lr").select_option(label="values")
+    lr.get_by_role("textbox", name="values").fill("0.2, 0.3")
+    busy.wait_for()
+    assert gone.count() == 0
+    gate.touch()
+    lr.get_by_text("2 values: 0.2, 0.3").wait_for()
+    busy.wait_for(state="hidden")
+    start = form.get_by_role("button", name="Start the sweep")
+    expect(start).to_be_enabled()
+    activate(tab, 3)
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    gone.wait_for()
+    assert "run the cell again" in gone.inner_text()
+    expect(start).to_be_disabled()
+    expect(lr.get_by_role("textbox", name="values")).to_be_disabled()
+    assert tab.findings(".nbexp-sweep") == []
+
+
+def activate(tab: Any, number: int) -> None:
+    tab.page.evaluate(
+        "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number
+    )
 
 
 def test_it_is_filled_in_with_the_keyboard_alone(

@@ -22,7 +22,7 @@ from nbexp import project as projects
 from nbexp.errors import NbexpError
 from nbexp.events import ignore
 from nbexp.jupyter import display, words
-from nbexp.jupyter.panels import bundled
+from nbexp.jupyter.panels import bundled, pump
 from nbexp.render import sweeps as texts
 from nbexp.results import Result
 from nbexp.sweeps.form import Answers, Asked, Problem, SweepForm
@@ -36,6 +36,8 @@ Show = Callable[[dict[str, object], dict[str, object], bool], None]
 
 # The course is shown at most twice a second.
 _PAUSE_S = 0.5
+# The view counts as cut off after six seconds of silence.
+BEAT_S = 2.0
 
 
 class _Widget(anywidget.AnyWidget):
@@ -45,6 +47,7 @@ class _Widget(anywidget.AnyWidget):
     form = traitlets.Dict().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     told = traitlets.Dict().tag(sync=True)
+    _view_count = traitlets.Int(0).tag(sync=True)
 
 
 class Panel:
@@ -66,15 +69,53 @@ class Panel:
         self._counter: threading.Thread | None = None
         self._counted: dict[tuple[str, ...], tuple[str, list[dict[str, object]]]] = {}
         self._name = ""
+        self._had_views = self._is_followed = False
+        self._beat_s = 0.0
         sent = form.to_json()
         self.widget = _Widget(form=sent, answers=sent["answers"], told={**self._told})
         self.widget.observe(lambda _: self._answered(), "answers")
         self.widget.on_msg(self._heard)
+        self.widget.observe(self._viewed, "_view_count")
 
     def begin(self) -> None:
         """Show the static part, and say what the answers come to that are there already."""
         self._show(*display.bundle(self._form), False)
         self._answered()
+
+    # ---- whether there is a kernel
+
+    def follow(self) -> None:
+        """Let the view know from now on that the kernel is there, also while a cell runs."""
+        with self._lock:
+            if self._is_followed:
+                return
+            self._is_followed = True
+        pump.follow(self)
+
+    def _viewed(self, change: Mapping[str, object]) -> None:
+        if change["new"]:
+            self._had_views = True
+            self.follow()
+
+    @property
+    def is_open(self) -> bool:
+        # Whoever runs all cells has the view long before the kernel can hear that it is there.
+        return self.widget.comm is not None and bool(
+            self.widget._view_count or not self._had_views
+        )
+
+    def pump(self) -> bool:
+        if time.monotonic() - self._beat_s > BEAT_S:
+            self._beat_s = time.monotonic()
+            self.widget.send({"say": "beat"})
+        return False
+
+    def fail(self, error: Exception) -> None:
+        """What beats has nothing to tell; the view hears that it has stopped."""
+
+    def end(self) -> None:
+        with self._lock:
+            self._is_followed = False
 
     # ---- what is asked
 
@@ -131,6 +172,7 @@ class Panel:
 
     def _heard(self, _widget: object, content: object, _buffers: object) -> None:
         wanted = content.get("do") if isinstance(content, Mapping) else None
+        self.widget.send({"say": "heard"})
         phase = self._told["phase"]
         if wanted == "start" and phase == "asking":
             self._answered()

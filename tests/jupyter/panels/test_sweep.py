@@ -13,7 +13,7 @@ import pytest
 import nbexp
 from nbexp import commands
 from nbexp.jupyter import words
-from nbexp.jupyter.panels import sweep
+from nbexp.jupyter.panels import pump, sweep
 from nbexp.sweeps.form import Answer, Answers
 
 
@@ -83,6 +83,28 @@ def test_below_the_form_stand_the_params_as_text_and_as_a_table(
     assert "for example: %exp sweep -S prepare.rows=20,40" in contents["text/plain"]
     assert '<table class="nbexp-grid">' in contents["text/html"]
     assert "<script" not in contents["text/html"]
+
+
+def test_the_view_hears_that_the_kernel_is_there_for_as_long_as_it_is_seen(
+    panel: sweep.Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(panel.widget, "send", said.append)
+    monkeypatch.setattr(sweep, "BEAT_S", 0.05)
+    panel.follow()
+    panel.follow()
+    assert [one for one in pump.panels() if one is panel] == [panel]
+    until(lambda: said.count({"say": "beat"}) > 2)
+    panel.widget._handle_custom_msg({"do": "hello"}, [])
+    assert {"say": "heard"} in said
+    panel.widget._view_count = 1
+    assert panel.is_open
+    panel.widget._view_count = 0
+    until(lambda: panel not in pump.panels())
+    panel.widget._view_count = 1
+    until(lambda: panel in pump.panels())
+    panel.widget._view_count = 0
+    until(lambda: panel not in pump.panels())
 
 
 def test_answers_are_counted_and_come_to_a_line(panel: sweep.Panel) -> None:

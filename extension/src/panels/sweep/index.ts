@@ -76,8 +76,8 @@ interface Model {
   set(name: "answers", value: Answers): void;
   save_changes(): void;
   send(content: unknown): void;
-  on(name: string, callback: () => void): void;
-  off(name: string, callback: () => void): void;
+  on(name: string, callback: (said: { say?: string }) => void): void;
+  off(name: string, callback: (said: { say?: string }) => void): void;
 }
 
 const SAID: Record<How, string> = {
@@ -90,6 +90,9 @@ const SAID: Record<How, string> = {
 // Fewer than this many params are found without a search.
 const MANY = 10;
 const PAUSE_MS = 150;
+// How long the kernel may take to hear something, and how long it may be silent: it says every two seconds that it is there.
+const HEARS_MS = 1000;
+const SILENCE_MS = 6000;
 
 let forms = 0;
 
@@ -163,6 +166,10 @@ class View {
   private readonly course = make("span");
   private readonly stop = make("button", "", "Stop it");
   private readonly again = make("button", "", "Another sweep");
+  private readonly link = make("p", "nbexp-sweep-link");
+  private heardAt = performance.now();
+  private askedAt: number | null = null;
+  private readonly clock: number;
 
   constructor(
     private readonly model: Model,
@@ -179,8 +186,42 @@ class View {
     for (const control of root.querySelectorAll<HTMLElement>("input, select, button")) {
       control.dataset["lmSuppressShortcuts"] = "true";
     }
+    this.clock = window.setInterval(() => this.look(), 500);
+    this.ask({ do: "hello" });
     this.told();
   }
+
+  // ---- whether there is a kernel
+
+  /** What the kernel says besides what the answers come to: that it is there, or that it has heard something. */
+  readonly heard = (said: { say?: string }): void => {
+    this.heardAt = performance.now();
+    if (said.say === "heard") this.askedAt = null;
+    this.look();
+  };
+
+  private ask(content: { do: string }): void {
+    this.askedAt ??= performance.now();
+    this.model.send(content);
+  }
+
+  private look(): void {
+    const now = performance.now();
+    const isGone = now - this.heardAt > SILENCE_MS;
+    const isBusy = this.askedAt !== null && now - this.askedAt > HEARS_MS;
+    const words = isGone
+      ? "⚠ disconnected: the kernel does not answer. A sweep that was started goes on; run the cell again for a form that works."
+      : isBusy ? "The kernel is busy: what you enter is counted, and done, when the cell that runs is over." : "";
+    if (this.link.textContent !== words) this.link.textContent = words;
+    this.link.hidden = words === "";
+    this.link.classList.toggle("nbexp-sweep-gone", isGone);
+    if (isGone !== this.isGone) {
+      this.isGone = isGone;
+      this.told();
+    }
+  }
+
+  private isGone = false;
 
   // ---- what is asked
 
@@ -190,7 +231,7 @@ class View {
     if (this.form.fields.length > MANY) this.asking.append(this.search(params));
     this.asking.append(params, this.settings());
 
-    for (const node of [this.summary, this.course]) {
+    for (const node of [this.summary, this.course, this.link]) {
       node.setAttribute("role", "status");
       node.setAttribute("aria-live", "polite");
     }
@@ -199,14 +240,15 @@ class View {
     this.copy.addEventListener("click", () => void this.copyLine());
     this.start.addEventListener("click", () => {
       this.send();
-      this.model.send({ do: "start" });
+      this.ask({ do: "start" });
     });
-    this.stop.addEventListener("click", () => this.model.send({ do: "stop" }));
-    this.again.addEventListener("click", () => this.model.send({ do: "again" }));
+    this.stop.addEventListener("click", () => this.ask({ do: "stop" }));
+    this.again.addEventListener("click", () => this.ask({ do: "again" }));
     this.bar.setAttribute("aria-label", "runs that are over");
     this.running.append(this.bar, this.course, this.stop, this.again);
     const written = make("div", "nbexp-sweep-written", this.line, this.copy, this.copied);
     this.root.replaceChildren(
+      this.link,
       this.asking,
       this.summary,
       this.whole.node,
@@ -473,6 +515,7 @@ class View {
     // A new object: the same one would count as unchanged.
     this.model.set("answers", structuredClone(this.answers));
     this.model.save_changes();
+    this.ask({ do: "look" });
   }
 
   private show(): void {
@@ -484,7 +527,7 @@ class View {
     const isAsking = told.phase === "asking";
     this.show();
     for (const control of this.asking.querySelectorAll<HTMLInputElement>("input, select")) {
-      control.disabled = !isAsking;
+      control.disabled = !isAsking || this.isGone;
     }
     for (const [name, place] of this.places) {
       place.say(
@@ -505,7 +548,8 @@ class View {
     this.line.textContent = told.line;
     this.copy.parentElement!.hidden = !told.line;
     this.start.textContent = this.answers.when === "queue" ? "Put it into the queue" : "Start the sweep";
-    this.start.disabled = !(isAsking && told.line);
+    this.start.disabled = !(isAsking && told.line) || this.isGone;
+    this.stop.disabled = this.again.disabled = this.isGone;
     this.start.parentElement!.hidden = !isAsking && told.phase !== "starting";
     const { progress } = told;
     this.running.hidden = isAsking || told.phase === "starting";
@@ -535,6 +579,7 @@ class View {
 
   close(): void {
     window.clearTimeout(this.timer);
+    window.clearInterval(this.clock);
   }
 }
 
@@ -544,8 +589,10 @@ export default {
     el.append(root);
     const view = new View(model, root);
     model.on("change:told", view.told);
+    model.on("msg:custom", view.heard);
     return () => {
       model.off("change:told", view.told);
+      model.off("msg:custom", view.heard);
       view.close();
     };
   },
