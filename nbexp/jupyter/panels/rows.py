@@ -19,6 +19,8 @@ class Sent:
     table: Table
     ids: tuple[str, ...]
     columns: tuple[Column, ...]
+    # Hashes of deps are no columns of the panel, but may be asked for in its filter.
+    deps: tuple[Column, ...]
 
     def row(self, id_: str) -> Row | None:
         """The row of an id; None where the table has it no more."""
@@ -40,7 +42,8 @@ def of(table: Table) -> Sent:
             id_ = f"{row.rev} {row.name or len(ids)}" if " " not in id_ else f"{id_}'"
         seen.add(id_)
         ids.append(id_)
-    return Sent(table, tuple(ids), tuple(table.shown_columns()))
+    deps = [one for one in table.columns(deps=True) if one.kind == "dep"]
+    return Sent(table, tuple(ids), tuple(table.shown_columns()), tuple(deps))
 
 
 def whole(sent: Sent) -> bytes:
@@ -64,7 +67,7 @@ def change(before: Sent, after: Sent) -> bytes | None:
     kept = [id_ for id_ in before.ids if id_ in now and id_ not in moved]
     if kept != [id_ for id_ in after.ids if id_ not in moved]:
         return None
-    has_same_columns = before.columns == after.columns
+    has_same_columns = (before.columns, before.deps) == (after.columns, after.deps)
     if not fresh and not gone and has_same_columns:
         return b""
     return _packed(after, fresh, {"places": fresh, "gone": gone})
@@ -91,9 +94,10 @@ def _packed(sent: Sent, which: Sequence[int], more: Mapping[str, object]) -> byt
     rows = [listed[at] for at in which]
     ids = [sent.ids[at] for at in which]
     view = sent.table.view
-    cells = _cells(sent.columns, rows)
+    columns = (*sent.columns, *sent.deps)
+    cells = _cells(columns, rows)
     heads = []
-    for column, found in zip(sent.columns, cells, strict=True):
+    for column, found in zip(columns, cells, strict=True):
         head: dict[str, object] = {
             "id": f"{column.kind}:{column.file}:{column.key}",
             "kind": column.kind,
@@ -109,7 +113,8 @@ def _packed(sent: Sent, which: Sequence[int], more: Mapping[str, object]) -> byt
             head["whole"] = True
         heads.append(head)
     meta: dict[str, object] = {
-        "columns": heads,
+        "columns": heads[: len(sent.columns)],
+        "deps": heads[len(sent.columns) :],
         "names": {rev: name for rev, name in view.names.items() if name},
         "labels": {id_: dict(row.labels) for id_, row in zip(ids, rows, strict=True) if row.labels},
         "errors": {id_: row.error for id_, row in zip(ids, rows, strict=True) if row.error},
@@ -151,6 +156,10 @@ def _row(row: Row, places: Mapping[tuple[str, str, str], int]) -> Iterator[tuple
             yield at, value if isinstance(value, str) else label_text(value)
     if row.data is None:
         return
+    for path, dep in row.data.deps.items():
+        at = places.get(("dep", path, ""))
+        if at is not None and dep.get("hash"):
+            yield at, dep["hash"]
     for kind, what in (("metric", "metrics"), ("param", "params")):
         for (file, key), value in row.data.flat(what).items():  # type: ignore[arg-type]
             at = places.get((kind, file, key))

@@ -20,8 +20,10 @@ SHARED = json.loads(CASES.read_text(encoding="utf-8"))
 BASE = "b" * 40
 
 
-def row(name: str, metrics: object, params: object, number: int = 0, **more: Any) -> Row:
-    data = Data({"params.yaml": params}, {"metrics.json": metrics})
+def row(
+    name: str, metrics: object, params: object, number: int = 0, *, deps: Any = None, **more: Any
+) -> Row:
+    data = Data({"params.yaml": params}, {"metrics.json": metrics}, deps or {})
     return Row(
         f"{number:040x}",
         name,
@@ -68,6 +70,7 @@ def test_the_filter_of_the_browser_is_held_to_the_same_cases(where, wanted):
             one["name"], tree(one["metrics"]), tree(one["params"]), number,
             state=one["state"], created_s=one["created"],
             labels={name: one[name] for name in ("tags", "star", "note") if one.get(name)},
+            deps={path: {"hash": hash_} for path, hash_ in one.get("deps", {}).items()},
         )
         for number, one in enumerate(SHARED["rows"])
     ]  # fmt: skip

@@ -17,10 +17,15 @@ function tableOf(rows: typeof shared.rows): Table {
   }
   const table = new Table();
   table.columns = [...keys.values()];
+  const paths = [...new Set(rows.flatMap((row) => Object.keys(("deps" in row && row.deps) || {})))].sort();
+  table.deps = paths.map((path) => ({ id: `dep:${path}:`, kind: "dep", file: path, key: "", title: path }));
   table.rows = [
     made({ id: "base", kind: "baseline", name: "main", rev: "base" }, []),
     ...rows.map((row, at) => {
-      const values = table.columns.map((column) => ((column.kind === "metric" ? row.metrics : row.params) as Record<string, Value>)[column.key]);
+      const values = [
+        ...table.columns.map((column) => ((column.kind === "metric" ? row.metrics : row.params) as Record<string, Value>)[column.key]),
+        ...paths.map((path) => ("deps" in row ? (row.deps as Record<string, Value>)[path] : undefined)),
+      ];
       const labels = { tags: row.tags, ...("star" in row ? { star: row.star as boolean, note: row.note as string } : {}) };
       return made({ id: `rev${at}`, rev: `rev${at}`, name: row.name, state: row.state, created: row.created, labels }, values);
     }),

@@ -6,7 +6,7 @@ import { compile, FilterError } from "./where.ts";
 
 export interface Column {
   readonly id: string;
-  readonly kind: "metric" | "param" | "label";
+  readonly kind: "metric" | "param" | "label" | "dep";
   readonly file: string;
   readonly key: string;
   readonly title: string;
@@ -43,6 +43,7 @@ interface Labels {
 
 interface Meta {
   readonly columns: readonly Column[];
+  readonly deps: readonly Column[];
   readonly names: Readonly<Record<string, string>>;
   readonly total?: number;
   readonly labels: Readonly<Record<string, Labels>>;
@@ -106,6 +107,8 @@ export interface Arranged {
 /** Every row there is, by place and by id. */
 export class Table {
   columns: readonly Column[] = [];
+  /** Whose hashes only a filter asks for: of no place in the table, in the values of a row behind those of its columns. */
+  deps: readonly Column[] = [];
   rows: readonly Row[] = [];
   byId: ReadonlyMap<string, Row> = new Map();
   /** Names of baselines that are no rows. */
@@ -123,9 +126,11 @@ export class Table {
   change(bytes: DataView): void {
     const { meta, rows } = read(bytes);
     const gone = new Set([...(meta.gone ?? []), ...rows.map((row) => row.id)]);
-    const places = new Map(this.columns.map((column, at) => [column.id, at]));
-    const isSame = this.columns.length === meta.columns.length && meta.columns.every((one, at) => this.columns[at]?.id === one.id);
-    const moved = isSame ? null : meta.columns.map((column) => places.get(column.id));
+    const before = [...this.columns, ...this.deps];
+    const after = [...meta.columns, ...meta.deps];
+    const places = new Map(before.map((column, at) => [column.id, at]));
+    const isSame = before.length === after.length && after.every((one, at) => before[at]?.id === one.id);
+    const moved = isSame ? null : after.map((column) => places.get(column.id));
     const kept = this.rows
       .filter((row) => !gone.has(row.id))
       .map((row) => (moved === null ? row : { ...row, values: moved.map((at) => (at === undefined ? undefined : row.values[at])) }));
@@ -149,6 +154,7 @@ export class Table {
 
   private take(meta: Meta, rows: readonly Row[]): void {
     this.columns = meta.columns;
+    this.deps = meta.deps;
     this.names = meta.names;
     this.rows = rows;
     this.byId = new Map(rows.map((row) => [row.id, row]));
@@ -179,7 +185,7 @@ export class Table {
   named(name: string): (row: Row) => Value {
     const found = this.find(name);
     if (found.length === 1) {
-      const at = this.columns.indexOf(found[0] as Column);
+      const at = [...this.columns, ...this.deps].indexOf(found[0] as Column);
       return (row) => clean(row.values[at]);
     }
     if (found.length > 1) {
@@ -188,15 +194,15 @@ export class Table {
     }
     const own = this.own(name);
     if (own !== null) return own;
-    const known = [...OWN, ...this.columns.map((column) => column.title)];
+    const known = [...OWN, ...[...this.columns, ...this.deps].map((column) => column.title)];
     const near = nearest(name, known);
     const hint = near ? `did you mean \`${near}\`?` : `there are ${known.slice(0, 20).join(", ")}.`;
     throw new FilterError(`The table has no column \`${name}\`.`, `${hint} Text is quoted: "${name}".`);
   }
 
   private find(name: string): Column[] {
+    const data = [...this.columns.filter((column) => column.kind !== "label"), ...this.deps];
     const called = (word: string): Column[] => {
-      const data = this.columns.filter((column) => column.kind !== "label");
       for (const is of [
         (column: Column) => column.title === word,
         (column: Column) => `${column.file}:${column.key}` === word,
@@ -210,12 +216,12 @@ export class Table {
     const found = called(name);
     if (found.length > 0 || OWN.includes(name)) return found;
     const dot = name.indexOf(".");
-    const kind = ({ params: "param", metrics: "metric" } as Record<string, string>)[name.slice(0, dot)];
+    const kind = ({ params: "param", metrics: "metric", deps: "dep" } as Record<string, string>)[name.slice(0, dot)];
     if (dot > 0 && kind !== undefined) {
       const inside = called(name.slice(dot + 1)).filter((column) => column.kind === kind);
       if (inside.length > 0) return inside;
     }
-    return this.columns.filter((column) => column.kind !== "label" && column.key.endsWith(`.${name}`));
+    return data.filter((column) => column.key.endsWith(`.${name}`));
   }
 
   private own(name: string): ((row: Row) => Value) | null {
@@ -290,6 +296,7 @@ export interface Extent {
 const OWN = ["name", "experiment", "rev", "kind", "state", "steps", "created", "tags", "star", "note", "baseline"];
 
 function full(column: Column): string {
+  if (column.kind === "dep") return `deps.${column.file}`;
   return `${column.kind === "param" ? "params" : "metrics"}.${column.file}:${column.key}`;
 }
 
