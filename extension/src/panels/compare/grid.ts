@@ -23,6 +23,7 @@ export interface Acts {
 }
 
 interface Placed {
+  readonly place: number;
   readonly column: Column | Own;
   readonly at: number;
   readonly pinned: boolean;
@@ -31,12 +32,38 @@ interface Placed {
   readonly numeric: boolean;
 }
 
+/** A cell on the page, and what was last written into it: what stays as it is, is not written again. */
+interface Cell {
+  readonly element: HTMLElement;
+  readonly text: Text;
+  placed: Placed | null;
+  classes: string;
+  heat: string;
+  parts: Parts | null;
+}
+
+/** What is in the first cell of a row. */
+interface Parts {
+  readonly kind: Line["kind"];
+  readonly indent: HTMLElement;
+  readonly fold: HTMLElement;
+  readonly box: HTMLInputElement;
+  readonly name: HTMLElement;
+  readonly rest: HTMLElement;
+  readonly more: HTMLElement;
+  depth: number;
+}
+
 interface Drawn {
   readonly element: HTMLElement;
-  readonly spacer: HTMLElement;
-  cells: HTMLElement[];
+  /** By the place of the column. */
+  readonly cells: Map<number, Cell>;
   index: number;
   isStale: boolean;
+  classes: string;
+  chosen: string;
+  expanded: string;
+  row: string;
 }
 
 export class Grid {
@@ -49,13 +76,16 @@ export class Grid {
   private placed: Placed[] = [];
   private width = 0;
   private pinnedWidth = 0;
-  private drawn: Drawn[] = [];
+  private drawn = new Map<number, Drawn>();
+  private heads = new Map<number, HTMLElement>();
+  private shownColumns: readonly Placed[] = [];
+  private activeCell: HTMLElement | null = null;
+  private size = { width: 0, height: 0 };
   private arranged: Arranged = { lines: [], rows: [], shown: 0, total: 0, error: null };
   private view: View | null = null;
   private selected: ReadonlySet<string> = new Set();
   /** The cell that the arrows have reached; row -1 is the head. */
   private active = { row: 0, column: 0 };
-  private headFrom = -1;
   private readonly redraw = framed(() => this.draw());
   private sizes: ResizeObserver;
 
@@ -82,10 +112,15 @@ export class Grid {
         onclick: (event: MouseEvent) => this.click(event),
         oncontextmenu: (event: MouseEvent) => this.context(event),
         onfocus: () => this.mark(),
+        // What a cell says in full is put together where somebody points, not for each one that scrolls by.
+        onpointerover: (event: PointerEvent) => this.tell(event.target as HTMLElement),
       },
       this.canvas,
     );
-    this.sizes = new ResizeObserver(() => this.redraw());
+    this.sizes = new ResizeObserver(() => {
+      this.measure();
+      this.redraw();
+    });
     this.sizes.observe(this.element);
   }
 
@@ -112,17 +147,22 @@ export class Grid {
     this.element.style.height = `${Math.min(460, HEAD + Math.max(arranged.lines.length, 2) * ROW + 18)}px`;
     this.empty.hidden = arranged.lines.length > 0;
     fill(this.empty, view.where ? "No row passes the filter." : "No experiments yet.");
-    for (const one of this.drawn) one.isStale = true;
-    this.headFrom = -1;
+    for (const one of this.drawn.values()) one.isStale = true;
+    this.shownColumns = [];
+    this.measure();
     this.draw();
+  }
+
+  private measure(): void {
+    this.size = { width: this.element.clientWidth, height: this.element.clientHeight };
   }
 
   /** Which rows are chosen; what is drawn else stays. */
   choose(selected: ReadonlySet<string>): void {
     this.selected = selected;
-    for (const one of this.drawn) {
+    for (const one of this.drawn.values()) {
       const line = this.arranged.lines[one.index];
-      if (line !== undefined) this.markRow(one.element, line);
+      if (line !== undefined) this.markRow(one, line);
     }
   }
 
@@ -139,11 +179,11 @@ export class Grid {
   private place(view: View): void {
     let left = 0;
     this.pinnedWidth = 0;
-    this.placed = shownColumns(this.table, view).map(({ column, pinned }) => {
+    this.placed = shownColumns(this.table, view).map(({ column, pinned }, place) => {
       const at = this.table.place(column.id);
       const width = view.widths[column.id] ?? this.fitting(column, at);
       const numeric = at >= 0 && this.isNumeric(at);
-      const found = { column, at, pinned, width, left, numeric };
+      const found = { place, column, at, pinned, width, left, numeric };
       left += width;
       if (pinned) this.pinnedWidth = left;
       return found;
@@ -180,35 +220,39 @@ export class Grid {
   private draw(): void {
     const view = this.view;
     if (view === null) return;
-    const { scrollTop, scrollLeft, clientHeight, clientWidth } = this.element;
+    const { scrollTop, scrollLeft } = this.element;
+    const { width, height } = this.size;
     const first = Math.max(0, Math.floor(scrollTop / ROW) - MARGIN);
-    const last = Math.min(this.arranged.lines.length, Math.ceil((scrollTop + clientHeight - HEAD) / ROW) + MARGIN);
-    const [from, to] = this.window(scrollLeft, clientWidth);
-    const columns = [...this.placed.filter((one) => one.pinned), ...this.placed.slice(from, to)];
-    const spare = (this.placed[from]?.left ?? this.pinnedWidth) - this.pinnedWidth;
-    if (this.headFrom !== from * 10_000 + to) {
-      this.headFrom = from * 10_000 + to;
-      this.drawHead(columns, spare, view);
-      for (const one of this.drawn) one.isStale = true;
+    const last = Math.min(this.arranged.lines.length, Math.ceil((scrollTop + height - HEAD) / ROW) + MARGIN);
+    const [from, to] = this.window(scrollLeft, width);
+    const pinned = this.placed.filter((one) => one.pinned);
+    const before = this.shownColumns;
+    const isMoved = before[pinned.length] !== this.placed[from] || before.length !== pinned.length + to - from;
+    if (isMoved || before.length === 0) {
+      const isNew = before.length === 0;
+      this.shownColumns = [...pinned, ...this.placed.slice(from, to)];
+      this.drawHead(view, isNew);
     }
-    // Elements of rows that left are given to those that came.
-    const wanted = new Set<number>();
-    for (let index = first; index < last; index += 1) wanted.add(index);
+    // Elements of rows that left are given to those that came; a row that stays keeps its own: what is about to be
+    // clicked must not become another row.
     const free: Drawn[] = [];
-    for (const one of this.drawn) {
-      if (wanted.has(one.index)) {
-        wanted.delete(one.index);
-        // A row that stays keeps its element: what is about to be clicked must not become another row.
-        if (one.isStale) this.drawRow(one, columns, spare, view);
-      } else free.push(one);
+    for (const [index, one] of this.drawn) {
+      if (index >= first && index < last) {
+        if (one.isStale) this.drawRow(one, view);
+        else if (isMoved) this.drawCells(one, view, false);
+      } else {
+        free.push(one);
+        this.drawn.delete(index);
+      }
     }
-    for (const index of wanted) {
+    for (let index = first; index < last; index += 1) {
+      if (this.drawn.has(index)) continue;
       const one = free.pop() ?? this.made();
       one.index = index;
-      this.drawRow(one, columns, spare, view);
+      this.drawn.set(index, one);
+      this.drawRow(one, view);
     }
     for (const one of free) one.element.remove();
-    if (free.length > 0) this.drawn = this.drawn.filter((one) => !free.includes(one));
     this.mark();
   }
 
@@ -225,141 +269,209 @@ export class Grid {
 
   private made(): Drawn {
     const element = h("div", { class: "nbx-row", role: "row" });
-    const spacer = h("div", { class: "nbx-spacer", role: "presentation" });
-    element.append(spacer);
     this.body.append(element);
-    const one: Drawn = { element, spacer, cells: [], index: -1, isStale: true };
-    this.drawn.push(one);
-    return one;
+    return { element, cells: new Map(), index: -1, isStale: true, classes: "nbx-row", chosen: "", expanded: "", row: "" };
   }
 
-  private drawHead(columns: readonly Placed[], spare: number, view: View): void {
-    this.head.replaceChildren();
-    for (const one of columns) {
-      const { column } = one;
-      const place = view.sort.findIndex((sort) => sort.column === column.id);
-      const sort = place < 0 ? null : view.sort[place]!;
-      const words = sort === null ? "none" : sort.down ? "descending" : "ascending";
-      const better = "better" in column ? (column.better === "higher" ? " ↑" : column.better === "lower" ? " ↓" : "") : "";
-      const cell = h(
-        "div",
-        {
-          class: `nbx-cell${one.numeric ? " nbx-number" : ""}${one.pinned ? " nbx-pinned" : ""}`,
-          role: "columnheader",
-          "aria-sort": words,
-          "aria-colindex": this.placed.indexOf(one) + 1,
-          id: `${this.id}-h-${this.placed.indexOf(one)}`,
-          style: `width:${one.width}px;${one.pinned ? `left:${one.left}px` : ""}`,
-          title: "file" in column && column.file ? `${column.title} of ${column.file}` : column.title,
-          "data-column": column.id,
-          draggable: "true",
-          ondragstart: (event: DragEvent) => event.dataTransfer?.setData("text/plain", column.id),
-          ondragover: (event: DragEvent) => event.preventDefault(),
-          ondrop: (event: DragEvent) => {
-            event.preventDefault();
-            this.acts.move(event.dataTransfer?.getData("text/plain") ?? "", column.id);
-          },
-        },
-        h("span", { class: "nbx-title" }, column.title + better),
-        sort && h("span", { class: "nbx-sort", "aria-hidden": "true" }, (sort.down ? "▼" : "▲") + (view.sort.length > 1 ? place + 1 : "")),
-        h("span", { class: "nbx-grip", "aria-hidden": "true", onpointerdown: (event: PointerEvent) => this.resize(event, one) }),
-      );
-      this.head.append(cell);
-      if (one.pinned && one === columns.filter((other) => other.pinned).at(-1)) {
-        this.head.append(h("div", { class: "nbx-spacer", role: "presentation", style: `width:${spare}px` }));
+  private drawHead(view: View, isNew: boolean): void {
+    const wanted = new Set(this.shownColumns);
+    for (const [place, cell] of this.heads) {
+      const placed = this.placed[place];
+      if (!isNew && placed !== undefined && wanted.has(placed)) continue;
+      cell.remove();
+      this.heads.delete(place);
+    }
+    let before: Element | null = null;
+    for (const one of this.shownColumns) {
+      const place = this.placed.indexOf(one);
+      let cell = this.heads.get(place);
+      if (cell === undefined) {
+        cell = this.headCell(one, place, view);
+        this.heads.set(place, cell);
+        if (before === null) this.head.prepend(cell);
+        else before.after(cell);
       }
+      before = cell;
     }
   }
 
-  private drawRow(one: Drawn, columns: readonly Placed[], spare: number, view: View): void {
+  private headCell(one: Placed, at: number, view: View): HTMLElement {
+    const { column } = one;
+    const place = view.sort.findIndex((sort) => sort.column === column.id);
+    const sort = place < 0 ? null : view.sort[place]!;
+    const words = sort === null ? "none" : sort.down ? "descending" : "ascending";
+    const better = "better" in column ? (column.better === "higher" ? " ↑" : column.better === "lower" ? " ↓" : "") : "";
+    return h(
+      "div",
+      {
+        class: `nbx-cell${one.numeric ? " nbx-number" : ""}${one.pinned ? " nbx-pinned" : ""}`,
+        role: "columnheader",
+        "aria-sort": words,
+        "aria-colindex": at + 1,
+        id: `${this.id}-h-${at}`,
+        style: `width:${one.width}px;left:${one.left}px`,
+        title: "file" in column && column.file ? `${column.title} of ${column.file}` : column.title,
+        "data-column": column.id,
+        draggable: "true",
+        ondragstart: (event: DragEvent) => event.dataTransfer?.setData("text/plain", column.id),
+        ondragover: (event: DragEvent) => event.preventDefault(),
+        ondrop: (event: DragEvent) => {
+          event.preventDefault();
+          this.acts.move(event.dataTransfer?.getData("text/plain") ?? "", column.id);
+        },
+      },
+      h("span", { class: "nbx-title" }, column.title + better),
+      sort && h("span", { class: "nbx-sort", "aria-hidden": "true" }, (sort.down ? "▼" : "▲") + (view.sort.length > 1 ? place + 1 : "")),
+      h("span", { class: "nbx-grip", "aria-hidden": "true", onpointerdown: (event: PointerEvent) => this.resize(event, one) }),
+    );
+  }
+
+  private drawRow(one: Drawn, view: View): void {
     const line = this.arranged.lines[one.index] as Line;
     const { element } = one;
     one.isStale = false;
     element.style.transform = `translateY(${one.index * ROW}px)`;
     element.setAttribute("aria-rowindex", String(one.index + 2));
     element.dataset["index"] = String(one.index);
-    element.className = "nbx-row";
-    while (one.cells.length < columns.length) {
-      const cell = h("div", { class: "nbx-cell" });
-      one.cells.push(cell);
-      element.append(cell);
-    }
-    const pinned = columns.filter((placed) => placed.pinned).length;
-    one.cells.forEach((cell, at) => {
-      const placed = columns[at];
-      cell.hidden = placed === undefined;
-      if (placed === undefined) return;
-      if (at === pinned) cell.before(one.spacer);
-      cell.style.width = `${placed.width}px`;
-      cell.style.left = placed.pinned ? `${placed.left}px` : "";
-      const place = this.placed.indexOf(placed);
-      cell.id = `${this.id}-${one.index}-${place}`;
-      cell.setAttribute("aria-colindex", String(place + 1));
-      cell.setAttribute("role", placed.column.id === "name" ? "rowheader" : "gridcell");
-      this.drawCell(cell, line, placed, view);
-    });
-    if (columns.length === pinned) element.append(one.spacer);
-    one.spacer.style.width = `${spare}px`;
-    this.markRow(element, line);
+    this.drawCells(one, view, true);
+    this.markRow(one, line);
   }
 
-  private drawCell(cell: HTMLElement, line: Line, placed: Placed, view: View): void {
-    let classes = "nbx-cell";
-    if (placed.pinned) classes += " nbx-pinned";
-    let heat = "";
-    let title = "";
-    if (line.kind === "group") {
-      if (placed.column.id === "name") {
-        fill(cell, h("span", { class: "nbx-fold", "aria-hidden": "true" }, line.folded ? "▸" : "▾"), line.label, h("span", { class: "nbx-faint" }, ` ${line.rows.length}`));
-        title = line.label;
-      } else {
-        const found = placed.numeric && (placed.column as Column).kind === "metric" ? statistic(line.rows, placed.at) : null;
-        fill(cell, found && general(found.mean) + (found.std === null ? "" : ` ± ${general(found.std, 2)}`));
-        if (found) title = `mean${found.std === null ? "" : " ± sample deviation"} of ${found.n}`;
-        classes += placed.numeric ? " nbx-number" : "";
+  /** The cells of the columns in view: with all that they say, or only those that came into view. */
+  private drawCells(one: Drawn, view: View, isWhole: boolean): void {
+    const line = this.arranged.lines[one.index] as Line;
+    const wanted = new Map(this.shownColumns.map((placed) => [placed.place, placed]));
+    const free: Cell[] = [];
+    for (const [place, cell] of one.cells) {
+      if (wanted.has(place)) continue;
+      one.cells.delete(place);
+      // The first column's has parts of its own.
+      if (cell.parts === null) free.push(cell);
+      else cell.element.remove();
+    }
+    let before: HTMLElement | null = null;
+    for (const placed of this.shownColumns) {
+      let cell = one.cells.get(placed.place);
+      if (cell === undefined) {
+        cell = free.pop() ?? newCell();
+        // In the order of the columns, which is that in which it is read out.
+        if (before === null) one.element.prepend(cell.element);
+        else before.after(cell.element);
+        one.cells.set(placed.place, cell);
       }
+      before = cell.element;
+      const isOther = cell.placed !== placed;
+      if (isOther) {
+        const { element } = cell;
+        const old = cell.placed;
+        if (old?.width !== placed.width) element.style.width = `${placed.width}px`;
+        if (old?.left !== placed.left) element.style.left = `${placed.left}px`;
+        if (old?.place !== placed.place) {
+          element.setAttribute("aria-colindex", String(placed.place + 1));
+          element.setAttribute("role", placed.column.id === "name" ? "rowheader" : "gridcell");
+        }
+        cell.placed = placed;
+      }
+      if (isWhole || isOther) this.drawCell(cell, line, placed, view);
+    }
+    for (const cell of free) cell.element.remove();
+  }
+
+  private drawCell(cell: Cell, line: Line, placed: Placed, view: View): void {
+    let classes = placed.pinned ? "nbx-cell nbx-pinned" : "nbx-cell";
+    let heat = "";
+    if (placed.column.id === "name") this.drawName(cell, line);
+    else if (line.kind === "group") {
+      const found = this.mean(line.rows, placed);
+      write(cell, found === null ? "" : general(found.mean) + (found.std === null ? "" : ` ± ${general(found.std, 2)}`));
+      if (placed.numeric) classes += " nbx-number";
+    } else if (placed.at < 0) {
+      write(cell, this.ownText(line.row, placed.column.id));
     } else {
       const { row } = line;
-      if (placed.column.id === "name") {
-        cell.replaceChildren();
-        const indent = h("span", { class: "nbx-indent", style: `width:${line.depth * 16}px` });
-        const box = h("input", { type: "checkbox", class: "nbx-check", tabindex: -1, "aria-hidden": "true" });
-        box.checked = this.selected.has(row.id);
-        add(cell, [
-          indent,
-          line.folded === null ? h("span", { class: "nbx-fold" }) : h("span", { class: "nbx-fold", "aria-hidden": "true" }, line.folded ? "▸" : "▾"),
-          box,
-          h("span", { class: "nbx-name" }, rowName(row)),
-          row.steps > 0 && h("span", { class: "nbx-faint" }, row.steps === 1 ? " (1 step)" : ` (${row.steps} steps)`),
-          row.kind !== "workspace" && h("span", { class: "nbx-more", "aria-hidden": "true", title: "Actions" }, "⋯"),
-        ]);
-        title = row.error ?? (row.kind === "workspace" ? "" : row.rev);
-      } else if (placed.at < 0) {
-        cell.textContent = this.ownText(row, placed.column.id);
-        title = placed.column.id === "created" ? moment(row.created) : "";
-      } else {
-        const value = row.values[placed.at];
-        const text = cellText(value, (placed.column as Column).whole);
-        const extent = typeof value === "number" ? this.table.extent(placed.at) : null;
-        const isBest = extent !== null && extent.best === value && row.kind !== "workspace";
-        cell.textContent = isBest ? `★ ${text}` : text;
-        if (isBest) classes += " nbx-best";
-        if (value instanceof Special) title = value.text;
-        else if (isBest) title = `best ${placed.column.title}: ${String(value)}`;
-        else title = typeof value === "number" ? String(value) : text;
-        if (placed.numeric) classes += " nbx-number";
-        if (this.isAsBaseline(row, placed, value)) classes += " nbx-faint";
-        if (view.colours && extent !== null && typeof value === "number") {
-          const share = (value - extent.low) / (extent.high - extent.low);
-          const good = (placed.column as Column).better === "lower" ? 1 - share : share;
-          heat = `${Math.round(4 + 34 * good)}%`;
-          classes += " nbx-heat";
-        }
+      const value = row.values[placed.at];
+      const text = cellText(value, (placed.column as Column).whole);
+      const extent = typeof value === "number" ? this.table.extent(placed.at) : null;
+      const isBest = this.isBest(row, placed);
+      write(cell, isBest ? `★ ${text}` : text);
+      if (isBest) classes += " nbx-best";
+      if (placed.numeric) classes += " nbx-number";
+      if (this.isAsBaseline(row, placed, value)) classes += " nbx-faint";
+      if (view.colours && extent !== null && typeof value === "number") {
+        const share = (value - extent.low) / (extent.high - extent.low);
+        const good = (placed.column as Column).better === "lower" ? 1 - share : share;
+        heat = `${Math.round(4 + 34 * good)}%`;
+        classes += " nbx-heat";
       }
     }
-    cell.className = classes;
-    cell.title = title;
-    cell.style.setProperty("--nbx-share", heat);
+    if (cell.classes !== classes) cell.element.className = cell.classes = classes;
+    if (cell.heat !== heat) cell.element.style.setProperty("--nbx-share", (cell.heat = heat));
+  }
+
+  private drawName(cell: Cell, line: Line): void {
+    if (cell.parts?.kind !== line.kind) {
+      const parts: Parts = {
+        kind: line.kind,
+        indent: h("span", { class: "nbx-indent" }),
+        fold: h("span", { class: "nbx-fold", "aria-hidden": "true" }),
+        box: h("input", { type: "checkbox", class: "nbx-check", tabindex: -1, "aria-hidden": "true" }),
+        name: h("span", line.kind === "row" ? { class: "nbx-name" } : {}),
+        rest: h("span", { class: "nbx-faint" }),
+        more: h("span", { class: "nbx-more", "aria-hidden": "true", title: "Actions" }, "⋯"),
+        depth: -1,
+      };
+      fill(cell.element);
+      const { indent, fold, box, name, rest, more } = parts;
+      add(cell.element, line.kind === "row" ? [indent, fold, box, name, rest, more] : [fold, name, rest]);
+      cell.parts = parts;
+    }
+    const { parts } = cell;
+    say(parts.fold, line.folded === null ? "" : line.folded ? "▸" : "▾");
+    if (line.kind === "group") {
+      say(parts.name, line.label);
+      say(parts.rest, ` ${line.rows.length}`);
+      return;
+    }
+    const { row } = line;
+    if (parts.depth !== line.depth) parts.indent.style.width = `${16 * (parts.depth = line.depth)}px`;
+    say(parts.name, rowName(row));
+    say(parts.rest, row.steps > 0 ? (row.steps === 1 ? " (1 step)" : ` (${row.steps} steps)`) : "");
+    const isBare = row.kind === "workspace";
+    if (parts.more.hidden !== isBare) parts.more.hidden = isBare;
+  }
+
+  private isBest(row: Row, placed: Placed): boolean {
+    const value = row.values[placed.at];
+    return typeof value === "number" && row.kind !== "workspace" && this.table.extent(placed.at)?.best === value;
+  }
+
+  private mean(rows: readonly Row[], placed: Placed): ReturnType<typeof statistic> {
+    return placed.numeric && (placed.column as Column).kind === "metric" ? statistic(rows, placed.at) : null;
+  }
+
+  /** Put what a cell says in full into its title. */
+  private tell(target: HTMLElement): void {
+    const element = target.closest<HTMLElement>(".nbx-body .nbx-cell");
+    const [line] = element === null ? [undefined] : this.under(element);
+    const placed = this.placed[Number(element?.getAttribute("aria-colindex")) - 1];
+    if (element === null || line === undefined || placed === undefined) return;
+    const title = this.title(line, placed);
+    if (element.title !== title) element.title = title;
+  }
+
+  private title(line: Line, placed: Placed): string {
+    if (line.kind === "group") {
+      if (placed.column.id === "name") return line.label;
+      const found = this.mean(line.rows, placed);
+      return found === null ? "" : `mean${found.std === null ? "" : " ± sample deviation"} of ${found.n}`;
+    }
+    const { row } = line;
+    if (placed.column.id === "name") return row.error ?? (row.kind === "workspace" ? "" : row.rev);
+    if (placed.at < 0) return placed.column.id === "created" ? moment(row.created) : "";
+    const value = row.values[placed.at];
+    if (value instanceof Special) return value.text;
+    if (this.isBest(row, placed)) return `best ${placed.column.title}: ${String(value)}`;
+    return typeof value === "number" ? String(value) : cellText(value, (placed.column as Column).whole);
   }
 
   /** Whether a param is what its baseline has: what differs is to be seen first. */
@@ -369,18 +481,30 @@ export class Grid {
     return base !== undefined && base.values[placed.at] === value;
   }
 
-  private markRow(element: HTMLElement, line: Line): void {
+  private markRow(one: Drawn, line: Line): void {
+    const { element } = one;
     const isChosen = line.kind === "row" ? this.selected.has(line.row.id) : line.rows.every((row) => this.selected.has(row.id));
-    element.setAttribute("aria-selected", String(isChosen));
-    element.classList.toggle("nbx-chosen", isChosen);
-    element.classList.toggle("nbx-group", line.kind === "group");
-    element.classList.toggle("nbx-base", line.kind === "row" && (line.row.kind === "baseline" || line.row.kind === "workspace"));
-    if (line.folded === null) element.removeAttribute("aria-expanded");
-    else element.setAttribute("aria-expanded", String(!line.folded));
-    if (line.kind === "row") element.dataset["row"] = line.row.id;
-    else delete element.dataset["row"];
-    const box = element.querySelector<HTMLInputElement>(".nbx-check");
-    if (box) box.checked = isChosen;
+    let classes = "nbx-row";
+    if (isChosen) classes += " nbx-chosen";
+    if (line.kind === "group") classes += " nbx-group";
+    else if (line.row.kind === "baseline" || line.row.kind === "workspace") classes += " nbx-base";
+    if (one.classes !== classes) element.className = one.classes = classes;
+    const chosen = String(isChosen);
+    if (one.chosen !== chosen) element.setAttribute("aria-selected", (one.chosen = chosen));
+    const expanded = line.folded === null ? "" : String(!line.folded);
+    if (one.expanded !== expanded) {
+      one.expanded = expanded;
+      if (expanded === "") element.removeAttribute("aria-expanded");
+      else element.setAttribute("aria-expanded", expanded);
+    }
+    const id = line.kind === "row" ? line.row.id : "";
+    if (one.row !== id) {
+      one.row = id;
+      if (id === "") delete element.dataset["row"];
+      else element.dataset["row"] = id;
+    }
+    const box = one.cells.get(0)?.parts?.box;
+    if (box && box.checked !== isChosen) box.checked = isChosen;
   }
 
   // ---- what users do
@@ -488,14 +612,25 @@ export class Grid {
     if (isRange && line?.kind === "row") this.acts.toggle([line.row], true);
   }
 
+  /** Show which cell the arrows have reached; it alone has an id, by which the grid points to it. */
   private mark(): void {
     const { row, column } = this.active;
+    const cell = row < 0 ? this.heads.get(column) : this.drawn.get(row)?.cells.get(column)?.element;
     const id = row < 0 ? `${this.id}-h-${column}` : `${this.id}-${row}-${column}`;
-    for (const old of this.element.querySelectorAll(".nbx-active")) old.classList.remove("nbx-active");
-    const cell = document.getElementById(id);
-    cell?.classList.add("nbx-active");
-    if (cell) this.element.setAttribute("aria-activedescendant", id);
-    else this.element.removeAttribute("aria-activedescendant");
+    const old = this.activeCell;
+    if (old !== null && old !== cell) {
+      old.classList.remove("nbx-active");
+      if (old.getAttribute("role") !== "columnheader") old.removeAttribute("id");
+    }
+    this.activeCell = cell ?? null;
+    if (cell === undefined) {
+      if (this.element.hasAttribute("aria-activedescendant")) this.element.removeAttribute("aria-activedescendant");
+      return;
+    }
+    // Its classes are written anew whenever it says something else.
+    cell.classList.add("nbx-active");
+    if (cell.id !== id) cell.id = id;
+    if (this.element.getAttribute("aria-activedescendant") !== id) this.element.setAttribute("aria-activedescendant", id);
   }
 
   private resize(event: PointerEvent, placed: Placed): void {
@@ -509,4 +644,17 @@ export class Grid {
       this.acts.widen(placed.column.id, Math.max(LEAST, placed.width + end.clientX - start));
     };
   }
+}
+
+function newCell(): Cell {
+  const text = document.createTextNode("");
+  return { element: h("div", { class: "nbx-cell" }, text), text, placed: null, classes: "nbx-cell", heat: "", parts: null };
+}
+
+function write(cell: Cell, text: string): void {
+  if (cell.text.data !== text) cell.text.data = text;
+}
+
+function say(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
 }

@@ -90,8 +90,26 @@ class Session {
     if (known.length === this.selected.size && known.every((id) => this.selected.has(id))) return;
     this.selected.clear();
     for (const id of known) this.selected.add(id);
-    if (isNews) void this.ask({ do: "select", ids: [...this.selected] }).then(() => document.dispatchEvent(new CustomEvent("nbexp-selected")));
     this.tell("selected");
+    if (isNews) void this.say();
+  }
+
+  private isSaying = false;
+  private isNews = false;
+
+  /** Tell the kernel what is chosen; while it has not answered, no more than the last choice waits. */
+  private async say(): Promise<void> {
+    this.isNews = true;
+    if (this.isSaying) return;
+    this.isSaying = true;
+    while (this.isNews) {
+      this.isNews = false;
+      // An answer may be lost with a connection: that ends the waiting, not the telling.
+      const late = new Promise((done) => setTimeout(done, 10_000));
+      await Promise.race([this.ask({ do: "select", ids: [...this.selected] }), late]);
+    }
+    this.isSaying = false;
+    document.dispatchEvent(new CustomEvent("nbexp-selected"));
   }
 
   private tell(what: "rows" | "selected"): void {

@@ -41,7 +41,12 @@ export class Plots {
   private isAsking = false;
   private found: readonly Curve[] = [];
   private brushes = new Map<string, [number, number]>();
+  /** What a choice of rows changes in the plots that are drawn. */
+  private paints: (() => void)[] = [];
+  private curveFigure: { element: HTMLElement; made: () => HTMLElement } | null = null;
+  private isDrawn = false;
   private readonly redraw = framed(() => this.draw());
+  private readonly repaint = framed(() => this.paint());
   private readonly sizes = new ResizeObserver(() => this.redraw());
 
   constructor(
@@ -56,6 +61,7 @@ export class Plots {
   }
 
   show(rows: readonly Row[], selected: ReadonlySet<string>, view: View["plots"]): void {
+    const isSame = rows === this.source && view === this.view && this.isDrawn;
     if (rows !== this.source) {
       this.source = rows;
       this.axes.clear();
@@ -63,11 +69,27 @@ export class Plots {
     }
     this.selected = selected;
     this.view = view;
-    this.redraw();
+    if (isSame) this.repaint();
+    else this.redraw();
+  }
+
+  /** Another choice of rows: their curves, and which marks stand out. */
+  private paint(): void {
+    if (!this.isDrawn || this.element.hidden) return;
+    if (this.curveFigure !== null) {
+      const element = this.curveFigure.made();
+      this.curveFigure.element.replaceWith(element);
+      this.curveFigure = { ...this.curveFigure, element };
+    }
+    for (const after of this.after.splice(0)) after();
+    for (const one of this.paints) one();
   }
 
   draw(): void {
     const { view } = this;
+    this.paints = [];
+    this.curveFigure = null;
+    this.isDrawn = view !== null;
     this.element.hidden = view === null || !view.shown || this.table.columns.length === 0;
     if (view === null || this.element.hidden) return;
     const metrics = this.table.columns.filter((column) => column.kind === "metric" && this.axis(column) !== null);
@@ -79,13 +101,15 @@ export class Plots {
     const wanted = view.axes.map((id) => axes.find((one) => one.id === id)).filter((one) => one !== undefined);
     const params = varying.filter((one) => one.kind === "param").slice(0, MOST_AXES - 2);
     const coordinates = wanted.length > 1 ? wanted : [...params, ...varying.filter((one) => one.kind === "metric")].slice(0, MOST_AXES);
+    if (curve) this.curveFigure = { element: this.curves(curve, metrics), made: () => this.curves(curve, metrics) };
     fill(
       this.element,
-      curve && this.curves(curve, metrics),
+      this.curveFigure?.element,
       x && y && this.scatter(x, y, axes, metrics),
       coordinates.length > 1 && this.parallel(coordinates),
     );
     for (const after of this.after.splice(0)) after();
+    for (const one of this.paints) one();
   }
 
   private readonly after: (() => void)[] = [];
@@ -105,7 +129,7 @@ export class Plots {
           if (this.asked !== key) return;
           this.isAsking = false;
           this.found = found;
-          this.redraw();
+          this.repaint();
         });
       }
     }
@@ -143,21 +167,17 @@ export class Plots {
     const stage = this.stage(`${y.title} against ${x.title} of ${this.rows.length} experiments`);
     this.after.push(() => {
       const scales = this.frame(stage, [across.numbers, across.levels], [up.numbers, up.levels], x.title);
-      const ink = pen(stage.querySelector("canvas") as HTMLCanvasElement);
-      if (ink === null) return;
-      const [plain, chosen] = [themed(stage, "--nbx-faint"), themed(stage, "--nbx-accent")];
-      const isAny = this.selected.size > 0;
-      for (const isChosen of [false, true]) {
-        ink.fillStyle = isChosen ? chosen : plain;
-        ink.globalAlpha = isChosen ? 1 : isAny ? 0.3 : 0.7;
+      this.layers(stage, (ink, colour, isAny, which) => {
+        ink.fillStyle = colour;
+        ink.globalAlpha = which !== null ? 1 : isAny ? 0.3 : 0.7;
         this.rows.forEach((row, at) => {
           const [a, b] = [across.numbers[at] as number, up.numbers[at] as number];
-          if (this.selected.has(row.id) !== isChosen || !Number.isFinite(a) || !Number.isFinite(b)) return;
+          if (which?.has(row.id) === false || !Number.isFinite(a) || !Number.isFinite(b)) return;
           ink.beginPath();
-          ink.arc(scales.x.to(a), scales.y.to(b), isChosen ? 4.5 : 3, 0, 7);
+          ink.arc(scales.x.to(a), scales.y.to(b), which !== null ? 4.5 : 3, 0, 7);
           ink.fill();
         });
-      }
+      });
       this.brush(stage, (left, right, top, bottom) => {
         const isClick = right - left < 4 && bottom - top < 4;
         const near = isClick ? 6 : 0;
@@ -202,22 +222,23 @@ export class Plots {
         for (const tick of [ticks[0], ticks.at(-1)]) {
           if (tick) drawing.append(svg("text", { x: place + 4, y: (scales[at] as Scale).to(tick.at) + 4 }, tick.text));
         }
-        const range = this.brushes.get(axis.column.id);
-        if (range) {
-          drawing.append(svg("rect", { class: "nbx-brush", x: place - 7, width: 14, y: range[0], height: range[1] - range[0] }));
-        }
       });
-      const ink = pen(stage.querySelector("canvas") as HTMLCanvasElement);
-      if (ink === null) return;
-      const [plain, chosen] = [themed(stage, "--nbx-faint"), themed(stage, "--nbx-accent")];
-      const isAny = this.selected.size > 0;
-      for (const isChosen of [false, true]) {
-        ink.strokeStyle = isChosen ? chosen : plain;
-        ink.globalAlpha = isChosen ? 0.9 : Math.max(0.06, Math.min(isAny ? 0.25 : 0.6, 60 / Math.max(1, this.rows.length)));
-        ink.lineWidth = isChosen ? 1.8 : 1;
+      this.paints.push(() => {
+        for (const old of drawing.querySelectorAll(".nbx-kept")) old.remove();
+        axes.forEach((axis, at) => {
+          const range = this.brushes.get(axis.column.id);
+          if (range === undefined) return;
+          const [x, y] = [(places[at] as number) - 7, range[0]];
+          drawing.append(svg("rect", { class: "nbx-brush nbx-kept", x, width: 14, y, height: range[1] - range[0] }));
+        });
+      });
+      this.layers(stage, (ink, colour, isAny, which) => {
+        ink.strokeStyle = colour;
+        ink.globalAlpha = which !== null ? 0.9 : Math.max(0.06, Math.min(isAny ? 0.25 : 0.6, 60 / Math.max(1, this.rows.length)));
+        ink.lineWidth = which !== null ? 1.8 : 1;
         ink.beginPath();
         this.rows.forEach((row, at) => {
-          if (this.selected.has(row.id) !== isChosen) return;
+          if (which?.has(row.id) === false) return;
           let isDown = false;
           axes.forEach((axis, place) => {
             const value = axis.numbers[at] as number;
@@ -232,7 +253,7 @@ export class Plots {
           });
         });
         ink.stroke();
-      }
+      });
       this.brush(stage, (left, right, from, to) => {
         const middle = (left + right) / 2;
         const at = places.reduce((best, place, i) => (Math.abs(place - middle) < Math.abs((places[best] as number) - middle) ? i : best), 0);
@@ -248,12 +269,44 @@ export class Plots {
           }),
         );
         this.wishes.choose(this.brushes.size > 0 ? found.map((row) => row.id) : []);
+        this.repaint(); // the rectangle, though it may have chosen what was chosen before
       });
     });
     return h("figure", { class: "nbx-plot" }, h("figcaption", {}, "Parallel coordinates"), stage);
   }
 
   // ---- parts
+
+  /** Marks of all rows, which are kept as a picture, and above them at each choice those of the chosen (`which`). */
+  private layers(
+    stage: HTMLElement,
+    draw: (ink: CanvasRenderingContext2D, colour: string, isAny: boolean, which: ReadonlySet<string> | null) => void,
+  ): void {
+    const canvas = stage.querySelector("canvas") as HTMLCanvasElement;
+    const [plain, chosen] = [themed(stage, "--nbx-faint"), themed(stage, "--nbx-accent")];
+    const fine = window.devicePixelRatio || 1;
+    const grounds = new Map<boolean, HTMLCanvasElement>();
+    const ink = pen(canvas);
+    if (ink === null) return;
+    const { width, height } = canvas;
+    this.paints.push(() => {
+      const isAny = this.selected.size > 0;
+      let ground = grounds.get(isAny);
+      if (ground === undefined) {
+        ground = document.createElement("canvas");
+        [ground.width, ground.height] = [width, height];
+        const under = ground.getContext("2d");
+        if (under === null) return;
+        under.scale(fine, fine);
+        draw(under, plain, isAny, null);
+        grounds.set(isAny, ground);
+      }
+      ink.globalAlpha = 1;
+      ink.clearRect(0, 0, width, height);
+      ink.drawImage(ground, 0, 0, width / fine, height / fine);
+      if (isAny) draw(ink, chosen, true, this.selected);
+    });
+  }
 
   private stage(words: string): HTMLElement {
     return h("div", { class: "nbx-stage", role: "img", "aria-label": words }, h("canvas", { "aria-hidden": "true" }), svg("svg", { "aria-hidden": "true" }));
