@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.journeys.test_first_minutes import EXAMPLE
+
 NAMES = ("high-lr", "mid-lr", "low-lr", "tiny-lr")
 RATES = (0.1, 0.05, 0.03, 0.001)
 CELLS = ["%load_ext nbexp", "panel = %exp show -i", "print([one.name for one in panel.selected])"]
@@ -35,11 +37,11 @@ def compared(_kept: Path, pipeline_project: Any, nbexp_cli: Any, tmp_path: Path)
 
 @pytest.fixture
 def panel(open_notebook: Callable[..., Any], compared: Path) -> Callable[..., tuple[Any, Locator]]:
-    def shown(**options: Any) -> tuple[Any, Locator]:
-        tab = open_notebook(compared, CELLS, **options)
+    def shown(cells: Any = CELLS, count: int = 4, **options: Any) -> tuple[Any, Locator]:
+        tab = open_notebook(compared, cells, **options)
         tab.run_all()
         found = tab.page.get_by_role("region", name="Compare experiments")
-        expect(found.get_by_text("4 experiments", exact=True)).to_be_visible()
+        expect(found.get_by_text(f"{count} experiments", exact=True)).to_be_visible()
         return tab, found
 
     return shown
@@ -285,6 +287,100 @@ def test_apply_asks_before_it_overwrites_and_compare_shows_what_differs(
     expect(outcome(found)).to_contain_text("train.lr=0.02")
     queued = json.loads(nbexp_cli("queue", "status", "--json", cwd=compared).stdout)
     assert "0.02" in json.dumps(queued)
+
+
+def test_a_row_is_opened(open_notebook: Callable[..., Any], nbexp_cli: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "churn"
+    folder.mkdir()
+    shutil.copy(EXAMPLE / "train.ipynb", folder)
+    nbexp_cli("init", "train.ipynb", cwd=folder)
+    nbexp_cli("run", "-n", "dusty-crow", "-S", "train.epochs=2", cwd=folder)
+    params = (folder / "params.yaml").read_bytes()
+    tab = open_notebook(folder, CELLS[:2])
+    tab.run_all()
+    found = tab.page.get_by_role("region", name="Compare experiments")
+    menu(found, "dusty-crow", "Open")
+    shown = outcome(found)
+    expect(shown).to_contain_text("runs/train.ipynb of dusty-crow")
+    expect(shown).to_contain_text("parameters of this run")
+    expect(shown).to_contain_text("epochs = 2")
+    expect(shown).to_contain_text("for step in range(1, epochs + 1):")
+    assert (folder / "params.yaml").read_bytes() == params
+
+
+def test_a_row_is_applied_compared_and_pushed(
+    panel: Any, compared: Path, git: Any, tmp_path: Path
+) -> None:
+    remote, data = tmp_path / "origin.git", tmp_path / "data"
+    git("init", "--quiet", "--bare", str(remote), cwd=tmp_path)
+    git("remote", "add", "origin", str(remote), cwd=compared)
+    # Not in the file that Git has: `apply` would take that to what the experiment had.
+    (compared / ".dvc" / "config.local").write_text(
+        f"[core]\n    remote = here\n['remote \"here\"']\n    url = {data}\n"
+    )
+    _tab, found = panel()
+    menu(found, "low-lr", "Apply")
+    expect(outcome(found)).not_to_contain_text("waiting")
+    expect(outcome(found)).to_contain_text("%exp apply low-lr")
+    assert "lr: 0.03" in (compared / "params.yaml").read_text()
+    assert json.loads((compared / "metrics.json").read_text())["acc"] == 0.9333
+    expect(row(found, "workspace")).to_contain_text("0.9333")
+    row(found, "high-lr").click()
+    menu(found, "low-lr", "Compare with high-lr")
+    expect(outcome(found)).to_contain_text("%exp diff high-lr low-lr")
+    expect(outcome(found)).not_to_contain_text("waiting")
+    cells = outcome(found).get_by_role("cell").all_inner_texts()
+    assert {"0.8633", "0.9333"} <= {cell.strip() for cell in cells}
+    row(found, "low-lr").click()
+    found.get_by_role("button", name="Compare the two").click()
+    expect(outcome(found)).to_contain_text("%exp diff high-lr low-lr")
+    menu(found, "mid-lr", "Push…")
+    expect(found.get_by_role("dialog")).to_contain_text("%exp push mid-lr")
+    assert git("for-each-ref", "refs/exps", cwd=remote) == ""
+    found.get_by_role("button", name="Push", exact=True).click()
+    expect(outcome(found)).to_contain_text("pushed mid-lr to origin")
+    refs = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps", cwd=remote).split()
+    assert refs == ["mid-lr"]
+    assert [*data.rglob("*")], "its data went along"
+    # Several at once, by the buttons below the table.
+    found.get_by_role("button", name="Push…").click()
+    found.get_by_role("button", name="Push", exact=True).click()
+    expect(outcome(found)).to_contain_text("%exp push high-lr low-lr")
+    expect(outcome(found)).to_contain_text("to origin")
+    refs = git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps", cwd=remote).split()
+    assert sorted(refs) == ["high-lr", "low-lr", "mid-lr"]
+
+
+def test_a_run_that_goes_on_shows_its_log_and_is_stopped(
+    panel: Any, compared: Path, nbexp_cli: Any
+) -> None:
+    train = compared / "train.sh"
+    waits = f"echo the log of it\nwhile [ ! -e {compared.parent}/over ]; do sleep 0.1; done\n"
+    train.write_text(waits + train.read_text())
+    try:
+        nbexp_cli("run", "--queue", "-n", "slow", "-S", "train.lr=0.2", cwd=compared)
+        nbexp_cli("run", "--queue", "-n", "later", "-S", "train.lr=0.4", cwd=compared)
+        nbexp_cli("queue", "start", cwd=compared)
+        _tab, found = panel(count=6)
+        expect(row(found, "slow")).to_contain_text("running")
+        menu(found, "slow", "Logs")
+        expect(outcome(found)).to_contain_text("the log of it")
+        menu(found, "later", "Stop…")
+        found.get_by_role("button", name="Stop", exact=True).click()
+        expect(outcome(found)).to_contain_text("stopped later")
+        expect(row(found, "later")).to_have_count(0)
+        menu(found, "slow", "Stop…")
+        expect(found.get_by_role("dialog")).to_contain_text("%exp stop slow")
+        found.get_by_role("button", name="Stop", exact=True).click()
+        expect(found.get_by_text("4 experiments", exact=True)).to_be_visible()
+        assert names(found)[2:] == ["tiny-lr", "low-lr", "mid-lr", "high-lr"]
+        tasks = json.loads(nbexp_cli("queue", "status", "--json", cwd=compared).stdout)["tasks"]
+        assert {task["name"]: task["state"] for task in tasks} == {
+            "slow": "cancelled",
+            "later": "cancelled",
+        }
+    finally:
+        (compared.parent / "over").touch()
 
 
 def test_a_journey_by_the_keyboard_alone(panel: Any, compared: Path, nbexp_cli: Any) -> None:

@@ -121,8 +121,11 @@ def _packed(sent: Sent, which: Sequence[int], more: Mapping[str, object]) -> byt
         "detached": [id_ for id_, row in zip(ids, rows, strict=True) if row.is_detached],
         **more,
     }
-    # An id that is the commit need not be said twice.
-    own = [None if id_ == row.rev else id_ for id_, row in zip(ids, rows, strict=True)]
+    # An id that is the commit need not be said twice. What waits has none: its rev is that of a task.
+    own = [
+        None if id_ == row.rev and len(id_) == 40 else id_
+        for id_, row in zip(ids, rows, strict=True)
+    ]
     fixed = [
         packing.commits([row.rev for row in rows]),
         packing.levels([MISSING if one is None else one for one in own]),

@@ -100,9 +100,7 @@ class Panel:
     @property
     def is_open(self) -> bool:
         # Whoever runs all cells has the view long before the kernel can hear that it is there.
-        return self.widget.comm is not None and bool(
-            self.widget._view_count or not self._had_views
-        )
+        return self.widget.comm is not None and bool(self.widget._view_count or not self._had_views)
 
     def pump(self) -> bool:
         if time.monotonic() - self._beat_s > BEAT_S:

@@ -13,6 +13,7 @@ from nbexp.errors import NotFound, UsageError
 from nbexp.experiments import columns
 from nbexp.experiments.table import Data, FileError, Row, Table
 from nbexp.formats.values import MISSING
+from nbexp.frozen import replace
 from nbexp.jupyter.panels import bundled, compare, packing, picture, rows, views
 
 CASES = Path(__file__).parents[3] / "extension" / "src" / "panels" / "compare" / "cases.json"
@@ -80,6 +81,18 @@ def test_the_filter_of_the_browser_is_held_to_the_same_cases(where, wanted):
     else:
         found = columns.matching(table(*made), where)
         assert [one.name for one in found.experiments] == wanted
+
+
+def test_what_waits_is_known_by_its_task_and_goes_when_it_has_gone():
+    waiting = [
+        replace(row(name, {}, {"train.lr": 1}), rev=task, state="queued")
+        for name, task in (("first", "0a1b2c3d4e5f"), ("later", "b8d4637a029c"))
+    ]
+    before, after = rows.of(table(*waiting)), rows.of(table(waiting[0]))
+    packed = header(rows.whole(before))
+    # The second column is the ids of rows that are no commit.
+    assert packed["columns"][1]["levels"] == ["workspace", "0a1b2c3d4e5f", "b8d4637a029c"]
+    assert header(rows.change(before, after))["meta"]["gone"] == ["b8d4637a029c"]
 
 
 class TestPacking:

@@ -466,7 +466,7 @@ export class Grid {
       return found === null ? "" : `mean${found.std === null ? "" : " ± sample deviation"} of ${found.n}`;
     }
     const { row } = line;
-    if (placed.column.id === "name") return row.error ?? (row.kind === "workspace" ? "" : row.rev);
+    if (placed.column.id === "name") return row.error ?? (row.rev === "workspace" ? "" : row.rev);
     if (placed.at < 0) return placed.column.id === "created" ? moment(row.created) : "";
     const value = row.values[placed.at];
     if (value instanceof Special) return value.text;

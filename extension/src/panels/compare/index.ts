@@ -511,16 +511,18 @@ class Panel {
     const base = row.baseline === undefined ? undefined : table.byId.get(row.baseline);
     const other = this.chosenRows().find((one) => one.id !== row.id);
     const isExperiment = row.kind === "experiment" && row.rev !== "workspace";
+    // What runs or waits has no commit to be opened, applied or compared.
+    const isRecorded = row.kind !== "workspace" && row.rev !== "workspace";
     const isRunning = row.state === "running" || row.state === "queued";
     const line = (...words: string[]): string => `%exp ${words.map(quoted).join(" ")}`;
     const plain = (label: string, ...words: string[]): MenuItem => [label, line(...words), () => void this.act(words)];
     const star = row.labels.star === true ? "--unstar" : "--star";
     this.popMenu(at, name, [
-      row.kind !== "workspace" && plain("Open", "open", name),
-      row.kind !== "workspace" && plain("Apply", "apply", name),
-      other && plain(`Compare with ${this.word(other)}`, "diff", this.word(other), name),
-      base && row.kind === "experiment" && plain("Compare with its baseline", "diff", this.word(base), name),
-      row.kind !== "workspace" && plain("Compare with the workspace", "diff", name, "workspace"),
+      isRecorded && plain("Open", "open", name),
+      isRecorded && plain("Apply", "apply", name),
+      other && isRecorded && other.rev !== "workspace" && plain(`Compare with ${this.word(other)}`, "diff", this.word(other), name),
+      base && isRecorded && row.kind === "experiment" && plain("Compare with its baseline", "diff", this.word(base), name),
+      isRecorded && plain("Compare with the workspace", "diff", name, "workspace"),
       row.kind !== "workspace" && ["Queue with changes…", "%exp run --queue -S …", () => this.queue(row, at)],
       isExperiment && plain(star === "--star" ? "Star" : "Take the star", "tag", name, star),
       isExperiment && ["Tag…", line("tag", name, "…"), () => this.words(at, `Tags of ${name}`, "Tags, with spaces between", (row.labels.tags ?? []).join(" "), (text) => this.tag(row, text))],

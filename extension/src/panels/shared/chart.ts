@@ -10,12 +10,13 @@ export interface Scale {
   to(value: number): number;
 }
 
-/** Round numbers between two, about so many. */
-export function roundTicks(low: number, high: number, about = 5): number[] {
+/** Round numbers between two, about so many; whole ones, where there is nothing between. */
+export function roundTicks(low: number, high: number, about = 5, isWhole = false): number[] {
   if (!(high > low)) return [low];
   const rough = (high - low) / about;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 5, 10].find((one) => one * power >= rough) ?? 10) * power;
+  const round = ([1, 2, 5, 10].find((one) => one * power >= rough) ?? 10) * power;
+  const step = isWhole ? Math.max(1, round) : round;
   const found: number[] = [];
   for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-9; at += step) found.push(Math.abs(at) < step * 1e-9 ? 0 : at);
   return found;
@@ -24,8 +25,10 @@ export function roundTicks(low: number, high: number, about = 5): number[] {
 /** From numbers to pixels; with `levels`, numbers are the places of these texts. */
 export function scale(values: Iterable<number>, start: number, end: number, levels?: readonly string[]): Scale {
   let [low, high] = [Infinity, -Infinity];
+  let isWhole = true;
   for (const one of values) {
     if (!Number.isFinite(one)) continue;
+    isWhole &&= Number.isInteger(one);
     if (one < low) low = one;
     if (one > high) high = one;
   }
@@ -35,7 +38,7 @@ export function scale(values: Iterable<number>, start: number, end: number, leve
   const [from, to] = levels ? [low - 0.3, high + 0.3] : [low - pad, high + pad];
   const ticks = levels
     ? levels.map((text, at) => ({ at, text: text.length > 14 ? `${text.slice(0, 13)}…` : text })).slice(0, 20)
-    : roundTicks(low, high).map((at) => ({ at, text: general(at, 4) }));
+    : roundTicks(low, high, 5, isWhole).map((at) => ({ at, text: general(at, 4) }));
   return { low, high, ticks, to: (value) => start + ((value - from) / (to - from)) * (end - start) };
 }
 
