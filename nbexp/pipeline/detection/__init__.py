@@ -24,6 +24,7 @@ from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.detection import candidates, parameters, reading, sorting, trace, units
 from nbexp.pipeline.detection.candidates import Candidate
 from nbexp.pipeline.detection.proposal import Entry, Proposal, ProposedStage
+from nbexp.pipeline.detection.seen import Reading
 from nbexp.pipeline.detection.symbols import GAP
 
 __all__ = ["Entry", "Proposal", "ProposedStage", "propose"]
@@ -84,7 +85,7 @@ class _Work:
 
     candidate: Candidate
     cwd: str
-    reading: reading.Reading
+    reading: Reading
     modules: tuple[str, ...]
     runs_as_module: bool = False
     needs_root: bool = False
@@ -137,7 +138,7 @@ def _work(root: Path, candidate: Candidate) -> _Work:
         places = [folder, "."]
     else:
         places = [".", folder]
-    best: tuple[int, str, reading.Reading] | None = None
+    best: tuple[int, str, Reading] | None = None
     for place in dict.fromkeys(places):
         one = reading.read(root, candidate.path, words, place)
         there = sum(

@@ -1,15 +1,73 @@
-"""Command lines as the code sees them: `sys.argv`, and argparse with its options."""
+"""Command lines as the code sees them: `sys.argv`, the options of argparse and click, and what they are given."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nbexp.pipeline.detection.symbols import UNKNOWN, Arguments, Option, Parser
+from nbexp.pipeline.detection.seen import Seen
+from nbexp.pipeline.detection.symbols import UNKNOWN, Arguments, Option, Parser, PathText
 from nbexp.pipeline.detection.texts import name_of
 
 if TYPE_CHECKING:
     from nbexp.pipeline.detection.reading import Reader
+
+_CONFIG_FILES = tuple(
+    f"{folder}{name}.{suffix}"
+    for folder in ("", "config/", "configs/", "conf/", "src/config/")
+    for name in ("params", "config", "parameters", "settings")
+    for suffix in ("yaml", "yml", "toml", "json")
+)
+
+
+class CommandLine:
+    """The words of a command line, without the script; None where they are not known."""
+
+    def __init__(self, seen: Seen, words: Sequence[str] | None) -> None:
+        self.seen = seen
+        self.words = None if words is None else list(words)
+
+    def option(self, arguments: Arguments, name: str) -> object:
+        """The value of an option: from the known command line, else its default."""
+        for option in arguments.parser.options:
+            if option.dest == name:
+                return self.value_of(option, arguments.parser.options)
+        return UNKNOWN
+
+    def value_of(self, option: Option, among: Sequence[Option]) -> object:
+        if option not in self.seen.options:
+            self.seen.options.append(option)
+        given = given_for(option, among, self.words)
+        if given is None and option.flag is not None and option.default is None:
+            given = self.guessed(option)
+        if given is None:
+            if option.is_required or (option.flag is None and option.default is None):
+                if self.words is None:
+                    self.seen.needs_words = True
+                return UNKNOWN
+            value = option.default
+        else:
+            value = given
+        if option.is_path and isinstance(value, str):
+            return PathText(value)
+        return value
+
+    def guessed(self, option: Option) -> str | None:
+        """The project's one config file, for an option that asks for one."""
+        if not re.fullmatch(
+            r"--?(config|params|cfg|settings)([-_]?(path|file))?", str(option.flag)
+        ):
+            return None
+        found = [
+            name for name in _CONFIG_FILES if (self.seen.root / self.seen.cwd / name).is_file()
+        ]
+        if found and (str(option.flag), found[0]) not in self.seen.guesses:
+            self.seen.guesses.append((str(option.flag), found[0]))
+        return found[0] if found else None
+
+    def values_of(self, options: Sequence[Option]) -> dict[str, object]:
+        return {option.dest: self.value_of(option, options) for option in options}
 
 
 class Argv:
@@ -23,7 +81,7 @@ class Argv:
         if isinstance(key, int) and -len(self.words) <= key < len(self.words):
             return self.words[key]
         if not self.known and isinstance(key, int) and key > 0:
-            reader._needs_words = True
+            reader.seen.needs_words = True
         return UNKNOWN
 
 
@@ -37,7 +95,7 @@ class ParserMethods:
         self, reader: Reader, name: str, words: list[object], named: dict[str, object]
     ) -> object:
         if name == "add_argument":
-            option = argparse_option(words, named, reader._line)
+            option = argparse_option(words, named, reader.seen.line)
             if option is not None:
                 self.parser.options.append(option)
             return UNKNOWN
@@ -46,12 +104,13 @@ class ParserMethods:
                 if (
                     (
                         option.is_required
-                        and given_for(option, self.parser.options, reader._words) is None
+                        and given_for(option, self.parser.options, reader.command_line.words)
+                        is None
                     )
-                    and reader._guessed(option) is None
-                    and reader._words is None
+                    and reader.command_line.guessed(option) is None
+                    and reader.command_line.words is None
                 ):
-                    reader._needs_words = True
+                    reader.seen.needs_words = True
             found = Arguments(self.parser)
             return (found, UNKNOWN) if name == "parse_known_args" else found
         if name == "set_defaults":
@@ -85,6 +144,33 @@ def argparse_option(words: list[object], named: Mapping[str, object], line: int)
         is_path="Path" in kind or "FileType" in kind,
         is_required=named.get("required") is True
         or (not flags and default is None and nargs not in {"?", "*"}),
+        line=line,
+        takes=kind.rpartition(".")[2],
+    )
+
+
+def click_option(name: str, words: list[object], named: Mapping[str, object], line: int) -> Option:
+    """The option that a decorator of click makes of its words."""
+    texts = [word for word in words if isinstance(word, str)]
+    kind = name_of(named.get("type", UNKNOWN))
+    default = named.get("default")
+    flags = tuple(text.split("/")[0] for text in texts if text.startswith("-"))
+    plain = [text for text in texts if not text.startswith("-")]
+    if name.endswith("argument"):
+        dest = plain[0] if plain else "word"
+        is_required = default is None and named.get("required", True) is not False
+        return Option((), dest, default, is_path="Path" in kind, is_required=is_required, line=line)
+    longest = max(flags, key=len, default="--option")
+    dest = plain[0] if plain else longest.lstrip("-").replace("-", "_")
+    return Option(
+        flags,
+        dest,
+        default,
+        is_switch=bool(named.get("is_flag"))
+        or any("/" in text for text in texts)
+        or isinstance(default, bool),
+        is_path="Path" in kind or "File" in kind,
+        is_required=named.get("required") is True,
         line=line,
         takes=kind.rpartition(".")[2],
     )

@@ -80,7 +80,7 @@ def _special_zip(reader: Reader, words: list[object], named: dict[str, object]) 
 def _special_enumerate(reader: Reader, words: list[object], named: dict[str, object]) -> object:
     value = words[0] if words else UNKNOWN
     if isinstance(value, Config):
-        reader._take(value)
+        reader.seen.take(value)
     if isinstance(value, (list, tuple)):
         return list(enumerate(value))[:_MAX_ROUNDS]
     return [(UNKNOWN, UNKNOWN)]
@@ -89,7 +89,7 @@ def _special_enumerate(reader: Reader, words: list[object], named: dict[str, obj
 def _special_range(reader: Reader, words: list[object], named: dict[str, object]) -> object:
     numbers = [word for word in words if isinstance(word, int)]
     for word in words:
-        reader._use(word)
+        reader.seen.use(word)
     if len(numbers) == len(words) and 1 <= len(numbers) <= 3 and (len(numbers) < 3 or numbers[2]):
         found = range(*numbers)
         if len(found) <= _MAX_ROUNDS:
@@ -119,7 +119,7 @@ def _special_vars(reader: Reader, words: list[object], named: dict[str, object])
 
 
 def _special_cwd(reader: Reader, words: list[object], named: dict[str, object]) -> object:
-    return PathText(reader._root / reader._cwd)
+    return PathText(reader.seen.root / reader.seen.cwd)
 
 
 def _special_parser(reader: Reader, words: list[object], named: dict[str, object]) -> object:
@@ -137,36 +137,36 @@ def _special_environment(reader: Reader, words: list[object], named: dict[str, o
 
 def _special_params_show(reader: Reader, words: list[object], named: dict[str, object]) -> object:
     path = words[0] if words and isinstance(words[0], str) else "params.yaml"
-    inside = reader._inside(path)
-    found = reader._config(inside) if inside is not None else None
+    inside = reader.seen.inside(path)
+    found = reader.files.config(inside) if inside is not None else None
     return UNKNOWN if found is None else found
 
 
 def _special_run(reader: Reader, words: list[object], named: dict[str, object]) -> object:
     first = words[0] if words else named.get("args", UNKNOWN)
     if isinstance(first, str):
-        reader._runs.append(tuple(first.split()))
+        reader.seen.runs.append(tuple(first.split()))
     elif isinstance(first, (list, tuple)):
-        reader._runs.append(tuple(text_of(word) for word in first))
+        reader.seen.runs.append(tuple(text_of(word) for word in first))
     return UNKNOWN
 
 
 def _special_mkdir(reader: Reader, words: list[object], named: dict[str, object]) -> object:
-    reader._make_folder(words[0] if words else named.get("name", UNKNOWN))
+    reader.seen.make_folder(words[0] if words else named.get("name", UNKNOWN))
     return None
 
 
 def _special_sqlite(reader: Reader, words: list[object], named: dict[str, object]) -> object:
     path = words[0] if words else named.get("database", UNKNOWN)
     if isinstance(path, str) and path != ":memory:":
-        inside = reader._inside(path)
-        is_there = inside is not None and GAP not in inside and (reader._root / inside).exists()
-        reader._touch(path, "read" if is_there else "write")
+        inside = reader.seen.inside(path)
+        is_there = inside is not None and GAP not in inside and (reader.seen.root / inside).exists()
+        reader.seen.touch(path, "read" if is_there else "write")
     return UNKNOWN
 
 
 def _special_glob(reader: Reader, words: list[object], named: dict[str, object]) -> object:
-    return reader._listed(words[0] if words else UNKNOWN, "glob")
+    return reader.files.listed(words[0] if words else UNKNOWN, "glob")
 
 
 def _special_slice(reader: Reader, words: list[object], named: dict[str, object]) -> object:

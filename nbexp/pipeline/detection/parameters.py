@@ -12,7 +12,7 @@ from nbexp.errors import NbexpError
 from nbexp.formats import notebook, values
 from nbexp.frozen import field, frozen
 from nbexp.pipeline.detection.proposal import Entry
-from nbexp.pipeline.detection.reading import Key, Reading
+from nbexp.pipeline.detection.seen import Key, Reading
 from nbexp.pipeline.detection.symbols import Option
 
 _PATHS = re.compile(

@@ -10,24 +10,20 @@ is imported, and the work is bounded, so that any code whatever can be read.
 from __future__ import annotations
 
 import ast
-import os
 import posixpath
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from nbexp.errors import NbexpError
-from nbexp.formats import values
-from nbexp.frozen import frozen
 from nbexp.pipeline.detection import calls
-from nbexp.pipeline.detection.command_lines import Argv, ParserMethods, given_for
+from nbexp.pipeline.detection.command_lines import Argv, CommandLine, ParserMethods, click_option
+from nbexp.pipeline.detection.files import Files
 from nbexp.pipeline.detection.known import KNOWN
+from nbexp.pipeline.detection.seen import Key, Reading, Seen
 from nbexp.pipeline.detection.symbols import (
-    GAP,
     UNKNOWN,
     Arguments,
-    Chosen,
     Class,
     Config,
     Content,
@@ -60,70 +56,7 @@ from nbexp.pipeline.detection.texts import (
 from nbexp.pipeline.detection.units import unit
 
 _MAX_STEPS, _MAX_DEPTH, _MAX_ROUNDS = 60_000, 14, 40
-_MAX_CONFIG_BYTES = 1 << 20
-_CONFIG_NAME = re.compile(r"param|config|conf\b|setting|hyper|hparam|option|args", re.IGNORECASE)
-_CONFIG_FILES = tuple(
-    f"{folder}{name}.{suffix}"
-    for folder in ("", "config/", "configs/", "conf/", "src/config/")
-    for name in ("params", "config", "parameters", "settings")
-    for suffix in ("yaml", "yml", "toml", "json")
-)
 _CLICK = re.compile(r"(rich_click|click|asyncclick)\.(core\.)?(option|argument)")
-
-
-@frozen
-class Access:
-    """A file that code reads, writes or looks through; `path` is relative to the project, gaps included.
-
-    `is_added_to`: what is in the file stays (`open(…, "a")`), as in a log.
-    """
-
-    path: str
-    does: calls.Does
-    where: str
-    is_added_to: bool = False
-
-
-@frozen
-class Key:
-    """A key of a config file or a constant of a module that code takes; `key` empty is all of it."""
-
-    file: str
-    key: str
-    where: str
-
-
-@frozen
-class Reading:
-    """What reading a script or notebook found.
-
-    Attributes
-    ----------
-    options
-        Those of its command line that it looks at.
-    folders
-        Those that it makes.
-    needs_words
-        Its command line has words without which it cannot run, and they are not known.
-    guesses
-        Options that take a config file, and the project's.
-    runs
-        Words of the programs that it starts.
-    is_quiet
-        Nothing in it does anything but define and import.
-    """
-
-    accesses: tuple[Access, ...]
-    keys: tuple[Key, ...]
-    configs: tuple[tuple[str, str], ...]
-    options: tuple[Option, ...]
-    folders: frozenset[str]
-    needs_words: bool
-    guesses: tuple[tuple[str, str], ...]
-    runs: tuple[tuple[str, ...], ...]
-    constants: tuple[Key, ...]
-    path_texts: frozenset[str]
-    mentioned: frozenset[str]
 
 
 def read(
@@ -155,7 +88,7 @@ class _TooMuch(Exception):
 
 
 class Reader:
-    """The state of one reading."""
+    """One reading: it follows the code, and tells `seen`, `files` and `command_line` what that does."""
 
     def __init__(
         self,
@@ -165,34 +98,20 @@ class Reader:
         cwd: str,
         steps: int = _MAX_STEPS,
     ) -> None:
-        self._root = root
+        self.seen = Seen(root, script, cwd)
+        self.files = Files(self.seen, script)
+        self.command_line = CommandLine(self.seen, words)
         self._script = script
-        self._words = None if words is None else list(words)
-        self._cwd = cwd
         self._units: dict[str, Unit | None] = {}
-        self._accesses: dict[tuple[str, str], Access] = {}
-        self._keys: dict[tuple[str, str], Key] = {}
-        self._configs: dict[str, str] = {}
-        self._constants: dict[tuple[str, str], Key] = {}
-        self._options: list[Option] = []
-        self._runs: list[tuple[str, ...]] = []
-        self._path_texts: set[str] = set()
-        self._folders: set[str] = set()
-        self._guesses: list[tuple[str, str]] = []
-        self._needs_words = False
         self._steps = 0
         self._most_steps = steps
         self._stack: list[ast.AST] = []
-        self._unit = Unit(script, (), {})
-        self._cell: int | None = None
-        self._line = 0
         self._returned: list[list[object]] = []
-        self._parsed: dict[str, object] = {}
 
     # ---- the whole
 
     def read(self) -> None:
-        entry = unit(self._root, self._script)
+        entry = unit(self.seen.root, self._script)
         if entry is None:
             return
         try:
@@ -203,7 +122,7 @@ class Reader:
     def found(self) -> Reading:
         mentioned: set[str] = set()
         for one in [self._units.get(path) for path in self._units] + [
-            unit(self._root, self._script)
+            unit(self.seen.root, self._script)
         ]:
             for _, tree in one.trees if one is not None else ():
                 for node in ast.walk(tree):
@@ -212,88 +131,34 @@ class Reader:
                     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                         mentioned.add(node.value)
         return Reading(
-            tuple(self._accesses.values()),
-            tuple(self._keys.values()),
-            tuple(self._configs.items()),
-            tuple(self._options),
-            frozenset(self._folders),
-            self._needs_words,
-            tuple(self._guesses),
-            tuple(self._runs),
-            tuple(self._constants.values()),
-            frozenset(self._path_texts),
+            tuple(self.seen.accesses.values()),
+            tuple(self.seen.keys.values()),
+            tuple(self.seen.configs.items()),
+            tuple(self.seen.options),
+            frozenset(self.seen.folders),
+            self.seen.needs_words,
+            tuple(self.seen.guesses),
+            tuple(self.seen.runs),
+            tuple(self.seen.constants.values()),
+            frozenset(self.seen.path_texts),
             frozenset(mentioned),
         )
 
     def _execute_unit(self, one: Unit, *, is_entry: bool) -> None:
         if one.scope is not None:
             return
-        outer = self._unit, self._cell, self._line
+        outer = self.seen.unit, self.seen.cell, self.seen.line
         one.scope = Scope(one)
         one.scope.names["__name__"] = "__main__" if is_entry else dotted_name(one.path)
         if not one.path.endswith(".ipynb"):
-            one.scope.names["__file__"] = str(self._root / one.path)
-        self._unit = one
+            one.scope.names["__file__"] = str(self.seen.root / one.path)
+        self.seen.unit = one
         self._returned.append([])
         for cell, tree in one.trees:
-            self._cell = cell
+            self.seen.cell = cell
             self._block(tree.body, one.scope)
         self._returned.pop()
-        self._unit, self._cell, self._line = outer
-
-    # ---- what is found
-
-    @property
-    def _where(self) -> str:
-        if self._cell is not None:
-            return f"{self._unit.path} cell {self._cell}"
-        return f"{self._unit.path}:{self._line}"
-
-    def _touch(self, value: object, does: calls.Does, *, is_added_to: bool = False) -> str | None:
-        if isinstance(value, (Config, Content, Handle)) or not isinstance(value, str) or not value:
-            return None
-        if "://" in value or value in {"-", GAP} or "\n" in value or len(value) > 400:
-            return None
-        path = self._inside(value)
-        if path is None:
-            return None
-        self._path_texts.update({value, path, *path.split("/")})
-        if does == "list" and path in {".", ""}:
-            return path
-        key = (path, does)
-        if key not in self._accesses:
-            self._accesses[key] = Access(path, does, self._where, is_added_to)
-        return path
-
-    def _make_folder(self, value: object) -> None:
-        inside = self._inside(value) if isinstance(value, str) and value else None
-        if inside is not None and GAP not in inside:
-            self._folders.add(inside)
-            self._path_texts.update({str(value), *inside.split("/")})
-
-    def _inside(self, text: str) -> str | None:
-        """The path relative to the project; None outside of it."""
-        joined = os.path.normpath(os.path.join(self._root, self._cwd, os.path.expanduser(text)))
-        relative = os.path.relpath(joined, self._root)
-        if relative.startswith("..") or os.path.isabs(relative):
-            return None
-        return relative.replace(os.sep, "/")
-
-    def _take(self, config: Config) -> None:
-        """The code takes this part of a config file."""
-        key = ".".join(config.keys)
-        self._keys.setdefault((config.file, key), Key(config.file, key, self._where))
-
-    def _use(self, value: object) -> None:
-        """A value goes somewhere that cannot be followed: of a config file, all of it is taken."""
-        if isinstance(value, Config):
-            self._take(value)
-        elif isinstance(value, (list, tuple)):
-            for inner in value[:50]:
-                self._use(inner)
-        elif isinstance(value, dict):
-            for inner in list(value.values())[:50]:
-                self._use(inner)
+        self.seen.unit, self.seen.cell, self.seen.line = outer
 
     # ---- statements
 
@@ -303,7 +168,7 @@ class Reader:
             self._steps += 1
             if self._steps > self._most_steps:
                 raise _TooMuch
-            self._line = statement.lineno
+            self.seen.line = statement.lineno
             if self._statement(statement, scope):
                 return True
         return False
@@ -326,7 +191,7 @@ class Reader:
                 old = found.names[target.id] if found else UNKNOWN
                 scope.names[target.id] = self._operate(old, node.op, value)
             else:
-                self._use(value)
+                self.seen.use(value)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             scope.names[node.name] = self._define(node, scope)
         elif isinstance(node, ast.ClassDef):
@@ -340,7 +205,7 @@ class Reader:
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             self._for(node, scope)
         elif isinstance(node, ast.While):
-            self._use(self._eval(node.test, scope))
+            self.seen.use(self._eval(node.test, scope))
             self._block(node.body, scope)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
@@ -357,7 +222,7 @@ class Reader:
             self._block(node.finalbody, scope)
             return left
         elif isinstance(node, ast.Match):
-            self._use(self._eval(node.subject, scope))
+            self.seen.use(self._eval(node.subject, scope))
             for case in node.cases:
                 self._block(case.body, scope)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -365,7 +230,7 @@ class Reader:
         elif isinstance(node, (ast.Assert, ast.Delete)):
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.expr) and isinstance(node, ast.Assert):
-                    self._use(self._eval(child, scope))
+                    self.seen.use(self._eval(child, scope))
         elif isinstance(node, (ast.Raise, ast.Break, ast.Continue)):
             return True
         return False
@@ -375,7 +240,7 @@ class Reader:
         known = truth(test)
         if known is not None:
             return self._block(node.body if known else node.orelse, scope)
-        self._use(test)
+        self.seen.use(test)
         before = dict(scope.names)
         left = self._block(node.body, scope)
         after, scope.names = scope.names, before
@@ -397,7 +262,7 @@ class Reader:
     def _elements(self, value: object) -> list[object]:
         """What a loop over the value goes through; one unknown where that is not known."""
         if isinstance(value, Config):
-            self._take(value)
+            self.seen.take(value)
             value = value.value
         if isinstance(value, Arguments):
             return []
@@ -443,12 +308,12 @@ class Reader:
             name = name_of(self._eval(call.func if call else decorator, scope))
             if _CLICK.fullmatch(name) and call is not None:
                 words, named = self._words_of(call, scope)
-                options.append(self._click_option(name, words, named))
+                options.append(click_option(name, words, named, self.seen.line))
             elif re.search(r"(^|\.)(command|group|callback)$", name):
                 is_command = True
             elif re.search(r"hydra(\.main)?\.main$|^hydra\.main$", name):
                 _, named = self._words_of(call, scope) if call else ([], {})
-                made.config = self._hydra(named)
+                made.config = self.files.hydra(named)
         if options:
             made.options = tuple(options)
         elif is_command and any(
@@ -508,7 +373,7 @@ class Reader:
 
     def _module(self, name: str, level: int) -> Unit | None:
         """The project's module of that name, evaluated."""
-        here = posixpath.dirname(self._unit.path)
+        here = posixpath.dirname(self.seen.unit.path)
         if level:
             for _ in range(level - 1):
                 here = posixpath.dirname(here)
@@ -516,7 +381,7 @@ class Reader:
         else:
             if not name or name.split(".")[0] in sys.stdlib_module_names:
                 return None
-            places = [here, posixpath.dirname(self._script), self._cwd, ".", "src"]
+            places = [here, posixpath.dirname(self._script), self.seen.cwd, ".", "src"]
         tail = name.replace(".", "/")
         for place in dict.fromkeys(places):
             for file in (f"{tail}.py", f"{tail}/__init__.py" if tail else "__init__.py"):
@@ -524,8 +389,8 @@ class Reader:
                 if path.startswith("..") or path == self._script:
                     continue
                 if path not in self._units:
-                    is_there = (self._root / path).is_file()
-                    self._units[path] = unit(self._root, path) if is_there else None
+                    is_there = (self.seen.root / path).is_file()
+                    self._units[path] = unit(self.seen.root, path) if is_there else None
                 found = self._units[path]
                 if found is not None:
                     self._execute_unit(found, is_entry=False)
@@ -544,7 +409,7 @@ class Reader:
             return evaluate(node, scope)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
-                self._use(self._eval(child, scope))
+                self.seen.use(self._eval(child, scope))
         return UNKNOWN
 
     def _eval_constant(self, node: ast.Constant, scope: Scope) -> object:
@@ -565,7 +430,7 @@ class Reader:
     def _constant(self, one: Unit, name: str) -> None:
         if name in one.literals:
             key = (one.path, name)
-            self._constants.setdefault(key, Key(one.path, name, self._where))
+            self.seen.constants.setdefault(key, Key(one.path, name, self.seen.where))
 
     def _eval_tuple(self, node: ast.Tuple, scope: Scope) -> object:
         return tuple(self._spread(node.elts, scope))
@@ -594,13 +459,13 @@ class Reader:
                 if isinstance(inner, dict):
                     made.update(inner)
                 else:
-                    self._use(inner)
+                    self.seen.use(inner)
                 continue
             name = self._eval(key, scope)
             if isinstance(name, (str, int, float, bool)):
                 made[name] = inner
             else:
-                self._use(inner)
+                self.seen.use(inner)
         return made
 
     def _eval_namedexpr(self, node: ast.NamedExpr, scope: Scope) -> object:
@@ -622,7 +487,7 @@ class Reader:
         known = truth(test)
         if known is not None:
             return self._eval(node.body if known else node.orelse, scope)
-        self._use(test)
+        self.seen.use(test)
         first, second = self._eval(node.body, scope), self._eval(node.orelse, scope)
         return second if first is UNKNOWN else first
 
@@ -637,7 +502,7 @@ class Reader:
                 return value
             if known is None:
                 # What decides is not known: the first that may be the result stands for it.
-                self._use(value)
+                self.seen.use(value)
                 is_known = False
         return UNKNOWN if isinstance(last, (Config, Arguments)) and not is_known else last
 
@@ -648,7 +513,7 @@ class Reader:
             return UNKNOWN if known is None else not known
         if isinstance(value, (int, float)):
             return -value if isinstance(node.op, ast.USub) else value
-        self._use(value)
+        self.seen.use(value)
         return UNKNOWN
 
     def _eval_compare(self, node: ast.Compare, scope: Scope) -> object:
@@ -661,7 +526,7 @@ class Reader:
             except (KeyError, TypeError):
                 return UNKNOWN
         for one in [left, *rights]:
-            self._use(one) if not isinstance(node.ops[0], (ast.In, ast.NotIn)) else None
+            self.seen.use(one) if not isinstance(node.ops[0], (ast.In, ast.NotIn)) else None
         return UNKNOWN
 
     def _eval_binop(self, node: ast.BinOp, scope: Scope) -> object:
@@ -685,8 +550,8 @@ class Reader:
                     return _ARITHMETIC[type(op)](left, right)
             except (KeyError, ZeroDivisionError, OverflowError, ValueError, TypeError):
                 return UNKNOWN
-        self._use(left)
-        self._use(right)
+        self.seen.use(left)
+        self.seen.use(right)
         return UNKNOWN
 
     def _eval_joinedstr(self, node: ast.JoinedStr, scope: Scope) -> object:
@@ -706,9 +571,9 @@ class Reader:
             return self._sliced(owner, node.slice, scope)
         key = self._eval(node.slice, scope)
         if isinstance(owner, Config):
-            return self._part(owner, key)
+            return self.files.part(owner, key)
         if isinstance(owner, Arguments):
-            return self._option(owner, key) if isinstance(key, str) else UNKNOWN
+            return self.command_line.option(owner, key) if isinstance(key, str) else UNKNOWN
         if isinstance(owner, External) and owner.name == "os.environ":
             return UNKNOWN
         if isinstance(owner, Argv):
@@ -720,7 +585,7 @@ class Reader:
                 return owner[key]
         except IndexError:
             return UNKNOWN
-        self._use(key)
+        self.seen.use(key)
         return UNKNOWN
 
     def _sliced(self, owner: object, node: ast.Slice, scope: Scope) -> object:
@@ -736,32 +601,6 @@ class Reader:
             return str(owner[slice(*bounds)])
         return owner[slice(*bounds)] if isinstance(owner, (list, tuple)) else UNKNOWN
 
-    def _part(self, config: Config, key: object) -> object:
-        """What stands below a key of a config file; a scalar is taken as soon as it is reached."""
-        if isinstance(key, Chosen) or not isinstance(key, (str, int)):
-            self._take(config)
-            if not isinstance(key, Chosen) or not isinstance(config.value, Mapping):
-                return UNKNOWN
-            # The file's present choice is what is read now, though another may come.
-            return plain(config.value.get(str(key), UNKNOWN))
-        if str(key) in config.groups:
-            return config.groups[str(key)]
-        value: object = UNKNOWN
-        if isinstance(config.value, Mapping):
-            value = config.value.get(key, UNKNOWN)
-        elif isinstance(config.value, list) and isinstance(key, int):
-            try:
-                value = config.value[key]
-            except IndexError:
-                value = UNKNOWN
-        if value is UNKNOWN:
-            return UNKNOWN
-        inner = Config(config.file, (*config.keys, str(key)), value)
-        if isinstance(value, Mapping):
-            return inner
-        self._take(inner)
-        return plain(value)
-
     def _eval_attribute(self, node: ast.Attribute, scope: Scope) -> object:
         whole = dotted(node)
         if whole is not None and (found := scope.find(whole)) is not None:
@@ -772,7 +611,7 @@ class Reader:
     def _attribute(self, owner: object, name: str) -> object:
         if isinstance(owner, External):
             if owner.name == "sys" and name == "argv":
-                return Argv(self._script, self._words)
+                return Argv(self._script, self.command_line.words)
             return External(f"{owner.name}.{name}")
         if isinstance(owner, Module):
             scope = owner.unit.scope
@@ -785,9 +624,9 @@ class Reader:
             is_key = isinstance(owner.value, Mapping) and (
                 name in owner.value or name in owner.groups
             )
-            return self._part(owner, name) if is_key else Method(owner, name)
+            return self.files.part(owner, name) if is_key else Method(owner, name)
         if isinstance(owner, Arguments):
-            return self._option(owner, name)
+            return self.command_line.option(owner, name)
         if isinstance(owner, Instance):
             if name in owner.attributes:
                 return owner.attributes[name]
@@ -886,7 +725,7 @@ class Reader:
         for one in call.args:
             if isinstance(one, ast.Starred):
                 value = self._eval(one.value, scope)
-                self._use(value)
+                self.seen.use(value)
                 words += list(value) if isinstance(value, (list, tuple)) else [UNKNOWN]
             else:
                 words.append(self._eval(one, scope))
@@ -900,13 +739,15 @@ class Reader:
             elif isinstance(value, Config):
                 named["**"] = value
             elif isinstance(value, Arguments):
-                named.update({o.dest: self._option(value, o.dest) for o in value.parser.options})
+                named.update(
+                    {o.dest: self.command_line.option(value, o.dest) for o in value.parser.options}
+                )
         return words, named
 
     def _eval_call(self, node: ast.Call, scope: Scope) -> object:
         called = self._eval(node.func, scope)
         words, named = self._words_of(node, scope)
-        self._line = node.lineno
+        self.seen.line = node.lineno
         if isinstance(called, Function):
             return self._call_function(called, words, named)
         if isinstance(called, Class):
@@ -916,7 +757,7 @@ class Reader:
         if isinstance(called, Method):
             return self._call_method(called.owner, called.name, words, named)
         for value in [*words, *named.values()]:
-            self._use(value)
+            self.seen.use(value)
         return UNKNOWN
 
     def _call_function(
@@ -930,13 +771,13 @@ class Reader:
         if function.bound is not None:
             given.insert(0, function.bound)
         if function.options is not None and not words and not named:
-            named = self._from_command_line(function.options)
+            named = self.command_line.values_of(function.options)
         if function.config is not None and not words:
             given = [function.config]
         self._bind(node.args, given, dict(named), function, inner)
-        outer = self._unit, self._cell, self._line
-        if function.scope.unit is not self._unit:
-            self._unit, self._cell = function.scope.unit, None
+        outer = self.seen.unit, self.seen.cell, self.seen.line
+        if function.scope.unit is not self.seen.unit:
+            self.seen.unit, self.seen.cell = function.scope.unit, None
         self._stack.append(node)
         self._returned.append([])
         try:
@@ -947,7 +788,7 @@ class Reader:
         finally:
             self._returned.pop()
             self._stack.pop()
-            self._unit, self._cell, self._line = outer
+            self.seen.unit, self.seen.cell, self.seen.line = outer
         known = [value for value in results if value is not UNKNOWN and value is not None]
         return known[0] if known else (results[0] if results else None)
 
@@ -972,7 +813,7 @@ class Reader:
             elif name in named:
                 value = named.pop(name)
             elif isinstance(spread, Config) and name in keys_of(spread):
-                value = self._part(spread, name)
+                value = self.files.part(spread, name)
             elif default is not None:
                 value = self._eval(default, function.scope)
             else:
@@ -1000,10 +841,10 @@ class Reader:
         made.attributes.update(named)
         if isinstance(spread, Config):
             made.attributes.update(
-                {name: self._part(spread, name) for name in fields if name in keys_of(spread)}
+                {name: self.files.part(spread, name) for name in fields if name in keys_of(spread)}
             )
             if not fields:
-                self._use(spread)
+                self.seen.use(spread)
         return made
 
     def _call_external(self, name: str, words: list[object], named: dict[str, object]) -> object:
@@ -1015,22 +856,22 @@ class Reader:
         if name in calls.OPENERS:
             mode = named.get("mode", words[1] if len(words) > 1 else "r")
             target = calls.path_word(words, named, 0)
-            return self._open(target, mode)
+            return self.files.open(target, mode)
         if name in calls.CONFIG_LOADERS or re.search(r"(^|\.)OmegaConf\.load$", name):
-            return self._load(first if words else calls.path_word(words, named, 0), name)
+            return self.files.load(first if words else calls.path_word(words, named, 0), name)
         if name in calls.COPIERS and len(words) > 1:
-            self._touch(first, "read")
+            self.seen.touch(first, "read")
             target = words[1]
-            if isinstance(target, str) and isinstance(first, str) and self._is_folder(target):
+            if isinstance(target, str) and isinstance(first, str) and self.files.is_folder(target):
                 target = joined(target, posixpath.basename(first))
-            self._touch(target, "write")
+            self.seen.touch(target, "write")
             return target
         does = calls.of(name)
         if does is not None:
             path = calls.path_word(words, named, does[1])
             if isinstance(path, (Handle, Content)):
                 return UNKNOWN
-            return self._done(does[0], path, name)
+            return self.files.done(does[0], path, name)
         if short in calls.WRAPPERS and isinstance(first, (Config, Arguments)):
             return first
         if short in calls.WRAPPERS and isinstance(named.get("**"), Config):
@@ -1044,113 +885,12 @@ class Reader:
             return UNKNOWN
         if not calls.SILENT.fullmatch(name):
             for value in [*words, *named.values()]:
-                self._use(value)
+                self.seen.use(value)
         for value in [*words, *named.values()]:
             if isinstance(value, Function) and len(self._stack) < 6:
                 # Handed over to be called: `pool.map(work, …)`, `Thread(target=work)`.
                 self._call_function(value, [], {"_": UNKNOWN})
         return UNKNOWN
-
-    def _done(self, does: calls.Does, path: object, name: str) -> object:
-        if does == "list":
-            return self._listed(path, name)
-        if (
-            does == "write"
-            and isinstance(path, str)
-            and name.endswith((".save", ".savez", "savez_compressed"))
-        ):
-            suffix = {"numpy.save": ".npy"}.get(name, ".npz")
-            if name.startswith("numpy.") and not path.endswith((".npy", ".npz")):
-                path += suffix
-        self._touch(path, does)
-        return UNKNOWN
-
-    def _listed(self, path: object, name: str = "") -> object:
-        """Looking through a folder: its entries are texts with a gap."""
-        if not isinstance(path, str):
-            return UNKNOWN
-        kind = PathText if isinstance(path, PathText) else str
-        if name.endswith("glob"):
-            text = re.sub(r"\*\*/?|\*|\?|\[[^\]]*\]", GAP, path)
-            folder = text.split(GAP)[0].rpartition("/")[0]
-            self._touch(folder or ".", "list")
-            return [kind(text)]
-        self._touch(path, "list")
-        if name == "os.walk":
-            return [(path, [GAP], [GAP])]
-        if name == "os.listdir":
-            return [GAP]
-        return UNKNOWN
-
-    def _open(self, path: object, mode: object) -> object:
-        if isinstance(path, (Handle, Content)):
-            return path
-        if calls.writes(mode):
-            self._touch(path, "write", is_added_to=calls.appends(mode))
-        elif isinstance(mode, str) and "+" in mode:
-            self._touch(path, "write", is_added_to=True)
-        else:
-            self._touch(path, "read")
-        return Handle(path) if isinstance(path, str) else UNKNOWN
-
-    def _is_folder(self, text: str) -> bool:
-        inside = self._inside(text)
-        if inside is None or GAP in inside:
-            return False
-        return (
-            (self._root / inside).is_dir() or text.endswith("/") or not posixpath.splitext(text)[1]
-        )
-
-    def _load(self, source: object, name: str) -> object:
-        """A config file's content, if the file is one; data otherwise."""
-        if isinstance(source, (Handle, Content)):
-            path = source.path
-        elif isinstance(source, str) and "load" in name and not name.endswith("loads"):
-            path = source
-            self._touch(path, "read")
-        else:
-            return UNKNOWN
-        inside = self._inside(path) if isinstance(path, str) else None
-        if inside is None:
-            return UNKNOWN
-        if GAP in inside:
-            return UNKNOWN
-        suffix = posixpath.splitext(inside)[1].lower()
-        is_config = suffix in {".yaml", ".yml", ".toml"} or (
-            suffix in {".json", ".json5"} and bool(_CONFIG_NAME.search(inside))
-        )
-        found = self._config(inside) if is_config else None
-        return UNKNOWN if found is None else found
-
-    def _config(self, path: str) -> Config | None:
-        if path not in self._parsed:
-            self._parsed[path] = _parsed(self._root / path, path)
-        tree = self._parsed[path]
-        if not isinstance(tree, Mapping):
-            return None
-        self._configs.setdefault(path, self._where)
-        return Config(path, (), tree)
-
-    def _hydra(self, named: Mapping[str, object]) -> Config | None:
-        folder, name = named.get("config_path"), named.get("config_name")
-        if not isinstance(name, str):
-            return None
-        base = posixpath.join(
-            posixpath.dirname(self._script), folder if isinstance(folder, str) else "."
-        )
-        file = posixpath.normpath(posixpath.join(base, name if "." in name else f"{name}.yaml"))
-        found = self._config(file)
-        if found is None:
-            return None
-        groups = {}
-        chosen = found.value.get("defaults") if isinstance(found.value, Mapping) else None
-        for entry in chosen if isinstance(chosen, list) else ():
-            if isinstance(entry, Mapping):
-                for group, choice in entry.items():
-                    inner = self._config(posixpath.normpath(f"{base}/{group}/{choice}.yaml"))
-                    if inner is not None:
-                        groups[str(group)] = inner
-        return Config(found.file, (), found.value, groups)
 
     def _call_method(
         self, owner: object, name: str, words: list[object], named: dict[str, object]
@@ -1158,13 +898,13 @@ class Reader:
         first = words[0] if words else UNKNOWN
         if isinstance(owner, Config):
             if name == "get" and words:
-                found = self._part(owner, first)
+                found = self.files.part(owner, first)
                 return found if found is not UNKNOWN else (words[1] if len(words) > 1 else UNKNOWN)
             if name in {"copy", "to_dict", "as_dict"}:
                 return owner
             if name == "update":
                 return None
-            self._take(owner)
+            self.seen.take(owner)
             if isinstance(owner.value, Mapping) and name == "items":
                 return [(key, plain(value)) for key, value in owner.value.items()]
             if isinstance(owner.value, Mapping) and name == "values":
@@ -1181,7 +921,7 @@ class Reader:
                 "iterdir",
                 "rglob",
             }:
-                found = self._path_method(owner, name, words, named)
+                found = self.files.path_method(owner, name, words, named)
                 if found is not NotImplemented:
                     return found
             return text_method(owner, name, words, named)
@@ -1206,7 +946,7 @@ class Reader:
                     owner.update(first)
                     return None
         if name in {"load", "safe_load"} and isinstance(first, (Handle, Content, str)):
-            found = self._load(first, "load")  # ruamel's YAML().load(…)
+            found = self.files.load(first, "load")  # ruamel's YAML().load(…)
             if found is not UNKNOWN:
                 return found
         if calls.SILENT_METHOD.match(name):
@@ -1216,128 +956,16 @@ class Reader:
             and isinstance(first, str)
             and ("." in posixpath.basename(first) or "/" in first)
         ):
-            self._touch(first, "write")
+            self.seen.touch(first, "write")
             return UNKNOWN
         does = calls.method(name)
         if does is not None:
             path = calls.path_word(words, named, 0)
             if isinstance(path, str):
-                return self._done(does, path, name)
+                return self.files.done(does, path, name)
         for value in [*words, *named.values()]:
-            self._use(value)
+            self.seen.use(value)
         return UNKNOWN
-
-    def _path_method(
-        self, path: str, name: str, words: list[object], named: dict[str, object]
-    ) -> object:
-        first = words[0] if words else named.get("mode", "r")
-        if name == "open":
-            return self._open(path, first)
-        if name in {"read_text", "read_bytes"}:
-            self._touch(path, "read")
-            return Content(path)
-        if name in {"write_text", "write_bytes", "touch"}:
-            self._touch(path, "write")
-            return None
-        if name in {"glob", "rglob"}:
-            pattern = re.sub(r"\*\*/?|\*|\?|\[[^\]]*\]", GAP, text_of(first))
-            self._touch(path, "list")
-            return [PathText(joined(path, pattern))]
-        if name in {"iterdir", "walk"}:
-            self._touch(path, "list")
-            return [PathText(joined(path, GAP))]
-        if name in {"rename", "replace"} and isinstance(first, PathText | str) and len(words) == 1:
-            self._touch(path, "read")
-            self._touch(first, "write")
-            return first
-        if name == "joinpath":
-            return PathText(joined(path, *[text_of(word) for word in words]))
-        if name in {"resolve", "absolute", "expanduser"}:
-            return path
-        if name == "with_suffix":
-            return PathText(posixpath.splitext(path)[0] + text_of(first))
-        if name in {"with_name", "with_stem"}:
-            suffix = posixpath.splitext(path)[1] if name == "with_stem" else ""
-            return PathText(joined(posixpath.dirname(path), text_of(first) + suffix))
-        if name in {"as_posix", "__str__", "as_uri"}:
-            return str(path)
-        if name == "relative_to":
-            base = text_of(first).rstrip("/") + "/"
-            return PathText(path.removeprefix(base))
-        if name == "mkdir":
-            self._make_folder(path)
-            return None
-        if name in {"exists", "is_file", "is_dir", "unlink", "stat", "rmdir", "chmod"}:
-            return UNKNOWN
-        return NotImplemented
-
-    # ---- command lines
-
-    def _option(self, arguments: Arguments, name: str) -> object:
-        """The value of an option: from the known command line, else its default."""
-        for option in arguments.parser.options:
-            if option.dest == name:
-                return self._value_of(option, arguments.parser.options)
-        return UNKNOWN
-
-    def _value_of(self, option: Option, among: Sequence[Option]) -> object:
-        if option not in self._options:
-            self._options.append(option)
-        given = given_for(option, among, self._words)
-        if given is None and option.flag is not None and option.default is None:
-            given = self._guessed(option)
-        if given is None:
-            if option.is_required or (option.flag is None and option.default is None):
-                if self._words is None:
-                    self._needs_words = True
-                return UNKNOWN
-            value = option.default
-        else:
-            value = given
-        if option.is_path and isinstance(value, str):
-            return PathText(value)
-        return value
-
-    def _guessed(self, option: Option) -> str | None:
-        """The project's one config file, for an option that asks for one."""
-        if not re.fullmatch(
-            r"--?(config|params|cfg|settings)([-_]?(path|file))?", str(option.flag)
-        ):
-            return None
-        found = [name for name in _CONFIG_FILES if (self._root / self._cwd / name).is_file()]
-        if found and (str(option.flag), found[0]) not in self._guesses:
-            self._guesses.append((str(option.flag), found[0]))
-        return found[0] if found else None
-
-    def _from_command_line(self, options: Sequence[Option]) -> dict[str, object]:
-        return {option.dest: self._value_of(option, options) for option in options}
-
-    def _click_option(self, name: str, words: list[object], named: Mapping[str, object]) -> Option:
-        texts = [word for word in words if isinstance(word, str)]
-        kind = name_of(named.get("type", UNKNOWN))
-        default = named.get("default")
-        flags = tuple(text.split("/")[0] for text in texts if text.startswith("-"))
-        plain = [text for text in texts if not text.startswith("-")]
-        if name.endswith("argument"):
-            dest = plain[0] if plain else "word"
-            is_required = default is None and named.get("required", True) is not False
-            return Option(
-                (), dest, default, is_path="Path" in kind, is_required=is_required, line=self._line
-            )
-        longest = max(flags, key=len, default="--option")
-        dest = plain[0] if plain else longest.lstrip("-").replace("-", "_")
-        return Option(
-            flags,
-            dest,
-            default,
-            is_switch=bool(named.get("is_flag"))
-            or any("/" in text for text in texts)
-            or isinstance(default, bool),
-            is_path="Path" in kind or "File" in kind,
-            is_required=named.get("required") is True,
-            line=self._line,
-            takes=kind.rpartition(".")[2],
-        )
 
     def _signature_options(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope
@@ -1372,7 +1000,7 @@ class Reader:
                     is_switch=isinstance(value, bool),
                     is_path=is_path or isinstance(value, PathText),
                     is_required=is_required,
-                    line=self._line,
+                    line=self.seen.line,
                 )
             )
         return found
@@ -1387,15 +1015,6 @@ class _Alias:
         self.unit: Unit = unit_
         self.name: str = name
         self.value: object = value
-
-
-def _parsed(file: Path, path: str) -> object:
-    try:
-        if file.stat().st_size > _MAX_CONFIG_BYTES:
-            return None
-        return values.parse(file.read_bytes(), path)
-    except (OSError, NbexpError):
-        return None
 
 
 _BUILTINS = frozenset(
