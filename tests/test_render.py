@@ -380,6 +380,8 @@ def test_a_listing_is_dvcs() -> None:
         "main:\n\tbbbbbbb [low]\n\tccccccc [high]\nddddddd:\n\taaaaaaa [old]"
     )
     assert render.text(Listing(())) == "no experiments yet. Next: nbexp run"
+    there = "no experiments there; 3 are on other commits: nbexp list -A"
+    assert render.text(Listing((), elsewhere=3)) == there
 
 
 def test_what_apply_did() -> None:

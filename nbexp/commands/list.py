@@ -8,7 +8,6 @@ Examples
   nbexp list -A                   those of every commit
   nbexp list --rev v1 -n 3        those of v1 and of the two commits before it
   nbexp list origin               those that a Git remote has
-  nbexp list --rev v1 -n 3        those of v1 and of the two commits before it
   nbexp list --name-only          names alone, for scripts
 """
 

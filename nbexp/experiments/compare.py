@@ -102,11 +102,13 @@ class Diff(Result):
         parts = []
         for title, changes in (("Metric", self.metrics), ("Param", self.params)):
             lines = [["Path", title, self.old, self.new, "Change"]]
-            for change in changes:
-                delta = change.delta
+            # The keys of each file in order, the files as they come.
+            files = list(dict.fromkeys(change.file for change in changes))
+            for change in sorted(changes, key=lambda one: (files.index(one.file), one.key)):
+                delta = _dvc_delta(change)
                 # DVC rounds metrics and writes params as they are.
                 digits = None if title == "Param" else self.precision or 5
-                shown = _md(delta, digits) if delta is not None else _no_delta(change)
+                shown = "diff not supported" if delta is None else _md(delta, digits)
                 sides = [_md(value, digits) for value in (change.old, change.new)]
                 lines.append([change.file, change.key, *sides, shown])
             parts.append(markdown([line[int(self.no_path) :] for line in lines]))
@@ -196,7 +198,14 @@ def changes(
 
 
 def same(old: object, new: object) -> bool:
-    """Equal, and NaN equal to NaN: a metric that stays undefined has not changed."""
+    """Equal, and NaN equal to NaN: a metric that stays undefined has not changed.
+
+    Null says as much as no value at all, to DVC as well.
+    """
+    if old is None or new is None:
+        return {old is None or old is values.MISSING, new is None or new is values.MISSING} == {
+            True
+        }
     return old == new or (old != old and new != new)
 
 
@@ -205,11 +214,18 @@ def by_file(found: Sequence[Change]) -> dict[str, dict[str, dict[str, object]]]:
     files: dict[str, dict[str, dict[str, object]]] = {}
     for change in found:
         entry: dict[str, object] = {"old": _json(change.old), "new": _json(change.new)}
-        if isinstance(change.old, (int, float)) and isinstance(change.new, (int, float)):
-            # DVC takes the difference of booleans as well.
-            entry["diff"] = change.new - change.old
+        delta = _dvc_delta(change)
+        if delta is not None:
+            entry["diff"] = delta
         files.setdefault(change.file, {})[change.key] = entry
     return files
+
+
+def _dvc_delta(change: Change) -> float | int | None:
+    """DVC takes the difference of booleans as well."""
+    if isinstance(change.old, (int, float)) and isinstance(change.new, (int, float)):
+        return change.new - change.old
+    return None
 
 
 def _json(value: object) -> object:
@@ -223,10 +239,6 @@ def _md(value: object, digits: int | None) -> str:
     if value is values.MISSING or value is None:
         return "-"
     return plain(value) if digits is None else rounded(value, digits)
-
-
-def _no_delta(change: Change) -> str:
-    return "-" if values.MISSING in (change.old, change.new) else "diff not supported"
 
 
 def _files(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

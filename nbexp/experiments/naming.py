@@ -79,6 +79,8 @@ def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, s
 
     if not isinstance(what, str):
         return what.name, what.rev
+    if what == "HEAD":  # which DVC takes for the name of an experiment
+        return what, catalogue.head(git)
     for prefix in _GIT_NAMES.values():
         rev = git.resolve(prefix + what)
         if rev is not None:

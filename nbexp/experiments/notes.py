@@ -1,7 +1,8 @@
 """What is recorded about experiments outside of their commits: one JSON object each, in Git notes.
 
 `git notes --ref=nbexp show REV` prints it. Every key has the time it was changed, so that two clones
-that changed different things merge without a conflict, and of one thing the newer wins.
+that changed different things merge without a conflict, and of one thing the newer wins. Each tag has a
+time of its own as well (`"tags:paper"`), so that tags of both clones are kept.
 
     {
       "note": "the one for the paper",
@@ -35,6 +36,7 @@ SEEN = "refs/nbexp/notes/"
 
 _PACKAGES = "packages/"
 _CHANGED = "changed"
+_TAG = "tags:"  # before a tag, the key of the time at which it was set or taken away
 # What a reader wants to see first comes first; all other keys follow.
 _ORDER = ("note", "tags", "star", "verified", "run")
 # What people say of an experiment, not of one commit of it.
@@ -227,6 +229,9 @@ def _with(note: Note, keys: Mapping[str, object]) -> Note:
         if values.get(key) == value:
             continue
         changed[key] = _later_than(changed.get(key, ""))
+        if key == "tags":
+            before, after = (_texts(one) for one in (values.get(key), value))
+            changed.update({f"{_TAG}{tag}": changed[key] for tag in {*before} ^ {*after}})
         values[key] = value
         if value is None:
             del values[key]
@@ -265,7 +270,33 @@ def _merge(one: Note | None, other: Note) -> Note:
             values[key] = newer.values[key]
         if key in newer.changed:
             changed[key] = newer.changed[key]
+    first = max(one, other, key=lambda note: _rank(note, "tags"))
+    tags = _merged_tags(first, other if first is one else one)
+    if tags:
+        values["tags"] = tags
+    elif isinstance(values.get("tags"), list):
+        del values["tags"]
     return Note(values, changed)
+
+
+def _merged_tags(first: Note, second: Note) -> list[str]:
+    """The tags of both, without those that one of them took away later than the other set them."""
+    lists = [_texts(note.values.get("tags")) for note in (first, second)]
+    known = dict.fromkeys([*lists[0], *lists[1]])
+
+    def last(note: Note, has: bool, tag: str) -> tuple[str, bool]:
+        # A list that another tool wrote has one time for all of it; what never was there has none.
+        return note.changed.get(_TAG + tag, note.changed.get("tags", "") if has else ""), has
+
+    return [
+        tag
+        for tag in known
+        if max(last(first, tag in lists[0], tag), last(second, tag in lists[1], tag))[1]
+    ]
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _rank(note: Note, key: str) -> tuple[str, str]:

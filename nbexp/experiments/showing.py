@@ -292,8 +292,10 @@ class _Known:
         if commit is None:
             return None
         data, state = commit.data, member.state
+        dvc_data = None
         if data is not None and member.executor is not None and state in ("queued", "failed"):
-            # It starts from the baseline's results, which are not its own.
+            # It starts from the baseline's results, which are not its own; of a failed one DVC shows them.
+            dvc_data = data if state == "failed" else None
             data = Data(data.params, {}, data.deps, data.outs)
         if state == "failed" and member.executor is None:
             state = commit.state
@@ -310,6 +312,7 @@ class _Known:
             member.executor,
             (),
             self.labels.get(member.rev, {}),
+            dvc_data=dvc_data,
         )
         is_step = commit.state == checkpoint.STATE
         is_single = commit.parent in (member.baseline, None)

@@ -21,6 +21,8 @@ What = Literal["params", "metrics"]
 DIGITS = 5
 """Significant digits of floats for people, as DVC has them."""
 
+_MOST_DIGITS = 1100  # no float has more of them
+
 # The titles of DVC's own columns: a metric of that name is titled with its file.
 _HEADS = ("Experiment", "rev", "typ", "Created", "parent", "State", "Executor")
 _LABELS = ("star", "tags", "note")
@@ -149,6 +151,9 @@ class Row:
         How many checkpoints the experiment has.
     is_step
         It stands for a checkpoint, below its experiment.
+    dvc_data
+        What DVC's JSON, CSV and Markdown have in place of `data`: of a task of its queue that failed, the baseline's
+        metrics as well.
     """
 
     __repr__ = brief
@@ -170,6 +175,7 @@ class Row:
     step: int | None = None
     steps: int = 0
     is_step: bool = False
+    dvc_data: Data | None = None
 
     @classmethod
     def stored(
@@ -572,12 +578,18 @@ class Table(Result):
         return markdown(lines) if lines[0] else ""
 
     def _as_dvc(self) -> Table:
-        """This table, but for experiments of one second: DVC has the highest revision first.
+        """This table, but for what DVC says of failed tasks, and experiments of one second: the highest revision first.
 
         Notes
         -----
         DVC 3.67.1, `_sorted_ranges` of repo/experiments/collect.py. In which order they were begun only nbexp knows.
         """
+        if any(row.dvc_data is not None for row in self.rows):
+            told = (
+                row if row.dvc_data is None else replace(row, data=row.dvc_data, dvc_data=None)
+                for row in self.rows
+            )
+            return replace(self, rows=tuple(told))
         if self.view.is_sorted:
             return self
         groups: list[list[Row]] = []
@@ -760,6 +772,22 @@ def plain(value: object) -> str:
     if value is None:
         return ""
     return str(list(value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def checked_precision(digits: int | None) -> int | None:
+    """That many significant digits, if so many can be written; None and 0 are the default ones.
+
+    Raises
+    ------
+    UsageError
+        They cannot.
+    """
+    if digits is not None and not 0 <= digits <= _MOST_DIGITS:
+        raise UsageError(
+            f"`--precision {digits}` is no number of digits from 1 to {_MOST_DIGITS}. Nothing was shown.",
+            "`--precision 3`.",
+        )
+    return digits
 
 
 def rounded(value: object, digits: int) -> str:

@@ -918,7 +918,7 @@ class Project:
             Below each experiment, a row of each of its checkpoints.
         """
         from nbexp.experiments import catalogue, chains, columns, showing
-        from nbexp.experiments.table import View
+        from nbexp.experiments.table import View, checked_precision
 
         asked = showing.Asked(
             revisions,
@@ -934,7 +934,7 @@ class Project:
             tuple(drop),
             tuple(keep),
             only_changed,
-            precision,
+            checked_precision(precision),
             None if reference is None else showing.reference(self.git, self._reader, reference),
             self.settings.better,  # type: ignore[arg-type]  # checked when the settings were read
             flat,
@@ -1000,7 +1000,9 @@ class Project:
             How it is written for people: without the column of files, with that many significant digits.
         """
         from nbexp.experiments import compare, details, sides
+        from nbexp.experiments.table import checked_precision
 
+        digits = checked_precision(precision)
         site = self._site()
         both = (
             sides.of(site, old if old is not None else "HEAD", param_deps=param_deps),
@@ -1008,7 +1010,7 @@ class Project:
         )
         found = compare.compare(*both, all_values=all_values, better=self.settings.better)
         found = details.add(found, *both, site, self._environment)
-        return replace(found, no_path=no_path, precision=precision)
+        return replace(found, no_path=no_path, precision=digits)
 
     def diff_notebooks(
         self, old: str | Experiment | None = None, new: str | Experiment | None = None
@@ -1482,14 +1484,14 @@ class Project:
 
         self._head()
         asked = Revisions(all_commits=True) if everywhere else revisions or Revisions()
-        refs = asked.experiments(self.git, self._refs())
+        known = self._refs()
+        refs = asked.experiments(self.git, known)
         names = catalogue.baseline_names(self.git)
-        return Listing(
-            tuple(
-                (names.get(baseline, baseline[:7]), members)
-                for baseline, members in catalogue.listed(self.git, self.cache, refs).items()
-            )
+        groups = tuple(
+            (names.get(baseline, baseline[:7]), members)
+            for baseline, members in catalogue.listed(self.git, self.cache, refs).items()
         )
+        return Listing(groups, elsewhere=len(known) - len(refs))
 
     # ---- what is written beside an experiment
 

@@ -156,11 +156,12 @@ class Experiment(Result):
 class Listing(Result):
     """Experiments below their baselines; `groups` are (baseline's name or short rev, members).
 
-    `remote` is the Git remote whose experiments they are, None: they are here.
+    `remote` is the Git remote whose experiments they are, None: they are here; `elsewhere` how many more are here.
     """
 
     groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     remote: str | None = None
+    elsewhere: int = 0
 
     def __repr__(self) -> str:
         return f"<Listing: {sum(len(members) for _, members in self.groups)} experiments>"

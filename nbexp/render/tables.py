@@ -67,6 +67,9 @@ def _groups(result: Groups) -> str:
 def _listing(result: Listing) -> str:
     if not result.groups and result.remote is not None:
         return f"{result.remote} has no such experiments. All it has: nbexp list {result.remote} -A"
+    if not result.groups and result.elsewhere:
+        others = "1 is" if result.elsewhere == 1 else f"{result.elsewhere:,} are"
+        return f"no experiments there; {others} on other commits: nbexp list -A"
     if not result.groups:
         return "no experiments yet. Next: nbexp run"
     lines = []

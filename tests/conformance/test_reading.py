@@ -252,6 +252,33 @@ def test_diffs_of_every_kind_of_value(twins: MakeTwins, project: MakeProject) ->
     ):
         theirs, ours = diffs(pair.look, pair.nbexp_side, *words)
         assert ours == theirs, words
+        theirs_md, ours_md = (
+            program(*verb, *words, "--md", cwd=pair.nbexp_side).stdout.rstrip("\n").splitlines()
+            for program, verb in ((pair.look.dvc, ("exp", "diff")), (pair.look.nbexp, ("diff",)))
+        )
+        assert sorted(ours_md) == sorted(theirs_md), words
+    # Null says as much as nothing: without the file, what was null there has not changed.
+    pair.write("params.yaml", "null_now:\nnum: 2.5\n")
+    theirs, ours = diffs(pair.look, pair.nbexp_side, "after")
+    assert ours == theirs
+    assert "null_now" not in ours["params"]["params.yaml"]
+
+
+def test_git_s_own_words_are_no_experiments(
+    pipeline: MakePipelineProject, look: Look, dvc: RunProgram, nbexp_cli: RunProgram
+) -> None:
+    """DVC lets an experiment be called HEAD, which is Git's word for the present commit all the same."""
+    top = pipeline(stages=1)
+    dvc("exp", "run", "-S", "prepare.rows=3", "-n", "HEAD", cwd=top)
+    dvc("exp", "run", "-S", "prepare.rows=4", cwd=top)
+    theirs, ours = diffs(look, top, "HEAD")
+    assert ours == theirs
+    assert ours["params"]["params.yaml"]["prepare.rows"]["new"] == 4
+    assert (
+        json.loads(nbexp_cli("diff", "HEAD", "workspace", "--json", cwd=top).stdout)["params"]
+        == (theirs["params"])
+    )
+    assert "HEAD" in nbexp_cli("show", "--csv", cwd=top).stdout
 
 
 def test_experiments_come_newest_first(

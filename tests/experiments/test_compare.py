@@ -223,15 +223,15 @@ def test_json_is_dvcs_with_keys_of_our_own(diff: compare.Diff) -> None:
 
 def test_markdown_is_dvcs(diff: compare.Diff) -> None:
     assert diff.to_markdown() == (
-        "| Path         | Metric   | main   | low   | Change   |\n"
-        "|--------------|----------|--------|-------|----------|\n"
-        "| metrics.json | acc      | 0.875  | 0.945 | 0.07     |\n"
-        "| metrics.json | n        | -      | 3     | -        |\n"
+        "| Path         | Metric   | main   | low   | Change             |\n"
+        "|--------------|----------|--------|-------|--------------------|\n"
+        "| metrics.json | acc      | 0.875  | 0.945 | 0.07               |\n"
+        "| metrics.json | n        | -      | 3     | diff not supported |\n"
         "\n\n"
         "| Path        | Param   | main   | low    | Change             |\n"
         "|-------------|---------|--------|--------|--------------------|\n"
-        "| params.yaml | lr      | 0.1    | 0.03   | -0.07              |\n"
         "| params.yaml | layers  | [1, 2] | [1, 3] | diff not supported |\n"
+        "| params.yaml | lr      | 0.1    | 0.03   | -0.07              |\n"
     )
 
 

@@ -314,6 +314,30 @@ class TestRemotes:
         notes.receive(here, "origin", [head])
         assert notes.read(here, [head]) == {head: {"note": "x"}}
 
+    def test_tags_of_both_clones_are_kept_and_those_taken_away_stay_away(
+        self, clones: tuple[Git, Git]
+    ) -> None:
+        here, there = clones
+        head = here.head() or ""
+        notes.change(here, {head: {"tags": ["paper", "old"]}})
+        notes.send(here, "origin", [head])
+        notes.receive(there, "origin", [head])
+        notes.change(there, {head: {"tags": ["paper", "old", "theirs"]}})
+        notes.change(here, {head: {"tags": ["paper", "mine"]}})
+        notes.send(there, "origin", [head])
+        notes.send(here, "origin", [head])
+        notes.receive(here, "origin", [head])
+        notes.receive(there, "origin", [head])
+        tags = notes.read(here, [head])[head]["tags"]
+        assert tags == notes.read(there, [head])[head]["tags"] == ["paper", "mine", "theirs"]
+        # What both took away is gone, and a tag that is set again is there again.
+        notes.change(here, {head: {"tags": None}})
+        notes.change(there, {head: {"tags": ["old"]}})
+        for clone in (here, there, here):
+            notes.send(clone, "origin", [head])
+            notes.receive(clone, "origin", [head])
+        assert notes.read(here, [head]) == notes.read(there, [head]) == {head: {"tags": ["old"]}}
+
     def test_a_clock_that_is_ahead_does_not_win_for_ever(
         self, clones: tuple[Git, Git], monkeypatch: pytest.MonkeyPatch
     ) -> None:

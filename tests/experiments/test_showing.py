@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -382,3 +382,18 @@ def test_reading_thousands_of_commits_is_narrated_and_only_once(
     told.clear()
     project.show(emit=told.append)
     assert told == []
+
+
+# --- Digits -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("digits", ["-1", "-30", "99999999999"])
+@pytest.mark.parametrize("words", [("show",), ("show", "--csv"), ("diff", "--md"), ("diff",)])
+def test_digits_that_nobody_can_write_are_refused(
+    project: Project, nbexp_cli: Callable[..., Any], words: tuple[str, ...], digits: str
+) -> None:
+    ran = nbexp_cli(*words, "--precision", digits, cwd=project.root, code=2)
+    assert ran.stderr == (
+        f"`--precision {digits}` is no number of digits from 1 to 1100. Nothing was shown.\n"
+        "Hint: `--precision 3`.\n"
+    )
