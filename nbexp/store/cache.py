@@ -19,9 +19,10 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,13 @@ from nbexp.store.staging import (
     Staged,
     discard,
     name_again,
+    name_object,
     place,
     stage,
     stage_small,
 )
 from nbexp.store.state import State
+from nbexp.store.two_processes import Pair
 
 Skip = Callable[[str, bool], bool]
 
@@ -67,6 +70,8 @@ _SINGLE_FLUSHES = 64
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
 _MANY = 1000
+# Rows written in one go while another process links files; in the order of their keys, or all pages are written each time.
+_STEP = 2000
 # So long a command that asked what is missing need not look at each object again to restore it.
 _JUST_NOW_S = 2.0
 
@@ -226,7 +231,8 @@ class Cache:
             if stat.S_ISREG(status.st_mode):
                 files = [(name, stamp_of(status))]
                 row = self._state.get(name)
-                md5 = self._store(files, {} if row is None else {name: row}, name)[0][0]
+                rows = {} if row is None else {name: row}
+                md5 = self._store(files, rows, name, Pair())[0][0]
                 is_exec = bool(status.st_mode & stat.S_IXUSR)
                 if is_exec and self._kind_at(name) in ("hardlink", "symlink"):
                     _allow_running(name)
@@ -454,6 +460,7 @@ class Cache:
         _check_name(hash.md5)
         name = os.path.abspath(path)
         parent = Path(os.path.dirname(name))
+        items: tuple[Item, ...] = ()
         if hash.is_dir:
             old = self._present(name, hash)
             if old is not None and old.hash.md5 == hash.md5:
@@ -475,14 +482,15 @@ class Cache:
         crash_point("checkout.checked")
         fresh = os.fspath(filesystem.temporary(parent))
         try:
-            with _reported(name, "cannot be restored"):
+            with _reported(name, "cannot be restored"), two_processes.begun(len(items)) as pair:
                 parent.mkdir(parents=True, exist_ok=True)
                 if hash.is_dir:
                     source = name
                     if moved is not None and old is None:
                         source = os.fspath(moved[1])
                         old = Contents(moved[0].hash, moved[0].items, moved[0].stamps, ())
-                    placed = self._build(fresh, items, stamps, old, name, source)
+                    noted: set[str] = set()
+                    placed = self._build(fresh, items, stamps, old, name, source, pair, noted)
                 else:
                     placed = {"": self._link(hash.md5, fresh, stamps)}
                     if hash.isexec:
@@ -492,7 +500,7 @@ class Cache:
         finally:
             discard(fresh)
         if hash.is_dir:
-            self._learn(name, hash, items, placed)
+            self._learn(name, hash, items, placed, noted)
         else:
             self._note(name, placed[""], hash.md5)
         self._remember_now()
@@ -718,8 +726,9 @@ class Cache:
         files = [(prefix + relpath, stamp) for relpath, stamp in found]
         rows = self._state.below(prefix)
         if storing:
-            _check_relpaths([relpath for relpath, _ in found], f"`{shown(name)}`")
-            md5s, stamps = self._store(files, rows, name)
+            with two_processes.begun(len(found)) as pair:
+                _check_relpaths([relpath for relpath, _ in found], f"`{shown(name)}`")
+                md5s, stamps = self._store(files, rows, name, pair)
             found = [(relpath, stamp) for (relpath, _), stamp in zip(found, stamps, strict=True)]
             digest = digest_of_stamps(found)
         else:
@@ -793,6 +802,7 @@ class Cache:
         files: Sequence[tuple[str, Stamp]],
         rows: Mapping[str, tuple[Stamp, str]],
         home: str,
+        pair: Pair,
     ) -> tuple[list[str], list[Stamp]]:
         """Put files into the cache, link them if that is asked for; their digests, and stamps from now on."""
         kind = self._kind_at(home)
@@ -802,8 +812,9 @@ class Cache:
         )
         todo = [index for index, md5 in enumerate(md5s) if not md5 or md5 in problems]
         adopted: set[str] = set()
+        noted: set[str] = set()
         if todo:
-            objects.update(self._store_missing(files, md5s, todo, kind, adopted))
+            objects.update(self._store_missing(files, md5s, todo, kind, pair, adopted, noted))
         stamps = [stamp for _, stamp in files]
         if kind in ("hardlink", "symlink"):
             for index, (name, stamp) in enumerate(files):
@@ -814,7 +825,9 @@ class Cache:
         learnt = {
             name: (stamp, md5)
             for (name, _), stamp, md5 in zip(files, stamps, md5s, strict=True)
-            if is_settled(stamp, now) and _known(rows, name, stamp) != md5
+            if not (name in noted and name in adopted)
+            and is_settled(stamp, now)
+            and _known(rows, name, stamp) != md5
         }
         self._state.put_many(learnt, {})
         return md5s, stamps
@@ -825,28 +838,35 @@ class Cache:
         md5s: list[str],
         todo: Sequence[int],
         kind: str,
+        pair: Pair,
         adopted: set[str],
+        noted: set[str],
     ) -> dict[str, Stamp]:
         """Hash and store the files `todo`, all of them flushed before the first gets its name as an object.
 
-        `adopted` receives those that have themselves become objects. The answer has the stamps of the objects.
+        `adopted` receives those that have themselves become objects, `noted` those whose digest is remembered already.
+        The answer has the stamps of the objects.
         """
         self._make(os.fspath(self._unfinished))
         device = os.stat(self._unfinished).st_dev
         temporary: set[str] = set()
         modes: dict[str, int] = {}
+        changed: list[str] = []
+        wanted: dict[str, Staged] = {}
 
         count = self._counter(len(todo))
-
         how = (kind, device, os.fspath(self._unfinished))
-        staged: list[Staged] = [Staged("", _NO_STAMP, "", _NO_STAMP, is_copy=False)] * len(todo)
 
         def keep(number: int, one: Staged) -> None:
-            staged[number] = one
             if one.is_copy:
                 temporary.add(one.source)
             else:
                 modes[one.source] = one.mode
+            index = todo[number]
+            md5s[index] = one.md5
+            if one.read != files[index][1]:
+                changed.append(files[index][0])
+            wanted.setdefault(one.md5, one)
             count()
 
         try:
@@ -857,21 +877,33 @@ class Cache:
                 assert one is not None
                 keep(small[index], Staged(*one))
 
-            two_processes.each(stage_small, how, [names[number] for number in small], keep_small)
+            pair.each(stage_small, how, [names[number] for number in small], keep_small)
             in_threads(big, lambda number, stop: keep(number, stage(how, names[number], stop)))
             crash_point("add.hashed")
-            wanted: dict[str, Staged] = {}
-            for index, one in zip(todo, staged, strict=True):
-                md5s[index] = one.md5
-                if one.read != files[index][1]:
-                    raise changing(files[index][0])
-                wanted.setdefault(one.md5, one)
+            if changed:
+                raise changing(min(changed))
             # A copy replaces what is there, a link does not: only before the first kind must one look.
             copies = [one.md5 for one in wanted.values() if one.is_copy]
             problems, objects = self._inspect(copies, deep=True, legacy=False)
             new = [one for md5, one in wanted.items() if not one.is_copy or md5 in problems]
             _flush_names({one.source for one in new})
-            self._publish(new, objects)
+
+            def learn() -> Iterator[None]:
+                now = time.time_ns()
+                alone = [one for one in new if not one.is_copy and is_settled(one.stamp, now)]
+                by_name, by_md5 = sorted(alone, key=_source_of), sorted(alone, key=_md5_of)
+                yield
+                for start in range(0, len(alone), _STEP):
+                    files, named = by_name[start:][:_STEP], by_md5[start:][:_STEP]
+                    noted.update([one.source for one in files])
+                    self._state.put_many(
+                        {one.source: (one.stamp, one.md5) for one in files},
+                        {one.md5: one.stamp for one in named},
+                    )
+                    self._remember_now()
+                    yield
+
+            self._publish(new, objects, pair, learn())
             temporary.difference_update(one.source for one in new)
             self._flush_later(
                 {f"{self._objects}{os.sep}{start}" for start in {one.md5[:2] for one in new}}
@@ -887,15 +919,27 @@ class Cache:
         learnt: dict[str, Stamp] = {}
         for one in new:
             stamp = objects[one.md5]
-            if stamp[0] == one.stamp[0] and not one.is_copy:
+            if one.is_copy:
+                learnt[one.md5] = stamp  # nobody else ever had it open
+                continue
+            if stamp[0] == one.stamp[0]:
                 adopted.add(one.source)
-            if one.is_copy or is_settled(stamp, now):  # nobody else ever had a copy open
+            if (stamp != one.stamp or one.source not in noted) and is_settled(stamp, now):
                 learnt[one.md5] = stamp
         self._state.put_many({}, learnt)
         return objects
 
-    def _publish(self, new: Sequence[Staged], objects: dict[str, Stamp]) -> None:
-        """Give objects their final names, unless a sound one has it; `objects` receives the stamps of those that have it."""
+    def _publish(
+        self,
+        new: Sequence[Staged],
+        objects: dict[str, Stamp],
+        pair: Pair,
+        meanwhile: Iterable[None],
+    ) -> None:
+        """Give objects their final names, unless a sound one has it; `objects` receives the stamps of those that have it.
+
+        `meanwhile` is done beside that, if there is somebody to do it.
+        """
         alone = [one for one in new if not one.is_copy]
         for start in {one.md5[:2] for one in alone}:
             self._make(f"{self._objects}{os.sep}{start}")
@@ -905,8 +949,8 @@ class Cache:
             objects[one.md5] = one.stamp if is_done else self._publish_again(one)
             crash_point("add.stored")
 
-        names = [(one.source, self._place_of(one.md5)) for one in alone]
-        two_processes.each(name_again, None, names, named)
+        names = [(one.source, one.md5) for one in alone]
+        pair.each(name_object, self._objects, names, named, meanwhile)
         for one in new:
             if one.is_copy:
                 _rename_into(one.source, self._place_of(one.md5), self._make)
@@ -1186,8 +1230,13 @@ class Cache:
         old: Contents | None,
         name: str,
         source: str,
+        pair: Pair,
+        noted: set[str],
     ) -> dict[str, Stamp]:
-        """Make the whole tree under a temporary name; the stamps of its files. `source` has the old one."""
+        """Make the whole tree under a temporary name; the stamps of its files. `source` has the old one.
+
+        `noted` receives those whose digest is remembered already.
+        """
         kinds = self._kinds_at(name)
         folders = _folders_of(item.relpath for item in items)
         os.mkdir(fresh)
@@ -1214,7 +1263,7 @@ class Cache:
             count()
 
         pairs = [(f"{source}/{item.relpath}", f"{fresh}/{item.relpath}") for item in same]
-        two_processes.each(name_again, None, pairs, keep_old)
+        pair.each(name_again, None, pairs, keep_old)
         asked = [
             (self._place_of(item.md5), f"{fresh}/{item.relpath}", stamps[item.md5]) for item in anew
         ]
@@ -1224,17 +1273,37 @@ class Cache:
             placed[item.relpath] = stamp or self._placed(kinds, asked[index], item.md5)
             count()
 
-        two_processes.each(place, kinds, asked, keep)
+        def learn() -> Iterator[None]:
+            now = time.time_ns()
+            for start in range(0, len(anew), _STEP):
+                files = {}
+                for item, (_, _, stamp) in zip(anew[start:][:_STEP], asked[start:], strict=False):
+                    if stamp[2] and is_settled(stamp, now):
+                        noted.add(item.relpath)
+                        files[f"{name}/{item.relpath}"] = (stamp, item.md5)
+                self._state.put_many(files, {})
+                self._remember_now()
+                yield
+
+        # A link has the stamp of its object, and a name that is not there yet is not found under it.
+        pair.each(place, kinds, asked, keep, learn() if kinds[0] == "hardlink" else ())
         for relpath in () if old is None else old.hidden:
             _take_over_hidden(f"{source}/{relpath}", f"{fresh}/{relpath}")
         return placed
 
     def _learn(
-        self, name: str, whole: Hash, items: Sequence[Item], placed: Mapping[str, Stamp]
+        self,
+        name: str,
+        whole: Hash,
+        items: Sequence[Item],
+        placed: Mapping[str, Stamp],
+        noted: Collection[str],
     ) -> None:
+        now = time.time_ns()
         for item in items:
-            self._note(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
-        if all(is_settled(stamp) for stamp in placed.values()):
+            if item.relpath not in noted and is_settled(placed[item.relpath], now):
+                self._state.put(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
+        if all(is_settled(stamp, now) for stamp in placed.values()):
             digest = digest_of_stamps(sorted(placed.items()))
             self._state.put_tree(name, digest, whole.md5, self._kind_at(name))
 
@@ -1304,6 +1373,8 @@ def _names_in(folder: str) -> list[str]:
 
 
 Make = Callable[[str], None]
+_source_of = attrgetter("source")
+_md5_of = attrgetter("md5")
 
 
 def _rename_into(source: str, target: str, make: Make) -> None:

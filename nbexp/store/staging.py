@@ -96,6 +96,12 @@ def name_again(_: None, names: tuple[str, str]) -> bool | None:
     return True
 
 
+def name_object(objects: str, asked: tuple[str, str]) -> bool | None:
+    """Give a file the name of the object of a digest as well; None where that cannot be, or there is one."""
+    source, md5 = asked
+    return name_again(None, (source, f"{objects}{os.sep}{md5[:2]}{os.sep}{md5[2:]}"))
+
+
 def place(kinds: tuple[str, ...], asked: tuple[str, str, Stamp]) -> Stamp | None:
     """Make a new name for an object's bytes, and say the stamp that it has; None if the object is not there.
 

@@ -62,6 +62,36 @@ def test_an_error_is_raised_here_and_what_is_done_is_told() -> None:
     assert {*psutil.Process().children(recursive=True)} <= {*before}
 
 
+def test_several_lists_are_done_by_the_same_two_and_other_work_beside_them() -> None:
+    before = psutil.Process().children(recursive=True)
+    pids: set[int] = set()
+    steps: list[int] = []
+    with two_processes.begun(MANY) as pair:
+        (other,) = {*psutil.Process().children()} - {*before}
+        for _ in range(3):
+            done: dict[int, tuple[int, int] | None] = {}
+            beside = (steps.append(number) for number in range(50))
+            pair.each(double, 0, range(200_000), done.__setitem__, beside)
+            answers = [answer for answer in done.values() if answer is not None]
+            assert sorted(answer[0] for answer in answers) == [*range(0, 400_000, 2)]
+            pids |= {answer[1] for answer in answers}
+        numbers: dict[int, int | None] = {}
+        pair.each(odd_here, os.getpid(), range(MANY), numbers.__setitem__)
+        assert numbers == {number: number for number in range(MANY)}
+    assert steps == [*range(50)] * 3
+    assert pids == {os.getpid(), other.pid}
+    assert {*psutil.Process().children(recursive=True)} <= {*before}
+
+
+def test_without_another_process_there_is_nothing_beside() -> None:
+    done: dict[int, tuple[int, int] | None] = {}
+    steps: list[int] = []
+    with two_processes.begun(2) as pair:
+        pair.each(double, 0, [5, 6], done.__setitem__, (steps.append(n) for n in range(2)))
+    assert done == {0: (10, os.getpid()), 1: (12, os.getpid())}
+    assert steps == []
+
+
 def test_when_the_other_dies_all_is_done_here() -> None:
     done: dict[int, int | None] = {}
     two_processes.each(dies, os.getpid(), range(MANY), done.__setitem__)
