@@ -24,7 +24,7 @@ import psutil
 _SUBREAPER = 36  # prctl's PR_SET_CHILD_SUBREAPER
 # refs/exps has refs of dvc's own as well.
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/\S")
-_LOOK_S, _MEMORY_S, _PATIENCE_S = 0.01, 0.25, 900.0
+_LOOK_S, _MEMORY_S, _PATIENCE_S = 0.02, 0.25, 900.0
 
 
 def main() -> None:
@@ -46,6 +46,10 @@ def main() -> None:
         if now - looked > _MEMORY_S:
             looked = now
             memory.append((len(stamps), *sizes_mb()))
+            # A worker of dvc's that hears nothing of its task for some seconds, on a busy machine, takes it that there
+            # is none, and goes: its user starts another.
+            if not memory[-1][1] and len(stamps) < asked["count"]:
+                run(asked["start"])
         time.sleep(_LOOK_S)
     run(asked["stop"])
     reap()
