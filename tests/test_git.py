@@ -497,6 +497,46 @@ class TestListing:
         assert found(repo).refs("refs/exps/") == dict.fromkeys(sorted(names), rev)
         assert len(count_git) == started + 1
 
+    def test_refs_that_were_read_before_are_read_again_where_they_changed(
+        self, repo: Path, git: RunGit, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from nbexp.git import ref_files
+
+        read: list[str] = []
+        whole = ref_files._read_ref
+        monkeypatch.setattr(
+            ref_files,
+            "_read_ref",
+            lambda file, ref, into: read.append(ref) or whole(file, ref, into),
+        )
+        monkeypatch.setattr(ref_files, "_SETTLED_NS", 0)
+        one, two = git("rev-parse", "HEAD^{tree}", "HEAD", cwd=repo).split()
+        refs = [f"refs/nbexp/many/{number}" for number in range(20)]
+        for ref in refs:
+            git("update-ref", ref, two, cwd=repo)
+        door = found(repo)
+        for count in (20, 20, 0):
+            read.clear()
+            assert door.refs("refs/nbexp/many/") == dict.fromkeys(sorted(refs), two)
+            assert len(read) == count
+        git("update-ref", refs[7], one, cwd=repo)
+        git("update-ref", "-d", refs[8], cwd=repo)
+        git("update-ref", "refs/nbexp/many/new", one, cwd=repo)
+        (repo / ".git" / refs[9]).write_text(f"{one}\n")
+        read.clear()
+        now = door.refs("refs/nbexp/many/")
+        assert sorted(read) == sorted([refs[7], refs[9], "refs/nbexp/many/new"])
+        listed = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/nbexp", cwd=repo)
+        assert now == dict(line.split() for line in listed.splitlines())
+        # What is young may change once more within one tick of a coarse clock: it is read each time.
+        monkeypatch.undo()
+        git("update-ref", refs[7], two, cwd=repo)
+        door.refs("refs/nbexp/many/")
+        assert door.refs("refs/nbexp/many/")[refs[7]] == two
+        assert str(repo / ".git" / refs[7]) not in {
+            path for path, (_, oid) in ref_files._known.items() if oid == two
+        }
+
     @hypothesis.given(st.data())
     @hypothesis.settings(
         max_examples=60, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]

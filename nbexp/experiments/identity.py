@@ -49,11 +49,7 @@ def find(
         return None
     texts = {path: (root / path).read_bytes() for path in graph.files}
     digest = _digest(mine, texts, graph.files)
-    candidates = {
-        ref: rev
-        for ref, rev in refs.items()
-        if (parsed := ref_names.parse(ref)) is not None and parsed.baseline == baseline
-    }
+    candidates = {ref: refs[ref] for ref, of, _ in ref_names.experiments(refs) if of == baseline}
     names = ",".join(stage.address() for stage in stages)
     which = hashlib.sha256(names.encode()).hexdigest()[:16]
     known = cache.memos("identity", [f"{rev}:{which}" for rev in candidates.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,12 +42,31 @@ _REF_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 _MANY_LOOSE = 2_000  # from here on Git itself is faster
 
 
+# Which folders this process has read before, and what is known of the files in them: a worker looks at the same thousand
+# refs for each experiment that it runs. A ref is written as a new file that takes the place of the old one.
+_asked: set[str] = set()
+_known: dict[str, tuple[tuple[int, ...], str]] = {}
+_MOST_KNOWN = 10_000
+# The stamp of a file that is younger could be that of the next one as well, where a clock is coarse.
+_SETTLED_NS = 2_100_000_000
+
+
 def read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
-    """Read the loose refs at and below a name; False where something is not as Git leaves it."""
-    return _read_below(f"{os.fspath(common)}/", ref, found)
+    """Read the loose refs at and below a name; False where something is not as Git leaves it.
+
+    Notes
+    -----
+    From the second time on, a file that is as it was then takes a `stat`, and is not read again.
+    """
+    top = f"{os.fspath(common)}/"
+    again = top + ref in _asked
+    _asked.add(top + ref)
+    if len(_known) > _MOST_KNOWN:
+        _known.clear()
+    return _read_below(top, ref, found, again=again)
 
 
-def _read_below(top: str, ref: str, found: dict[str, str]) -> bool:
+def _read_below(top: str, ref: str, found: dict[str, str], *, again: bool) -> bool:
     try:
         entries = os.scandir(top + ref)
     except FileNotFoundError:
@@ -62,10 +82,35 @@ def _read_below(top: str, ref: str, found: dict[str, str]) -> bool:
                 return False
             inner = f"{ref}/{name}"
             if entry.is_dir():
-                if not _read_below(top, inner, found):
+                if not _read_below(top, inner, found, again=again):
                     return False
-            elif not _read_ref(top + inner, inner, found):
+            elif again:
+                if not _read_again(entry, inner, found):
+                    return False
+            elif not _read_ref(entry.path, inner, found):
                 return False
+    return True
+
+
+def _read_again(entry: os.DirEntry[str], ref: str, found: dict[str, str]) -> bool:
+    """As `_read_ref`, of a file that may have been read before."""
+    try:
+        now = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return True  # deleted, or packed, just now
+    except OSError:
+        return False
+    stamp = (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    known = _known.get(entry.path)
+    if known is not None and known[0] == stamp:
+        found[ref] = known[1]
+        return True
+    # The stamp is of before the file is read: what comes in between is seen the next time.
+    is_settled = time.time_ns() - max(now.st_mtime_ns, now.st_ctime_ns) > _SETTLED_NS
+    if not _read_ref(entry.path, ref, found):
+        return False
+    if is_settled and ref in found:
+        _known[entry.path] = (stamp, found[ref])
     return True
 
 
