@@ -192,10 +192,22 @@ HOSTILE: dict[str, tuple[dict[str, str | bytes | None], str]] = {
             + mend("dvc.yaml", 6)
         ),
     ),
-    "an absolute dep": (
-        {"dvc.yaml": stage(deps="[/etc/hostname]")},
-        "dvc.yaml, line 4: `/etc/hostname` in `deps` of stage `train` is an absolute path; a path inside "
+    "a dep that is the disk": (
+        {"dvc.yaml": stage(deps="[/]")},
+        "dvc.yaml, line 4: `/` in `deps` of stage `train` is an absolute path; a path inside "
         "the project is expected.\n" + mend("dvc.yaml", 4),
+    ),
+    "a dep that the project lies in": (
+        {"dvc.yaml": stage(deps="[..]")},
+        "dvc.yaml, line 4: `..` in `deps` of stage `train` leads out of the project; a path inside the "
+        "project is expected.\n" + mend("dvc.yaml", 4),
+    ),
+    "a stage that a group makes as well": (
+        {
+            "dvc.yaml": "stages:\n  train@1:\n    cmd: echo\n  train:\n    foreach: [1, 2]\n    do:\n"
+            "      cmd: echo ${item}\n"
+        },
+        "dvc.yaml, line 4: two entries make a stage `train@1`.\nHint: give one of them another name.\n",
     ),
     "a wdir outside": (
         {"dvc.yaml": stage(wdir="..")},

@@ -95,7 +95,11 @@ def unlisted_modules(root: Path, stages: Iterable[Stage]) -> dict[str, list[str]
 
 
 def _imported(root: Path, stage: Stage) -> list[str]:
-    scripts = [dep.path for dep in stage.deps if dep.path.endswith((".py", ".ipynb"))]
+    scripts = [
+        dep.path
+        for dep in stage.deps
+        if dep.path.endswith((".py", ".ipynb")) and not dep.is_outside
+    ]
     if not scripts:
         return []
     from nbexp.pipeline import detect  # the parser of Python comes with it

@@ -211,7 +211,8 @@ def _wanted(
     code: dict[str, None] = {}
     needed: dict[str, str] = {}
     for dep in stage.deps:
-        needed[dep.path] = f"a dep of {stage.name}"
+        if not dep.is_outside:
+            needed[dep.path] = f"a dep of {stage.name}"
     for param in stage.params:
         needed.setdefault(param.path, f"params of {stage.name}")
     for command in stage.spec.commands:

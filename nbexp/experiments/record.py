@@ -234,7 +234,7 @@ def recorded_paths(
             named.add(posixpath.normpath(posixpath.join(folder, listed)))
     for stage in stages:
         named.update((stage.file, stage.lock_file))
-        named.update(dep.path for dep in stage.deps)
+        named.update(dep.path for dep in stage.deps if not dep.is_outside)
         named.update(param.path for param in stage.params)
         for out in stage.outs:
             ignore_file = posixpath.join(posixpath.dirname(out.path), ".gitignore")

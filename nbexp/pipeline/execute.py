@@ -7,6 +7,7 @@ One stage after the other runs here, without a thread; several at once in `paral
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -460,7 +461,8 @@ class Execution:
     def paths(self, stage: Stage) -> tuple[list[str], list[str]]:
         """What the stage reads and writes, absolute."""
         root = self.context.root
-        return [str(root / d.path) for d in stage.deps], [str(root / o.path) for o in stage.outs]
+        deps = [os.path.normpath(root / dep.path) for dep in stage.deps]
+        return deps, [str(root / out.path) for out in stage.outs]
 
     # ---- the ends of a stage that does not run
 

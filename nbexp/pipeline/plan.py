@@ -381,16 +381,18 @@ class Inspector:
         refreshed = entry
         for dep in stage.deps:
             old, new = then.get(dep.spelled), today.get(dep.spelled)
+            # DVC calls what is no file of the project by its absolute path.
+            path = os.path.normpath(self.root / dep.path) if dep.is_outside else dep.path
             if new is None:
-                reasons.append(Reason("dep", dep.spelled, "deleted", path=dep.path))
+                reasons.append(Reason("dep", dep.spelled, "deleted", path=path))
             elif old is None:
-                reasons.append(Reason("dep", dep.spelled, "new", path=dep.path))
+                reasons.append(Reason("dep", dep.spelled, "new", path=path))
             elif not same_content(old, new, self.root / dep.path, self.cache):
                 if dep.path in notebooks and self._same_notebook(dep, old, new):
                     assert refreshed is not None
                     refreshed = _with_dep(refreshed, new)
                 else:
-                    reasons.append(Reason("dep", dep.spelled, "modified", path=dep.path))
+                    reasons.append(Reason("dep", dep.spelled, "modified", path=path))
         return reasons, refreshed if refreshed is not entry else None
 
     def _same_notebook(self, dep: Dep, old: LockedPath, new: LockedPath) -> bool:

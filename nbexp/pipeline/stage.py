@@ -23,6 +23,11 @@ class Dep:
     path: str
     spelled: str
 
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is no file of the project: its path is absolute, or leads out. Nothing records such files."""
+        return self.path.startswith(("/", "../"))
+
 
 @frozen
 class Out:

@@ -282,7 +282,7 @@ def _status_entries(reasons: Sequence[Reason], here: str) -> builtins.list[objec
     entries: builtins.list[object] = []
     for reason in reasons:
         path = reason.path
-        if not dvc_lock.is_source(path):
+        if not dvc_lock.is_source(path) and not path.startswith("/"):
             path = posixpath.relpath(path or ".", here)
         # What has no entry in dvc.lock yet is "modified" to DVC as well; only params are "new".
         state = "modified" if reason.state == "new" else reason.state

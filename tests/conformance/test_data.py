@@ -381,6 +381,19 @@ def test_commit_of_a_stage_and_of_what_it_reads(piped: Both) -> None:
     assert tracked.pair.agree_on_status() == {}
 
 
+@pytest.mark.parametrize("gone", ["raw.csv", "data", "params.yaml", "out.txt"])
+def test_commit_of_a_stage_whose_files_are_gone_is_refused(piped: Both, gone: str) -> None:
+    """An entry without the dep would say that the stage needs nothing else."""
+    piped.pair.write("params.yaml", "lr: 1\n")
+    piped.pair.replace("dvc.yaml", "    outs:", "    params: [lr]\n    outs:")
+    piped("commit", "count", "--force")
+    piped.agree()
+    piped.pair.delete(gone)
+    before = piped.pair.look.files(piped.pair.nbexp_side)
+    piped("commit", "count", "--force", refused=True)
+    assert piped.pair.look.files(piped.pair.nbexp_side) == before
+
+
 def test_commit_recursive_and_without_links(tracked: Both) -> None:
     for side in tracked.pair.sides:
         (side / ".dvc" / "config").write_text("[cache]\n    type = hardlink\n")

@@ -6,7 +6,11 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.conformance.conftest import write
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conformance.conftest import Look, MakeProject, MakeTwins, Ran, RunGit, RunProgram
     from tests.conftest import MakePipelineProject
 
@@ -159,6 +163,95 @@ def test_a_cache_in_another_place(twins: MakeTwins, pipeline: MakePipelineProjec
     ]
     assert found[0] == found[1] != []
     assert not (pair.nbexp_side / ".dvc" / "cache").exists()
+
+
+def test_deps_outside_of_the_project(
+    twins: MakeTwins, project: MakeProject, lines: Callable[[Ran], list[str]]
+) -> None:
+    """By an absolute path, and by one that leads out: files and folders, from the root and from a `wdir`."""
+    pair = twins(
+        project(
+            {
+                "in.txt": "in\n",
+                "sub/.keep": "",
+                "dvc.yaml": """\
+stages:
+  first:
+    cmd: cat ../up.txt ../folder/* in.txt /etc/os-release > out.txt
+    deps: [../folder, ../up.txt, in.txt, /etc/os-release]
+    outs: [out.txt]
+  below:
+    wdir: sub
+    cmd: cat ../../up.txt ../out.txt > below.txt
+    deps: [../../up.txt, ../out.txt]
+    outs: [below.txt]
+""",
+            }
+        )
+    )
+
+    def agree() -> None:
+        pair.agree_on_refs()
+        pair.agree_on_files()
+        pair.agree_on_cache()
+        assert pair.agree_on_status() == {}
+
+    assert set(pair.agree_on_status()) == {"first", "below"}
+    pair.look.nbexp("repro", cwd=pair.nbexp_side, code=3)
+    for text in ("1\n", "2\n"):
+        for side in pair.sides:
+            (side.parent / "folder").mkdir(exist_ok=True)
+            (side.parent / "folder" / "a.txt").write_text(text)
+            (side.parent / "up.txt").write_text(text)
+        pair.agree_on_status()
+        theirs, ours = pair.run("-n", f"run-{text.strip()}")
+        assert lines(ours) == lines(theirs)
+        agree()
+    for side in pair.sides:
+        (side.parent / "up.txt").write_text("1\n")
+        (side.parent / "folder" / "a.txt").write_text("1\n")
+    pair.delete("out.txt")
+    theirs = pair.look.dvc("repro", cwd=pair.dvc_side)
+    ours = pair.look.nbexp("repro", cwd=pair.nbexp_side)
+    assert "Stage 'first' is cached - skipping run" in ours.stdout
+    assert lines(ours) == lines(theirs)
+    agree()
+    # `show` names them as dvc.yaml does; DVC has `up.txt` and `etc/os-release` for those of a commit.
+    one, *_ = pair.look.table(pair.nbexp_side, "nbexp")[1]["experiments"]
+    assert {"../up.txt", "/etc/os-release"} < set(one["revs"][0]["data"]["deps"])
+
+
+def test_deps_of_the_repository_that_a_project_in_a_folder_reads(
+    look: Look, git: RunGit, tmp_path: Path
+) -> None:
+    """In place and beside the user's files; the run beside them has the files of its own work tree."""
+    locks = []
+    for by in ("dvc", "nbexp"):
+        top = tmp_path / by
+        stage = "stages:\n  read:\n    cmd: cat ../lib/*.txt > out.txt\n    deps: [../lib]\n    outs: [out.txt]\n"
+        write(
+            top,
+            {
+                "lib/a.txt": "1\n",
+                "project/dvc.yaml": stage,
+                "project/.dvc/config": "",
+                "project/.dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+            },
+        )
+        git("init", "--quiet", cwd=top)
+        git("add", "--all", cwd=top)
+        git("commit", "--quiet", "--message=pipeline", cwd=top)
+        words = ("exp", "run") if by == "dvc" else ("run",)
+        program = look.dvc if by == "dvc" else look.nbexp
+        program(*words, "-q", "-n", "one", cwd=top / "project")
+        write(top, {"lib/a.txt": "2\n"})
+        program(*words, "-q", "--temp", "-n", "two", cwd=top / "project")
+        for name, ref in sorted(look.refs(top, "refs/exps").items()):
+            if name.endswith(("/one", "/two")):
+                locks.append((name[-3:], git("show", f"{ref}:project/dvc.lock", cwd=top)))
+                assert git("show", f"{ref}:lib/a.txt", cwd=top) == ("2" if "two" in name else "1")
+    assert locks[:2] == locks[2:]
+    assert locks[0][1] != locks[1][1]
 
 
 def test_data_of_dvc_add(

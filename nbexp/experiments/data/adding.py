@@ -23,7 +23,8 @@ from nbexp.pipeline import data as tracked
 from nbexp.pipeline import outputs
 from nbexp.pipeline.data import Chosen
 from nbexp.pipeline.graph import Graph, is_inside
-from nbexp.pipeline.plan import hash_of, locked_path
+from nbexp.pipeline.plan import Inspector, hash_of, locked_path
+from nbexp.pipeline.stage import Stage
 from nbexp.results import Result
 from nbexp.store.cache import Cache, Hash
 
@@ -179,6 +180,8 @@ def commit(
                     f"{stage.shown} changed: {', '.join(map(str, changed))}. Nothing was committed.",
                     f"`nbexp data commit {stage.address(site.here)} --force` takes it as it is now.",
                 )
+        for stage in stages:
+            _require_what_it_reads(site, stage, inspector)
         with workspace.changing("data commit"):
             context = site.context(workspace, relink=relink)
             before = _texts(site, [stage.lock_file for stage in stages])
@@ -195,6 +198,19 @@ def commit(
         tuple(stage.address(site.here) for stage in stages),
         tuple(_here(site, path) for path in before if before[path] != after[path]),
     )
+
+
+def _require_what_it_reads(site: Site, stage: Stage, inspector: Inspector) -> None:
+    """An entry of dvc.lock without a dep would say that the stage needs nothing else."""
+    for dep in stage.deps:
+        if not (site.root / dep.path).exists():
+            raise NotFound(
+                f"Dep `{dep.path}` of {stage.shown} does not exist. Nothing was committed.",
+                f"bring it back, or correct deps in {stage.file}.",
+            )
+    wrong = inspector.missing_param(stage)
+    if wrong is not None:
+        raise NotFound(f"{wrong.message} Nothing was committed.", wrong.hint)
 
 
 def _expanded(site: Site, targets: Sequence[str]) -> list[str]:

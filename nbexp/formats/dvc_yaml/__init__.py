@@ -378,7 +378,15 @@ class Reader:
         for key, found in top.items():
             if key == "stages":
                 for name, stage in found.entries().items():
+                    taken = {one.name for one in stages}
                     stages += self._stages(name, stage, context)
+                    twice = next(
+                        (one.name for one in stages[len(taken) :] if one.name in taken), None
+                    )
+                    if twice is not None:
+                        raise stage.refused(
+                            f"two entries make a stage `{twice}`.", "give one of them another name."
+                        )
             elif key == "artifacts":
                 found.value = _filled_in(found, context, None)
             elif key != "vars" and isinstance(found.value, list):
@@ -506,7 +514,8 @@ class Reader:
         paths = []
         for item in listed.items(_PATHS):
             path = item.text()
-            paths.append(path if _may_be_read(path) else self._check(path, base, item))
+            is_fine = _may_be_read(path) or _is_elsewhere(path, base)
+            paths.append(path if is_fine else self._check(path, base, item))
         return tuple(paths)
 
     def _params(self, listed: Value, base: str) -> tuple[ParamSpec, ...]:
@@ -745,6 +754,16 @@ def _is_url(path: str) -> bool:
 def _may_be_read(path: str) -> bool:
     """Whether a dep is a URL whose state can be asked for, or a dataset."""
     return _is_url(path) and path.partition("://")[0] in SOURCES and path.isprintable()
+
+
+def _is_elsewhere(path: str, base: str) -> bool:
+    """Whether a dep is a file outside of the project, and no folder that the project lies in."""
+    if not path.isprintable() or _is_url(path) or path.startswith("\\"):
+        return False
+    place = posixpath.normpath(posixpath.join(base, path))
+    if place.startswith("/"):
+        return bool(place.strip("/"))
+    return place.startswith("../") and posixpath.basename(place) != ".."
 
 
 def _kind(value: object) -> str:
