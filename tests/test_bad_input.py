@@ -207,7 +207,7 @@ HOSTILE: dict[str, tuple[dict[str, str | bytes | None], str]] = {
             "dvc.yaml": "stages:\n  train@1:\n    cmd: echo\n  train:\n    foreach: [1, 2]\n    do:\n"
             "      cmd: echo ${item}\n"
         },
-        "dvc.yaml, line 4: two entries make a stage `train@1`.\nHint: give one of them another name.\n",
+        "dvc.yaml, line 4: two entries make a stage `train@1`.\nHint: give one of them another name.",
     ),
     "a wdir outside": (
         {"dvc.yaml": stage(wdir="..")},

@@ -181,7 +181,7 @@ def commit(
                     f"`nbexp data commit {stage.address(site.here)} --force` takes it as it is now.",
                 )
         for stage in stages:
-            _require_what_it_reads(site, stage, inspector)
+            _require_all(site, stage, inspector)
         with workspace.changing("data commit"):
             context = site.context(workspace, relink=relink)
             before = _texts(site, [stage.lock_file for stage in stages])
@@ -200,8 +200,14 @@ def commit(
     )
 
 
-def _require_what_it_reads(site: Site, stage: Stage, inspector: Inspector) -> None:
+def _require_all(site: Site, stage: Stage, inspector: Inspector) -> None:
     """An entry of dvc.lock without a dep would say that the stage needs nothing else."""
+    for out in () if stage.is_data else stage.outs:
+        if not (site.root / out.path).exists():
+            raise NotFound(
+                f"Output `{out.path}` of {stage.shown} does not exist. Nothing was committed.",
+                f"`nbexp repro {stage.address(site.here)}` makes it.",
+            )
     for dep in stage.deps:
         if not (site.root / dep.path).exists():
             raise NotFound(
