@@ -817,7 +817,7 @@ CASES = [
         "an experiment without a notebook",
         "open one",
         "Experiment `one` has no executed notebook.\n"
-        "Hint: a stage `nbexp notebook IN OUT` writes one; `nbexp init train.ipynb` makes such a stage.",
+        "Hint: `nbexp init train.ipynb` makes a stage that writes one.",
         then=lambda root: run(root, "run", "-n", "one"),
     ),
     Case(

@@ -263,9 +263,14 @@ def notebook_of(contents: Contents, name: str) -> tuple[OpenedNotebook, Located]
         opened, _ = look(contents, path, name)
         if isinstance(opened, OpenedNotebook):
             return opened, located
+    if executed(contents.site, contents.rev):
+        raise NotFound(
+            f"Experiment `{name}` has no executed notebook: it stopped before there was one.",
+            f"`nbexp logs {name}` shows what it wrote.",
+        )
     raise NotFound(
         f"Experiment `{name}` has no executed notebook.",
-        "a stage `nbexp notebook IN OUT` writes one; `nbexp init train.ipynb` makes such a stage.",
+        "`nbexp init train.ipynb` makes a stage that writes one.",
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from nbexp import filesystem
 from nbexp.experiments import chains, notes, trash
 from nbexp.experiments.spec import Spec
-from nbexp.formats import ref_names
+from nbexp.formats import ref_names, secrets
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
 from nbexp.git import FileContent, Git, NewCommit, Status
@@ -173,7 +173,7 @@ def record_failed(
                 if not (root / path).exists() and stopped.is_file():
                     files.setdefault(posixpath.join(prefix, path), stopped.read_bytes())
     message = (
-        f"nbexp: {state} experiment {spec.name}\n\n{error}\n\n"
+        f"nbexp: {state} experiment {spec.name}\n\n{secrets.in_output(error, os.environ)}\n\n"
         f"Nbexp-State: {state}\nNbexp-Stage: {stage}\n"
     )
     commit = NewCommit(
@@ -185,6 +185,17 @@ def record_failed(
         expect="any",
     )
     return git.commit(commit, beside=note)[0]
+
+
+def stopped_notebook(root: Path, stages: Iterable[Stage], run_dir: Path) -> Path | None:
+    """The first executed notebook that a run left; None where it was stopped before a cell could run."""
+    for member, label in labels(list(stages)).items():
+        for path in notebook_targets([member]):
+            name = posixpath.basename(path)
+            for found in (root / path, run_dir / label / name, run_dir / name):
+                if found.is_file():
+                    return found
+    return None
 
 
 def notebook_targets(stages: Iterable[Stage]) -> list[str]:

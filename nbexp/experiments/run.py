@@ -26,6 +26,7 @@ from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
 from nbexp.experiments.workspace import Workspace, explain_rollback, uninterrupted
+from nbexp.formats import secrets
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
@@ -208,6 +209,7 @@ def _run(
         for path, data in spec.edits.items():
             workspace.write(path, data)
         emit(RunStarted(spec.name, spec.baseline, tuple(s.address(spec.here) for s in stages)))
+        _warn_of_secrets(spec, emit)
         started_s = workspace.started()
         recorder = Recorder(git, place.cache, command, stages, where.env, spec.here)
         assert where.flights is not None
@@ -515,6 +517,7 @@ def _undone(
     if isinstance(error, Stopped):
         state = error.state
     kept = False
+    stopped: Path | None = None
     if started:
         try:
             recording.record_failed(
@@ -531,6 +534,7 @@ def _undone(
                 note=recorder.beside(None) if recorder is not None else None,
             )
             kept = True
+            stopped = recording.stopped_notebook(place.root, stages, run_dir(place, workspace))
         except (GitError, OSError) as failure:
             emit(Notice(f"What the run left could not be kept: {failure}."))
     touched = _edited_by_stages(place.git, workspace) if started else []
@@ -538,7 +542,7 @@ def _undone(
     if interrupted:
         raised = Interrupted(
             f"Run `{spec.name}` was interrupted. Your workspace is as it was before it.",
-            _where_it_is(spec, stages) if kept else None,
+            _where_it_is(spec, stopped) if kept else None,
         )
         if edited:
             raised.message += f" Edited meanwhile, and so left as it is: {', '.join(edited)}."
@@ -558,6 +562,18 @@ def _undone(
     return error
 
 
+def _warn_of_secrets(spec: Spec, emit: Emit) -> None:
+    """Say of a param that looks like a secret that it goes into a commit, which others may be sent."""
+    for one in spec.overrides:
+        if secrets.is_secret(one.key, one.value):
+            emit(
+                Notice(
+                    f"`{one.key}` looks like a secret, and {one.file} is recorded with it.",
+                    "give the name of an environment variable instead, and let the code read that.",
+                )
+            )
+
+
 def _tell_of_steps(error: NbexpError | Interrupted, spec: Spec, growing: Growing | None) -> None:
     """Say that the checkpoints are there, and how to go on from the last one."""
     if growing is None or (growing.tip is None and spec.resumed is None):
@@ -569,8 +585,8 @@ def _tell_of_steps(error: NbexpError | Interrupted, spec: Spec, growing: Growing
     error.hint = f"`nbexp run --resume {spec.name}` goes on from there."
 
 
-def _where_it_is(spec: Spec, stages: Sequence[Stage]) -> str:
-    if recording.notebook_targets(stages):
+def _where_it_is(spec: Spec, stopped: Path | None) -> str:
+    if stopped is not None:
         return f"`nbexp open {spec.name}` shows the notebook as it stopped."
     return "`nbexp show --all-states` lists it."
 

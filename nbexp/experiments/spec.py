@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from nbexp.errors import NameTaken, NotFound, UsageError
 from nbexp.experiments import composition
-from nbexp.formats import editing, ref_names, values
+from nbexp.formats import editing, ref_names, secrets, values
 from nbexp.formats.interpolation import Read
 from nbexp.formats.ref_names import ExpRef
 from nbexp.frozen import field, frozen
@@ -324,7 +325,7 @@ def make(
         targets=tuple(targets),
         overrides=overrides,
         edits=params_edits(root, here, overrides, read, composed=composed),
-        message=message,
+        message=None if message is None else _sayable(message),
         force=force,
         new=new,
         replaces=replaces,
@@ -353,6 +354,11 @@ def resolved(
     plain = [one for one in overrides if composed is None or not composition.is_composed(one)]
     found = iter(resolve(plain, lambda file: values.parse(_params_file(read, here, file), file)))
     return tuple(next(found) if one in plain else one for one in overrides)
+
+
+def _sayable(message: str) -> str:
+    """The message without secrets: it goes into a commit, which is pushed as it is."""
+    return secrets.without_secrets(secrets.in_output(message, os.environ))
 
 
 def params_edits(

@@ -7,9 +7,11 @@ the user and password of a URL, and what has the form in which well-known servic
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 HIDDEN = "***"
+# Of a variable's value: `1` and `true` are in every text.
+_SHORTEST = 8
 
 # Parts of names: `tokenizer` and `max_tokens`, `keyboard` and `key` of a dict are settings as any other.
 _SECRET_PARTS = frozenset(
@@ -66,6 +68,37 @@ def without_secrets(text: str) -> str:
     text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     return _PAIR.sub(_hidden, _FORMS.sub(HIDDEN, text))
+
+
+def in_output(text: str, environment: Mapping[str, str]) -> str:
+    """What a program wrote, or somebody typed as prose, with the secrets hidden that can be told for sure.
+
+    These are the values of variables whose names say that they are secret, users and passwords in URLs, and keys of
+    well-known forms. `token: the` is left alone, since a program that trains on text writes that as well.
+
+    Examples
+    --------
+    >>> in_output("token: the; hunter2hunter2 at https://me:pw@host/x", {"API_TOKEN": "hunter2hunter2"})
+    'token: the; *** at https://***@host/x'
+    """
+    for name, value in environment.items():
+        if len(value) >= _SHORTEST and is_secret_name(name):
+            text = text.replace(value, HIDDEN)
+    text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return _FORMS.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text))
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Whether a value of this name would be one that nobody else may read.
+
+    Examples
+    --------
+    >>> [is_secret("db.password", "xK9"), is_secret("max_tokens", 512), is_secret("use_auth", True)]
+    [True, False, False]
+    """
+    if not isinstance(value, str) or not value:
+        return False
+    return (is_secret_name(name) and "${" not in value) or in_output(value, {}) != value
 
 
 def words_without_secrets(words: Sequence[str]) -> list[str]:

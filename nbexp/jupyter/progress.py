@@ -357,7 +357,10 @@ def _last_output(error: BaseException) -> list[str]:
     """What a stage wrote last before it failed, and where the rest of it is."""
     if not isinstance(error, StageFailed):
         return []
-    lines = deque((_CONTROL.sub("", line) for line in error.tail.splitlines()), maxlen=_TAIL_LINES)
+    from nbexp.formats import secrets
+
+    tail = secrets.in_output(error.tail, os.environ)
+    lines = deque((_CONTROL.sub("", line) for line in tail.splitlines()), maxlen=_TAIL_LINES)
     # The hint names the log of most failures; once is enough.
     is_named = error.log is None or error.log.name in (error.hint or "")
     return [*lines] if is_named else [*lines, f"log: {_from_here(error.log)}"]

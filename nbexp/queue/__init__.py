@@ -506,7 +506,7 @@ class Queue:
                 while True:
                     task = self._now(task)
                     is_over = task.state not in LIVE
-                    for part in self._written(task, followed):
+                    for part in map(_without_secrets, self._written(task, followed)):
                         data += part
                         emit(OutputWritten(task.name, part))
                     if is_over:
@@ -514,7 +514,7 @@ class Queue:
                     time.sleep(ACTIVE_S)
                     self._recover(emit)
         else:
-            data = b"".join(self._written(task, {}))
+            data = _without_secrets(b"".join(self._written(task, {})))
         return TaskLog(
             task.name, task.state, data, task.place, encoding or "utf-8", was_followed=follow
         )
@@ -1037,3 +1037,11 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _without_secrets(data: bytes) -> bytes:
+    """What was written as it may be shown; the file itself stays as it is."""
+    from nbexp.formats import secrets
+
+    text = data.decode("utf-8", "surrogateescape")
+    return secrets.in_output(text, os.environ).encode("utf-8", "surrogateescape")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbexp.errors import StageFailed
+from nbexp.events import Notice
 from nbexp.experiments import environment, notes
 from nbexp.formats import ref_names
 
@@ -86,9 +87,35 @@ def test_no_secret_reaches_the_repository(project: Project, git: Git) -> None:
     secret = "hunter2hunter2"
     made = project.run(message=f"fetch https://me:{secret}@host/x with --token={secret}")
     assert secret not in git("notes", "--ref=nbexp", "show", made.rev, cwd=project.root)
+    assert git("show", "-s", "--format=%B", made.rev, cwd=project.root).strip() == (
+        "fetch https://***@host/x with --token=***"
+    )
     assert told(project, made.rev)["command"] == (
         "nbexp run -m 'fetch https://***@host/x with --token=***'"
     )
+
+
+def test_what_a_stage_writes_is_shown_without_secrets(
+    project: Project, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "hunter2hunter2"
+    monkeypatch.setenv("MY_API_TOKEN", secret)
+    (project.root / "train.sh").write_text(
+        'echo "token: the $MY_API_TOKEN"; echo https://me:pw@host/x; exit 3\n'
+    )
+    with pytest.raises(StageFailed):
+        project.run({"train.lr": 0.5}, name="noisy", message=f"with {secret}")
+    shown = project.queue.logs("noisy").text
+    assert "token: the ***\nhttps://***@host/x\n" in shown
+    assert secret not in shown
+    assert secret not in git("log", "--all", "--format=%B", cwd=project.root)
+
+
+def test_a_param_that_looks_like_a_secret_is_warned_about(project: Project) -> None:
+    said: list[object] = []
+    project.run({"+train.db_password": "xK9fj2ls", "+train.max_tokens": 512}, emit=said.append)
+    told = [str(one.message) for one in said if isinstance(one, Notice)]
+    assert told == ["`train.db_password` looks like a secret, and params.yaml is recorded with it."]
 
 
 def test_a_failed_run_tells_how_it_was_asked(project: Project) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbexp.errors import NotFound, StageFailed
+from nbexp.experiments.record import stopped_notebook
+from nbexp.pipeline import graph as graphs
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -73,6 +75,27 @@ def test_a_failed_notebook_is_opened_and_compared(
     (change,) = project.diff("fine", "broken").notebooks
     assert change.cells
     assert files(tmp_path) == before
+
+
+def test_a_run_that_stopped_before_its_notebook_is_not_said_to_have_one(
+    tmp_path: Path, nbexp_cli: Program
+) -> None:
+    shutil.copy(NOTEBOOK, tmp_path / "train.ipynb")
+    nbexp_cli("init", "train.ipynb", cwd=tmp_path)
+    # An interrupt while the kernel starts is such a stop; a param that the notebook lacks is one that comes each time.
+    told = nbexp_cli("run", "-S", "+train.nosuch=1", "-n", "early", cwd=tmp_path, code=1)
+    assert "nbexp open early" not in told.stderr
+    opened = nbexp_cli("open", "early", cwd=tmp_path, code=3)
+    assert opened.stderr == (
+        "Experiment `early` has no executed notebook: it stopped before there was one.\n"
+        "Hint: `nbexp logs early` shows what it wrote.\n"
+    )
+    stages = graphs.load(tmp_path).stages
+    assert stopped_notebook(tmp_path, stages, tmp_path / "none") is None
+    (tmp_path / "runs" / "train.ipynb").write_text("{}")
+    assert (
+        stopped_notebook(tmp_path, stages, tmp_path / "none") == tmp_path / "runs" / "train.ipynb"
+    )
 
 
 def test_a_failed_run_ends_with_gc(broken: Project) -> None:

@@ -30,6 +30,7 @@ import traitlets
 
 from nbexp.errors import NbexpError, NotFound
 from nbexp.experiments import alerting
+from nbexp.formats import secrets
 from nbexp.frozen import replace
 from nbexp.jupyter import curves as pictures
 from nbexp.jupyter import display
@@ -523,7 +524,8 @@ def _stage(one: StageNow, now: float) -> list[object]:
 
 def _log(data: bytes) -> str:
     """What was written as text without what steers a terminal; a line that was drawn over is its last state."""
-    return _CONTROL.sub("", data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    text = _CONTROL.sub("", data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    return secrets.in_output(text, os.environ)
 
 
 def _by_interest(lookout: Lookout) -> list[str]:

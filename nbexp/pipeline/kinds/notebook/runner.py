@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from nbexp import filesystem, settings
 from nbexp.errors import NbexpError, NotFound, ProjectFileError, StageFailed, UsageError
-from nbexp.formats import notebook, values
+from nbexp.formats import notebook, secrets, values
 from nbexp.formats.notebook import Notebook, Parameters
 from nbexp.frozen import frozen
 from nbexp.pipeline.kinds.notebook import forking, zygote
@@ -293,6 +293,8 @@ class _Run:
         raise self._failed(place, stopped.cell, hint)
 
     def _failed(self, words: str, cell: int | None, hint: str) -> StageFailed:
+        # The exception's text goes into a commit, a database and a table.
+        words = secrets.in_output(words, os.environ)
         stage = os.environ.get("DVC_STAGE", "")
         if words.startswith("stopped"):
             words = f"Stage `{stage}` {words}" if stage else f"The notebook {words}"
