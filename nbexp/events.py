@@ -114,10 +114,14 @@ class CommandStarted(Event):
 
 @frozen
 class OutputWritten(Event):
-    """Bytes the stage wrote to stdout or stderr, as they came; not split into lines."""
+    """Bytes the stage wrote to stdout or stderr, as they came; not split into lines.
+
+    `is_log`: read from the log of a run that somebody follows, whose name stands in place of the stage's.
+    """
 
     stage: str
     data: bytes
+    is_log: bool = False
 
 
 @frozen

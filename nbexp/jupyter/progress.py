@@ -32,6 +32,8 @@ _BAR = 8
 _TAIL_LINES = 20
 _MAX_VALUES = 4
 _MAX_LINE = 100
+# Of a log that is followed, so much of its end is shown while it grows.
+_MAX_LOG, _LOG_LINES = 20_000, 100
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -61,7 +63,8 @@ class Lines:
         self._notices: set[str] = set()
 
     def __call__(self, event: events.Event) -> None:
-        self._standing.take(event, time.monotonic())
+        if not _is_log(event):
+            self._standing.take(event, time.monotonic())
         match event:
             case events.Notice(as_asked=True) if self._quiet:
                 pass
@@ -71,6 +74,9 @@ class Lines:
                 _say(f"alert: {message}")
             case _ if self._quiet:
                 pass
+            case events.OutputWritten(data=data, is_log=True):
+                sys.stdout.write(data.decode("utf-8", "replace"))
+                sys.stdout.flush()
             case events.StageStarted(stage=stage):
                 _say(f"{stage}  started")
             case events.StageFinished(stage=stage, seconds=seconds, cells=cells):
@@ -119,6 +125,7 @@ class Progress:
         self._phase = ""
         self._notices: set[str] = set()
         self._alerts = 0
+        self._log = b""
         self._is_shown = False
         self._is_news = False
         self._drawn_s = self._began_s = time.monotonic()
@@ -144,13 +151,15 @@ class Progress:
     def done(self, result: object) -> bool:
         """Replace the display by what `result` looks like; False if there never was one."""
         self._end()
-        if not self._is_shown:
+        if not self._is_shown and not self._log:
             return False
         from nbexp.jupyter import display
 
+        if self._log:
+            result = _whole(result)
         graph = _graph(self._standing) if _is_of_a_run(result) else None
         shown = display.bundle(result) if graph is None else _with_graph(result, graph)
-        self._show(*shown, self._id, True)
+        self._show(*shown, self._id, self._is_shown)
         return True
 
     def stopped(self, error: BaseException) -> None:
@@ -192,10 +201,13 @@ class Progress:
                 now = time.monotonic()
                 is_due = self._is_news or now - self._drawn_s >= _CLOCK_S
                 is_long = bool(self._phase) and now - self._began_s >= _PATIENCE_S
-                if is_due and (self._standing.stages or is_long):
+                if is_due and (self._standing.stages or self._log or is_long):
                     self._draw()
 
     def _take(self, event: events.Event) -> None:
+        if isinstance(event, events.OutputWritten) and event.is_log:
+            self._log = (self._log + event.data)[-_MAX_LOG:]
+            return
         self._standing.take(event, time.monotonic())
         match event:
             case events.Moving(text=text, done=done, total=total, bytes_per_s=rate):
@@ -225,6 +237,8 @@ class Progress:
         now = time.monotonic()
         rows = [_words(name, stage, now) for name, stage in self._standing.stages.items()]
         below = output if output is not None else self._said(now)
+        if self._log:
+            below = [*_lines_of(self._log), *below]
         text = "\n".join(
             [*aligned([[r[0], *r[1]] for r in rows]), *(f"  {line}" for line in below)]
         )
@@ -295,6 +309,25 @@ def _graph(standing: Standing) -> Picture | None:
 
 # What stages were run for. The results of other commands, a table for one, are not about the last run's stages.
 _OF_A_RUN = {"Experiment", "Reproduced", "RunOver"}
+
+
+def _is_log(event: events.Event) -> bool:
+    return isinstance(event, events.OutputWritten) and event.is_log
+
+
+def _lines_of(log: bytes) -> list[str]:
+    """The last lines of a log; of one that was drawn over, what stands there in the end."""
+    text = log.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
+    lines = [_CONTROL.sub("", line.rpartition("\r")[2]) for line in text.split("\n")]
+    return lines[-_LOG_LINES:]
+
+
+def _whole(result: object) -> object:
+    """A log that was followed with its text: a terminal has that above, the display of a cell is replaced."""
+    from nbexp.frozen import replace
+    from nbexp.queue.reports import TaskLog
+
+    return replace(result, was_followed=False) if isinstance(result, TaskLog) else result
 
 
 def _is_of_a_run(result: object) -> bool:

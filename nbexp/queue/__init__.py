@@ -508,7 +508,7 @@ class Queue:
                     is_over = task.state not in LIVE
                     for part in map(_without_secrets, self._written(task, followed)):
                         data += part
-                        emit(OutputWritten(task.name, part))
+                        emit(OutputWritten(task.name, part, is_log=True))
                     if is_over:
                         break
                     time.sleep(ACTIVE_S)

@@ -15,6 +15,7 @@ from nbexp.experiments.card import StageReport
 from nbexp.jupyter import progress
 from nbexp.project import Branched
 from nbexp.project.results import Reproduced
+from nbexp.queue.reports import TaskLog
 
 
 class Page:
@@ -133,6 +134,36 @@ def test_one_display_is_replaced_and_ends_as_the_result(
     assert page.texts[-1] == (
         "branch better is at low-lr (aaaaaaa); switch to it with: git switch better"
     )
+
+
+def test_a_log_that_is_followed_is_shown_as_it_grows_and_stays_whole(
+    watcher: progress.Progress, page: Page
+) -> None:
+    watcher(events.OutputWritten("low-lr", b"<b>begun</b>\nepoch 1\n", is_log=True))
+    page.wait_for("epoch 1")
+    assert "low-lr" not in page.texts[-1], "it is no stage that waits"
+    assert "&lt;b&gt;begun&lt;/b&gt;\nepoch 1" in re.sub(r"  (?=epoch)", "", page.pages[-1])
+    watcher(events.OutputWritten("low-lr", b" 10%\r100%\repoch 2\n", is_log=True))
+    assert "100%" not in page.wait_for("epoch 2")
+    data = b"<b>begun</b>\nepoch 1\nepoch 2\n"
+    assert watcher.done(TaskLog("low-lr", "done", data, was_followed=True))
+    assert page.texts[-1] == "<b>begun</b>\nepoch 1\nepoch 2\nlow-lr: done"
+    assert "epoch 1" in page.pages[-1]
+    assert page.ids == {"run-1"}
+
+
+def test_a_log_that_was_over_at_once_is_shown_whole(watcher: progress.Progress, page: Page) -> None:
+    watcher(events.OutputWritten("low-lr", b"all of it\n", is_log=True))
+    assert watcher.done(TaskLog("low-lr", "done", b"all of it\n", was_followed=True))
+    assert page.texts[-1] == "all of it\nlow-lr: done"
+
+
+def test_without_onlookers_a_log_is_printed_as_it_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = progress.Lines()
+    lines(events.OutputWritten("low-lr", b"one\nha", is_log=True))
+    lines(events.OutputWritten("low-lr", b"lf\n", is_log=True))
+    assert capsys.readouterr().out == "one\nhalf\n"
+    assert not lines.done(TaskLog("low-lr", "done", b"one\nhalf\n", was_followed=True))
 
 
 def test_a_flood_of_events_is_shown_four_times_a_second(
