@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.journeys.test_first_minutes import EXAMPLE, NAME, TIME, git
 
@@ -156,10 +157,14 @@ def test_tab_shows_the_present_value_of_a_param(open_notebook: Any, tmp_path: Pa
 FIRST_DAY = {
     11: "%exp run --queue -S train.lr=0.01,0.05,0.001 -S train.seed=0,1",
     12: "%exp queue start -j 2",
-    13: "%exp queue",
-    14: "import time\nwhile 'running' in str(project.queue.status()) or 'queued' in str(project.queue.status()): time.sleep(0.2)",
+    13: "%exp queue -i",
+    14: "%exp logs {first} -f",
     15: '%exp show --where "acc > 0.92" --sort-by acc --sort-order desc --group-by train.lr',
-    16: '%exp sweep --optuna "maximize acc" -S "train.lr=interval(0.001,0.2)" -S train.epochs=5,10,20 --trials 6 -j 2 --seed 1 -n search',
+    16: '%exp sweep --optuna "maximize acc" -S "train.lr=interval(0.001,0.2)" -S train.epochs=5,10,20 --trials 20 -j 2 --seed 1 -n search',
+    17: """%%exp -n try-momentum
+momentum = 0.9
+acc = 0.95 - abs(lr - 0.03) * (1 - momentum)
+{"acc": round(acc, 4)}""",
     18: "%exp open dusty-crow",
     19: "%exp diff dusty-crow mauve-pike --notebook",
     20: "%exp why train mauve-pike",
@@ -183,7 +188,9 @@ def test_the_first_day(open_notebook: Any, tmp_path: Path) -> None:
         "%exp run -q -n dusty-crow\n%exp run -q -S train.lr=0.03 -n mauve-pike",
     ]
     edit = "with open('params.yaml', 'a') as file: _ = file.write('# by hand\\nother: 1\\n')"
-    cells = {**FIRST_DAY, 23.5: edit}
+    first = "first = project.queue.status().tasks[0].name"
+    wait = "import time\nwhile any(one.state != 'done' for one in project.queue.status().tasks): time.sleep(0.2)"
+    cells = {**FIRST_DAY, 11.5: first, 14.5: wait, 23.5: edit}
     order = sorted(cells)
     tab = open_notebook(folder, [*setting, *(cells[number] for number in order)])
     run_each(tab, len(setting) + len(order))
@@ -193,8 +200,24 @@ def test_the_first_day(open_notebook: Any, tmp_path: Path) -> None:
         "pre-flight: all inputs tracked",
         "start: %exp queue start -j 2",
     ]
-    assert "2 workers" in said[12] or "workers" in said[12]
-    assert said[13].splitlines()[0].split() == ["task", "name", "state", "stage", "progress", "values", "elapsed"]  # fmt: skip
+    assert said[12] == "Started '2' new experiments task queue workers."
+    assert "task     name" in said[13]
+    panel = tab.page.get_by_role("region", name="The queue")
+    panel.scroll_into_view_if_needed()
+    expect(
+        panel.get_by_text(re.compile(r"waiting 0 · running 0 · done 6 · failed 0"))
+    ).to_be_visible()
+    heads = panel.locator("thead").inner_text().split()
+    assert heads == ["name", "state", "stage", "progress", "values", "elapsed"]
+    rows = [row.split("\t") for row in panel.locator("tbody").inner_text().splitlines()]
+    assert len([row for row in rows if "✓ done" in " ".join(row)]) == 6
+    # Lines from before it was asked, what follows, and the end.
+    followed = said[14].splitlines()
+    assert followed[:2] == [
+        "Running stage 'train':",
+        "> nbexp notebook train.ipynb runs/train.ipynb --params train",
+    ]
+    assert followed[-1].endswith(": done")
     groups = [line.split() for line in said[15].splitlines()]
     assert groups[0][:2] == ["train.lr", "n"]
     assert sorted((row[0], row[1], row[2]) for row in groups[1:]) == [
@@ -202,6 +225,15 @@ def test_the_first_day(open_notebook: Any, tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "± 0.0007" in said[15]
     assert re.search(r"best: search-\d+ acc 0\.9\d+ \(train\.lr 0\.0\d+, epochs|best: search-\d+ acc 0\.9", said[16])  # fmt: skip
+    shown = [re.sub(r" {2,}", "  ", line.strip()) for line in said[17].splitlines()]
+    assert re.fullmatch(rf"try-momentum  done in {TIME}  \(nbexp {TIME}\)", shown[1])
+    assert [shown[0], *shown[2:]] == [
+        "{'acc': 0.95}",
+        "acc  0.95",
+        "params  lr=0.03 (params.yaml)",
+        "notebook  %exp open try-momentum",
+        "again  %exp rerun try-momentum",
+    ]
     assert "runs/train.ipynb" in said[18]
     assert said[20].startswith("train ran in mauve-pike") and "params.yaml:train.lr 0.1 -> 0.03" in said[20]  # fmt: skip
     assert re.search(r"train +run +(~?\d+\.\d s +)?.*train\.epochs 10 -> 20", said[21])
@@ -217,5 +249,44 @@ def test_the_first_day(open_notebook: Any, tmp_path: Path) -> None:
     assert "--yes" in said[30]
     assert (tab.outside, tab.errors) == ([], [])
     names = set(git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps", cwd=folder).split())  # fmt: skip
-    assert {"dusty-crow", "mauve-pike"} <= names
+    assert {"dusty-crow", "mauve-pike", "try-momentum"} <= names
     assert len([one for one in names if re.fullmatch(NAME, one)]) >= 8
+    assert "20 of 20" in said[16] or "20 trials" in said[16], said[16]
+
+
+def test_the_square_button_ends_the_following_of_a_log_and_not_the_run(
+    open_notebook: Any, tmp_path: Path, nbexp_cli: Any
+) -> None:
+    folder = in_project(tmp_path)
+    nbexp_cli("init", "train.ipynb", cwd=folder)
+    nbexp_cli("run", "--queue", "-n", "calm-otter", "-S", "train.epochs=100000", cwd=folder)
+    nbexp_cli("queue", "start", cwd=folder)
+
+    def state() -> str:
+        (task,) = json.loads(nbexp_cli("queue", "status", "--json", cwd=folder).stdout)["tasks"]
+        return str(task["state"])
+
+    try:
+        tab = open_notebook(folder, ["%load_ext nbexp", "%exp logs calm-otter -f", "1 + 1"])
+        run_each(tab, 1)
+        page = tab.page
+        page.evaluate(
+            "() => { const j = window.jupyterapp; j.shell.currentWidget.content.activeCellIndex = 1; j.commands.execute('notebook:run-cell'); }"
+        )
+        shown = page.locator(".jp-Cell").nth(1).locator(".jp-OutputArea")
+        expect(shown).to_contain_text("Running stage 'train'")
+        page.get_by_role("button", name="Interrupt the kernel").click()
+        page.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget.content.widgets[1].model.executionCount != null"
+        )
+        assert not [one for one in outputs(tab)[1] if one["output_type"] == "error"]
+        assert state() == "running"
+        page.evaluate(
+            "() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2; }"
+        )
+        tab.command("notebook:run-cell")
+        assert plain(outputs(tab)[2]) == "2"
+        assert state() == "running"
+    finally:
+        nbexp_cli("stop", "calm-otter", cwd=folder)
+        nbexp_cli("queue", "stop", "--kill", cwd=folder, code=None)
