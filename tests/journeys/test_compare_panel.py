@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from nbexp.jupyter.panels import bundled, rows
 from tests.journeys.test_first_minutes import EXAMPLE
+from tests.jupyter.panels.test_compare import row as row_of
+from tests.jupyter.panels.test_compare import table as table_of
 
 NAMES = ("high-lr", "mid-lr", "low-lr", "tiny-lr")
 RATES = (0.1, 0.05, 0.03, 0.001)
@@ -500,3 +504,100 @@ def test_nothing_of_a_commit_runs_in_the_panel(
     expect(found.get_by_label("Note", exact=True)).to_have_value(evil)
     assert tab.page.evaluate("() => window.pwned") is None
     assert found.locator("script").count() == 0
+
+
+# The panel on a page of its own, with a kernel that answers when it is let.
+ALONE = """async ([js, css, data]) => {
+  document.head.append(Object.assign(document.createElement('style'), {textContent: css}));
+  const module = await import(URL.createObjectURL(new Blob([js], {type: 'text/javascript'})));
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+  const state = {uid: 'u', view: '{}', data: new DataView(bytes.buffer)};
+  const heard = [];
+  window.asked = [];
+  window.answer = number => heard.forEach(hear => hear({say: 'done', number}, []));
+  const model = {
+    get: name => state[name], set: (name, value) => { state[name] = value; }, save_changes() {}, off() {},
+    on: (name, act) => { if (name === 'msg:custom') heard.push(act); }, send: content => window.asked.push(content),
+  };
+  const el = document.createElement('div');
+  document.body.append(el);
+  module.default.initialize({model});
+  module.default.render({model, el});
+}"""
+SCROLL = """async steps => {
+  const grid = document.querySelector('.nbx-grid');
+  const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+  let writes = 0;
+  const seen = new MutationObserver(found => { writes += found.length; });
+  seen.observe(grid, {subtree: true, childList: true, attributes: true, characterData: true});
+  for (const [down, right] of steps) {
+    grid.scrollTop += down;
+    grid.scrollLeft = right;
+    await frame();
+    await frame();
+  }
+  seen.disconnect();
+  const rows = [...grid.querySelectorAll('.nbx-body .nbx-row')].sort((a, b) => a.dataset.index - b.dataset.index);
+  const cells = rows.map(row => [...row.querySelectorAll('[role=gridcell], [role=rowheader]')].map(
+    cell => [Number(cell.getAttribute('aria-colindex')), (cell.querySelector('.nbx-name') ?? cell).textContent]));
+  const box = grid.getBoundingClientRect();
+  const away = [...grid.querySelectorAll('.nbx-body .nbx-row')].filter(row => {
+    const top = row.getBoundingClientRect().top - box.top + grid.scrollTop - 31;
+    return Math.abs(top - row.dataset.index * 26) > 1.5;
+  }).length;
+  const heads = [...grid.querySelectorAll('[role=columnheader]')].map(head => [Number(head.getAttribute('aria-colindex')), head.getBoundingClientRect().left]);
+  const lefts = [...rows[0].querySelectorAll('[role=gridcell], [role=rowheader]')].map(cell => [Number(cell.getAttribute('aria-colindex')), cell.getBoundingClientRect().left]);
+  return {writes: writes / steps.length, first: Number(rows[0].dataset.index), cells, away, heads, lefts};
+}"""
+
+
+@pytest.fixture
+def alone(_browser: Any) -> Any:
+    """The panel with 3,000 experiments of 14 metrics and 16 params, without a notebook."""
+    made = [
+        row_of(
+            f"exp-{number}",
+            {f"m{column:02}": number * 100 + column for column in range(14)},
+            {f"p{column:02}": number * 100 + 50 + column for column in range(16)},
+            number,
+        )
+        for number in range(3000)
+    ]
+    packed = base64.b64encode(rows.whole(rows.of(table_of(*made)))).decode()
+    page = _browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.evaluate(ALONE, [*bundled.read("compare"), packed])
+    expect(page.get_by_text("3000 experiments")).to_be_visible()
+    yield page
+    page.close()
+
+
+def test_a_frame_that_scrolls_writes_what_is_new_alone_and_each_cell_is_right(alone: Any) -> None:
+    steps = [(333, at % 30 * 40) for at in range(45)] + [(-1900, 1100), (27, 1060), (4000, 0), (55, 640)]  # fmt: skip
+    found = alone.evaluate(SCROLL, steps)
+    # 30 rows of 12 cells are in view, and half of them are others in each frame; all of their attributes would be 2,100.
+    assert found["writes"] < 600
+    assert found["away"] == 0
+    assert found["heads"] == found["lefts"]
+    for at, cells in enumerate(found["cells"]):
+        number = found["first"] + at - 2  # the workspace and main come first
+        assert [column for column, _ in cells] == sorted(column for column, _ in cells)
+        for column, text in cells:
+            if column == 1:
+                assert text == f"exp-{number}"
+            elif column > 2:
+                place = column - 3
+                value = number * 100 + (place if place < 14 else 36 + place)
+                assert text.removeprefix("★ ") == str(value)
+
+
+def test_choices_that_follow_each_other_are_told_once(alone: Any) -> None:
+    for _ in range(10):
+        alone.locator(".nbx-grid").focus()
+        alone.keyboard.press("Shift+ArrowDown")
+    expect(alone.get_by_text("10 selected")).to_be_visible()
+    said = "() => window.asked.filter(one => one.do === 'select').map(one => [one.number, one.ids.length])"
+    (first, count), *more = alone.evaluate(said)
+    assert (count, more) == (1, []), "the first is on its way, and the last waits"
+    alone.evaluate("number => window.answer(number)", first)
+    alone.wait_for_function(f"() => ({said})().length === 2")
+    assert [count for _, count in alone.evaluate(said)] == [1, 10]

@@ -540,7 +540,8 @@ class View {
     const problems = told.problems.filter((one) => !this.places.has(one.where));
     if (Object.values(this.answers.params).every((one) => one.how === "keep") && problems[0]) {
       // Nothing was asked yet, so nothing is wrong.
-      this.whole.say(`${problems[0].message} ${problems[0].hint ?? ""}`, []);
+      const hint = problems[0].hint ?? "";
+      this.whole.say(`${problems[0].message} ${hint.charAt(0).toUpperCase()}${hint.slice(1)}`, []);
     } else {
       this.whole.say(told.said, problems);
     }
