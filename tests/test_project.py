@@ -180,6 +180,28 @@ def test_the_repository_is_gitpythons(two: Project) -> None:
 
     assert isinstance(two.repo, gitpython.Repo)
     assert two.repo.head.commit.message == "pipeline\n"
+    low = two["low"]
+    assert isinstance(low.commit, gitpython.Commit)
+    assert low.commit.hexsha == low.rev
+    assert [parent.hexsha for parent in low.commit.parents] == [low.baseline]
+
+
+def test_a_project_holds_experiments_as_a_mapping_does(two: Project) -> None:
+    assert "low" in two
+    assert two["low"].rev[:7] in two
+    assert "lowest" not in two
+    assert 0 not in two
+    assert [*two] == ["high", "low"]
+
+
+def test_one_pattern_of_columns_is_no_list_of_letters(two: Project) -> None:
+    titles = [*two.show(drop="train").to_frame()]
+    assert "acc" in titles
+    assert not [title for title in titles if title.startswith("train")]
+    assert (
+        two.show(drop="train", keep="train.lr").view
+        == two.show(drop=["train"], keep=["train.lr"]).view
+    )
 
 
 # --- Keeping, listing, removing --------------------------------------------------------------------

@@ -278,6 +278,8 @@ def _to_push(
     site: Site, remote: GitRemote, asked: Asked, words: Sequence[str], ours: Mapping[str, str]
 ) -> dict[str, str]:
     if asked.everything or asked.revisions.all_commits:
+        # A remote that was mistyped is a word as well: all must not go to another one.
+        naming.chosen(words, ours, site.git.head(), otherwise=_no_remote(site))
         return dict(ours)
     found: dict[str, str] = {}
     if words:
@@ -297,6 +299,11 @@ def _to_push(
     return found
 
 
+def _no_remote(site: Site) -> str:
+    """The hint where a word that names no remote stands before `--all`."""
+    return f"there are these Git remotes: {', '.join(names(site.git))}."
+
+
 def _names_a_remote(asked: Asked, words: Sequence[str]) -> bool:
     """Whether something was said, if only the remote: then the experiments of HEAD are meant, as by DVC."""
     return asked.git_remote is not None or len(words) < len(asked.words)
@@ -306,6 +313,8 @@ def _to_pull(
     site: Site, remote: GitRemote, asked: Asked, words: Sequence[str], theirs: Mapping[str, str]
 ) -> dict[str, str]:
     if asked.everything or asked.revisions.all_commits:
+        known = _no_remote(site)
+        naming.chosen(words, theirs, site.git.head(), where=remote.shown, otherwise=known)
         return dict(theirs)
     found: dict[str, str] = {}
     if words:
@@ -417,9 +426,7 @@ def _raise_if_left(
         )
     if lacking:
         failed = total.failed if total else {}
-        why = (
-            f": {next(iter(failed.values()))}" if failed else ", which neither cache nor remote has"
-        )
+        why = f": {_first(failed)}" if failed else ", which neither cache nor remote has"
         raise StoreError(
             f"{naming.shown(lacking)} {_are(lacking)} not pushed for want of {_paths(lacking)}{why}.{rest}",
             "the same push again moves what is missing."
@@ -439,12 +446,17 @@ def _raise_if_incomplete(remote: GitRemote, lacking: Missing, total: Transfer | 
     if not lacking:
         return
     failed = total.failed if total else {}
-    why = next(iter(failed.values())) if failed else "neither cache nor remote has it"
+    why = _first(failed) if failed else "neither cache nor remote has it"
     raise StoreError(
         f"{naming.shown(lacking)} came from {remote.shown} without {_paths(lacking)}: {why}.",
         f"who has the data: `nbexp push {ref_names.name_of(next(iter(lacking)))}`, and pull again; "
         "`nbexp pull --no-cache` is for Git's part alone.",
     )
+
+
+def _first(failed: Mapping[str, str]) -> str:
+    """Why the first of them did not move, to be a part of a sentence."""
+    return next(iter(failed.values())).rstrip(".")
 
 
 def _for_colleagues(site: Site, remote: GitRemote, pushed: Sequence[str]) -> tuple[str, ...]:

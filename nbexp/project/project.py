@@ -6,7 +6,7 @@ import builtins
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -241,6 +241,20 @@ class Project:
 
     def __getitem__(self, name: str) -> Experiment:
         return self.experiment(name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether an experiment is called so, or is the commit."""
+        if not isinstance(name, str):
+            return False
+        try:
+            self.experiment(name)
+        except NotFound:
+            return False
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of experiments, as of a mapping; `list()` and `show()` tell more."""
+        return iter(self.names)
 
     # ---- runs, and what else becomes an experiment
 
@@ -931,8 +945,8 @@ class Project:
             force=force,
         )
         view = View(
-            tuple(drop),
-            tuple(keep),
+            (drop,) if isinstance(drop, str) else tuple(drop),
+            (keep,) if isinstance(keep, str) else tuple(keep),
             only_changed,
             checked_precision(precision),
             None if reference is None else showing.reference(self.git, self._reader, reference),

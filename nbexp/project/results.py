@@ -6,7 +6,7 @@ import builtins
 import posixpath
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nbexp.events import Emit, ignore
 from nbexp.experiments.card import RunReport, StageReport, stage_json
@@ -66,6 +66,12 @@ class Experiment(Result):
 
     def __repr__(self) -> str:
         return f"<Experiment {self.name} {self.rev[:7]} {self.status}>"
+
+    @property
+    def commit(self) -> object:
+        """Its commit as GitPython's `Commit`."""
+        repo: Any = _project(self).repo
+        return repo.commit(self.rev)
 
     def read(self, path: str) -> bytes:
         """The bytes of a file of the experiment, from Git or the cache; the workspace is untouched."""

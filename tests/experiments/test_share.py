@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbexp.errors import GitError, NotFound, StoreError, UsageError
+from nbexp.experiments.selection import Revisions
 from nbexp.git import NewCommit
 
 if TYPE_CHECKING:
@@ -440,6 +441,12 @@ def test_unknown_names_say_the_nearest(mine):
         with pytest.raises(NotFound) as caught:
             mine.push(*words)
         assert str(caught.value) == message
+    for everything in ({"everything": True}, {"revisions": Revisions(all_commits=True)}):
+        # All there is must not go to another remote than the one that was mistyped.
+        for move in (mine.push, mine.pull):
+            with pytest.raises(NotFound) as caught:
+                move("elsewhere", **everything)
+            assert str(caught.value).endswith("\nHint: there are these Git remotes: origin.")
     with pytest.raises(NotFound) as caught:
         mine.push("low", git_remote="orign")
     assert str(caught.value) == "There is no Git remote `orign`.\nHint: did you mean `origin`?"
