@@ -35,8 +35,8 @@ if TYPE_CHECKING:
         WorkersStopped,
         WorkerState,
     )
+    from nbexp.queue.rows import Happened, Kind, Task
     from nbexp.queue.site import Site
-    from nbexp.queue.store import Happened, Kind, Task
 
 # How long `kill` and `stop` wait: stages get ten seconds to end themselves, then they are killed.
 _KILL_S = 20.0
@@ -844,7 +844,7 @@ class Queue:
             A task that waits or runs has the name. Nothing was run.
         """
         from nbexp.errors import NameTaken, NbexpError
-        from nbexp.queue.store import NewTask
+        from nbexp.queue.rows import NewTask
 
         owner = self.site.owner.id
         told = spec.to_json()

@@ -30,8 +30,8 @@ from nbexp.pipeline import schedule
 from nbexp.pipeline.stage import Stage
 from nbexp.queue import batches
 from nbexp.queue.batches import SNAPSHOTS
+from nbexp.queue.rows import Kind, NewTask, Task
 from nbexp.queue.site import Site
-from nbexp.queue.store import Kind, NewTask, Task
 
 Point = tuple[Override, ...]
 

@@ -26,9 +26,10 @@ from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
 from nbexp.pipeline import stage_lines
 from nbexp.queue import recovery, state
+from nbexp.queue.rows import Task
 from nbexp.queue.site import Site
 from nbexp.queue.state import Do
-from nbexp.queue.store import Store, Task
+from nbexp.queue.store import Store
 
 Why = Literal["", "stop", "leave", "timeout"]
 

@@ -23,7 +23,7 @@ from nbexp.queue.watching import Follower, Watcher
 if TYPE_CHECKING:
     from nbexp.queue import Queue
     from nbexp.queue.reports import WorkerState
-    from nbexp.queue.store import Task
+    from nbexp.queue.rows import Task
 
 # Of tasks that are over, so many of the newest are followed back: their stages, curves and logs.
 _KEPT_OVER = 6

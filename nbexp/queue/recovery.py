@@ -19,8 +19,9 @@ from nbexp.git import Git
 from nbexp.queue import batches, owners
 from nbexp.queue import state as states
 from nbexp.queue.batches import SNAPSHOTS
+from nbexp.queue.rows import Task
 from nbexp.queue.state import Do
-from nbexp.queue.store import Store, Task
+from nbexp.queue.store import Store
 
 # How old the snapshot of a batch is that the queue does not know of, and that nobody is about to add.
 _ABANDONED_S = 3600

@@ -7,7 +7,7 @@ from typing import Any
 
 from nbexp.experiments.dvc_queue import Task as DvcTask
 from nbexp.frozen import field, frozen
-from nbexp.queue.store import Task
+from nbexp.queue.rows import Task
 from nbexp.results import Result
 
 

@@ -12,9 +12,10 @@ from nbexp.errors import NbexpError
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.table import Data, Row
 from nbexp.queue import owners, recovery
+from nbexp.queue.rows import Task
 from nbexp.queue.site import Site
 from nbexp.queue.state import ACTIVE
-from nbexp.queue.store import Store, Task
+from nbexp.queue.store import Store
 
 
 def with_tasks(

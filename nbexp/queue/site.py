@@ -14,8 +14,9 @@ from nbexp.experiments import place as places
 from nbexp.git import Git
 from nbexp.queue import batches
 from nbexp.queue.owners import Owner
+from nbexp.queue.rows import NewTask
 from nbexp.queue.state import State
-from nbexp.queue.store import NewTask, Store
+from nbexp.queue.store import Store
 
 # Looking at the queue, as every `show` does, loads nothing of what runs stages.
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbexp.queue.store import Happened, Store
+from nbexp.queue.rows import Happened
+from nbexp.queue.store import Store
 
 ACTIVE_S, SILENT_S = 0.05, 0.25
 _SILENCE_S = 5.0

@@ -29,8 +29,8 @@ from nbexp.queue import owners
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nbexp.queue.carrying import Why
+    from nbexp.queue.rows import Task
     from nbexp.queue.site import Site
-    from nbexp.queue.store import Task
 
 IDLE_S = 10.0
 # How often a worker that has nothing to do looks for tasks of others that have died.
@@ -117,7 +117,7 @@ class Worker:
 
     def run(self) -> None:
         """Take tasks until there are none for a while, or somebody says stop."""
-        from nbexp.queue.store import WorkerRow
+        from nbexp.queue.rows import WorkerRow
 
         site, store = self._site, self._site.store
         own = site.owner.id

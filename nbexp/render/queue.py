@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         WorkersStarted,
         WorkersStopped,
     )
-    from nbexp.queue.store import Task
+    from nbexp.queue.rows import Task
 
 # Tasks that are over and that a table shows; the JSON has all.
 MAX_OVER = 20

@@ -32,8 +32,8 @@ from nbexp.git import NewCommit
 from nbexp.overrides import Override
 from nbexp.queue import owners, recovery, starting
 from nbexp.queue import state as states
+from nbexp.queue.rows import Happened, NewTask, Task
 from nbexp.queue.site import Site
-from nbexp.queue.store import Happened, NewTask, Task
 from nbexp.queue.watching import Watcher
 from nbexp.sweeps import course as courses
 from nbexp.sweeps import definition, objective, samplers

@@ -14,8 +14,9 @@ from nbexp import filesystem, overrides
 from nbexp.frozen import frozen, replace
 from nbexp.queue import owners
 from nbexp.queue import state as states
+from nbexp.queue.rows import Task
 from nbexp.queue.site import Site
-from nbexp.queue.store import Store, Task
+from nbexp.queue.store import Store
 from nbexp.sweeps.definition import Definition
 from nbexp.sweeps.samplers import State
 from nbexp.sweeps.space import Point

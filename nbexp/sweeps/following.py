@@ -18,8 +18,8 @@ from nbexp.formats import ref_names
 from nbexp.overrides import spell
 from nbexp.queue import recovery, starting
 from nbexp.queue import state as states
+from nbexp.queue.rows import Task
 from nbexp.queue.site import Site
-from nbexp.queue.store import Task
 from nbexp.queue.watching import Watcher
 from nbexp.sweeps import course as courses
 from nbexp.sweeps import definition, objective, samplers

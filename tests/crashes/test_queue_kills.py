@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +17,7 @@ import pytest
 from nbexp import filesystem
 from nbexp.queue import Queue, state
 from nbexp.queue.site import Site
-from tests.crashes.queueing import VALUES, Killing, is_killed, marked, until
+from tests.crashes.queueing import Killing, is_killed, marked, until
 
 # Where a worker passes that runs a task to its end.
 RUNNING = [
@@ -296,42 +293,4 @@ def test_a_worker_whose_task_was_given_to_another_one_stops_and_keeps_nothing(ki
     assert Queue(site).find("one").attempt == 2
     site.close()
     killing.finish()
-    killing.check()
-
-
-ROUNDS = int(os.environ.get("NBEXP_TEST_KILLS", "10"))
-
-
-def test_workers_and_stages_are_killed_at_random_times(killing, nbexp_cli):
-    """`NBEXP_TEST_KILLS` says how often; the seed is in the message of a failure."""
-    seed = random.SystemRandom().randrange(1 << 30)
-    chance = random.Random(seed)
-    killing.queue_all(nbexp_cli)
-    kills = 0
-    for _ in range(ROUNDS):
-        workers = [killing.start(slot) for slot in (1, 2)]
-        time.sleep(chance.uniform(0.05, 0.6))
-        victims = [*marked(killing.project)]
-        for pid in chance.sample(victims, min(len(victims), chance.randint(1, 3))):
-            try:
-                os.kill(pid, signal.SIGKILL)
-                kills += 1
-            except ProcessLookupError:
-                pass
-        for worker in workers:
-            try:
-                worker.wait(chance.uniform(0.05, 0.5))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
-        nbexp_cli("queue", "retry", "--failed", cwd=killing.project)
-        if set(killing.states().values()) == {"done"}:
-            for name in VALUES:
-                nbexp_cli("remove", name, cwd=killing.project)
-            nbexp_cli("queue", "remove", "--all", cwd=killing.project)
-            killing.queue_all(nbexp_cli, "--new")
-    for _ in range(4):
-        killing.finish()
-        nbexp_cli("queue", "retry", "--failed", cwd=killing.project)
-    assert kills >= ROUNDS // 2, f"seed {seed}"
     killing.check()

@@ -12,8 +12,10 @@ import pytest
 
 from nbexp.errors import NameTaken, QueueError
 from nbexp.queue import state as states
+from nbexp.queue.database import is_network
+from nbexp.queue.rows import NewTask
 from nbexp.queue.state import Do
-from nbexp.queue.store import KEPT_EVENTS, NewTask, Store, is_network
+from nbexp.queue.store import KEPT_EVENTS, Store
 
 BASELINE = "5e" + "f" * 38
 
@@ -260,7 +262,7 @@ def test_an_io_error_of_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
 
 
 def test_where_a_file_system_takes_no_shared_memory_a_journal_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("nbexp.queue.store.is_network", lambda _: True)
+    monkeypatch.setattr("nbexp.queue.database.is_network", lambda _: True)
     store = Store(tmp_path)
     store.add([new("a")])
     store.close()

@@ -11,7 +11,7 @@ from nbexp.render import queue as texts
 
 if TYPE_CHECKING:
     from nbexp.queue.reports import Queued, QueueStatus, RunOver, TaskLog
-    from nbexp.queue.store import Task
+    from nbexp.queue.rows import Task
 
 _MARKS = {
     "queued": "… queued", "running": "▶ running", "recording": "▶ recording", "stopping": "■ stopping",

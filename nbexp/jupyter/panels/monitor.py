@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from nbexp.pipeline.standing import StageNow
     from nbexp.queue.reports import QueueStatus
-    from nbexp.queue.store import Task
+    from nbexp.queue.rows import Task
 
 # The view counts as cut off after five seconds of silence.
 BEAT_S = 1.5

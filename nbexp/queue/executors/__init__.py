@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from nbexp.frozen import frozen
+from nbexp.queue.rows import Happened
 from nbexp.queue.state import State
-from nbexp.queue.store import Happened
 
 
 @frozen

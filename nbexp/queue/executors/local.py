@@ -9,9 +9,9 @@ from nbexp.frozen import frozen
 from nbexp.queue import recovery, starting
 from nbexp.queue import state as states
 from nbexp.queue.executors import Capabilities
+from nbexp.queue.rows import Happened
 from nbexp.queue.site import Site
 from nbexp.queue.state import State
-from nbexp.queue.store import Happened
 
 
 @frozen(eq=False)

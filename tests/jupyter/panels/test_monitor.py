@@ -23,7 +23,7 @@ from nbexp.pipeline import stage_lines
 from nbexp.project import opening
 from nbexp.queue import state
 from nbexp.queue.owners import Owner
-from nbexp.queue.store import NewTask, Task
+from nbexp.queue.rows import NewTask, Task
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
