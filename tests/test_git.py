@@ -1671,3 +1671,22 @@ def test_a_repository_without_a_work_tree_is_read(repo: Path, git: Callable[...,
     door.close()
     assert Git.bare(repo) is None
     assert Git.bare(repo / "nowhere") is None
+
+
+def test_a_lock_of_a_ref_is_taken_away_only_if_nobody_lives_who_holds_it(repo, monkeypatch):
+    monkeypatch.setattr(loose, "_HELD_S", 0.3)
+    lock = repo / ".git" / "refs" / "exps" / "low-lr.lock"
+    lock.parent.mkdir(parents=True)
+    assert not loose.release_dead(repo / ".git", "refs/exps/low-lr")
+    lock.write_text("left by a killed process\n")
+    assert loose.release_dead(repo / ".git", "refs/exps/low-lr")
+    assert not lock.exists()
+    # One that another process makes meanwhile in its place is that one's.
+    lock.write_text("of one that ends in a moment\n")
+    other = lock.with_name("other")
+    other.write_text("of the next one\n")
+    following = threading.Timer(0.1, lambda: os.replace(other, lock))
+    following.start()
+    assert not loose.release_dead(repo / ".git", "refs/exps/low-lr")
+    following.join()
+    assert lock.read_text() == "of the next one\n"

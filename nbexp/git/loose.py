@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,6 +24,7 @@ from nbexp.frozen import frozen
 
 _FOLDER = "40000"
 _READ_ONLY = 0o444
+_HELD_S = 1.0
 TreeEntries = Sequence[tuple[str, str, str]]
 """Name, mode and object id of each entry of a tree."""
 
@@ -257,6 +259,26 @@ def create_refs(
         for name in written.values():
             os.unlink(name)
     return made
+
+
+def release_dead(common: Path, ref: str) -> bool:
+    """Take away the lock of a ref whose holder was killed; whether there was one.
+
+    To be called by who knows that nobody else has to do with that ref. A lock is held for milliseconds, by a Git process
+    too that has outlived who started it: one that is still there after a second is nobody's.
+    """
+    lock = f"{os.path.join(common, ref)}.lock"
+    end = time.monotonic() + _HELD_S
+    try:
+        held = os.stat(lock).st_ino
+        while time.monotonic() < end:
+            time.sleep(0.02)
+            if os.stat(lock).st_ino != held:
+                return False
+        os.unlink(lock)
+    except OSError:
+        return False
+    return True
 
 
 def _take_place(common: Path, ref: str, written: str, may_be_set: Callable[[], bool]) -> bool:

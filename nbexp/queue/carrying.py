@@ -24,7 +24,7 @@ from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
-from nbexp.pipeline import stage_lines
+from nbexp.pipeline import process, stage_lines
 from nbexp.queue import recovery, state
 from nbexp.queue.rows import Task
 from nbexp.queue.site import Site
@@ -75,6 +75,9 @@ def carry_out(
     snapshot = freezing.Snapshot(task.snapshot, task.baseline, task.batch)
 
     def fence(rev: str) -> None:
+        # What a stage left in the background would go on in the work tree of the next task. While the task runs, that
+        # is done by whoever finds this process dead; of one that is over nobody looks any more.
+        process.kill_marked(task.marker)
         crash_point("queue.fencing")
         told.flush()
         done = store.apply(task.uid, state.Fenced(owner, attempt, rev))
@@ -107,10 +110,12 @@ def carry_out(
                     env=env or {},
                 )
         except Superseded:
+            process.kill_marked(task.marker)
             told.say("The task was stopped or given to another worker; this result is not kept.")
             return None
         except BaseException as error:
             told.flush()
+            process.kill_marked(task.marker)
             if not _is_named(site, task):
                 told.say(_last_words(error, told.stopped))
                 if why() == "leave":

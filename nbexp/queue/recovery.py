@@ -14,8 +14,9 @@ from pathlib import Path
 from nbexp import filesystem
 from nbexp.errors import GitError
 from nbexp.filesystem import crash_point
+from nbexp.formats import ref_names
 from nbexp.formats.ref_names import ExpRef
-from nbexp.git import Git
+from nbexp.git import Git, loose
 from nbexp.queue import batches, owners
 from nbexp.queue import state as states
 from nbexp.queue.batches import SNAPSHOTS
@@ -130,6 +131,11 @@ def _settle(task: Task, store: Store, git: Git, folder: Path) -> None:
     # Before anybody takes the task again: nothing of this attempt may be left that writes where the next works.
     process.kill_marked(task.marker)
     process.kill_marked(task.uid)
+    # Killed while it gave its result a name, it has left the lock of that name, which would be in everybody's way.
+    ref = ExpRef(task.baseline, task.name).ref
+    failed = ref_names.FAILED + ref.removeprefix(ref_names.PREFIX)
+    for own in (ref, failed, SNAPSHOTS + task.batch):
+        loose.release_dead(git.common, own)
     crash_point("queue.recovering")
     if task.state == "running" and task.kind == "place" and (rev := _recorded(task, git)):
         store.apply(task.uid, states.Finished(task.owner, task.attempt, rev))

@@ -229,8 +229,6 @@ class Worker:
         finally:
             self._current = None
         process.grace_s = process.AFTER_INT_S
-        # What a stage left in the background would go on in the work tree of the next task.
-        process.kill_marked(task.marker)
         carrying.settle(self._site, task, error, self._why)
         for line in self._site.said:
             sys.stderr.write(f"{line}\n")

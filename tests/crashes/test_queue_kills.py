@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nbexp import filesystem
+from nbexp.formats.ref_names import ExpRef
 from nbexp.queue import Queue, state
 from nbexp.queue.site import Site
 from tests.crashes.queueing import Killing, is_killed, marked, until
@@ -191,6 +192,36 @@ def test_a_finished_result_is_taken_over_whoever_is_killed_doing_so(point, killi
     killing.finish()
     killing.check()
     assert killing.git("rev-parse", "HEAD", cwd=killing.project) == rev
+
+
+@pytest.mark.parametrize("point", ["isolated.ready", "queue.fenced"])
+def test_the_lock_of_its_name_that_a_killed_worker_leaves_is_in_nobodys_way(
+    point, killing, nbexp_cli
+):
+    killing.queue_all(nbexp_cli)
+    assert is_killed(killing.start(1, point))
+    # Between the lock and the name lie microseconds, in which it may be killed as well.
+    ref = ExpRef(killing.git("rev-parse", "HEAD", cwd=killing.project), "one").ref
+    lock = killing.project / ".git" / f"{ref}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text(f"{killing.git('rev-parse', 'HEAD', cwd=killing.project)}\n")
+    killing.finish()
+    assert not lock.exists()
+    killing.check()
+
+
+@pytest.mark.parametrize("point", ["queue.fenced", "queue.finishing", "queue.finished"])
+def test_what_a_stage_left_in_the_background_is_gone_before_the_task_is_over(
+    point, killing, nbexp_cli
+):
+    script = killing.project / "train.sh"
+    script.write_text(f"(setsid sleep 300 >/dev/null 2>&1 &)\n{script.read_text()}")
+    killing.before = killing.workspace()
+    killing.queue_all(nbexp_cli)
+    assert is_killed(killing.start(1, point))
+    assert list(marked(killing.project)) == []
+    killing.finish()
+    killing.check()
 
 
 @pytest.mark.parametrize("point", ADDING)

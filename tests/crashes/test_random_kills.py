@@ -25,6 +25,7 @@ from tests.crashes.queueing import Killing, marked
 
 KILLS = int(os.environ.get("NBEXP_TEST_KILLS", "500"))
 _LONGEST_S = 150.0
+_APPEARS_S = 1.0
 SLOTS = (1, 2)
 
 _PARAMS = "lr: 0\n"
@@ -38,6 +39,7 @@ stages:
     metrics: [{metrics.json: {cache: false}}]
 """
 _SCRIPT = """\
+set -e  # whoever is killed of it, it has failed
 lr=$(sed -n 's/^lr: //p' params.yaml)
 sleep 0.03 & (setsid sleep 300 >/dev/null 2>&1 &)
 wait %1
@@ -105,10 +107,9 @@ class Shooting:
                     workers[slot] = self._killing.start(slot)
             self._feed()
             time.sleep(self._chance.uniform(0.0, 0.2))
-            found = self._victims({worker.pid for worker in workers.values()})
+            found = self._aim({worker.pid for worker in workers.values()})
             if not found:
                 continue
-            # Each kind as often as the others: there are two workers, and many a process below them.
             kind = self._chance.choice(sorted(found))
             try:
                 os.kill(self._chance.choice(found[kind]), signal.SIGKILL)
@@ -137,6 +138,19 @@ class Shooting:
             self.asked |= {
                 task.name: value for task, value in zip(queued.tasks, values, strict=True)
             }
+
+    def _aim(self, workers: set[int]) -> dict[str, list[int]]:
+        """Whom to kill now: as often what a worker has started, for which it takes time, as a worker itself."""
+        found = self._victims(workers)
+        if self._chance.random() < 0.5:
+            return {"worker": found["worker"]} if "worker" in found else {}
+        end = time.monotonic() + _APPEARS_S
+        while not (found.keys() - {"worker"}) and time.monotonic() < end:
+            time.sleep(0.01)
+            found = self._victims(workers)
+        time.sleep(self._chance.uniform(0.0, 0.05))
+        found = self._victims(workers)
+        return {kind: pids for kind, pids in found.items() if kind != "worker"}
 
     def _victims(self, workers: set[int]) -> dict[str, list[int]]:
         """Everybody who works for the queue, by what they are."""
@@ -167,11 +181,11 @@ def _kind(pid: int, depth: int) -> str:
     if depth == 0:
         return "worker"
     if b"zygote.py" in words:
-        # The first is the template that runners are forked from; of what is below, some are templates, some kernels.
-        return "zygote" if depth == 1 else "fork"
+        # The first is the template that runners are forked from; what is below are templates, keepers and kernels.
+        return "zygote" if depth == 1 else "kernel"
     if words.startswith(b"git\0") or b"/git\0" in words:
         return ""  # as good as the worker itself
-    return "stage"
+    return "kernel" if b"python" in words else "stage"
 
 
 @pytest.fixture
