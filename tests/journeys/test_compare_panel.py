@@ -163,6 +163,12 @@ def test_what_is_chosen_is_drawn_and_known_in_python(panel: Any, app: str) -> No
     assert {name for name in NAMES if name in "".join(printed)} == {"tiny-lr", "low-lr", "mid-lr"}
 
 
+def activate(tab: Any, number: int) -> None:
+    tab.page.evaluate(
+        "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number
+    )
+
+
 PLOTS = ("%exp plot train.lr acc", "%exp plot acc --kind scatter,parallel --limit 0")
 
 
@@ -217,14 +223,19 @@ def test_what_is_brushed_in_a_plot_of_another_cell_is_chosen_and_back(
         "() => document.querySelectorAll('g.mark-line > path[opacity=\"0.06\"]').length == 3"
     )
     assert (lit(first), lit(second)) == ([0.001], [0.001])
+    # A plot that is drawn anew shows what is chosen.
+    activate(tab, 2)
+    tab.command("notebook:run-cell")
+    tab.page.wait_for_function(
+        "() => document.querySelectorAll('.vega-embed')[0].querySelectorAll('g.mark-symbol > path[opacity=\"0.12\"]').length == 3"
+    )
+    assert lit(first) == [0.001]
     # A click on a point is one experiment; a double click none.
     second.scroll_into_view_if_needed()
     second.locator("g.mark-symbol > path[aria-label*='train.lr: 0.1']").first.click()
     expect(row(found, "high-lr")).to_have_attribute("aria-selected", "true")
     expect(found.get_by_text("1 selected")).to_be_visible()
-    tab.page.evaluate(
-        "() => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = 4; }"
-    )
+    activate(tab, 4)
     tab.command("notebook:run-cell")
     assert "".join(tab.cells()[4]["outputs"][0]["text"]) == "['high-lr']\n"
     box = second.locator("svg.marks").bounding_box()

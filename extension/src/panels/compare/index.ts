@@ -242,10 +242,7 @@ class Panel {
     const heard = (what: "rows" | "selected"): void => {
       if (what === "rows") return this.show();
       this.showSelected();
-      const names = this.drawnNames();
-      const chosen = new Set([...session.selected].map((id) => names.get(id)).filter((name) => name !== undefined));
-      const known = new Set(names.values());
-      this.linked.show(chosen, (name) => known.has(name));
+      this.showLinked();
     };
     session.listeners.add(heard);
     const changed = (): void => {
@@ -254,12 +251,17 @@ class Panel {
       this.show();
     };
     session.model.on("change:view", changed);
-    this.linked = new Linked((selected, drawn) => {
-      const names = this.drawnNames();
-      if (![...names.values()].some((name) => drawn.has(name))) return; // of another project
-      const wanted = new Set(selected);
-      session.choose([...names].filter(([, name]) => wanted.has(name)).map(([id]) => id));
-    });
+    this.linked = new Linked(
+      (selected, drawn) => {
+        const names = this.drawnNames();
+        if (![...names.values()].some((name) => drawn.has(name))) return; // of another project
+        const wanted = new Set(selected);
+        session.choose([...names].filter(([, name]) => wanted.has(name)).map(([id]) => id));
+      },
+      () => {
+        if (session.selected.size > 0) this.showLinked();
+      },
+    );
     const outside = (event: PointerEvent): void => {
       if (this.pop && !this.pop.contains(event.target as Node)) this.closePop(false);
     };
@@ -337,6 +339,13 @@ class Panel {
       }),
     );
     if (this.arranged) this.plots.show(this.arranged.rows, session.selected, this.view.plots);
+  }
+
+  private showLinked(): void {
+    const names = this.drawnNames();
+    const chosen = new Set([...this.session.selected].map((id) => names.get(id)).filter((name) => name !== undefined));
+    const known = new Set(names.values());
+    this.linked.show(chosen, (name) => known.has(name));
   }
 
   /** What plots of other cells call the experiments, by id. */

@@ -43,12 +43,27 @@ export class Linked {
     if (plot !== null && event.isTrusted) setTimeout(() => void this.read(plot), 30);
   };
 
-  constructor(private readonly heard: Heard) {
+  private timer = 0;
+  private readonly arrivals = new MutationObserver((found) => {
+    const isPlot = (node: Node): boolean => node instanceof Element && (node.matches("svg.marks") || node.querySelector("svg.marks") !== null);
+    if (!found.some((one) => [...one.addedNodes].some(isPlot))) return;
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(this.drawn, 100); // by then it has its marks
+  });
+
+  /** `drawn` is called when a plot has come onto the page, or is drawn anew. */
+  constructor(
+    private readonly heard: Heard,
+    private readonly drawn: () => void,
+  ) {
+    this.arrivals.observe(document.body, { childList: true, subtree: true });
     document.addEventListener("pointerdown", this.down, true);
     for (const kind of ["pointerup", "dblclick"]) document.addEventListener(kind, this.up, true);
   }
 
   close(): void {
+    clearTimeout(this.timer);
+    this.arrivals.disconnect();
     document.removeEventListener("pointerdown", this.down, true);
     for (const kind of ["pointerup", "dblclick"]) document.removeEventListener(kind, this.up, true);
   }
