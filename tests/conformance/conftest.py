@@ -21,6 +21,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from tests.conftest import DVC_PROGRAMS, Program
+
 Ran = subprocess.CompletedProcess[str]
 
 # The commit time of everything that tests commit: two copies then have the same commits.
@@ -466,7 +468,7 @@ _MANY = """
 import json, os, sys, tempfile
 from dvc.cli import main
 said = []
-real = os.dup(1)
+real = os.fdopen(os.dup(1), "w")
 for words in json.load(sys.stdin):
     with tempfile.TemporaryFile() as out:
         os.dup2(out.fileno(), 1)
@@ -474,26 +476,36 @@ for words in json.load(sys.stdin):
         sys.stdout.flush()
         out.seek(0)
         said.append([code, out.read().decode()])
-os.dup2(real, 1)
-json.dump(said, sys.stdout)
+    os.chdir(sys.argv[1])
+real.write(json.dumps(said))
 """
 
+Said = tuple[int, str]
 
-@pytest.fixture
-def told_by_dvc() -> Callable[[Path, Sequence[Sequence[str]]], list[tuple[int, str]]]:
+
+class ToldByDvc(Protocol):
+    """See `told_by_dvc`."""
+
+    def __call__(
+        self,
+        folder: Path,
+        commands: Sequence[Sequence[str]],
+        env: Mapping[str, str | None] | None = None,
+    ) -> list[Said]: ...
+
+
+@pytest.fixture(scope="session")
+def told_by_dvc() -> ToldByDvc:
     """`told_by_dvc(folder, commands)`: exit code and output of each; what takes DVC long is to start."""
+    python = Program((str(DVC_PROGRAMS / "python"),), (DVC_PROGRAMS,))
 
-    def run(folder: Path, commands: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
-        python = Path(__file__).parents[2] / ".venv-dvc" / "bin" / "python"
-        done = subprocess.run(
-            [python, "-c", _MANY],
-            cwd=folder,
-            input=json.dumps([[*words] for words in commands]),
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    def run(
+        folder: Path,
+        commands: Sequence[Sequence[str]],
+        env: Mapping[str, str | None] | None = None,
+    ) -> list[Said]:
+        words = json.dumps([[*one] for one in commands])
+        done = python("-c", _MANY, str(folder), cwd=folder, stdin=words, env=env)
         return [(code, out) for code, out in json.loads(done.stdout)]
 
     return run

@@ -7,46 +7,24 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import DVC_PROGRAMS, Program
-
-# Many command lines in one process of DVC: most of its time goes into starting.
-_MANY = """
-import json, os, sys, tempfile
-from dvc.cli import main
-found = []
-result = os.fdopen(os.dup(1), "w")
-for words in json.load(sys.stdin):
-    with tempfile.TemporaryFile() as out:
-        os.dup2(out.fileno(), 1)
-        code = main(words)
-        sys.stdout.flush()
-        out.seek(0)
-        found.append([code, out.read().decode()])
-    os.chdir(sys.argv[1])
-result.write(json.dumps(found))
-"""
-
-Said = tuple[int, str]
+if TYPE_CHECKING:
+    from tests.conformance.conftest import Said, ToldByDvc
 
 
 @pytest.fixture
-def dvc_many() -> Iterator[Callable[..., list[Said]]]:
+def dvc_many(told_by_dvc: ToldByDvc) -> Callable[..., list[Said]]:
     """`dvc_many(root, ["remote list", …])`: exit code and output of each line."""
-    program = Program((str(DVC_PROGRAMS / "python"),), (DVC_PROGRAMS,))
 
     def run(root: Path, lines: Sequence[str], env: Mapping[str, str | None] = {}) -> list[Said]:
-        words = json.dumps([shlex.split(line) for line in lines])
-        done = program("-c", _MANY, str(root), cwd=root, stdin=words, env=env)
-        return [(code, out) for code, out in json.loads(done.stdout)]
+        return told_by_dvc(root, [shlex.split(line) for line in lines], env)
 
-    yield run
-    program.stop_all()
+    return run
 
 
 class TestConfiguration:
@@ -226,14 +204,13 @@ def names_below(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def shared_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_template(tmp_path_factory: pytest.TempPathFactory, told_by_dvc: ToldByDvc) -> Path:
     """A project made by DVC: data, a stage, a folder with data of its own, a branch and a tag with other data.
 
     Nothing is pushed. `store`, the default remote, and `other` lie beside the project.
     """
     top = tmp_path_factory.mktemp("shared") / "project"
     top.mkdir()
-    program = Program((str(DVC_PROGRAMS / "python"),), (DVC_PROGRAMS,))
 
     def git(*words: str) -> None:
         when = "1700000000 +0000"
@@ -241,9 +218,8 @@ def shared_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run(["git", *words], cwd=top, env=env, check=True, capture_output=True)
 
     def dvc(*lines: str) -> None:
-        words = json.dumps([shlex.split(line) for line in lines])
-        done = program("-c", _MANY, str(top), cwd=top, stdin=words)
-        assert all(code == 0 for code, _ in json.loads(done.stdout)), done.stderr
+        said = told_by_dvc(top, [shlex.split(line) for line in lines])
+        assert all(code == 0 for code, _ in said), said
 
     def write(path: str, text: str) -> None:
         (top / path).parent.mkdir(parents=True, exist_ok=True)
