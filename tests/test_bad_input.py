@@ -1162,6 +1162,14 @@ def test_before_the_first_commit_the_workspace_can_be_seen(
     assert capsys.readouterr().out == (
         "experiment  created  lr   net.depth\nworkspace   -        0.1  2\n"
     )
+    # Programs are told what DVC tells them: there is nothing yet.
+    for shape, told in (
+        ("--json", "[]\n"),
+        ("--csv", "Experiment,rev,typ,Created,parent\n"),
+        ("--md", "| Experiment   | Created   |\n|--------------|-----------|\n"),
+    ):
+        assert cli.main(["show", shape]) == 0
+        assert capsys.readouterr().out == told
     assert cli.main(["status"]) == 0
     assert capsys.readouterr().out.startswith("train:\n  data.csv is new\n")
 

@@ -139,6 +139,21 @@ class Parser(argparse.ArgumentParser):
             f"{_sentence(message)} Nothing was done.", f"`{self.prog} -h` has the options."
         )
 
+    def joined(self, rest: list[str]) -> list[str]:
+        """The words, with `--sort-by -acc` as `--sort-by=-acc`: argparse takes the minus for an option's."""
+        found: list[str] = []
+        for word in rest:
+            is_turned = word[:1] == "-" and word[1:2] not in ("", "-")
+            if (
+                found[-1:] == ["--sort-by"]
+                and is_turned
+                and word not in self._option_string_actions
+            ):
+                found[-1] = f"--sort-by={word}"
+            else:
+                found.append(word)
+        return found
+
     def print_help(self, file: object = None) -> None:
         raise HelpAsked(self.format_help())
 
@@ -356,7 +371,8 @@ def _execute(
         verb, rest = f"{verb} {rest[0]}", rest[1:]
     rest = [*common, *rest]
     module = load(verb)
-    args = parser(verb, prog).parse_args(rest)
+    known = parser(verb, prog)
+    args = known.parse_args(known.joined(rest))
     folder = args.cd if directory is None else os.path.join(directory, args.cd or "")
     if folder and not os.path.isdir(folder):
         raise UsageError(

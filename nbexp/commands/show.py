@@ -118,6 +118,8 @@ def run(project: Project, args: argparse.Namespace, emit: Emit) -> object:
             "`-i` is for people; `--json`, `--csv` and `--md` are for programs.",
             "`nbexp show -i`, or one of those without `-i`.",
         )
+    if is_for_programs and project.git.head() is None:
+        return Table(())  # as DVC has it: before the first commit it shows nothing
     found: object = project.show(
         args.where,
         sort=args.sort_by,

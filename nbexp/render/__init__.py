@@ -81,6 +81,9 @@ def text(result: object) -> str:
 
 def in_colour(result: object) -> str:
     """The text for a terminal that has colours: of code that changed, what is new is green, what is gone red."""
+    if type(result).__name__ == "Table":
+        found: str = import_module("nbexp.render.tables").table_in_colour(result)
+        return found
     found = text(result)
     if type(result).__name__ != "Diff":
         return found

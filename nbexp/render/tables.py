@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbexp.render.words import aligned, clock, shown, signed
@@ -16,7 +16,42 @@ if TYPE_CHECKING:
 
 
 def _table(result: Table) -> str:
+    return "\n".join(aligned(_table_rows(result, result.shown_columns())))
+
+
+def table_in_colour(result: Table) -> str:
+    """The table for a terminal that has colours: heads by what they are of, baselines bold, better green, worse red."""
     columns = result.shown_columns()
+    lines = _table_rows(result, columns)
+    first = len(lines[0]) - len(columns)
+    heads = ["1"] * first + [_HEADS.get(column.kind, "1") for column in columns]
+    sizes = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    painted = [[_painted(cell, code) for cell, code in zip(lines[0], heads, strict=True)]]
+    for row, line in zip(result.listed, lines[1:], strict=True):
+        plain = "" if row.kind == "experiment" else "1"
+        codes = [plain] * first + [
+            _VERDICTS.get(result.verdict(row, column) or "", plain) for column in columns
+        ]
+        painted.append([_painted(cell, code) for cell, code in zip(line, codes, strict=True)])
+    return "\n".join(
+        "  ".join(
+            cell + " " * (size - len(bare))
+            for cell, bare, size in zip(cells, line, sizes, strict=True)
+        ).rstrip()
+        for cells, line in zip(painted, lines, strict=True)
+    )
+
+
+# As in DVC's table: metrics yellow, params blue. Better and worse as in `diff`.
+_HEADS = {"metric": "1;33", "param": "1;34"}
+_VERDICTS = {"better": "32", "worse": "31"}
+
+
+def _painted(cell: str, code: str) -> str:
+    return f"\x1b[{code}m{cell}\x1b[0m" if code else cell
+
+
+def _table_rows(result: Table, columns: Sequence[Column]) -> list[list[str]]:
     states = any(row.state != "done" for row in result.rows)
     is_flat = result.view.is_flat
     head = ["experiment", *(["baseline"] if is_flat else []), "created"]
@@ -32,7 +67,7 @@ def _table(result: Table) -> str:
         if states:
             line.append(row.state_words if row.kind == "experiment" else "-")
         rows.append(line + [result.text(row, c) + delta_words(result, row, c) for c in columns])
-    return "\n".join(aligned(rows))
+    return rows
 
 
 def row_name(row: Row) -> str:

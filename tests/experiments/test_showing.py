@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -397,3 +398,33 @@ def test_digits_that_nobody_can_write_are_refused(
         f"`--precision {digits}` is no number of digits from 1 to 1100. Nothing was shown.\n"
         "Hint: `--precision 3`.\n"
     )
+
+
+# --- For a terminal -----------------------------------------------------------------------------
+
+
+def test_in_a_terminal_heads_and_verdicts_have_colours_and_the_words_stay(project: Project) -> None:
+    project.run(name="one")
+    project.run({"train.lr": 0.03}, name="two")
+    table = project.show(reference="one")
+    coloured = render.in_colour(table)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == render.text(table)
+    lines = coloured.splitlines()
+    assert "\x1b[1;33macc\x1b[0m" in lines[0]
+    assert "\x1b[1;34mtrain.lr\x1b[0m" in lines[0]
+    assert lines[1].startswith("\x1b[1mworkspace\x1b[0m")
+    two = next(line for line in lines if line.startswith("  two"))
+    assert re.search(r"\x1b\[32m[^\x1b]*better\)\x1b\[0m", two)
+    assert "\x1b" not in render.text(table)
+
+
+def test_a_column_turned_round_is_a_word_of_its_own(
+    project: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    project.run(name="one")
+    project.run({"train.lr": 0.03}, name="two")
+    shown = [
+        nbexp_cli("show", *words, "--hide-workspace", cwd=project.root).stdout
+        for words in (("--sort-by=-acc",), ("--sort-by", "-acc"), ("--sort-by", "acc"))
+    ]
+    assert shown[0] == shown[1] != shown[2]

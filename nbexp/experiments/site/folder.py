@@ -85,8 +85,14 @@ def replace(target: Path, files: Mapping[str, bytes], *, named: str = "") -> Non
         mark = json.dumps({"form": _FORM, "files": marks}, indent=0).encode()
         for path, data in {**files, MARK: mark}.items():
             place = fresh / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
+            try:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data)
+            except FileNotFoundError as error:  # a file system that lets nobody make folders
+                raise StoreError(
+                    f"No folder can be made in {target.parent}. Nothing was written.",
+                    "publish to another place: `nbexp publish site`.",
+                ) from error
         for path in foreign:
             _carry(target / path, fresh / path)
         filesystem.crash_point("site.written")
