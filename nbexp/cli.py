@@ -138,18 +138,21 @@ def _page(text: str) -> bool:
 
     `DVC_PAGER` is asked first, as by dvc, then `PAGER`; else it is `less`, which keeps lines whole.
     """
+    import re
     import shlex
     import shutil
     import subprocess
 
     width, height = shutil.get_terminal_size()
-    lines = text.splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     if len(lines) < height and all(len(line) <= width for line in lines):
         return False
     command = os.environ.get("DVC_PAGER") or os.environ.get("PAGER") or "less"
     env = {**os.environ, "LESS": os.environ.get("LESS", "FRSX"), "LESSCHARSET": "utf-8"}
     try:
         words = shlex.split(command)
+        if os.path.basename(words[0]) == "less":
+            words.append("-R")  # colours are colours, whatever LESS says
         with subprocess.Popen(words, stdin=subprocess.PIPE, env=env) as pager:
             try:
                 pager.communicate(text.encode("utf-8", "backslashreplace"))
