@@ -62,6 +62,11 @@ class Session:
     stopped: Stopped | None = None
 
 
+# A kernel says that a cell is done before all of its output has been read: 100 MB take a minute where the machine is
+# busy. nbclient waits 4 s, and papermill then calls that a timeout.
+_OUTPUT_S = 600
+
+
 class NbexpEngine(Engine):  # type: ignore[misc]  # papermill has no types
     """The engine that papermill's registry knows as `nbexp`."""
 
@@ -75,6 +80,7 @@ class NbexpEngine(Engine):  # type: ignore[misc]  # papermill has no types
             session,
             kernel_name=kernel_name,
             timeout=session.timeout_s,
+            iopub_timeout=_OUTPUT_S,
             stdout_file=session.stdout_file,
             stderr_file=session.stderr_file,
             log=logger,
@@ -138,6 +144,8 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
             found = (error.ename, error.evalue)
         except CellTimeoutError:
             words = f"it ran longer than {session.timeout_s} s"
+            if session.timeout_s is None:
+                words = f"it was done, and what it wrote had not arrived {_OUTPUT_S} s later"
             session.stopped = Stopped(number, words)
             return False
         except DeadKernelError:

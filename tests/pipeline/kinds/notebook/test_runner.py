@@ -296,6 +296,28 @@ print("ready", flush=True)
 """
 
 
+def test_output_that_is_read_slowly_is_all_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 MB are on their way for longer than the kernel needs to write them."""
+    from nbexp.pipeline.kinds.notebook import engine
+
+    read = engine._Client.process_message
+
+    def slowly(self: Any, message: Any, *more: Any) -> Any:
+        if message["msg_type"] == "display_data":
+            time.sleep(0.12)
+        return read(self, message, *more)
+
+    monkeypatch.setattr(engine._Client, "process_message", slowly)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "train.ipynb", "for n in range(40):\n    display(n)")
+    run_notebook("train.ipynb", "out.ipynb")
+    assert [one.data["text/plain"] for one in outputs(tmp_path / "out.ipynb")[0]] == [
+        str(n) for n in range(40)
+    ]
+
+
 @pytest.mark.usefixtures("way")
 def test_an_interrupt_ends_the_kernel_and_its_children_and_keeps_the_notebook(
     tmp_path: Path,
