@@ -355,6 +355,13 @@ def test_in_a_sub_directory_its_own_pipeline_runs(
     assert cli.main(["run", "sub/deep/dvc.yaml:prepare"]) == 0
     assert cli.main(["show"]) == 0
     assert cli.main(["apply", "one", "--cd", "sub"]) == 0
+    (root / "sub" / "deep" / "runs").mkdir()
+    capfd.readouterr()
+    assert cli.main(["run", "--cd", "sub/deep/runs", "-S", "train.lr=0.5"]) == 3
+    assert capfd.readouterr().err == (
+        "There is neither params.yaml nor a dvc.yaml here. Nothing was run.\n"
+        "Hint: `nbexp run --cd ..` runs the pipeline of that directory.\n"
+    )
 
 
 # --- What is told, event by event -----------------------------------------------------------------

@@ -239,10 +239,21 @@ def executed(site: Site, rev: str) -> list[str]:
         if path.startswith(top) and data is not None:
             texts[path[len(top) :]] = data
     read = place.files_of(site.git, site.prefix, rev)
-    found = record.notebook_targets(graphs.load(site.root, texts, read).stages)
+    stages = graphs.load(site.root, texts, read).stages
+    found = record.notebook_targets(stages)
     cell = cells.folder_at(site.git, site.prefix, rev)
-    # Of a cell that is the experiment, its own comes first.
-    return sorted(found, key=lambda path: cell is None or not path.startswith(f"{cell}/"))
+    # Of a run that failed, the one that stopped is what is asked for; of a cell that is the experiment, its own.
+    stopped = record.stopped_stage(site.git.commits([rev])[0].message)
+    at_fault = record.notebook_targets(
+        one for one in stages if stopped in (one.name, one.address())
+    )
+    return sorted(
+        found,
+        key=lambda path: (
+            path not in at_fault,
+            cell is None or not path.startswith(f"{cell}/"),
+        ),
+    )
 
 
 def notebook_of(contents: Contents, name: str) -> tuple[OpenedNotebook, Located]:

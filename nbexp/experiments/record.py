@@ -187,6 +187,15 @@ def record_failed(
     return git.commit(commit, beside=note)[0]
 
 
+def stopped_stage(message: str) -> str | None:
+    """The stage that the commit of a failed run says it stopped in; None where it says none."""
+    lines = message.rstrip().rpartition("\n\n")[2].splitlines()
+    found = (
+        line.removeprefix("Nbexp-Stage: ") for line in lines if line.startswith("Nbexp-Stage:")
+    )
+    return next(found, None) or None
+
+
 def stopped_notebook(root: Path, stages: Iterable[Stage], run_dir: Path) -> Path | None:
     """The first executed notebook that a run left; None where it was stopped before a cell could run."""
     for member, label in labels(list(stages)).items():

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import posixpath
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -396,9 +397,27 @@ def params_edits(
     return edits
 
 
+def _above(here: str) -> Iterator[str]:
+    """The folders above, from the nearest to the project's root."""
+    while here:
+        here = posixpath.dirname(here)
+        yield here
+
+
 def _params_file(read: Read, here: str, file: str) -> bytes:
     """The bytes of a params file, named as from the user's directory."""
     data = read(posixpath.normpath(posixpath.join(here, file)))
+    pipeline = posixpath.normpath(posixpath.join(here, "dvc.yaml"))
+    if data is None and here not in ("", ".") and read(pipeline) is None:
+        above = next(
+            (one for one in _above(here) if read(posixpath.join(one, "dvc.yaml")) is not None), None
+        )
+        if above is not None:
+            up = posixpath.relpath(above or ".", here)
+            raise NotFound(
+                f"There is neither {posixpath.normpath(file)} nor a dvc.yaml here. Nothing was run.",
+                f"`nbexp run --cd {shlex.quote(up)}` runs the pipeline of that directory.",
+            )
     if data is None:
         raise NotFound(
             f"There is no params file {posixpath.normpath(file)}. Nothing was run.",

@@ -98,6 +98,23 @@ def test_a_run_that_stopped_before_its_notebook_is_not_said_to_have_one(
     )
 
 
+def test_of_several_notebooks_the_one_that_stopped_is_opened(
+    tmp_path: Path, nbexp_cli: Program
+) -> None:
+    for name in ("a.ipynb", "b.ipynb"):
+        shutil.copy(NOTEBOOK, tmp_path / name)
+        nbexp_cli("init", name, cwd=tmp_path)
+    # Both would write the same files: the first one alone has run.
+    text = (tmp_path / "dvc.yaml").read_text()
+    head, _, second = text.partition("  b:\n")
+    second = second.partition("    metrics:")[0]
+    (tmp_path / "dvc.yaml").write_text(f"{head}  b:\n{second}")
+    nbexp_cli("run", "-n", "fine", "a", cwd=tmp_path)
+    nbexp_cli("run", "-n", "broken", "b", "-S", "b.epochs=0", cwd=tmp_path, code=1)
+    assert nbexp_cli("open", "broken", cwd=tmp_path).stdout.startswith("runs/b.ipynb of broken")
+    assert nbexp_cli("open", "fine", cwd=tmp_path).stdout.startswith("runs/a.ipynb of fine")
+
+
 def test_a_failed_run_ends_with_gc(broken: Project) -> None:
     broken.gc("failed", yes=True)
     assert [row.name for row in broken.show(all_states=True).experiments] == ["fine"]
