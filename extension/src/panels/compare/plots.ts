@@ -28,6 +28,7 @@ interface Axis {
 }
 
 const MOST_AXES = 8;
+const DIMMED = 0.43;
 
 export class Plots {
   readonly element = h("div", { class: "nbx-plots" });
@@ -167,9 +168,9 @@ export class Plots {
     const stage = this.stage(`${y.title} against ${x.title} of ${this.rows.length} experiments`);
     this.after.push(() => {
       const scales = this.frame(stage, [across.numbers, across.levels], [up.numbers, up.levels], x.title);
-      this.layers(stage, (ink, colour, isAny, which) => {
+      this.layers(stage, (ink, colour, which) => {
         ink.fillStyle = colour;
-        ink.globalAlpha = which !== null ? 1 : isAny ? 0.3 : 0.7;
+        ink.globalAlpha = which !== null ? 1 : 0.7;
         this.rows.forEach((row, at) => {
           const [a, b] = [across.numbers[at] as number, up.numbers[at] as number];
           if (which?.has(row.id) === false || !Number.isFinite(a) || !Number.isFinite(b)) return;
@@ -232,9 +233,9 @@ export class Plots {
           drawing.append(svg("rect", { class: "nbx-brush nbx-kept", x, width: 14, y, height: range[1] - range[0] }));
         });
       });
-      this.layers(stage, (ink, colour, isAny, which) => {
+      this.layers(stage, (ink, colour, which) => {
         ink.strokeStyle = colour;
-        ink.globalAlpha = which !== null ? 0.9 : Math.max(0.06, Math.min(isAny ? 0.25 : 0.6, 60 / Math.max(1, this.rows.length)));
+        ink.globalAlpha = which !== null ? 0.9 : Math.max(0.06, Math.min(0.6, 60 / Math.max(1, this.rows.length)));
         ink.lineWidth = which !== null ? 1.8 : 1;
         ink.beginPath();
         this.rows.forEach((row, at) => {
@@ -280,31 +281,30 @@ export class Plots {
   /** Marks of all rows, which are kept as a picture, and above them at each choice those of the chosen (`which`). */
   private layers(
     stage: HTMLElement,
-    draw: (ink: CanvasRenderingContext2D, colour: string, isAny: boolean, which: ReadonlySet<string> | null) => void,
+    draw: (ink: CanvasRenderingContext2D, colour: string, which: ReadonlySet<string> | null) => void,
   ): void {
     const canvas = stage.querySelector("canvas") as HTMLCanvasElement;
     const [plain, chosen] = [themed(stage, "--nbx-faint"), themed(stage, "--nbx-accent")];
     const fine = window.devicePixelRatio || 1;
-    const grounds = new Map<boolean, HTMLCanvasElement>();
+    let ground: HTMLCanvasElement | null = null;
     const ink = pen(canvas);
     if (ink === null) return;
     const { width, height } = canvas;
     this.paints.push(() => {
       const isAny = this.selected.size > 0;
-      let ground = grounds.get(isAny);
-      if (ground === undefined) {
+      if (ground === null) {
         ground = document.createElement("canvas");
         [ground.width, ground.height] = [width, height];
         const under = ground.getContext("2d");
         if (under === null) return;
         under.scale(fine, fine);
-        draw(under, plain, isAny, null);
-        grounds.set(isAny, ground);
+        draw(under, plain, null);
       }
-      ink.globalAlpha = 1;
+      // Fainter as soon as some are chosen.
+      ink.globalAlpha = isAny ? DIMMED : 1;
       ink.clearRect(0, 0, width, height);
       ink.drawImage(ground, 0, 0, width / fine, height / fine);
-      if (isAny) draw(ink, chosen, true, this.selected);
+      if (isAny) draw(ink, chosen, this.selected);
     });
   }
 
