@@ -44,7 +44,10 @@ Space = Iterable[str] | Mapping[str, object] | Iterable[Mapping[str, object]]
 
 
 class SweepOptions(RunOptions, total=False):
-    """What `Project.sweep` takes beside the space; see there. `jobs` is how many experiments run at once."""
+    """What `Project.sweep` takes beside the space; see there.
+
+    `jobs` is how many experiments run at once; `resume` and `reset` are those of a run with several values.
+    """
 
     set_params: Sequence[str]
     file: str | None
