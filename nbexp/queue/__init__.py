@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nbexp.errors import NotFound, QueueError, UsageError, nearest
-from nbexp.events import Emit, Notice, OutputWritten, TaskQueued, ignore
+from nbexp.errors import QueueError, UsageError
+from nbexp.events import Emit, Notice, TaskQueued, ignore
 from nbexp.formats import ref_names
-from nbexp.frozen import frozen, replace
-from nbexp.queue import state as states
-from nbexp.queue.state import ACTIVE, LIVE, OVER, Do, State
+from nbexp.frozen import frozen
+from nbexp.queue.state import ACTIVE, LIVE, OVER, State
 
 if TYPE_CHECKING:
     from nbexp.experiments import composition
@@ -37,12 +34,6 @@ if TYPE_CHECKING:
     )
     from nbexp.queue.rows import Happened, Kind, Task
     from nbexp.queue.site import Site
-
-# How long `kill` and `stop` wait: stages get ten seconds to end themselves, then they are killed.
-_KILL_S = 20.0
-# What `kill --force` gives a worker whose stage is gone already, before it is killed as well: one that is suspended, say.
-_FORCE_S = 5.0
-_LISTED = 8
 
 
 @frozen
@@ -157,7 +148,7 @@ class Queue:
         words = ["--temp", "--detach"] if detached else ["--queue"]
         kind: Kind = "detached" if detached else "queued"
         if resume is not None:
-            self._recover(emit)
+            self.recover(emit)
             made, shown = asking.resume(self.site, resume, points, asked, reset=reset, emit=emit)
             words += ["--resume", shown, *(["--reset"] if reset else [])]
             return self.enqueue(
@@ -232,7 +223,7 @@ class Queue:
         NameTaken
             Another request has reserved one of the names meanwhile.
         """
-        from nbexp.queue import asking, starting
+        from nbexp.queue import asking, finding, starting
         from nbexp.queue.reports import Queued
 
         tasks = asking.enqueue(
@@ -248,7 +239,7 @@ class Queue:
         self.site.tell(emit)
         if kind == "detached":
             starting.start_one(self.site, tasks[0].uid)
-            tasks = [self._now(task) for task in tasks]
+            tasks = [finding.now(self.site, task) for task in tasks]
         elif not in_detail:
             for spec in made.specs:
                 emit(TaskQueued(spec.name, _by_file(spec)))
@@ -309,6 +300,7 @@ class Queue:
         QueueError
             A worker could not be started.
         """
+        from nbexp.queue import roster
         from nbexp.queue.executors import local
         from nbexp.queue.reports import WorkersStarted
 
@@ -316,7 +308,7 @@ class Queue:
             raise UsageError(
                 f"{workers} workers is none. Nothing was started.", "`nbexp queue start -j 2`"
             )
-        cores = _cores()
+        cores = roster.cores()
         if workers > cores:
             emit(
                 Notice(
@@ -325,7 +317,7 @@ class Queue:
                     f"`nbexp queue start -j {cores}`",
                 )
             )
-        self._recover(emit)
+        self.recover(emit)
         if self.site.store.setting("paused"):
             self.site.store.set("paused", None)
         started = local.Executor(self.site, workers).ensure(idle_s=idle_s)
@@ -335,9 +327,10 @@ class Queue:
 
     def stop(self, *, kill: bool = False, emit: Emit = ignore) -> WorkersStopped:
         """Tell the workers to go: once their tasks are done, or with `kill`, once these are stopped."""
+        from nbexp.queue import ending
         from nbexp.queue.reports import WorkersStopped
 
-        self._recover(emit)
+        self.recover(emit)
         store = self.site.store
         if not store.exists:
             return WorkersStopped(0, is_killed=kill)
@@ -347,7 +340,7 @@ class Queue:
         left: tuple[str, ...] = ()
         if kill:
             running = [task for task in store.tasks("running") if not task.is_attended]
-            killed = self._stopped(running, force=False, emit=emit)
+            killed = ending.stop_tasks(self.site, running, force=False, emit=emit)
             now = store.tasks(*ACTIVE, uids=[task.uid for task in running])
             left = tuple(task.name for task in now)
         return WorkersStopped(len(alive), killed, kill, left)
@@ -356,7 +349,7 @@ class Queue:
         """Give out no task any more until `start`; those that run go on."""
         from nbexp.queue.reports import QueuePaused
 
-        self._recover(emit)
+        self.recover(emit)
         self.site.store.set("paused", "1")
         counts = self.site.store.counts()
         running = sum(counts.get(state, 0) for state in ACTIVE)
@@ -373,17 +366,17 @@ class Queue:
             As for any run; the queue knows.
         """
         from nbexp.experiments import worktrees
-        from nbexp.queue import carrying
+        from nbexp.queue import carrying, finding
         from nbexp.queue.reports import RunOver
 
-        self._recover(emit)
+        self.recover(emit)
         found = self.find(task)
         with worktrees.free_slot(self.site.root, "front") as slot:
             folder = Path(worktrees.folder_of(self.site.root, slot), self.site.prefix)
             taken = self.site.store.claim(self.site.owner.id, uid=found.uid, place=str(folder))
             if taken is None:
                 raise QueueError(
-                    f"Task `{found.name}` does not wait: {_state(self._now(found))}. Nothing was run.",
+                    f"Task `{found.name}` does not wait: {finding.said(finding.now(self.site, found))}. Nothing was run.",
                     f"`nbexp queue retry {found.name}` lets one that failed wait again.",
                 )
             error: BaseException | None = None
@@ -395,7 +388,7 @@ class Queue:
             finally:
                 carrying.settle(self.site, taken, error, "")
                 self.site.owner.close()
-        return RunOver((self._now(found),))
+        return RunOver((finding.now(self.site, found),))
 
     def run_all(self, workers: int = 1, *, emit: Emit = ignore) -> RunOver:
         """Start workers and wait until all that waits now is over; Ctrl-C only stops the waiting.
@@ -405,9 +398,10 @@ class Queue:
         UsageError
             Nothing waits.
         """
+        from nbexp.queue import finding
         from nbexp.queue.reports import RunOver
 
-        self._recover(emit)
+        self.recover(emit)
         uids = [task.uid for task in self.site.store.tasks(*LIVE) if task.kind == "queued"]
         if not uids:
             return RunOver(())
@@ -416,7 +410,7 @@ class Queue:
         with suppress(KeyboardInterrupt):
             for change in self.wait(uids):
                 if change.kind in OVER:
-                    emit(Notice(f"{change.task.name}: {_state(change.task)}"))
+                    emit(Notice(f"{change.task.name}: {finding.said(change.task)}"))
         return RunOver(tuple(self.site.store.tasks(uids=uids)))
 
     # ---- looking
@@ -429,7 +423,7 @@ class Queue:
         from nbexp.experiments import dvc_queue
         from nbexp.queue.reports import QueueStatus
 
-        self._recover(emit)
+        self.recover(emit)
         tasks = [
             task
             for task in self.site.store.tasks()
@@ -454,13 +448,9 @@ class Queue:
         NotFound
             There is none; the nearest name is in the hint.
         """
-        found = [t for t in self.site.store.named(word) if not of_states or t.state in of_states]
-        if not found:
-            known = [task.name for task in self.site.store.tasks(*of_states)]
-            near = nearest(word, known)
-            hint = f"did you mean `{near}`?" if near else "`nbexp queue` lists those there are."
-            raise NotFound(f"There is no task `{word}`. Nothing was changed.", hint)
-        return next((task for task in found if task.state in LIVE), found[0])
+        from nbexp.queue import finding
+
+        return finding.find(self.site, word, *of_states)
 
     def logs(
         self, name: str, *, follow: bool = False, encoding: str | None = None, emit: Emit = ignore
@@ -479,45 +469,9 @@ class Queue:
         UsageError
             There is no such encoding.
         """
-        import codecs
+        from nbexp.queue import logs
 
-        from nbexp.queue.reports import TaskLog
-        from nbexp.queue.watching import ACTIVE_S
-
-        try:
-            codecs.lookup(encoding or "utf-8")
-        except LookupError:
-            raise UsageError(
-                f"There is no text encoding `{encoding}`.", "for example `nbexp logs NAME -e utf-8`"
-            ) from None
-        self._recover(emit)
-        task = self.find(name)
-        if task.state == "queued" and not follow:
-            raise NotFound(
-                f"Task `{task.name}` has not begun, so it has written nothing.",
-                f"`nbexp logs {task.name} -f` waits for it.",
-            )
-        data = b""
-        if follow:
-            if task.state == "queued" and task.kind == "queued" and not self.workers():
-                emit(Notice(f"{task.name} waits, and no worker is at work.", "`nbexp queue start`"))
-            with suppress(KeyboardInterrupt):
-                followed: dict[Path, int] = {}
-                while True:
-                    task = self._now(task)
-                    is_over = task.state not in LIVE
-                    for part in map(_without_secrets, self._written(task, followed)):
-                        data += part
-                        emit(OutputWritten(task.name, part, is_log=True))
-                    if is_over:
-                        break
-                    time.sleep(ACTIVE_S)
-                    self._recover(emit)
-        else:
-            data = _without_secrets(b"".join(self._written(task, {})))
-        return TaskLog(
-            task.name, task.state, data, task.place, encoding or "utf-8", was_followed=follow
-        )
+        return logs.read(self.site, name, follow=follow, encoding=encoding, emit=emit)
 
     def events(self, since: int = 0) -> list[Happened]:
         """The history after the line `since`: states of tasks, and what runs told; oldest first."""
@@ -537,7 +491,7 @@ class Queue:
 
         store = self.site.store
         watcher = Watcher(store)
-        self._recover(ignore)
+        self.recover(ignore)
         known = store.tasks(uids=uids) if uids is not None else store.tasks(*LIVE)
         left = {task.uid for task in known if task.state not in OVER}
         for task in known:
@@ -558,7 +512,7 @@ class Queue:
                 yield TaskChange(found, happened.kind, happened.data)
             if time.monotonic() - looked > 1:
                 looked = time.monotonic()
-                self._recover(ignore)
+                self.recover(ignore)
                 # A database that was made anew has no history of before.
                 gone = left - {task.uid for task in store.tasks(*LIVE)}
                 for uid in gone if not watcher.poll() else ():
@@ -578,17 +532,9 @@ class Queue:
         NotFound
             There is no task of a name.
         """
-        from nbexp.queue.reports import TasksChanged
+        from nbexp.queue import ending
 
-        self._recover(emit)
-        tasks = [self.find(name) for name in names]
-        refused = {t.name: _state(t) for t in tasks if t.state not in ("running", "committing")}
-        running = [task for task in tasks if task.name not in refused]
-        killed = self._stopped(running, force=force, emit=emit)
-        for task in running:
-            if task.name not in killed:
-                refused[task.name] = _state(self._now(task))
-        return TasksChanged("killed", killed, refused)
+        return ending.kill(self.site, *names, force=force, emit=emit)
 
     def stop_run(
         self,
@@ -604,15 +550,9 @@ class Queue:
         NotFound
             There is no such run.
         """
-        from nbexp.queue.reports import TasksChanged
+        from nbexp.queue import ending
 
-        self._recover(emit)
-        task = self.find(name)
-        if task.state not in LIVE:
-            return TasksChanged("stopped", (), {task.name: _state(task)})
-        stopped = self._stopped([task], force=False, becomes=becomes, emit=emit)
-        refused = {} if stopped else {task.name: _state(self._now(task))}
-        return TasksChanged("stopped", stopped, refused)
+        return ending.stop_run(self.site, name, becomes=becomes, emit=emit)
 
     def remove(
         self,
@@ -637,33 +577,17 @@ class Queue:
         NotFound
             There is no task of a name. Nothing was removed.
         """
-        from nbexp.queue import recovery
-        from nbexp.queue.reports import TasksChanged
+        from nbexp.queue import changing
 
-        self._recover(emit)
-        wanted: list[State] = []
-        if queued or everything:
-            wanted.append("queued")
-        if success or everything:
-            wanted.append("done")
-        if failed or everything:
-            wanted += ["failed", "cancelled", "interrupted", "pruned"]
-        store = self.site.store
-        tasks = [self.find(name) for name in names]
-        if wanted:
-            tasks += [t for t in store.tasks(*wanted) if t.kind in ("queued", "detached")]
-        tasks = [*{task.uid: task for task in tasks}.values()]
-        if not tasks:
-            return TasksChanged("removed", ())
-        done = store.apply_all([task.uid for task in tasks], states.Removed())
-        recovery.let_go(store, self.site.git, [task.batch for task in tasks if task.snapshot])
-        refused = {
-            task.name: str(done[task.uid].refused)
-            for task in tasks
-            if task.uid in done and done[task.uid].refused
-        }
-        removed = tuple(task.name for task in tasks if task.name not in refused)
-        return TasksChanged("removed", removed, refused)
+        return changing.remove(
+            self.site,
+            *names,
+            queued=queued,
+            success=success,
+            failed=failed,
+            everything=everything,
+            emit=emit,
+        )
 
     def waiting_among(self, words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The words without those that name a task which waits and no experiment, and these."""
@@ -688,31 +612,9 @@ class Queue:
         NotFound
             There is no task of a name. Nothing was changed.
         """
-        from nbexp.queue import asking
-        from nbexp.queue.reports import TasksChanged
+        from nbexp.queue import changing
 
-        self._recover(emit)
-        tasks = [self.find(name) for name in names]
-        if failed:
-            tasks += [t for t in self.site.store.tasks("failed") if t.kind == "queued"]
-        refused: dict[str, str] = {}
-        retried: list[str] = []
-        for task in {task.uid: task for task in tasks}.values():
-            if not task.snapshot:
-                refused[task.name] = "ran in the workspace or was waited for: run it again there"
-                continue
-            if task.state in OVER and not asking.keep_snapshot(self.site, task):
-                refused[task.name] = "is too old: Git has collected what it started from"
-                continue
-            done = self.site.store.apply(
-                task.uid, states.Retried(), durable=True, kind="queued",
-                position=self.site.store.last_position() + 1,
-            )  # fmt: skip
-            if done is not None and done.refused:
-                refused[task.name] = done.refused
-            else:
-                retried.append(task.name)
-        return TasksChanged("retried", tuple(retried), refused)
+        return changing.retry(self.site, *names, failed=failed, emit=emit)
 
     def move(
         self,
@@ -731,22 +633,9 @@ class Queue:
         NotFound, QueueError
             There is no such task, or it does not wait any more. Nothing was moved.
         """
-        from nbexp.queue.reports import TasksChanged
+        from nbexp.queue import changing
 
-        if first + last + (before is not None) != 1:
-            raise UsageError(
-                "Where to is one of first, last, and before another task. Nothing was moved.",
-                "`nbexp queue move NAME --first`",
-            )
-        self._recover(emit)
-        tasks = [self._waiting(name) for name in names]
-        ahead = self._waiting(before) if before is not None else None
-        if ahead is not None and any(task.uid == ahead.uid for task in tasks):
-            raise UsageError(f"`{before}` cannot be before itself. Nothing was moved.")
-        self.site.store.arrange(
-            [task.uid for task in tasks], before=ahead.uid if ahead else None, first=first
-        )
-        return TasksChanged("moved", tuple(task.name for task in tasks))
+        return changing.move(self.site, *names, first=first, last=last, before=before, emit=emit)
 
     def edit(
         self,
@@ -764,75 +653,15 @@ class Queue:
         QueueError
             It does not wait any more.
         """
-        from nbexp import overrides as grammar
-        from nbexp.experiments import composition, freezing
-        from nbexp.experiments import spec as specs
-        from nbexp.experiments.freezing import Snapshot, View
-        from nbexp.experiments.place import files_of
-        from nbexp.experiments.spec import Spec
-        from nbexp.queue import batches, recovery
-        from nbexp.queue.reports import TasksChanged
+        from nbexp.queue import changing
 
-        self._recover(emit)
-        task = self._waiting(name)
-        old = Spec.from_json(task.spec)
-        points = grammar.parse(set_params)
-        if len(points) > 1:
-            raise UsageError(
-                f"A task has one value of each param, and {len(points)} tasks' are given. The task is as it was.",
-                f"`nbexp queue edit {task.name} -S {points[0][0].text}`",
-            )
-        changes = specs.one_point(points)
-        if not changes:
-            raise UsageError("There is no value to set.", f"`nbexp queue edit {name} -S key=value`")
-        changed = {(one.file, one.key): one for one in (*old.overrides, *changes)}
-        read = files_of(self.site.git, self.site.prefix, task.snapshot)
-        overrides = tuple(changed.values())
-        composed = None
-        if old.composed is not None:
-            # Of the configurations as they were frozen with it.
-            version = composition.Version(self.site.git, self.site.prefix, task.snapshot)
-            texts = composition.compose_all(self.site.root, old.here, [overrides], version)
-            composed = texts[0] if texts is not None else None
-        made = specs.make(
-            self.site.root,
-            old.baseline,
-            {},
-            here=old.here,
-            overrides=overrides,
-            name=old.name,
-            hydra=composed is not None,
-            composed=composed,
-            untouched="The task is as it was.",
-            read=read,
-        )
-        new = replace(old, overrides=made.overrides, composed=composed)
-        columns: dict[str, object] = {}
-        if not old.copies:
-            # What a lost database is made of again says the new values too.
-            view = View(Snapshot(task.snapshot, task.baseline), (), read)
-            batch = batches.new(self.site.mark)
-            kept = freezing.freeze(self.site.place(emit), [new], batch=batch, view=view)
-            columns = {"batch": kept.batch, "snapshot": kept.rev}
-        done = self.site.store.edit(task.uid, new.to_json(), **columns)
-        recovery.let_go(
-            self.site.store, self.site.git, [task.batch, *map(str, columns.values())][:2]
-        )
-        if done is None or done.refused:
-            raise QueueError(
-                f"Task `{task.name}` {done.refused if done else 'is gone'}, so it is as it was.",
-                f"`nbexp clone {task.name} -S …` makes another one once it is done.",
-            )
-        return TasksChanged(
-            "edited", (task.name,), note=", ".join(one.text for one in new.overrides)
-        )
+        return changing.edit(self.site, name, set_params, emit=emit)
 
     # ---- runs that somebody waits for
 
-    @contextmanager
     def attended(
         self, kind: Kind, spec: Spec, uid: str, *, place: str | None = None
-    ) -> Iterator[Callable[[str], None]]:
+    ) -> AbstractContextManager[Callable[[str], None]]:
         """While inside, a run of this process is a row of the queue, and its name reserved.
 
         What is given is to be called with the rev of what came of it. That the queue cannot be written is no reason
@@ -843,39 +672,9 @@ class Queue:
         NameTaken
             A task that waits or runs has the name. Nothing was run.
         """
-        from nbexp.errors import NameTaken, NbexpError
-        from nbexp.queue.rows import NewTask
+        from nbexp.queue import attending
 
-        owner = self.site.owner.id
-        told = spec.to_json()
-        new = NewTask(uid, "", spec.baseline, spec.name, "", told, kind=kind, max_attempts=1)
-        revs: list[str] = []
-        with suppress(QueueError):
-            try:
-                self.site.store.begin(new, owner, place=place)
-            except NameTaken:
-                self._recover(ignore)  # maybe by a run that was killed, which holds no name
-                self.site.store.begin(new, owner, place=place)
-        event: states.Event
-        try:
-            yield revs.append
-        except BaseException as error:
-            if isinstance(error, NbexpError):
-                event = states.Ended(owner, 1, "failed", error.message)
-            elif isinstance(error, KeyboardInterrupt):
-                event = states.Ended(owner, 1, "interrupted", "stopped by the user")
-            else:
-                event = states.Ended(owner, 1, "failed", f"{type(error).__name__}: {error}")
-            with suppress(QueueError):
-                self.site.store.apply(uid, event)
-            raise
-        else:
-            if revs:
-                with suppress(QueueError):
-                    self.site.store.apply(uid, states.Finished(owner, 1, revs[0]))
-        finally:
-            # A kernel lives on for days; while it owns nothing it is in nobody's way, `gc`'s for one.
-            self.site.owner.close()
+        return attending.attended(self.site, kind, spec, uid, place=place)
 
     def with_reserved(self, refs: Mapping[str, str]) -> dict[str, str]:
         """The refs, and those that tasks which wait or run have reserved: names to be drawn are not among them."""
@@ -887,125 +686,15 @@ class Queue:
 
     def recover(self, emit: Emit) -> None:
         """See which of the tasks that run are dead, and settle them."""
-        self._recover(emit)
+        from nbexp.queue import finding
 
-    def _recover(self, emit: Emit) -> None:
-        from nbexp.queue import batches, recovery
-
-        site = self.site
-        if not site.store.exists:
-            # One that is lost, and not only never made, is made anew of what Git has.
-            if not batches.own(site.git, site.mark):
-                return
-            site.store.set("paused", None)
-        for task in recovery.recover(site.store, lambda: site.git, site.folder):
-            if task.error:
-                again = " It waits again." if task.state == "queued" else ""
-                emit(Notice(f"{task.name}: {task.error}.{again}"))
-        site.tell(emit)
-
-    def _stopped(
-        self,
-        tasks: Sequence[Task],
-        *,
-        force: bool,
-        becomes: Literal["cancelled", "pruned"] = "cancelled",
-        emit: Emit,
-    ) -> tuple[str, ...]:
-        """Ask that these are stopped, and wait until they are; the names of those that were."""
-        from nbexp.filesystem import crash_point
-        from nbexp.pipeline import process
-        from nbexp.queue import owners, recovery
-
-        store = self.site.store
-        workers = {worker.id for worker in store.workers()}
-        crash_point("queue.changing")
-        asked = store.apply_all([task.uid for task in tasks], states.StopAsked(becomes))
-        crash_point("queue.changed")
-        for task in tasks:
-            if task.uid not in asked or Do.WAKE not in asked[task.uid].do:
-                continue
-            if force:
-                process.kill_marked(task.marker if task.snapshot else task.uid)
-            is_watched = task.owner in workers or task.kind == "detached"
-            pid = (
-                None
-                if is_watched or task.owner is None
-                else owners.pid(self.site.folder, task.owner)
-            )
-            if pid is not None and pid != os.getpid():
-                with suppress(OSError):
-                    os.kill(pid, signal.SIGINT)
-        recovery.let_go(store, self.site.git, [task.batch for task in tasks if task.snapshot])
-        waits_for = [task.uid for task in tasks]
-        began = time.monotonic()
-        while time.monotonic() < began + _KILL_S:
-            now = store.tasks(uids=waits_for)
-            if all(task.state not in ACTIVE for task in now):
-                break
-            if force and time.monotonic() > began + _FORCE_S:
-                for task in now:
-                    if task.state == "running" and task.stops and not task.is_attended:
-                        owners.kill(self.site.folder, task.owner)
-            time.sleep(0.02)
-            self._recover(emit)
-        now = store.tasks(uids=waits_for)
-        return tuple(
-            task.name for task in now if task.state in ("cancelled", "pruned", "interrupted")
-        )
+        finding.recover(self.site, emit)
 
     def workers(self) -> tuple[WorkerState, ...]:
         """Those who work: whose slots are locked."""
-        from nbexp.filesystem import FileLock
-        from nbexp.queue.reports import WorkerState
+        from nbexp.queue import roster
 
-        store = self.site.store
-        busy = {task.owner: task.name for task in store.tasks(*ACTIVE)}
-        known = {one.slot: one for one in store.workers()}
-        found = []
-        for path in (self.site.folder / "slots").glob("*.lock"):
-            lock = FileLock(path)
-            if not path.stem.isdigit() or not lock.held():
-                continue
-            word = lock.holder().partition(" ")[0]
-            row = known.get(path.stem)
-            is_its = row is not None and str(row.pid) == word
-            task = busy.get(row.id) if row is not None and is_its else None
-            stops = row is not None and is_its and row.stops
-            found.append(WorkerState(path.stem, int(word) if word.isdigit() else 0, task, stops))
-        return tuple(sorted(found, key=lambda one: int(one.slot)))
-
-    def _waiting(self, name: str) -> Task:
-        task = self.find(name)
-        if task.state != "queued":
-            raise QueueError(
-                f"Task `{task.name}` does not wait: {_state(task)}. Nothing was changed.",
-                "`nbexp queue` lists what waits.",
-            )
-        return task
-
-    def _now(self, task: Task) -> Task:
-        return self.site.store.task(task.uid) or task
-
-    def _written(self, task: Task, read: dict[Path, int]) -> Iterator[bytes]:
-        """What the logs of a run have more than was read."""
-        if task.snapshot:
-            paths = [self.site.folder / "log" / f"{task.uid}-{task.attempt}.log"]
-            if task.attempt == 0 or (task.state == "queued" and not paths[0].exists()):
-                paths = []
-        else:
-            folder = self.site.folder / "runs" / task.uid
-            paths = sorted(folder.glob("*.log"), key=_began)
-        for path in paths:
-            try:
-                with open(path, "rb") as file:
-                    file.seek(read.get(path, 0))
-                    data = file.read()
-            except OSError:
-                continue
-            if data:
-                read[path] = read.get(path, 0) + len(data)
-                yield data
+        return roster.workers(self.site)
 
 
 def _by_file(spec: Spec) -> dict[str, tuple[str, ...]]:
@@ -1015,33 +704,3 @@ def _by_file(spec: Spec) -> dict[str, tuple[str, ...]]:
         text = one.text.removeprefix(f"{one.file}:")
         found.setdefault(one.file, []).append(text)
     return {file: tuple(texts) for file, texts in found.items()}
-
-
-def _state(task: Task) -> str:
-    if task.state == "running" and task.stops:
-        return "it is being stopped, and whoever runs it has not answered yet"
-    words = {"committing": "it is done, and being recorded", "queued": "it waits"}
-    said = words.get(task.state, f"it is {task.state}" if task.state != "failed" else "it failed")
-    return f"{said} ({task.error})" if task.error else said
-
-
-def _began(path: Path) -> tuple[float, str]:
-    try:
-        return path.stat().st_mtime, path.name
-    except OSError:
-        return 0.0, path.name
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _without_secrets(data: bytes) -> bytes:
-    """What was written as it may be shown; the file itself stays as it is."""
-    from nbexp.formats import secrets
-
-    text = data.decode("utf-8", "surrogateescape")
-    return secrets.in_output(text, os.environ).encode("utf-8", "surrogateescape")

@@ -72,8 +72,8 @@ def test_giving_a_task_out_reads_one_of_those_that_wait(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[object] = []
-    whole = store._task
-    monkeypatch.setattr(store, "_task", lambda row: read.append(row) or whole(row))
+    whole = store.task_of
+    monkeypatch.setattr(store, "task_of", lambda row: read.append(row) or whole(row))
     seen = []
     for count in (2, 300):
         queue.add([f"seed={','.join(map(str, range(count, 2 * count)))}"])

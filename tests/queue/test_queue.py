@@ -400,8 +400,8 @@ class TestStopping:
     def test_a_worker_that_does_not_answer_is_told_of_and_ended_by_force(
         self, queue, project, gate, monkeypatch, git
     ):
-        monkeypatch.setattr("nbexp.queue._KILL_S", 1.0)
-        monkeypatch.setattr("nbexp.queue._FORCE_S", 0.2)
+        monkeypatch.setattr("nbexp.queue.ending._KILL_S", 1.0)
+        monkeypatch.setattr("nbexp.queue.ending._FORCE_S", 0.2)
         queue.add(["train.lr=0.05,0.02"], name="n")
         queue.start(1, idle_s=0.2)
         until(lambda: at_work(project))
@@ -415,7 +415,7 @@ class TestStopping:
         )
         waits = {"n-1": "it is being stopped, and whoever runs it has not answered yet"}
         assert queue.kill("n-1").refused == waits
-        monkeypatch.setattr("nbexp.queue._KILL_S", 20.0)
+        monkeypatch.setattr("nbexp.queue.ending._KILL_S", 20.0)
         assert queue.kill("n-1", force=True).names == ("n-1",)
         assert {task.name: task.state for task in queue.status().tasks} == {
             "n-1": "cancelled", "n-2": "queued",
