@@ -214,7 +214,8 @@ def _wanted(
         if not dep.is_outside:
             needed[dep.path] = f"a dep of {stage.name}"
     for param in stage.params:
-        needed.setdefault(param.path, f"params of {stage.name}")
+        if not param.is_outside:
+            needed.setdefault(param.path, f"params of {stage.name}")
     for command in stage.spec.commands:
         for word in _words(command):
             path = _inside(root, root / stage.cwd / word)

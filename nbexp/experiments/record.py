@@ -255,12 +255,13 @@ def recorded_paths(
     for stage in stages:
         named.update((stage.file, stage.lock_file))
         named.update(dep.path for dep in stage.deps if not dep.is_outside)
-        named.update(param.path for param in stage.params)
+        named.update(param.path for param in stage.params if not param.is_outside)
         for out in stage.outs:
             ignore_file = posixpath.join(posixpath.dirname(out.path), ".gitignore")
             named.add(ignore_file if out.cache else out.path)
     cached = [posixpath.join(prefix, out.path) for _, out in graph.outs if out.cache]
-    wanted = [posixpath.join(prefix, path) for path in named]
+    wanted = [posixpath.normpath(posixpath.join(prefix, path)) for path in named]
+    wanted = [path for path in wanted if not path.startswith("../")]
     return sorted(
         path
         for path in untracked

@@ -307,7 +307,9 @@ class InPlace:
             )
 
     def _from_top(self, path: str) -> str:
-        return posixpath.join(self.prefix, path)
+        place = posixpath.join(self.prefix, path)
+        # A params file of the repository that a project in a folder of it reads.
+        return posixpath.normpath(place) if path.startswith("../") else place
 
     def _note_hash(self, path: str) -> None:
         key = self._from_top(path)

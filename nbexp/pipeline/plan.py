@@ -160,7 +160,10 @@ class Inspector:
         if not stage.spec.frozen:
             found, refreshed = self._deps(stage, now, entry)
             reasons += found
-            reasons += params_reasons(stage, now, entry)
+            for one in params_reasons(stage, now, entry):
+                is_outside = one.path.startswith("../")
+                path = os.path.normpath(self.root / one.path) if is_outside else one.path
+                reasons.append(replace(one, path=path))
         reasons += self._outs(stage, entry)
         return Check(stage, now, entry, tuple(reasons), refreshed)
 

@@ -51,6 +51,11 @@ class Param:
     spelled: str
     keys: tuple[str, ...]
 
+    @property
+    def is_outside(self) -> bool:
+        """As `Dep.is_outside`."""
+        return self.path.startswith(("/", "../"))
+
 
 @frozen(eq=False)
 class Stage:

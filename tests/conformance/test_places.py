@@ -228,11 +228,15 @@ def test_deps_of_the_repository_that_a_project_in_a_folder_reads(
     locks = []
     for by in ("dvc", "nbexp"):
         top = tmp_path / by
-        stage = "stages:\n  read:\n    cmd: cat ../lib/*.txt > out.txt\n    deps: [../lib]\n    outs: [out.txt]\n"
+        stage = (
+            "stages:\n  read:\n    cmd: cat ../lib/*.txt ../params.yaml > out.txt\n    deps: [../lib]\n"
+            "    params: [../params.yaml: [lr]]\n    outs: [out.txt]\n"
+        )
         write(
             top,
             {
                 "lib/a.txt": "1\n",
+                "params.yaml": "lr: 1\n",
                 "project/dvc.yaml": stage,
                 "project/.dvc/config": "",
                 "project/.dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
@@ -250,6 +254,10 @@ def test_deps_of_the_repository_that_a_project_in_a_folder_reads(
             if name.endswith(("/one", "/two")):
                 locks.append((name[-3:], git("show", f"{ref}:project/dvc.lock", cwd=top)))
                 assert git("show", f"{ref}:lib/a.txt", cwd=top) == ("2" if "two" in name else "1")
+        program(*words, "-q", "-S", "../params.yaml:lr=5", "-n", "set", cwd=top / "project")
+        (ref,) = [name for name in look.refs(top, "refs/exps") if name.endswith("/set")]
+        assert git("show", f"{ref}:params.yaml", cwd=top) == "lr: 5"
+        assert (top / "params.yaml").read_text() == "lr: 5\n"
     assert locks[:2] == locks[2:]
     assert locks[0][1] != locks[1][1]
 

@@ -404,8 +404,8 @@ def test_a_path_that_leads_elsewhere_is_refused(key, path, said):
             "`/a` in `outs` of stage `a` is an absolute",
         ),
         (
-            "stages: {a: {cmd: x, params: [{../p.yaml: [a]}]}}",
-            "`../p.yaml` in `params` of stage `a` leads out",
+            "stages: {a: {cmd: x, params: [{.git/p.yaml: [a]}]}}",
+            "`.git/p.yaml` in `params` of stage `a` is in .git",
         ),
         ("metrics: [/m.json]", "`/m.json` in `metrics` is an absolute path"),
         ("params: [../p.yaml]", "`../p.yaml` in `params` leads out"),

@@ -527,7 +527,8 @@ class Reader:
             elif isinstance(item.value, Mapping):
                 asked = []
                 for path, keys in item.entries().items():
-                    self._check(path, base, keys)
+                    if not _is_elsewhere(path, base):
+                        self._check(path, base, keys)
                     listed_keys = () if keys.value is None else keys.texts("a list of keys")
                     asked.append((path, listed_keys))
             else:
