@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -73,8 +74,14 @@ def undo_place(git: Git, root: Path) -> str:
 
 def files_of(git: Git, prefix: str, rev: str) -> Callable[[str], bytes | None]:
     """Reads the files of a commit, by their path relative to the project's root."""
-    top = f"{prefix}/" if prefix else ""
-    return lambda path: git.read(f"{rev}:{top}{path}")
+
+    def read(path: str) -> bytes | None:
+        place = posixpath.join(prefix, path)
+        # A project in a folder may read a params file of the repository around it.
+        place = posixpath.normpath(place) if path.startswith("../") else place
+        return None if place.startswith("../") else git.read(f"{rev}:{place}")
+
+    return read
 
 
 class GitIgnores:
