@@ -39,6 +39,7 @@ from nbexp.project import (
     StageReport,
     Status,
 )
+from nbexp.queue.reports import TaskLog
 from nbexp.render import runs, words
 
 HEAD, LOW, HIGH = "a" * 40, "b" * 40, "c" * 40
@@ -438,13 +439,15 @@ def test_what_gc_found_and_removed() -> None:
         Heap("undo", 2, 1200, 3, 0.0, ("run b", "run a")),
         Heap("logs", 1, 7, 0, 0.0, ("0123",)),
     )
-    assert render.text(Collected(heaps, 5_000_000, in_use=("workers/w1.lock",))) == (
+    assert render.text(
+        Collected(heaps, 5_000_000, in_use=("slots/1.lock", "workers/w1.lock", "locks/x.lock"))
+    ) == (
         "kind  items  size     oldest      kept\n"
         "undo  2      1.2 kB   1970-01-01  3     steps that undo goes\n"
         "logs  1      7 bytes  1970-01-01  0     logs of runs\n"
         "Nothing was removed. The same with --yes removes it for good.\n"
         "data of the cache that `nbexp data gc -a -T` could free then: 5 MB\n"
-        "logs and temporary files are left alone, in use: workers/w1.lock"
+        "logs and temporary files are left alone, in use: 1 worker, locks/x.lock"
     )
     assert render.text(Collected(heaps, None, removed=True)).splitlines()[-1] == (
         "removed 3 items: 1.21 kB"
@@ -654,3 +657,12 @@ def test_a_folder_with_many_files_is_one_thing() -> None:
 def test_a_family_writes_what_is_listed_of_it(family: str) -> None:
     writers = import_module(f"nbexp.render.{family}").WRITERS
     assert sorted(writers) == sorted(render.FAMILIES[family])
+
+
+@pytest.mark.parametrize(
+    ("state", "text"), [("running", "(nothing yet)"), ("done", "(it wrote nothing)")]
+)
+def test_a_run_that_wrote_nothing(state: str, text: str) -> None:
+    log = TaskLog("one", state, b"")
+    assert render.text(log) == f"{text}\none: {state}"
+    assert text in str(display.html(log))

@@ -253,7 +253,13 @@ def _log(result: TaskLog) -> str:
         end += f" in {result.place}"
     if result.was_followed:
         return end
-    return f"{result.text.rstrip()}\n{end}" if result.text.strip() else f"(nothing yet)\n{end}"
+    return f"{result.text.rstrip() or silence(result)}\n{end}"
+
+
+def silence(result: TaskLog) -> str:
+    """What stands where a run has written nothing."""
+    is_going_on = result.state in ("queued", "running", "committing")
+    return "(nothing yet)" if is_going_on else "(it wrote nothing)"
 
 
 def _over(result: RunOver) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbexp.render.words import aligned, clock, counted, size
@@ -53,8 +53,16 @@ def _collected(result: Collected) -> str:
             f"data of the cache that `nbexp data gc -a -T` {words}: {size(result.data_bytes)}"
         )
     if result.in_use:
-        lines.append(f"logs and temporary files are left alone, in use: {', '.join(result.in_use)}")
+        lines.append(f"logs and temporary files are left alone, in use: {_users(result.in_use)}")
     return "\n".join(lines)
+
+
+def _users(locks: Sequence[str]) -> str:
+    """Who holds the locks: workers as a number, which is what people know of them, and the other locks by name."""
+    workers = sum(lock.startswith("workers/") for lock in locks)
+    # A worker's place among them is no second user.
+    others = [lock for lock in locks if not lock.startswith(("workers/", "slots/"))]
+    return ", ".join([*([counted(workers, "worker")] if workers else []), *others]) or locks[0]
 
 
 def _cleaned(result: Cleaned) -> str:

@@ -90,7 +90,7 @@ def _log(result: TaskLog) -> Markup:
     if len(text) > _MAX_LOG:
         text = f"…{text[-_MAX_LOG:]}"
     end = f"{result.state}{f' in {result.place}' if result.place else ''}"
-    return joined([heading(result.name, faint(end)), tag("pre", text or "(nothing yet)")])
+    return joined([heading(result.name, faint(end)), tag("pre", text or texts.silence(result))])
 
 
 def _over(result: RunOver) -> Markup:
