@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nbexp import overrides as grammar
-from nbexp.errors import QueueError, UsageError
+from nbexp.errors import NameTaken, QueueError, UsageError
 from nbexp.events import Emit
 from nbexp.experiments import composition, freezing
 from nbexp.experiments import spec as specs
@@ -71,10 +71,16 @@ def retry(site: Site, *names: str, failed: bool = False, emit: Emit) -> TasksCha
         if task.state in OVER and not asking.keep_snapshot(site, task):
             refused[task.name] = "is too old: Git has collected what it started from"
             continue
-        done = site.store.apply(
-            task.uid, states.Retried(), durable=True, kind="queued",
-            position=site.store.last_position() + 1,
-        )  # fmt: skip
+        try:
+            done = site.store.apply(
+                task.uid, states.Retried(), durable=True, kind="queued",
+                position=site.store.last_position() + 1,
+            )  # fmt: skip
+        except NameTaken:
+            refused[f"{task.name} ({task.uid[:7]})"] = (
+                "another task that waits or runs has its name"
+            )
+            continue
         if done is not None and done.refused:
             refused[task.name] = done.refused
         else:

@@ -500,6 +500,19 @@ class TestChanging:
             "n-2": ("train.lr=0.02",),
         }
 
+    def test_what_failed_and_whose_name_another_has_stays_and_the_others_wait_again(
+        self, queue, project
+    ):
+        (project / "train.sh").write_text("exit 3\n")
+        for name in ("one", "two"):
+            queue.add({"train.lr": 0.02}, name=name)
+        assert finish(queue) == {"one": "failed", "two": "failed"}
+        old = queue.find("one").uid
+        queue.add({"train.lr": 0.05}, name="one")
+        done = queue.retry(failed=True)
+        assert done.names == ("two",)
+        assert done.refused == {f"one ({old[:7]})": "another task that waits or runs has its name"}
+
     def test_what_waits_is_removed_and_its_snapshot_goes(self, queue, project, git):
         queue.add(["train.lr=0.01,0.02"], name="n")
         assert queue.remove("n-1").names == ("n-1",)
