@@ -80,6 +80,7 @@ def retry(site: Site, *names: str, failed: bool = False, emit: Emit) -> TasksCha
             refused[f"{task.name} ({task.uid[:7]})"] = (
                 "another task that waits or runs has its name"
             )
+            recovery.let_go(site.store, site.git, [task.batch])
             continue
         if done is not None and done.refused:
             refused[task.name] = done.refused

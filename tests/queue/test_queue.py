@@ -501,7 +501,7 @@ class TestChanging:
         }
 
     def test_what_failed_and_whose_name_another_has_stays_and_the_others_wait_again(
-        self, queue, project
+        self, queue, project, git
     ):
         (project / "train.sh").write_text("exit 3\n")
         for name in ("one", "two"):
@@ -511,6 +511,8 @@ class TestChanging:
         queue.add({"train.lr": 0.05}, name="one")
         done = queue.retry(failed=True)
         assert done.names == ("two",)
+        kept = git("for-each-ref", "refs/nbexp/queue", cwd=project).splitlines()
+        assert len(kept) == 2, "those of the tasks that wait"
         assert done.refused == {f"one ({old[:7]})": "another task that waits or runs has its name"}
 
     def test_what_waits_is_removed_and_its_snapshot_goes(self, queue, project, git):
