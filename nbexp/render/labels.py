@@ -42,7 +42,12 @@ def _recorded(result: Recorded) -> str:
         return (
             f"{result.experiment}   {result.rev[:7]}{star}\nnothing is recorded beside its commit"
         )
-    lines = ["  " + line for line in aligned([[name, value] for name, value in rows])]
+    cells = [
+        [name if number == 0 else "", line]
+        for name, value in rows
+        for number, line in enumerate(value.split("\n"))
+    ]
+    lines = ["  " + line for line in aligned(cells)]
     return "\n".join([f"{result.experiment}   {result.rev[:7]}{star}", *lines])
 
 

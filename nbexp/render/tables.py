@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.render.words import aligned, clock, shown, signed
+from nbexp.render.words import aligned, clock, printable, shown, signed
 
 if TYPE_CHECKING:
     from nbexp.experiments.columns import Groups
@@ -22,7 +22,7 @@ def _table(result: Table) -> str:
 def table_in_colour(result: Table) -> str:
     """The table for a terminal that has colours: heads by what they are of, baselines bold, better green, worse red."""
     columns = result.shown_columns()
-    lines = _table_rows(result, columns)
+    lines = [[printable(cell) for cell in line] for line in _table_rows(result, columns)]
     first = len(lines[0]) - len(columns)
     heads = ["1"] * first + [_HEADS.get(column.kind, "1") for column in columns]
     sizes = [max(map(len, cells)) for cells in zip(*lines, strict=True)]

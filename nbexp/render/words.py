@@ -10,7 +10,8 @@ DIGITS = 5
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
-    """Lines with their columns aligned, short rows allowed."""
+    """Lines with their columns aligned, short rows allowed; what a cell says moves or colours nothing."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     width = max((len(row) for row in rows), default=0)
     sizes = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(width)]
     return [

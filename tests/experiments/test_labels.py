@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -186,3 +186,13 @@ def test_a_table_reads_notes_again_only_when_one_changed(
     asked.clear()
     assert project.show()["one"].labels == {"tags": ["best"], "note": "new"}
     assert len(asked) == 1
+
+
+def test_a_note_of_several_lines_stays_one_below_the_other(
+    project: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    project.run(name="one")
+    shown = nbexp_cli("note", "one", "first line\nsecond line", cwd=project.root).stdout
+    first, second = (line for line in shown.splitlines() if line.endswith(" line"))
+    assert first.split("  ")[-1] == "first line"
+    assert second.index("second line") == first.index("first line")

@@ -428,3 +428,18 @@ def test_a_column_turned_round_is_a_word_of_its_own(
         for words in (("--sort-by=-acc",), ("--sort-by", "-acc"), ("--sort-by", "acc"))
     ]
     assert shown[0] == shown[1] != shown[2]
+
+
+def test_names_of_metrics_move_and_colour_nothing(
+    project: Project, nbexp_cli: Callable[..., Any]
+) -> None:
+    hostile = "\x1b[31mred\x1b[0m\nnext \u202ertl"
+    project.run(name="one")
+    (project.root / "metrics.json").write_text(json.dumps({hostile: 1}))
+    told = "\\x1b[31mred\\x1b[0m\\x0anext \\x202ertl"
+    for words in (("show",), ("diff", "one"), ("metrics", "show"), ("metrics", "diff", "one")):
+        out = nbexp_cli(*words, cwd=project.root).stdout
+        assert told in out, words
+        assert not {"\x1b", "\u202e"} & {*out}
+    coloured = render.in_colour(project.show())
+    assert f"\x1b[1;33m{told}\x1b[0m" in coloured.splitlines()[0]
