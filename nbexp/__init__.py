@@ -3,6 +3,7 @@
     project = nbexp.open()                          # the project around the current directory
     exp = project.run({"train.lr": 0.01})           # an Experiment: name, rev, baseline, params, metrics
     project.show().to_frame()                       # every experiment as a pandas DataFrame
+    nbexp.get("low-lr", "model.pkl", out="m.pkl")   # a file of any experiment, also from another repository
     with nbexp.Live() as live: live.log(acc=0.93)   # in training code
 
 In a notebook: `%load_ext nbexp`, then `%exp init train.ipynb`, `%exp run`, `%exp show`.
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 
     from nbexp import errors, live
     from nbexp.live import Live
-    from nbexp.project import Experiment, Project, open  # noqa: A004  (`nbexp.open()` is the API)
+    from nbexp.project import Experiment, Project, get, open  # noqa: A004  (`nbexp.open()` is the API)
 
-__all__ = ["Experiment", "Live", "Project", "__version__", "errors", "live", "open"]
+__all__ = ["Experiment", "Live", "Project", "__version__", "errors", "get", "live", "open"]
 
 _HOMES = {
     "Experiment": "nbexp.project",
     "Live": "nbexp.live",
     "Project": "nbexp.project",
+    "get": "nbexp.project",
     "open": "nbexp.project",
 }
 

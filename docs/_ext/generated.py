@@ -313,12 +313,13 @@ def event_names() -> list[str]:
 
 
 def python_entry() -> str:
-    """`nbexp.open`, `Project` and `Experiment`: what one begins with."""
+    """`nbexp.open`, `nbexp.get`, `Project` and `Experiment`: what one begins with."""
     from nbexp.project import Experiment, Project
 
     return "\n\n".join(
         [
             _function("nbexp.open", nbexp.open, level=2),
+            _function("nbexp.get", nbexp.get, level=2),
             _class("nbexp.Project", Project),
             _class("nbexp.Experiment", Experiment),
         ]

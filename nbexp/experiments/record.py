@@ -346,9 +346,10 @@ def _not_recorded(
     ran = sorted(
         (result for result in results if result.action == "ran"), key=lambda result: result.ended
     )
+    own = posixpath.join(prefix, ".dvc", "")
     for path in untracked:
-        if path in kept or not ran:
-            continue
+        if path in kept or not ran or path.startswith(own):
+            continue  # Git sees the records where `.dvc/.gitignore` is gone: no stage made them
         try:
             changed_s = os.lstat(top / path).st_mtime
         except FileNotFoundError:

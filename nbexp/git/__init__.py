@@ -552,7 +552,8 @@ class Git(Counted):
         for ref, new, old in changes:
             known = "" if old in (None, "any") else old
             if new is None:
-                orders.append(f"delete {ref}\0{known}\0")
+                # Of a ref that stands for another, the ref itself is meant, and not the other.
+                orders.append(f"option no-deref\0delete {ref}\0{known}\0")
             elif old is None:
                 orders.append(f"create {ref}\0{new}\0")
             else:

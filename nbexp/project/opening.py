@@ -111,7 +111,7 @@ def get(
     *,
     repo: str | None = None,
     rev: str | None = None,
-    out: str | None = None,
+    out: str | os.PathLike[str] | None = None,
     remote: str | None = None,
     force: bool = False,
     jobs: int | None = None,
@@ -121,13 +121,57 @@ def get(
     path_of_project: str = ".",
     emit: Emit = ignore,
 ) -> Got:
-    """`Project.get`, also where there is no project: then of another repository alone."""
+    """Bring a file, directory or artifact of any revision to `out`: `Project.get`, also where there is no project.
+
+    Parameters
+    ----------
+    source
+        An experiment, branch, tag or commit of the project around `path_of_project`; or the URL or path of another
+        repository.
+    path
+        A path in the project, or the name of an artifact of dvc.yaml.
+    repo
+        The URL or path of another repository, `source` being a revision of it.
+    rev
+        The revision, where `source` is a repository; its HEAD by default.
+    out
+        Where to put it, relative to the current directory; by default its own name there.
+    remote
+        The remote that has the data.
+    force
+        Replace what is at `out`.
+    show_url
+        Tell where the storage has it, and get nothing.
+    config, remote_config
+        A file of settings, and settings of the remote, in addition to the repository's.
+
+    Raises
+    ------
+    NotFound
+        There is no such revision, path or artifact, or no project around `path_of_project`.
+    UsageError
+        Something is at `out` already. Nothing was written.
+    StoreError
+        Neither cache nor remote has the data. Nothing was written.
+
+    Examples
+    --------
+    `nbexp.get("low-lr", "model.pkl", out="low.pkl")`, `nbexp.get("https://host/team/repo.git", "best", rev="v1")`
+    """
     from nbexp.experiments.data import getting
 
     here = Path(path_of_project).absolute()
     repo, source = getting.asked(source, repo, rev, here)
     wish = getting.Wish(
-        path, source, out, remote, force, jobs, show_url, config, remote_config or {}
+        path,
+        source,
+        None if out is None else os.fspath(out),
+        remote,
+        force,
+        jobs,
+        show_url,
+        config,
+        remote_config or {},
     )
     if repo is not None:
         return getting.get(None, repo, wish, here, emit)

@@ -88,6 +88,16 @@ def test_one_or_fifty_take_as_many_git_processes(many, count_git):
     assert counts[1] <= counts[0] <= 4
 
 
+def test_of_a_ref_that_stands_for_another_the_other_stays(many, git):
+    head = many.git.head()
+    folder = f"refs/exps/{head[:2]}/{head[2:]}"
+    git("symbolic-ref", f"{folder}/alias", f"{folder}/next", cwd=many.root)
+    before = on(git, many.root)
+    assert before["alias"] == before["next"]
+    assert many.remove("alias").names == ("alias",)
+    assert on(git, many.root) == {name: rev for name, rev in before.items() if name != "alias"}
+
+
 def test_what_is_removed_there_and_not_here_is_kept_in_the_trash(many, git, tmp_path):
     rev = many.push("origin", "next") and on(git, tmp_path / "bare.git")["next"]
     git("clone", "--quiet", f"file://{tmp_path / 'bare.git'}", tmp_path / "other", cwd=tmp_path)

@@ -563,6 +563,13 @@ def test_untracked_files_that_no_stage_touched_are_not_named(project: Project) -
     assert made.report.not_recorded == ()
 
 
+def test_the_records_are_not_named_where_git_is_not_told_to_ignore_them(project: Project) -> None:
+    (project.root / ".dvc" / ".gitignore").unlink(missing_ok=True)
+    made = project.run()
+    assert made.report is not None
+    assert made.report.not_recorded == ()
+
+
 # --- Cost ---------------------------------------------------------------------------------------
 
 

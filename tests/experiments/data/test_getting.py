@@ -45,6 +45,23 @@ def test_a_model_comes_from_each_experiment_by_path_and_by_name(shared: Path) ->
     project.close()
 
 
+def test_the_package_gets_it_from_here_and_from_another_repository(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G-P29: `nbexp.get(NAME, "model.pkl")`, and by the name of an artifact."""
+    monkeypatch.chdir(shared)
+    assert nbexp.get("low", "best", out="../low.txt").files == 1
+    wanted = (shared.parent / "low.txt").read_bytes()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    nbexp.get(str(shared), "model.txt", rev="low", out=Path("mine.txt"))
+    assert (elsewhere / "mine.txt").read_bytes() == wanted
+    with pytest.raises(NotFound):
+        nbexp.get("low", "model.txt")
+    assert [path.name for path in elsewhere.iterdir()] == ["mine.txt"]
+
+
 def test_a_directory_and_a_part_of_it(shared: Path) -> None:
     project = nbexp.open(shared)
     names = {
