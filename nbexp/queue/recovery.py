@@ -16,7 +16,7 @@ from nbexp.errors import GitError
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
 from nbexp.formats.ref_names import ExpRef
-from nbexp.git import Git, loose
+from nbexp.git import Git
 from nbexp.queue import batches, owners
 from nbexp.queue import state as states
 from nbexp.queue.batches import SNAPSHOTS
@@ -135,6 +135,8 @@ def _settle(task: Task, store: Store, git: Git, folder: Path) -> None:
     ref = ExpRef(task.baseline, task.name).ref
     failed = ref_names.FAILED + ref.removeprefix(ref_names.PREFIX)
     for own in (ref, failed, SNAPSHOTS + task.batch):
+        from nbexp.git import loose
+
         loose.release_dead(git.common, own)
     crash_point("queue.recovering")
     if task.state == "running" and task.kind == "place" and (rev := _recorded(task, git)):
