@@ -774,6 +774,29 @@ def umask() -> int:
 _umask: int | None = None
 
 
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb smb2 smb3 smbfs lustre gpfs beegfs ceph afs 9p glusterfs fuse.sshfs fuse.glusterfs".split()
+)
+
+
+def is_network(folder: Path, mounts: str = "/proc/self/mounts") -> bool:
+    """Whether the folder is on a file system that other machines may share."""
+    try:
+        lines = Path(mounts).read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    place = f"{os.path.realpath(folder)}/"
+    best = ("", "")
+    for line in lines:
+        words = line.split(" ")
+        if len(words) < 3:
+            continue
+        mounted = words[1].replace("\\040", " ").rstrip("/") + "/"
+        if place.startswith(mounted) and len(mounted) >= len(best[0]):
+            best = (mounted, words[2])
+    return best[1] in _NETWORK
+
+
 def walk(
     folder: Path, skip: Callable[[str, bool], bool] | None = None
 ) -> Iterator[tuple[str, os.stat_result]]:

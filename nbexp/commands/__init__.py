@@ -141,6 +141,8 @@ class Parser(argparse.ArgumentParser):
 
     def joined(self, rest: list[str]) -> list[str]:
         """The words, with `--sort-by -acc` as `--sort-by=-acc`: argparse takes the minus for an option's."""
+        if "--sort-by" not in self._option_string_actions:
+            return rest
         found: list[str] = []
         for word in rest:
             is_turned = word[:1] == "-" and word[1:2] not in ("", "-")
@@ -348,20 +350,21 @@ def to_json(result: object) -> str:
 def _execute(
     argv: list[str], emit: Emit, prog: str, directory: str | None, prepare: object
 ) -> Outcome:
-    if argv[:1] in ([], ["-h"], ["--help"]) or argv == ["help"]:
-        return Outcome("help", Text(guide(prog)))
-    if argv[0] in ("--version", "-V"):
-        return Outcome("version", Text(f"nbexp {__version__}\n"))
-    if argv[0] == "help":
-        raise HelpAsked(parser(" ".join(argv[1:3]), prog).format_help())
     # Before the words, which may end with a command of the user's.
     common = _leading(argv)
+    asked = argv[len(common) :]
+    if not argv or asked[:1] in (["-h"], ["--help"]) or asked == ["help"]:
+        return Outcome("help", Text(guide(prog)))
+    if asked[:1] in (["--version"], ["-V"]):
+        return Outcome("version", Text(f"nbexp {__version__}\n"))
+    if asked[:1] == ["help"]:
+        raise HelpAsked(parser(" ".join(asked[1:3]), prog).format_help())
     if len(common) == len(argv):
         raise UsageError(
             f"There is no command behind `{' '.join(common)}`. Nothing was done.",
             f"`{prog} help` lists what there is.",
         )
-    verb, *rest = argv[len(common) :]
+    verb, *rest = asked
     if is_family(load(verb)):
         default = getattr(load(verb), "default", None)
         if rest[:1] in (["-h"], ["--help"]) or (not rest and default is None):

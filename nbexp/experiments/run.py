@@ -139,13 +139,18 @@ def run(
     clock = time.monotonic()
     looked: _Looked | None = None
     if not has_begun and workspace.is_users:
-        looked = _look(spec, place, graph, stages, refs)
-        if looked.same is not None and _is_there(looked.same[1], spec, place, stages):
-            if fence is not None:
-                fence(looked.same[1])
-            ref, rev = _also_named(looked.same, spec, place.git)
-            took = time.monotonic() - clock
-            return Ran(ref, rev, Outcome(), True, (), looked.unlisted, took, took)
+        try:
+            looked = _look(spec, place, graph, stages, refs)
+            same = looked.same
+            # Where it is to have another name as well, who waits for that name is asked first: `attend`.
+            is_named = spec.named and (same is None or spec.ref != same[0])
+            if same is not None and not is_named and _is_there(same[1], spec, place, stages):
+                if fence is not None:
+                    fence(same[1])
+                took = time.monotonic() - clock
+                return Ran(*same, Outcome(), True, (), looked.unlisted, took, took)
+        except KeyboardInterrupt:
+            raise Interrupted(f"Run `{spec.name}` was interrupted. Nothing was changed.") from None
     with ExitStack() as stack:
         done: Callable[[str], None] | None = None
         if place.attend is not None:

@@ -359,7 +359,7 @@ def resolved(
 
 def _sayable(message: str) -> str:
     """The message without secrets: it goes into a commit, which is pushed as it is."""
-    return secrets.without_secrets(secrets.in_output(message, os.environ))
+    return secrets.in_prose(message, os.environ)
 
 
 def params_edits(

@@ -589,7 +589,7 @@ class Table(Result):
                 row if row.dvc_data is None else replace(row, data=row.dvc_data, dvc_data=None)
                 for row in self.rows
             )
-            return replace(self, rows=tuple(told))
+            return replace(self, rows=tuple(told))._as_dvc()
         if self.view.is_sorted:
             return self
         groups: list[list[Row]] = []

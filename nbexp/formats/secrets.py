@@ -6,6 +6,7 @@ the user and password of a URL, and what has the form in which well-known servic
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -24,6 +25,8 @@ _SECRET_PARTS = frozenset(
 _SECRET_PAIRS = frozenset(
     {"access", "account", "api", "encryption", "private", "sas", "ssh", "signing"}
 )
+# What is given to these is a secret whatever it looks like. `token` and `auth` are names of settings as well: `pad_token`.
+_CERTAIN = frozenset({"passphrase", "passwd", "password", "secret", "secrets"})
 _ENDS = ("password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey")
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -32,11 +35,17 @@ _PAIR = re.compile(
     r"""(?P<name>[A-Za-z_][\w.\-\[\]]*)(?P<mark>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,;&}\]"']+)"""
 )
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^/\s@]+)@")
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/_.=\-]{8,}", re.IGNORECASE)
+# Behind these words, what a header has: with a digit, a capital inside or `=`, unlike `basic augmentation`.
+_BEARER = re.compile(
+    r"\b((?i:Bearer|Basic))[ \t]+(?=\S*(?:[0-9=]|[a-z][A-Z]))[A-Za-z0-9+/_.=\-]{8,}"
+)
+_KEY_BEGINS, _KEY_ENDS = r"-----BEGIN [A-Z ]*PRIVATE KEY-----", r"-----END [A-Z ]*PRIVATE KEY-----"
+_MOST_OF_A_KEY = 8_000  # letters; those of 8,192 bits have 6,400
 _FORMS = re.compile(
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w\-]{20,}"
     r"|\bxox[abprs]-[A-Za-z0-9\-]{10,}|\bhf_[A-Za-z0-9]{20,}|\bsk-[\w\-]{20,}|\bAIza[\w\-]{30,}"
-    r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*"
+    r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*"
+    rf"|{_KEY_BEGINS}[\s\S]{{0,{_MOST_OF_A_KEY}}}?(?:{_KEY_ENDS}|\Z)"
 )
 
 
@@ -48,13 +57,29 @@ def is_secret_name(name: str) -> bool:
     >>> [is_secret_name(name) for name in ("--api-key", "db.password", "HF_TOKEN", "max_tokens")]
     [True, True, True, False]
     """
-    last = re.split(r"[.:\[\]]", name.strip("-]"))[-1] or name
-    words = [word.lower() for word in re.split(r"[_\-]+", _CAMEL.sub("_", last)) if word]
+    last = _last_of(name)
+    words = _words_of(name)
     if not _SECRET_PARTS.isdisjoint(words) or "".join(words).endswith(_ENDS):
         return True
     if "key" in words or "keys" in words:
         return last.isupper() or not _SECRET_PAIRS.isdisjoint(words)
     return False
+
+
+def _last_of(name: str) -> str:
+    return re.split(r"[.:\[\]]", name.strip("-]"))[-1] or name
+
+
+def _words_of(name: str) -> list[str]:
+    return [w.lower() for w in re.split(r"[_\-]+", _CAMEL.sub("_", _last_of(name))) if w]
+
+
+def _may_be_hidden(name: str, value: str) -> bool:
+    """Whether hiding the value leaves a text readable: not of `PWD=/home/me/project` or `AUTH_MODE=required`."""
+    if name in {"PWD", "OLDPWD"} or os.path.isabs(value):
+        return False
+    is_word = re.fullmatch(r"[A-Za-z]?[a-z_\-]*", value) is not None
+    return not is_word or not (_CERTAIN | {"token"}).isdisjoint(_words_of(name))
 
 
 def without_secrets(text: str) -> str:
@@ -81,11 +106,33 @@ def in_output(text: str, environment: Mapping[str, str]) -> str:
     >>> in_output("token: the; hunter2hunter2 at https://me:pw@host/x", {"API_TOKEN": "hunter2hunter2"})
     'token: the; *** at https://***@host/x'
     """
-    for name, value in environment.items():
-        if len(value) >= _SHORTEST and is_secret_name(name):
-            text = text.replace(value, HIDDEN)
+    known = {
+        value
+        for name, value in environment.items()
+        if len(value) >= _SHORTEST and is_secret_name(name) and _may_be_hidden(name, value)
+    }
+    for value in sorted(known, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
     text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
     return _FORMS.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text))
+
+
+def in_prose(text: str, environment: Mapping[str, str]) -> str:
+    """What somebody wrote that is recorded: as `in_output`, and what is given to a name and looks like a secret.
+
+    Examples
+    --------
+    >>> in_prose("token=bpe against token=char; db.password=hunter2", {})
+    'token=bpe against token=char; db.password=***'
+    """
+
+    def hidden(match: re.Match[str]) -> str:
+        name, value = match["name"], match["value"]
+        if is_secret(name, value.strip("\"'")):
+            return f"{name}{match['mark']}{HIDDEN}"
+        return name + match["mark"] + _PAIR.sub(hidden, value)
+
+    return _PAIR.sub(hidden, in_output(text, environment))
 
 
 def is_secret(name: str, value: object) -> bool:
@@ -93,12 +140,24 @@ def is_secret(name: str, value: object) -> bool:
 
     Examples
     --------
-    >>> [is_secret("db.password", "xK9"), is_secret("max_tokens", 512), is_secret("use_auth", True)]
+    >>> [is_secret("db.password", "xK9"), is_secret("max_tokens", 512), is_secret("pad_token", "<pad>")]
     [True, False, False]
     """
     if not isinstance(value, str) or not value:
         return False
-    return (is_secret_name(name) and "${" not in value) or in_output(value, {}) != value
+    if is_secret_name(name) and "${" not in value:
+        looks_random = re.fullmatch(r"(?=.*[0-9])[^\s<>\[\]|{}()]{8,}", value) is not None
+        if looks_random or not _CERTAIN.isdisjoint(_words_of(name)):
+            return True
+    return in_output(value, {}) != value
+
+
+def begins_a_key(text: str) -> int | None:
+    """Where a private key begins whose end is still to come; None where there is none."""
+    found = [*re.finditer(_KEY_BEGINS, text)]
+    if not found or len(text) - found[-1].start() > _MOST_OF_A_KEY:
+        return None
+    return None if re.search(_KEY_ENDS, text[found[-1].end() :]) else found[-1].start()
 
 
 def words_without_secrets(words: Sequence[str]) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
+from nbexp import filesystem
 from nbexp.errors import GitError
 
 HEX = frozenset("0123456789abcdef")
@@ -56,14 +58,20 @@ def read_loose(common: Path, ref: str, found: dict[str, str]) -> bool:
 
     Notes
     -----
-    From the second time on, a file that is as it was then takes a `stat`, and is not read again.
+    From the second time on, a file that is as it was then takes a `stat`, and is not read again. Not so on the file
+    systems of a network, whose `stat` may be a minute old.
     """
     top = f"{os.fspath(common)}/"
-    again = top + ref in _asked
+    again = top + ref in _asked and not _is_shared(common)
     _asked.add(top + ref)
     if len(_known) > _MOST_KNOWN:
         _known.clear()
     return _read_below(top, ref, found, again=again)
+
+
+@lru_cache(maxsize=64)
+def _is_shared(common: Path) -> bool:
+    return filesystem.is_network(common)
 
 
 def _read_below(top: str, ref: str, found: dict[str, str], *, again: bool) -> bool:

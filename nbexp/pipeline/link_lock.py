@@ -49,22 +49,26 @@ class LinkLock:
                     raise filesystem.Locked(self.holder())
                 time.sleep(_LOOK_S)
         except BaseException:
-            filesystem.remove(claim)
+            self._let_go(claim)
             raise
         self._claim = claim
 
     def release(self) -> None:
         """Let go; not holding it is fine."""
         claim, self._claim = self._claim, None
-        if claim is None:
-            return
-        try:
-            is_own = os.path.samefile(claim, self.path)
-        except OSError:
-            is_own = False
-        if is_own:
+        if claim is not None:
+            self._let_go(claim)
+
+    def _let_go(self, claim: Path) -> None:
+        if self._is_at_path(claim):
             filesystem.remove(self.path)
         filesystem.remove(claim)
+
+    def _is_at_path(self, claim: Path) -> bool:
+        try:
+            return os.path.samefile(claim, self.path)
+        except OSError:
+            return False
 
     def holder(self) -> str:
         """The process that holds it: "pid on host", or empty."""
@@ -102,7 +106,8 @@ class LinkLock:
         try:
             os.link(claim, self.path)
         except FileExistsError:
-            return False
+            # NFS says so as well where an answer was lost and the question was put again.
+            return self._is_at_path(claim)
         return True
 
     def _clear(self) -> bool:
@@ -127,15 +132,16 @@ class LinkLock:
             return False
         if not is_over and status.st_nlink == 1:
             return False
-        # By another name first: another process may have done the same, and hold the lock by now.
-        aside = filesystem.temporary(self.path.parent)
-        try:
-            os.rename(self.path, aside)
-            if not os.path.samestat(status, os.lstat(aside)):
-                os.link(aside, self.path)
-        except OSError:
-            pass
-        filesystem.remove(aside)
+        # One at a time, or a second one would take away the lock of who came after the first.
+        with filesystem.FileLock(self.path.with_name(f"{self.path.name}.clearing")):
+            try:
+                if not os.path.samestat(status, os.lstat(self.path)):
+                    return True
+                os.unlink(self.path)
+            except FileNotFoundError:
+                return True
+            except OSError:
+                return False  # not ours to take away
         return True
 
 

@@ -66,7 +66,7 @@ def others(
     Without paths: all that have declared any. Left out are commands that this process is a part of
     (a stage of DVC may call nbexp), and those that were killed with their declarations standing.
     """
-    with _lock(dvc_tmp / "rwlock.lock", by_link=by_link):
+    with _of_declarations(dvc_tmp, by_link=by_link):
         lock = _load(dvc_tmp / "rwlock")
     entries: list[object] = []
     for path, holder in lock["write"].items():
@@ -182,10 +182,34 @@ def _lock(path: Path, *, by_link: bool) -> filesystem.FileLock | LinkLock:
     return LinkLock(path) if by_link else filesystem.FileLock(path)
 
 
+@contextmanager
+def _of_declarations(dvc_tmp: Path, *, by_link: bool) -> Iterator[None]:
+    """The lock of `rwlock`, which is held for milliseconds.
+
+    Raises
+    ------
+    StoreError
+        It is a name, and stays: whoever held it was killed.
+    """
+    lock = _lock(dvc_tmp / "rwlock.lock", by_link=by_link)
+    try:
+        # A `flock` goes with its holder.
+        lock.acquire(timeout_s=WAIT_S if by_link else None)
+    except filesystem.Locked as locked:
+        raise StoreError(
+            f"A command ({locked.holder or 'unknown'}) has held .dvc/tmp/rwlock.lock for {WAIT_S:.0f} seconds.",
+            "if it does not run any more, remove .dvc/tmp/rwlock.lock.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _edit(dvc_tmp: Path, change: object, *, by_link: bool) -> None:
     assert callable(change)
     dvc_tmp.mkdir(parents=True, exist_ok=True)
-    with _lock(dvc_tmp / "rwlock.lock", by_link=by_link):
+    with _of_declarations(dvc_tmp, by_link=by_link):
         path = dvc_tmp / "rwlock"
         lock = _load(path)
         change(lock)

@@ -30,10 +30,6 @@ R = TypeVar("R")
 _BUSY_MS = 30_000
 _ROOM_BYTES = 65_536  # twice what the shared memory of WAL takes at first
 _CORRUPT = frozenset({11, 26})  # SQLITE_CORRUPT, SQLITE_NOTADB
-# WAL needs memory that all users of the file share: processes of one machine.
-_NETWORK = frozenset(
-    "nfs nfs4 cifs smb smb2 smb3 smbfs lustre gpfs beegfs ceph afs 9p glusterfs fuse.sshfs fuse.glusterfs".split()
-)
 
 
 class _Damaged(Exception):
@@ -285,7 +281,8 @@ class Database(abc.ABC):
         """A database with its tables; that it works with its journal is found out by writing it."""
         import sqlite3
 
-        modes = ("TRUNCATE",) if is_network(path.parent) else ("WAL", "TRUNCATE")
+        # WAL needs memory that all users of the file share: processes of one machine.
+        modes = ("TRUNCATE",) if filesystem.is_network(path.parent) else ("WAL", "TRUNCATE")
         for mode in modes:
             db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
             try:
@@ -342,24 +339,6 @@ def _is_full(folder: Path) -> bool:
 
 _stores: weakref.WeakSet[Database] = weakref.WeakSet()
 _abandoned: list[object] = []  # connections of a parent process: closing them here would harm it
-
-
-def is_network(folder: Path, mounts: str = "/proc/self/mounts") -> bool:
-    """Whether the folder is on a file system that other machines may share."""
-    try:
-        lines = Path(mounts).read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return False
-    place = f"{os.path.realpath(folder)}/"
-    best = ("", "")
-    for line in lines:
-        words = line.split(" ")
-        if len(words) < 3:
-            continue
-        mounted = words[1].replace("\\040", " ").rstrip("/") + "/"
-        if place.startswith(mounted) and len(mounted) >= len(best[0]):
-            best = (mounted, words[2])
-    return best[1] in _NETWORK
 
 
 def _beside(path: Path) -> tuple[Path, ...]:

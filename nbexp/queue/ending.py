@@ -88,7 +88,8 @@ def stop_tasks(
             break
         if force and time.monotonic() > began + _FORCE_S:
             for task in now:
-                if task.state == "running" and task.stops and not task.is_attended:
+                is_worked_on = task.owner in workers or task.kind == "detached"
+                if task.state == "running" and task.stops and is_worked_on:
                     owners.kill(site.folder, task.owner)
         time.sleep(0.02)
         finding.recover(site, emit)

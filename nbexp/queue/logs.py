@@ -44,10 +44,13 @@ def read(
             emit(Notice(f"{task.name} waits, and no worker is at work.", "`nbexp queue start`"))
         with suppress(KeyboardInterrupt):
             followed: dict[Path, int] = {}
+            held = _Held()
             while True:
                 task = finding.now(site, task)
                 is_over = task.state not in LIVE
-                for part in map(_without_secrets, _written(site, task, followed)):
+                written = b"".join(_written(site, task, followed))
+                part = held.shown(written, is_all=is_over or not written)
+                if part:
                     data += part
                     emit(OutputWritten(task.name, part, is_log=True))
                 if is_over:
@@ -87,6 +90,24 @@ def _began(path: Path) -> tuple[float, str]:
         return path.stat().st_mtime, path.name
     except OSError:
         return 0.0, path.name
+
+
+class _Held:
+    """What comes in parts, of which none may end within a secret: the last line waits until it is whole, or nothing comes."""
+
+    def __init__(self) -> None:
+        self._waiting = b""
+
+    def shown(self, data: bytes, *, is_all: bool) -> bytes:
+        """What may be shown now; `is_all`: there is nothing to wait for."""
+        text = self._waiting + data
+        at = len(text)
+        if not is_all:
+            at = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+            key = secrets.begins_a_key(text[:at].decode("latin-1"))
+            at = at if key is None else key
+        self._waiting = text[at:]
+        return _without_secrets(text[:at])
 
 
 def _without_secrets(data: bytes) -> bytes:

@@ -75,7 +75,8 @@ def pid(folder: Path, id: str) -> int | None:
     if not lock.held():
         return None
     word = lock.holder().partition(" ")[0]
-    return int(word) if word.isdigit() else None
+    found = int(word) if word.isdigit() else None
+    return found if found is not None and id.startswith(boot()) and _has(found, lock.path) else None
 
 
 def kill(folder: Path, id: str | None) -> None:
@@ -84,6 +85,17 @@ def kill(folder: Path, id: str | None) -> None:
     if found is not None and found != os.getpid():
         with suppress(OSError):
             os.kill(found, signal.SIGKILL)
+
+
+def _has(pid: int, path: Path) -> bool:
+    """Whether the process has the file open: of another machine or container, the number is somebody else's here."""
+    folder = Path("/proc") / str(pid) / "fd"
+    if not Path("/proc/self/fd").is_dir():
+        return True  # not Linux: there is no way to tell
+    try:
+        return any(os.path.realpath(one) == os.path.realpath(path) for one in folder.iterdir())
+    except OSError:
+        return False
 
 
 def boot() -> str:

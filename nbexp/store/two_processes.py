@@ -31,8 +31,8 @@ FROM = 3_000
 _BATCH = 64
 _AHEAD = 2
 _OWN = 32
-_PIPE_BYTES = 1 << 20  # asked for; what there is without asking, and for sure, is this:
-_PLAIN_PIPE_BYTES = 64 << 10
+_PIPE_BYTES = 1 << 20  # asked for; what there is for sure is a page
+_PAGE_BYTES = 4 << 10
 
 
 def each(
@@ -141,6 +141,7 @@ class _Other:
         self._process = process
         self._room = room
         self._asked: list[tuple[range, int]] = []  # with the size of what was written, oldest first
+        self._is_whole = True  # nothing was read of an answer that is not told
         import select
 
         self._poll = select.poll()
@@ -204,13 +205,22 @@ class _Other:
 
     def take(self, done: Callable[[int, R | None], object], *, wait: bool) -> None:
         """Take the answers that are there; with `wait`, all of them."""
-        while self._asked and (wait or self._poll.poll(0)):
+        # An interrupt in the middle of an answer leaves nobody to tell where the next one begins.
+        while self._is_whole and self._asked and (wait or self._poll.poll(0)):
+            self._is_whole = False
             answers = _receive(self._answers)
             if answers is None:
                 return  # it has died
             batch = self._asked.pop(0)[0]
-            for index, answer in zip(batch, cast("list[R | None]", answers), strict=True):
-                done(index, answer)
+            self._is_whole = True
+            told = zip(batch, cast("list[R | None]", answers), strict=True)
+            try:
+                for index, answer in told:
+                    done(index, answer)
+            except BaseException:
+                for index, answer in told:
+                    done(index, answer)
+                raise
 
     def end(self) -> None:
         """Let it go."""
@@ -251,14 +261,14 @@ def main() -> None:
 
 def _widened(pipe: IO[bytes]) -> int:
     """How many bytes the pipe holds, once it was asked to hold many."""
-    if sys.platform == "linux":
-        import fcntl
+    if sys.platform != "linux":
+        return _PAGE_BYTES
+    import fcntl
 
-        try:
-            return fcntl.fcntl(pipe.fileno(), 1031, _PIPE_BYTES)  # F_SETPIPE_SZ
-        except OSError:
-            pass  # a user's pipes have had their share
-    return _PLAIN_PIPE_BYTES
+    try:
+        return fcntl.fcntl(pipe.fileno(), 1031, _PIPE_BYTES)  # F_SETPIPE_SZ
+    except OSError:  # the user's pipes have had their share
+        return fcntl.fcntl(pipe.fileno(), 1032)  # F_GETPIPE_SZ
 
 
 def _framed(what: object) -> bytes:

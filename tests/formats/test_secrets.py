@@ -6,7 +6,15 @@ import shlex
 
 import pytest
 
-from nbexp.formats.secrets import is_secret_name, without_secrets, words_without_secrets
+from nbexp.formats.secrets import (
+    begins_a_key,
+    in_output,
+    in_prose,
+    is_secret,
+    is_secret_name,
+    without_secrets,
+    words_without_secrets,
+)
 
 # A line, and what of it must be gone. Everything else stays.
 PLANTED = [
@@ -69,3 +77,71 @@ def test_names_of_what_is_none(name: str) -> None:
 def test_text_of_any_length_and_kind_is_taken() -> None:
     assert without_secrets("") == ""
     assert without_secrets("é" * 100_000 + " token=x") == "é" * 100_000 + " token=***"
+
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIB\n-----END RSA PRIVATE KEY-----"
+
+# What a program printed, its environment, and what of it is shown.
+OUTPUT = [
+    ('File "/home/me/proj/train.py"', {"PWD": "/home/me/proj"}, 'File "/home/me/proj/train.py"'),
+    ("at /run/agent.sock", {"SSH_AUTH_SOCK": "/run/agent.sock"}, "at /run/agent.sock"),
+    ("a column is required", {"AUTH_MODE": "required"}, "a column is required"),
+    ("with correcthorse in", {"DB_PASSWORD": "correcthorse"}, "with *** in"),
+    ("abcdefgh12345 abcdefgh", {"A_TOKEN": "abcdefgh", "B_TOKEN": "abcdefgh12345"}, "*** ***"),
+    ("Basic statistics:\nbasic augmentation, bearer instruments", {}, None),
+    ("Basic \nhyperparameters1", {}, None),
+    ("basic: Basic dXNlcjpwYXNz, Bearer s3cr3ts3cr3t", {}, "basic: Basic ***, Bearer ***"),
+    (f"before\n{KEY}\nTraceback: after", {}, "before\n***\nTraceback: after"),
+    ("-----BEGIN PRIVATE KEY-----\nMIIEpAIB", {}, "***"),
+    ("token: the, pad_token=<pad>", {}, None),
+]
+
+
+@pytest.mark.parametrize(("text", "environment", "shown"), OUTPUT)
+def test_what_a_program_printed(text: str, environment: dict[str, str], shown: str | None) -> None:
+    assert in_output(text, environment) == (text if shown is None else shown)
+
+
+def test_a_header_of_a_key_alone_leaves_what_comes_much_later() -> None:
+    text = "-----BEGIN PRIVATE KEY-----\n" + "a line of a log\n" * 1000
+    assert in_output(text, {}) == text
+
+
+@pytest.mark.parametrize(
+    ("message", "kept"),
+    [
+        ("compare token=bpe with token=char", "compare token=bpe with token=char"),
+        ("auth: none, cookie: off", "auth: none, cookie: off"),
+        ("basic augmentation", "basic augmentation"),
+        ("password=hunter2, api_token=a1b2c3d4e5", "password=***, api_token=***"),
+        ("with https://me:pw@host", "with https://***@host"),
+    ],
+)
+def test_a_message_keeps_what_is_no_secret(message: str, kept: str) -> None:
+    assert in_prose(message, {}) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model.pad_token", "<pad>"), ("eos_token", "<|endoftext|>"), ("mask_token", "[MASK]"),
+        ("token_pooling", "mean"), ("auth", "none"), ("note", "basic features"), ("token", "[unused1]"),
+        ("max_tokens", 512), ("tokenizer.name", "bpe-32000-cased"),
+    ],
+)  # fmt: skip
+def test_params_that_are_no_secrets(name: str, value: object) -> None:
+    assert not is_secret(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("db.password", "x"), ("api.token", "a1b2c3d4e5"), ("hub", "hf_abcdefghijklmnopqrstuvwxyz"), ("client_secret", "abc")],
+)  # fmt: skip
+def test_params_that_are_secrets(name: str, value: object) -> None:
+    assert is_secret(name, value)
+
+
+def test_where_a_key_begins_that_is_not_whole() -> None:
+    assert begins_a_key("log\n-----BEGIN PRIVATE KEY-----\nMII") == 4
+    assert begins_a_key(f"log\n{KEY}\n") is None
+    assert begins_a_key("log") is None

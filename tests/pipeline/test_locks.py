@@ -13,7 +13,7 @@ import pytest
 
 from nbexp.errors import StoreError
 from nbexp.pipeline import locks
-from nbexp.pipeline.locks import DvcLock, declared
+from nbexp.pipeline.locks import DvcLock, declared, others
 
 HOLD = """\
 import fcntl, os, sys, time
@@ -153,6 +153,38 @@ def test_a_lock_by_name_that_is_not_let_go_says_what_to_do(
         with pytest.raises(StoreError, match=r"if none runs, it was killed: remove \.dvc/tmp/lock"):
             DvcLock(tmp_path, by_link=True).take()
         child.kill()
+
+
+def test_declarations_that_a_killed_dvc_has_locked_by_name_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "WAIT_S", 0.2)
+    claim = tmp_path / "claim.lock"
+    claim.write_text(str(claim))
+    os.utime(claim, (2**32, 2**32))  # nobody may break it
+    os.link(claim, tmp_path / "rwlock.lock")
+    with pytest.raises(StoreError, match=r"has held \.dvc/tmp/rwlock\.lock") as raised:
+        others(tmp_path, by_link=True)
+    assert raised.value.hint == "if it does not run any more, remove .dvc/tmp/rwlock.lock."
+    (tmp_path / "rwlock.lock").unlink()
+    assert others(tmp_path, by_link=True) == []
+
+
+def test_a_lock_by_name_is_had_though_the_answer_was_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS: the name was made, and the question put again says that it is there."""
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    lock = DvcLock(tmp_path, by_link=True)
+    lock.take(on_wait=lambda by: pytest.fail(f"waits for {by}"))
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dvc_waits_for_our_lock_by_name(tmp_path: Path) -> None:

@@ -135,6 +135,17 @@ class TestQueueing:
         project_object.close()
         assert "seed: 0" in (project / "params.yaml").read_text(), "nothing was run"
 
+    def test_a_run_that_was_made_before_takes_no_reserved_name(self, queue, project):
+        opened = nbexp.open(str(project))
+        made = opened.run(name="one")
+        queue.add({"seed": 3}, name="waits")
+        with pytest.raises(NameTaken, match="has the name `waits`"):
+            opened.run(name="waits")
+        assert opened.names == ["one"]
+        assert opened.run(name="two").rev == made.rev
+        assert opened.names == ["one", "two"]
+        opened.close()
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [

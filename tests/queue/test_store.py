@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nbexp import filesystem
 from nbexp.errors import NameTaken, QueueError
 from nbexp.queue import state as states
-from nbexp.queue.database import is_network
 from nbexp.queue.rows import NewTask
 from nbexp.queue.state import Do
 from nbexp.queue.store import KEPT_EVENTS, Store
@@ -262,7 +262,7 @@ def test_an_io_error_of_a_full_disk_is_told_as_one(tmp_path, monkeypatch):
 
 
 def test_where_a_file_system_takes_no_shared_memory_a_journal_is_used(tmp_path, monkeypatch):
-    monkeypatch.setattr("nbexp.queue.database.is_network", lambda _: True)
+    monkeypatch.setattr("nbexp.filesystem.is_network", lambda _: True)
     store = Store(tmp_path)
     store.add([new("a")])
     store.close()
@@ -278,10 +278,10 @@ def test_network_file_systems_are_known_by_their_mounts(tmp_path):
     mounts.write_text(
         f"rootfs / ext4 rw 0 0\nserver:/home {tmp_path}/far nfs4 rw 0 0\ntmp {tmp_path}/far/near tmpfs rw 0 0\n"
     )
-    assert is_network(tmp_path / "far" / "project", str(mounts))
-    assert not is_network(tmp_path / "far" / "near", str(mounts))
-    assert not is_network(tmp_path / "farther", str(mounts))
-    assert not is_network(tmp_path, str(tmp_path / "none"))
+    assert filesystem.is_network(tmp_path / "far" / "project", str(mounts))
+    assert not filesystem.is_network(tmp_path / "far" / "near", str(mounts))
+    assert not filesystem.is_network(tmp_path / "farther", str(mounts))
+    assert not filesystem.is_network(tmp_path, str(tmp_path / "none"))
 
 
 def test_a_newer_database_is_left_alone(store):

@@ -92,6 +92,31 @@ def test_without_another_process_there_is_nothing_beside() -> None:
     assert steps == []
 
 
+def test_what_the_other_has_answered_is_told_whatever_interrupts() -> None:
+    before = psutil.Process().children(recursive=True)
+    told: list[int] = []
+
+    def keep(index: int, answer: tuple[int, int] | None) -> None:
+        told.append(index)
+        if len(told) == 20_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        two_processes.each(double, 0, range(200_000), keep)
+    assert len({*told}) == len(told)
+    assert len(told) >= 20_000
+    assert {*psutil.Process().children(recursive=True)} <= {*before}
+
+
+def test_a_pipe_that_holds_a_page_stops_neither_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a user's pipes have had their share, each new one has a page or two."""
+    monkeypatch.setattr(two_processes, "_PIPE_BYTES", 4096)
+    items = [f"{number:06}" * 30 for number in range(MANY)]
+    done: dict[int, str | None] = {}
+    two_processes.each(echo, 0, items, done.__setitem__)
+    assert done == {number: item + item for number, item in enumerate(items)}
+
+
 def test_when_the_other_dies_all_is_done_here() -> None:
     done: dict[int, int | None] = {}
     two_processes.each(dies, os.getpid(), range(MANY), done.__setitem__)
