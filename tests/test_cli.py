@@ -217,6 +217,30 @@ def test_options_without_a_command_are_told(project: Path, capfd: Capture) -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("-q -h", "Experiment versioning for notebooks"),
+        ("--cd . help", "Experiment versioning for notebooks"),
+        ("-q help run", "usage: nbexp run"),
+        ("-v --version", "nbexp 0."),
+    ],
+)
+def test_help_and_version_behind_the_options_of_all_commands(
+    line: str, said: str, capfd: Capture
+) -> None:
+    assert cli.main(line.split()) == 0
+    assert capfd.readouterr().out.startswith(said)
+
+
+def test_the_words_of_a_command_that_is_to_be_a_stage_are_kept(
+    project: Path, capfd: Capture
+) -> None:
+    words = "stage add -n rank python rank.py --sort-by -acc"
+    assert cli.main(words.split()) == 0
+    assert "cmd: python rank.py --sort-by -acc\n" in (project / "dvc.yaml").read_text()
+
+
 def test_json_is_alone_on_stdout(project: Path, capfd: Capture) -> None:
     assert cli.main(["run", "-n", "one", "--json"]) == 0
     told = capfd.readouterr()
