@@ -118,6 +118,26 @@ class TestFinding:
     def test_init_keeps_what_is_there(self, repo: Path) -> None:
         assert Git.init(repo).head() == found(repo).head()
 
+    def test_a_worktree_that_another_process_is_making_is_waited_for(
+        self, repo: Path, git: RunGit, tmp_path: Path
+    ) -> None:
+        git("worktree", "add", "--quiet", "-b", "side", tmp_path / "side", cwd=repo)
+        half = repo / ".git" / "worktrees" / "side" / "commondir"
+        whole = half.read_text()
+        half.write_text("")
+        asked: list[float] = []
+
+        def look() -> None:
+            asked.append(time.monotonic())
+            if len(asked) == 5:
+                half.write_text(whole)
+
+        door = found(repo)
+        listed = door.worktree("list", "--porcelain", before=look)
+        assert listed.count(b"worktree ") == 2
+        assert len(asked) == 5
+        assert time.monotonic() - asked[0] < 2
+
     def test_a_worktree_has_its_own_head_and_shares_the_refs(
         self, repo: Path, git: RunGit, tmp_path: Path
     ) -> None:

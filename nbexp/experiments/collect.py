@@ -264,7 +264,7 @@ def _work_trees(git: Git, own: Path) -> Iterator[Path]:
     """The work trees of the repository that are nbexp's own."""
     if not (git.common / "worktrees").is_dir():
         return
-    listed = git.run("worktree", "list", "--porcelain", "-z")
+    listed = git.worktree("list", "--porcelain", "-z")
     top = own.resolve()
     for part in listed.split(b"\0"):
         if part.startswith(b"worktree "):
@@ -363,10 +363,10 @@ def _remove(git: Git, items: Sequence[Item], emit: Emit) -> None:
     for number, (one, folder) in enumerate(folders):
         emit(Phase("removing files", number, len(folders)))
         if one.is_worktree:
-            git.run("worktree", "remove", "--force", "--force", "--", str(folder), allowed=(0, 128))
+            git.worktree("remove", "--force", "--force", "--", str(folder), allowed=(0, 128))
         filesystem.remove(folder)
     if any(one.is_worktree for one in items):
-        git.run("worktree", "prune")
+        git.worktree("prune")
 
 
 def _moment(text: str) -> float:

@@ -204,7 +204,7 @@ def clean(place: Place) -> Cleaned:
                 gone.append(slot)
             _forget(place.git, top)
     stray = _forget_lost(place.git, own / "wt")
-    place.git.run("worktree", "prune")
+    place.git.worktree("prune")
     uids = {_marker_in(place.root, slot).partition(".")[0] for slot in busy}
     stray += freezing.sweep_copies(place.git, place.root, uids, _STRAY_S)
     for folder in (own, own / "slots", own / "locks", own / "wt"):
@@ -224,11 +224,10 @@ def _made(git: Git, top: Path, baseline: str) -> Path:
     _forget(git, top)
     top.parent.mkdir(parents=True, exist_ok=True)
     os.chmod(top.parent, 0o700)
-    top.mkdir(mode=0o700)
     filesystem.crash_point("worktree.adding")
-    git.run(
-        "worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", "--lock",
-        "--", os.fspath(top), baseline,
+    git.worktree(
+        "add", "--quiet", "--force", "--detach", "--no-checkout", "--lock", "--", os.fspath(top), baseline,
+        before=lambda: top.mkdir(mode=0o700, exist_ok=True),
     )  # fmt: skip
     filesystem.crash_point("worktree.added")
     folder = _linked(top)

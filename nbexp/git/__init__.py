@@ -643,6 +643,27 @@ class Git(Counted):
         """
         return run(self.root, arguments, stdin=stdin, env=env, allowed=allowed)
 
+    def worktree(
+        self,
+        *arguments: str,
+        allowed: Collection[int] = (0,),
+        before: Callable[[], object] = lambda: None,
+    ) -> bytes:
+        """What a `git worktree …` prints; put again while another process is making a work tree.
+
+        Git (2.39) looks at all of them, and stops at one whose files are not all written: "failed to read
+        .git/worktrees/2/commondir". `before` is called before each time.
+        """
+        last_s = time.monotonic() + _MAKING_S
+        while True:
+            before()
+            try:
+                return self.run("worktree", *arguments, allowed=allowed)
+            except GitError as error:
+                if "/commondir" not in error.message or time.monotonic() > last_s:
+                    raise
+            time.sleep(0.02)
+
     # What the public methods share.
 
     def oid(self, rev: str) -> str:
@@ -746,6 +767,7 @@ class Git(Counted):
 
 
 _PATIENCE_S = 10.0
+_MAKING_S = 3.0  # Git writes the files of a work tree within milliseconds
 
 
 _STALE_S = 60.0

@@ -192,7 +192,7 @@ class Keeper:
                     self.always.add(old["md5"])
 
     def _work_trees(self) -> list[Path]:
-        listed = self._git.run("worktree", "list", "--porcelain", "-z")
+        listed = self._git.worktree("list", "--porcelain", "-z")
         return [
             Path(os.fsdecode(part.removeprefix(b"worktree ")))
             for part in listed.split(b"\0")
