@@ -194,9 +194,9 @@ class Queued(Meter):
         stamps = drained.stamps
         first = (stamps[2 * tenth - 1] - stamps[tenth - 1]) / tenth * 1000
         last = (stamps[-1] - stamps[-1 - tenth]) / tenth * 1000
-        early = [size for done, _, size in drained.memory if tenth <= done < 2 * tenth]
-        late = [size for done, _, size in drained.memory if done >= count - tenth]
-        grown = (statistics.median(late) - statistics.median(early)) * 1000 / count
+        early = _worker_mb(drained, tenth, 2 * tenth)
+        late = _worker_mb(drained, count - tenth, count + 1)
+        grown = (late - early) * 1000 / count
         what = f"{count:,} experiments in a row"
         return [
             Row("T6", f"{what}: each of the last {tenth:,}", last, None, None),
@@ -280,6 +280,15 @@ took = time.perf_counter() - began
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(took, sum(one.ru_utime + one.ru_stime for one in used))
 """
+
+
+def _worker_mb(drained: Drained, start: int, end: int) -> float:
+    """What the worker held while so many experiments were done; between two looks, by the nearest one."""
+    sizes = [size for done, _, size in drained.memory if start <= done < end and size]
+    if not sizes:
+        looks = [(done, size) for done, _, size in drained.memory if size]
+        sizes = [min(looks, key=lambda look: abs(look[0] - start))[1]]
+    return statistics.median(sizes)
 
 
 def rows(
