@@ -464,7 +464,7 @@ def lines() -> Callable[[Ran], list[str]]:
 
 # --- Many commands of DVC in one process ----------------------------------------------------------
 
-_MANY = """
+MANY_IN_ONE = """
 import json, os, sys, tempfile
 from dvc.cli import main
 said = []
@@ -505,7 +505,7 @@ def told_by_dvc() -> ToldByDvc:
         env: Mapping[str, str | None] | None = None,
     ) -> list[Said]:
         words = json.dumps([[*one] for one in commands])
-        done = python("-c", _MANY, str(folder), cwd=folder, stdin=words, env=env)
+        done = python("-c", MANY_IN_ONE, str(folder), cwd=folder, stdin=words, env=env)
         return [(code, out) for code, out in json.loads(done.stdout)]
 
     return run

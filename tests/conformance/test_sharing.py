@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conformance.test_remotes import _MANY
+from tests.conformance.conftest import MANY_IN_ONE
 from tests.conftest import DVC_PROGRAMS, Program
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Place:
         """Exit code and output of each command line of DVC."""
         program = Program((str(DVC_PROGRAMS / "python"),), (DVC_PROGRAMS,))
         words = json.dumps([shlex.split(line) for line in lines])
-        done = program("-c", _MANY, str(self.project), cwd=self.project, stdin=words)
+        done = program("-c", MANY_IN_ONE, str(self.project), cwd=self.project, stdin=words)
         return list(json.loads(done.stdout))
 
     def settle(self) -> Place:
