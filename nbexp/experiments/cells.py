@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nbexp import filesystem
+from nbexp import filesystem, pids
 from nbexp.errors import NameTaken, UsageError
 from nbexp.events import Emit, Notice, ignore
 from nbexp.experiments import cell_needs, cell_results, cell_tree, environment, trash
@@ -533,15 +533,5 @@ def _sweep(folder: Path) -> None:
         return
     for one in folder.iterdir():
         pid = one.name.partition("-")[0]
-        if pid.isdigit() and not _lives(int(pid)):
+        if pid.isdigit() and not pids.is_there(int(pid)):
             filesystem.remove(one)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -6,7 +6,6 @@ lines each name a stash commit, and the files of a task's process in `.dvc/tmp/e
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nbexp import pids
 from nbexp.frozen import field, frozen
 from nbexp.git import Git
 
@@ -76,7 +76,7 @@ def _logged(git: Git, folder: Path, which: str) -> Iterator[Task]:
         if which == "failed":
             state, executor = "failed", None
             local = _local(folder, rev, root=None)
-        elif local is not None and local["returncode"] is None and _is_alive(local["pid"]):
+        elif local is not None and local["returncode"] is None and _has_process(local["pid"]):
             state, executor = "running", str(info.get("location", "dvc-task"))
         else:
             state, executor, local = "queued", "dvc-task", _empty(rev)
@@ -84,17 +84,9 @@ def _logged(git: Git, folder: Path, which: str) -> Iterator[Task]:
         yield Task(rev, found["baseline"].decode(), name, state, shown)
 
 
-def _is_alive(pid: object) -> bool:
+def _has_process(pid: object) -> bool:
     """Whether the process is there: the files of one that was killed stay."""
-    if not isinstance(pid, int) or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except OverflowError:
-        return False
-    except OSError as error:
-        return error.errno == errno.EPERM
-    return True
+    return isinstance(pid, int) and pids.is_there(pid)
 
 
 def _empty(rev: str) -> dict[str, object]:

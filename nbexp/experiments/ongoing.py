@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbexp import filesystem
+from nbexp import filesystem, pids
 from nbexp.events import Emit, Event, MetricLogged, StageStarted
 from nbexp.experiments.place import own_folder
 from nbexp.frozen import field, frozen
@@ -231,7 +230,7 @@ def _read(path: Path) -> Ongoing | None:
     # After the reading: a run that ended meanwhile is one that is recorded. The process is asked for as well,
     # because another reader's look at the lock of a dead one is like a lock that is held.
     lock = filesystem.FileLock(path.with_suffix(".lock"))
-    if not _is_alive(one.pid) or not lock.held():
+    if not pids.is_there(one.pid) or not lock.held():
         return None
     stage, step = one.stage, one.step
     values: dict[str, float | int | str] = {}
@@ -242,18 +241,6 @@ def _read(path: Path) -> Ongoing | None:
     return Ongoing(
         one.uid, one.name, one.baseline, one.folder, one.pid, one.started_s, stage, step, values
     )
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # where the question would end the process
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        pass  # another user's, or in another container that sees this folder
-    return True
 
 
 def _sweep(folder: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nbexp import filesystem
+from nbexp import filesystem, pids
 
 _LIFETIME_S = 365 * 24 * 3600
 _SLOP_S = 10  # what clocks may differ by, as others assume it
@@ -123,7 +123,7 @@ class LinkLock:
             return False
         parts = words.split("|")
         if len(parts) == 4 and parts[1] == socket.gethostname() and parts[2].isdigit():
-            is_over = not _runs(int(parts[2]))
+            is_over = not pids.is_there(int(parts[2]))
         elif not words.strip("\0\n") or words.startswith(" "):
             is_over = not filesystem.FileLock(self.path).held()
         else:
@@ -133,23 +133,20 @@ class LinkLock:
         if not is_over and status.st_nlink == 1:
             return False
         # One at a time, or a second one would take away the lock of who came after the first.
-        with filesystem.FileLock(self.path.with_name(f"{self.path.name}.clearing")):
-            try:
-                if not os.path.samestat(status, os.lstat(self.path)):
-                    return True
+        turn = filesystem.FileLock(self.path.with_name(f"{self.path.name}.clearing"))
+        try:
+            turn.acquire(blocking=False)
+        except (filesystem.Locked, OSError):
+            return (
+                False  # somebody does it; or there is no `flock` here, and it is for a person to do
+            )
+        try:
+            if os.path.samestat(status, os.lstat(self.path)):
                 os.unlink(self.path)
-            except FileNotFoundError:
-                return True
-            except OSError:
-                return False  # not ours to take away
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False  # not ours to take away
+        finally:
+            turn.release()
         return True
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from nbexp import filesystem
+from nbexp import filesystem, pids
 from nbexp.errors import StoreError
 from nbexp.pipeline.graph import overlap
 from nbexp.pipeline.link_lock import LinkLock
@@ -254,12 +254,8 @@ def _own_line() -> set[int]:
 
 def _runs(pid: int, command: str) -> bool:
     """Whether the process is that command still; process ids are used again."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    if not pids.is_there(pid):
         return False
-    except OSError:
-        pass
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

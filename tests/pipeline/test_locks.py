@@ -212,3 +212,21 @@ def test_a_lock_by_name_of_a_dead_process_is_no_lock(tmp_path: Path) -> None:
         lock.release()
     assert not (tmp_path / "lock").exists()
     assert not (tmp_path / "rwlock.lock").exists()
+
+
+def test_where_there_is_no_flock_a_dead_ones_lock_by_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(locks, "WAIT_S", 0.2)
+    code = (
+        "import os, sys; from pathlib import Path; from nbexp.pipeline.locks import DvcLock; "
+        "DvcLock(Path(sys.argv[1]), by_link=True).take(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    monkeypatch.setattr("nbexp.filesystem.FileLock.acquire", none)
+    with pytest.raises(StoreError, match=r"holds \.dvc/tmp/lock") as raised:
+        DvcLock(tmp_path, by_link=True).take()
+    assert "remove .dvc/tmp/lock" in str(raised.value.hint)
