@@ -155,7 +155,7 @@ def is_secret(name: str, value: object) -> bool:
 def begins_a_key(text: str) -> int | None:
     """Where a private key begins whose end is still to come; None where there is none."""
     found = [*re.finditer(_KEY_BEGINS, text)]
-    if not found or len(text) - found[-1].start() > _MOST_OF_A_KEY:
+    if not found or len(text) - found[-1].end() > _MOST_OF_A_KEY:
         return None
     return None if re.search(_KEY_ENDS, text[found[-1].end() :]) else found[-1].start()
 

@@ -44,12 +44,12 @@ def read(
             emit(Notice(f"{task.name} waits, and no worker is at work.", "`nbexp queue start`"))
         with suppress(KeyboardInterrupt):
             followed: dict[Path, int] = {}
-            held = _Held()
+            held = Held()
             while True:
                 task = finding.now(site, task)
                 is_over = task.state not in LIVE
                 written = b"".join(_written(site, task, followed))
-                part = held.shown(written, is_all=is_over or not written)
+                part = held.shown(written, is_over=is_over)
                 if part:
                     data += part
                     emit(OutputWritten(task.name, part, is_log=True))
@@ -92,20 +92,21 @@ def _began(path: Path) -> tuple[float, str]:
         return 0.0, path.name
 
 
-class _Held:
-    """What comes in parts, of which none may end within a secret: the last line waits until it is whole, or nothing comes."""
+class Held:
+    """What comes in parts, of which none may end within a secret.
+
+    The last line waits until it is whole or nothing more comes, a private key until its end is there.
+    """
 
     def __init__(self) -> None:
         self._waiting = b""
 
-    def shown(self, data: bytes, *, is_all: bool) -> bytes:
-        """What may be shown now; `is_all`: there is nothing to wait for."""
+    def shown(self, data: bytes, *, is_over: bool) -> bytes:
+        """What may be shown now that these bytes have come, or none; all of it once it `is_over`."""
         text = self._waiting + data
-        at = len(text)
-        if not is_all:
-            at = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
-            key = secrets.begins_a_key(text[:at].decode("latin-1"))
-            at = at if key is None else key
+        at = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1 if data else len(text)
+        key = secrets.begins_a_key(text.decode("latin-1"))
+        at = len(text) if is_over else at if key is None else min(at, key)
         self._waiting = text[at:]
         return _without_secrets(text[:at])
 
