@@ -202,10 +202,7 @@ def same(old: object, new: object) -> bool:
 
     Null says as much as no value at all, to DVC as well.
     """
-    if old is None or new is None:
-        return {old is None or old is values.MISSING, new is None or new is values.MISSING} == {
-            True
-        }
+    old, new = (values.MISSING if one is None else one for one in (old, new))
     return old == new or (old != old and new != new)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.render.words import aligned, clock, printable, shown, signed
+from nbexp.render.words import aligned, clock, shown, signed
 
 if TYPE_CHECKING:
     from nbexp.experiments.columns import Groups
@@ -22,33 +22,25 @@ def _table(result: Table) -> str:
 def table_in_colour(result: Table) -> str:
     """The table for a terminal that has colours: heads by what they are of, baselines bold, better green, worse red."""
     columns = result.shown_columns()
-    lines = [[printable(cell) for cell in line] for line in _table_rows(result, columns)]
+    lines = _table_rows(result, columns)
     first = len(lines[0]) - len(columns)
-    heads = ["1"] * first + [_HEADS.get(column.kind, "1") for column in columns]
-    sizes = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    painted = [[_painted(cell, code) for cell, code in zip(lines[0], heads, strict=True)]]
-    for row, line in zip(result.listed, lines[1:], strict=True):
-        plain = "" if row.kind == "experiment" else "1"
-        codes = [plain] * first + [
-            _VERDICTS.get(result.verdict(row, column) or "", plain) for column in columns
-        ]
-        painted.append([_painted(cell, code) for cell, code in zip(line, codes, strict=True)])
-    return "\n".join(
-        "  ".join(
-            cell + " " * (size - len(bare))
-            for cell, bare, size in zip(cells, line, sizes, strict=True)
-        ).rstrip()
-        for cells, line in zip(painted, lines, strict=True)
-    )
+
+    def paint(cell: str, line: int, column: int) -> str:
+        if line == 0:
+            code = "1" if column < first else _HEADS.get(columns[column - first].kind, "1")
+        else:
+            row = result.listed[line - 1]
+            code = "" if row.kind == "experiment" else "1"
+            if column >= first:
+                code = _VERDICTS.get(result.verdict(row, columns[column - first]) or "", code)
+        return f"\x1b[{code}m{cell}\x1b[0m" if code else cell
+
+    return "\n".join(aligned(lines, paint=paint))
 
 
 # As in DVC's table: metrics yellow, params blue. Better and worse as in `diff`.
 _HEADS = {"metric": "1;33", "param": "1;34"}
 _VERDICTS = {"better": "32", "worse": "31"}
-
-
-def _painted(cell: str, code: str) -> str:
-    return f"\x1b[{code}m{cell}\x1b[0m" if code else cell
 
 
 def _table_rows(result: Table, columns: Sequence[Column]) -> list[list[str]]:

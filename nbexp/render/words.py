@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # Significant digits of a float that people read; JSON and CSV have them all.
 DIGITS = 5
 
 
-def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
-    """Lines with their columns aligned, short rows allowed; what a cell says moves or colours nothing."""
+def aligned(
+    rows: Sequence[Sequence[str]],
+    gap: str = "  ",
+    paint: Callable[[str, int, int], str] | None = None,
+) -> list[str]:
+    """Lines with their columns aligned, short rows allowed; what a cell says moves or colours nothing.
+
+    `paint` is given each cell with the numbers of its line and column, and may add what takes no room.
+    """
     rows = [[printable(cell) for cell in row] for row in rows]
     width = max((len(row) for row in rows), default=0)
     sizes = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(width)]
     return [
-        gap.join(cell.ljust(size) for cell, size in zip(row, sizes, strict=False)).rstrip()
-        for row in rows
+        gap.join(
+            (paint(cell, line, column) if paint else cell) + " " * (sizes[column] - len(cell))
+            for column, cell in enumerate(row)
+        ).rstrip()
+        for line, row in enumerate(rows)
     ]
 
 
