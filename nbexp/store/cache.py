@@ -242,6 +242,22 @@ class Cache:
         self._remember_now()
         return whole
 
+    def add_files(self, paths: Sequence[Path]) -> dict[Path, Hash]:
+        """`add` for each of several big files, as many at once as there are processors; {} for fewer than two.
+
+        Small ones are left out: a thread for each costs more than their digest.
+
+        Raises
+        ------
+        StoreError
+            As `add`, of one of them. Some of the others are stored.
+        """
+        big = [path for path in paths if _is_big(path)]
+        found: dict[Path, Hash] = {}
+        if len(big) > 1:
+            in_threads(big, lambda path, _stop: found.__setitem__(path, self.add(path)))
+        return found
+
     def put(self, data: bytes) -> Hash:
         """Store bytes that are in memory."""
         md5 = new_md5(data).hexdigest()
@@ -1408,6 +1424,14 @@ def _flush_all(folder: str) -> None:
             os.sync()
     finally:
         os.close(descriptor)
+
+
+def _is_big(path: Path) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False  # whoever adds it says what is wrong
+    return stat.S_ISREG(status.st_mode) and bool(apart([status.st_size])[1])
 
 
 def _allow_running(name: str) -> None:

@@ -124,6 +124,7 @@ def add(
         ignores: list[str] = []
         with workspace.changing(f"data add {found[0]}"):
             size, written = 0, []
+            ahead = _stored_ahead(site, jobs, relink, emit) if commit and sent is None else {}
             for number, job in enumerate(jobs):
                 emit(Phase(f"adding {job.path}", number, len(jobs)))
                 with site.narrating(f"adding {job.path}", emit):
@@ -136,6 +137,7 @@ def add(
                         sent=sent,
                         notes=notes,
                         ignores=ignores,
+                        ahead=ahead,
                         emit=emit,
                     )
                 written.append(job.file)
@@ -339,6 +341,7 @@ def _add_one(
     sent: Sent | None,
     notes: Mapping[str, object],
     ignores: list[str],
+    ahead: Mapping[Path, Hash],
     emit: Emit,
 ) -> int:
     place = Path(job.source)
@@ -352,7 +355,7 @@ def _add_one(
     elif _is_as_dvc_2_has_it(site, job):
         return place.stat().st_size
     elif commit:
-        found = cache.add(place)
+        found = ahead.get(place) or cache.add(place)
     else:
         hashed = site.cache.hash(place)
         assert hashed is not None, place
@@ -367,6 +370,23 @@ def _add_one(
         workspace.write(*edit)
         ignores.append(edit[0])
     return max(found.size, 0)
+
+
+def _stored_ahead(
+    site: Site, jobs: Sequence[_Job], relink: bool, emit: Emit
+) -> Mapping[Path, Hash]:
+    """Those big files among the targets that are stored where they are, several at once."""
+    plain = [
+        Path(job.source)
+        for job in jobs
+        if Path(job.source) == site.root / job.path
+        and not (job.owner is not None and job.owner.inner)
+        and not _is_as_dvc_2_has_it(site, job)
+    ]
+    if len(plain) < 2:
+        return {}
+    emit(Phase("adding files", 0, len(jobs)))
+    return (site.cache if relink else site.cache.copying).add_files(plain)
 
 
 def _send(site: Site, source: Path, sent: Sent, emit: Emit) -> Hash:

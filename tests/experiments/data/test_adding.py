@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbexp.errors import NbexpError, NotFound, StoreError, UsageError
+from nbexp.store import two_processes
+from nbexp.store.cache import Cache, Hash
 
 if TYPE_CHECKING:
     from nbexp import Project
@@ -69,6 +72,60 @@ def test_undo_of_an_add_by_links_and_gc_lose_nothing(place, opened, kind):
     project.data.gc(workspace=True, yes=True)
     assert (place.root / "data" / "a.txt").read_text() == "a\n"
     assert (place.root / "data" / "sub" / "b.txt").read_text() == "b\n"
+
+
+@pytest.mark.parametrize("kind", ["copy", "hardlink", "symlink"])
+def test_big_files_that_are_named_together_are_stored_side_by_side(
+    place: Any, opened: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place.root / ".dvc" / "config").write_text(f"[cache]\n    type = {kind}\n")
+    project = opened(place.root)
+    content = {"one.bin": b"1" * 400_000, "two.bin": b"2" * 400_000, "same.bin": b"1" * 400_000}
+    for name, data in content.items():
+        (place.root / name).write_bytes(data)
+    # Each waits for the others: one after the other, none would get on.
+    at_work = threading.Barrier(2, timeout=20)
+    add = Cache.add
+
+    def met(self: Cache, path: Path) -> Hash:
+        if path.name in ("one.bin", "two.bin"):
+            at_work.wait()
+        return add(self, path)
+
+    monkeypatch.setattr(two_processes, "processors", lambda: 2)
+    monkeypatch.setattr(Cache, "add", met)
+    added = project.data.add("one.bin", "raw.csv", "two.bin", "same.bin", "data")
+    assert [one["path"] for one in added.to_json()["added"]] == [
+        "one.bin", "raw.csv", "two.bin", "same.bin", "data",
+    ]  # fmt: skip
+    for name, data in content.items():
+        assert (place.root / name).read_bytes() == data
+        md5 = hashlib.md5(data).hexdigest()
+        assert project.cache.read(md5) == data
+        assert f"md5: {md5}\n  size: 400000\n" in (place.root / f"{name}.dvc").read_text()
+    shares = {"copy": (1, False), "hardlink": (2, False), "symlink": (1, True)}[kind]
+    two = place.root / "two.bin"
+    assert (os.lstat(two).st_nlink, two.is_symlink()) == shares
+
+
+def test_of_big_files_of_which_one_cannot_be_read_none_is_tracked(
+    place: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.bin", "two.bin"):
+        (place.root / name).write_bytes(name.encode() * 100_000)
+    add = Cache.add
+
+    def refused(self: Cache, path: Path) -> Hash:
+        if path.name == "two.bin":
+            raise StoreError("`two.bin` cannot be read: Input/output error.")
+        return add(self, path)
+
+    monkeypatch.setattr(Cache, "add", refused)
+    assert refusal(lambda: place.data.add("one.bin", "two.bin")) == (
+        "`two.bin` cannot be read: Input/output error."
+    )
+    assert not (place.root / "one.bin.dvc").exists()
+    assert not (place.root / ".gitignore").exists()
 
 
 def test_equal_data_is_stored_once(place: Project) -> None:
