@@ -230,10 +230,10 @@ os.symlink("nowhere", "model")
 try:
     live.checkpoint()
 except live.CheckpointFailed as error:
-    print("told:", error)
+    print(f"told: {error}")  # in one piece, whoever else writes
 os.unlink("model")
 Path("model").write_text("good")
-print("then:", live.checkpoint())
+print(f"then: {live.checkpoint()}")
 """,
     "dvc.yaml": "stages:\n  train: {cmd: python train.py, deps: [train.py], outs: [model]}\n",
 }

@@ -55,9 +55,12 @@ def test_a_worker_does_not_grow_with_the_experiments_it_has_run(
     queue: Queue, project: Path, git: Callable[..., str]
 ) -> None:
     told = project.parent / "told"
+    # A shell may stand between the worker and the script: not every one gives its place to its last command.
     line = (
-        "echo $(grep -c nbexp.queue.worker /proc/$PPID/cmdline) $(ls /proc/$PPID/fd | wc -l)"
-        f" $(ls /proc/$PPID/task | wc -l) >> {told}\n"
+        "pid=$PPID\n"
+        "grep -q nbexp.queue.worker /proc/$pid/cmdline || pid=$(cut -d' ' -f4 /proc/$pid/stat)\n"
+        "echo $(grep -c nbexp.queue.worker /proc/$pid/cmdline) $(ls /proc/$pid/fd | wc -l)"
+        f" $(ls /proc/$pid/task | wc -l) >> {told}\n"
     )
     (project / "train.sh").write_text(line + (project / "train.sh").read_text())
     git("commit", "--quiet", "--all", "--message=tell", cwd=project)
