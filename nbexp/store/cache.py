@@ -1,12 +1,11 @@
 """Objects on this disk: hashing, storing, and putting workspace paths back from them.
 
-Hidden here: where an object lies and what makes it trustworthy, how workspace and cache share bytes (copy,
-reflink, hard link, symbolic link), and the memo that makes an unchanged file cost a `stat`. Objects, names and
-modes are DVC's (`files/md5/<2>/<30>[.dir]`, `runs/<2>/<key>/<value>`, 2.x objects in `<2>/<30>`), see
-`tests/conformance/test_cache.py`.
+Hidden here: where an object lies and what makes it trustworthy (`objects`), how workspace and cache share bytes
+(`links`: copy, reflink, hard link, symbolic link), and the memo that makes an unchanged file cost a `stat` (`state`).
+Objects, names and modes are DVC's (`files/md5/<2>/<30>[.dir]`, `runs/<2>/<key>/<value>`, 2.x objects in
+`<2>/<30>`), see `tests/conformance/test_cache.py`.
 
-An object under its final name is complete: it is written under a temporary name in `files/`, flushed, and renamed.
-No lock is needed for that. The memo is derived: lost or damaged, it costs time and nothing else.
+The memo is derived: lost or damaged, it costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ import itertools
 import os
 import re
 import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -33,6 +31,17 @@ from nbexp.formats import directory
 from nbexp.formats.directory import Item
 from nbexp.frozen import frozen
 from nbexp.store import two_processes
+from nbexp.store.links import Links
+from nbexp.store.objects import (
+    WRITE_BITS,
+    Object,
+    Objects,
+    check_name,
+    distrust,
+    flush_names,
+    is_name,
+    rename_into,
+)
 from nbexp.store.reading import (
     Stamp,
     apart,
@@ -55,7 +64,6 @@ from nbexp.store.staging import (
     Staged,
     discard,
     name_again,
-    name_object,
     place,
     stage,
     stage_small,
@@ -65,27 +73,15 @@ from nbexp.store.two_processes import Pair
 
 Skip = Callable[[str, bool], bool]
 
-# Each flushed by itself up to here (0.35 ms); above, one `syncfs` (0.2 s for 20,000 new files).
-_SINGLE_FLUSHES = 64
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
 _MANY = 1000
 # Rows written in one go while another process links files; in the order of their keys, or all pages are written each time.
 _STEP = 2000
-# So long a command that asked what is missing need not look at each object again to restore it.
-_JUST_NOW_S = 2.0
 
-# The form of what is remembered about the objects of a directory.
-_SEALED = "sealed-1"
-_NO_STAMP: Stamp = (0, 0, 0)
-_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
-
-_WRITE_BITS = 0o222
-_GROUP_FOLDER = 0o2775  # DVC's; what is made in it belongs to the group
-_GROUP_FILE = 0o664  # DVC's as well, for what is no object: entries of the run cache
+_GROUP_FILE = 0o664  # DVC's, for what is no object: entries of the run cache
 # What `checkout` must not create below a path, whoever wrote the directory object.
 _BAD_RELPATH = r"(?i:\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/))"
-_HEX = frozenset("0123456789abcdef")
 
 
 @frozen
@@ -139,19 +135,14 @@ class Cache:
     ) -> None:
         self.folder = Path(os.path.abspath(folder))
         self.link_types = tuple(link_types)
-        self._objects = os.path.join(self.folder, "files", "md5")
-        # Beside the objects, not among them: DVC takes every name below `files/md5` for an object.
-        self._unfinished = self.folder / "files"
         self._state = State(Path(state))
+        self._objects = Objects(self.folder, self._state, shared=shared)
+        self._links = Links(self.link_types, self._objects)
         self._skip = skip
         self._shared = shared
-        self._kinds: dict[int, str] = {}
-        self._sound: tuple[float, dict[str, Stamp]] = (-_JUST_NOW_S, {})
         self._swept = False
         self._listings: dict[str, tuple[Item, ...]] = {}
-        self._seen: dict[str, tuple[str, list[tuple[str, Stamp]]]] = {}
-        self._gathered: list[set[str] | None] = [None]  # shared with `copying`
-        self._listener: list[Callable[[int, int], None] | None] = [None]  # as well
+        self._listener: list[Callable[[int, int], None] | None] = [None]  # shared with `copying`
 
     # What is on disk ------------------------------------------------------------------------------
 
@@ -226,7 +217,7 @@ class Cache:
             raise NotFound(f"`{shown(name)}` is not there, so it cannot be stored.") from None
         if not self._swept:
             self._swept = True
-            filesystem.sweep(self._unfinished, _STRAY_S)
+            filesystem.sweep(self._objects.unfinished, _STRAY_S)
         with _reported(name, "cannot be stored"):
             if stat.S_ISREG(status.st_mode):
                 files = [(name, stamp_of(status))]
@@ -234,12 +225,12 @@ class Cache:
                 rows = {} if row is None else {name: row}
                 md5 = self._store(files, rows, name, Pair())[0][0]
                 is_exec = bool(status.st_mode & stat.S_IXUSR)
-                if is_exec and self._kind_at(name) in ("hardlink", "symlink"):
+                if is_exec and self._links.kind_at(name) in ("hardlink", "symlink"):
                     _allow_running(name)
                 whole = Hash(md5, status.st_size, isexec=is_exec)
             else:
                 whole = self._scan(name, status, storing=True).hash
-        self._remember_now()
+        self._objects.remember_now()
         return whole
 
     def add_files(self, paths: Sequence[Path]) -> dict[Path, Hash]:
@@ -261,8 +252,8 @@ class Cache:
     def put(self, data: bytes) -> Hash:
         """Store bytes that are in memory."""
         md5 = new_md5(data).hexdigest()
-        with _reported(self._place_of(md5), "cannot be stored"):
-            self._put(md5, data)
+        with _reported(self._objects.place_of(md5), "cannot be stored"):
+            self._objects.put(md5, data)
         return Hash(md5, len(data))
 
     def list_as(self, items: Iterable[Item], *, storing: bool = True) -> Hash:
@@ -275,8 +266,8 @@ class Cache:
         md5 = new_md5(data).hexdigest() + ".dir"
         _check_relpaths([item.relpath for item in listed], "the directory")
         if storing:
-            with _reported(self._place_of(md5), "cannot be stored"):
-                self._put(md5, data)
+            with _reported(self._objects.place_of(md5), "cannot be stored"):
+                self._objects.put(md5, data)
         self._listings[md5] = listed
         return Hash(md5, -1, len(listed))
 
@@ -287,7 +278,7 @@ class Cache:
 
         twin = copy.copy(self)
         twin.link_types = ("reflink", "copy")
-        twin._kinds = {}
+        twin._links = Links(twin.link_types, twin._objects)
         return twin
 
     def without(self, skip: Callable[[Path], Skip | None]) -> Cache:
@@ -305,17 +296,17 @@ class Cache:
         """Those that no sound object has; of a directory, only its listing is looked at."""
         wanted = list(dict.fromkeys(md5s))
         for md5 in wanted:
-            _check_name(md5)
-        problems = self._inspect(wanted, deep=True)[0]
+            check_name(md5)
+        problems = self._objects.inspect(wanted, deep=True)[0]
         return [md5 for md5 in wanted if md5 in problems]
 
     def incoming(self) -> Path:
         """A fresh name for a file that `take_in` is to make an object of."""
         if not self._swept:
-            self._make(os.fspath(self._unfinished))
-            filesystem.sweep(self._unfinished, _STRAY_S)
+            self._objects.make(os.fspath(self._objects.unfinished))
+            filesystem.sweep(self._objects.unfinished, _STRAY_S)
             self._swept = True  # last: other threads go on from here
-        return filesystem.temporary(self._unfinished)
+        return filesystem.temporary(self._objects.unfinished)
 
     def take_in(self, arrived: Sequence[tuple[str, Path, bool]]) -> None:
         """Make objects of files of ours: digest, file, and whether it goes to the place of DVC 2.x.
@@ -324,23 +315,23 @@ class Cache:
         """
         for _, fresh, _ in arrived:
             os.chmod(fresh, READ_ONLY)
-        _flush_names({os.fspath(fresh) for _, fresh, _ in arrived})
+        flush_names({os.fspath(fresh) for _, fresh, _ in arrived})
         folders = set()
         for md5, fresh, is_legacy in arrived:
             old = os.path.join(self.folder, md5[:2], md5[2:])
-            target = old if is_legacy else self._place_of(md5)
+            target = old if is_legacy else self._objects.place_of(md5)
             stamp = stamp_of(os.stat(fresh))
-            _rename_into(os.fspath(fresh), target, self._make)
+            rename_into(os.fspath(fresh), target, self._objects.make)
             self._state.put_object(md5, stamp)
             folders.add(os.path.dirname(target))
-        self._flush_later(folders)
-        self._remember_now()
+        self._objects.flush_later(folders)
+        self._objects.remember_now()
 
     # Out of the cache -----------------------------------------------------------------------------
 
     def has_object(self, md5: str) -> bool:
         """Whether the object itself is there; of a directory, its listing."""
-        return os.path.exists(self._find(md5))
+        return os.path.exists(self._objects.find(md5))
 
     def has(self, hash: Hash | str) -> bool:
         """Whether the object is there and has the right size; of a directory, every file's object too.
@@ -348,29 +339,29 @@ class Cache:
         An object that may be written to was never verified (DVC's rule), so its digest is taken.
         """
         md5 = hash if isinstance(hash, str) else hash.md5
-        _check_name(md5)
+        check_name(md5)
         size = -1 if isinstance(hash, str) or hash.is_dir else hash.size
-        if self._inspect([md5], size)[0]:
+        if self._objects.inspect([md5], size)[0]:
             return False
         if not md5.endswith(".dir"):
             return True
-        lying = self._lying()
-        if self._is_sealed(md5, lying):
+        lying = self._objects.lying()
+        if self._objects.is_sealed(md5, lying):
             return True
         try:
             items = self.items(md5)
         except StoreError:
             return False
-        problems, stamps = self._inspect([item.md5 for item in items])
+        problems, stamps = self._objects.inspect([item.md5 for item in items])
         if not problems:
-            self._seal(md5, lying, stamps)
+            self._objects.seal(md5, lying, stamps)
         return not problems
 
     def lacking(self, hashes: Iterable[Hash]) -> set[str]:
         """The digests of those that `has` would deny, found for many at once."""
         wanted = {one.md5: one for one in hashes}
-        found = {md5 for md5 in wanted if not _is_name(md5)}
-        problems, stamps = self._inspect([md5 for md5 in wanted if md5 not in found])
+        found = {md5 for md5 in wanted if not is_name(md5)}
+        problems, stamps = self._objects.inspect([md5 for md5 in wanted if md5 not in found])
         found |= problems.keys()
         folders = []
         for md5, one in wanted.items():
@@ -381,9 +372,9 @@ class Cache:
             elif 0 <= one.size != stamps[md5][2] and not self.has(one):
                 found.add(md5)
         known: dict[str, bool] = {}
-        lying = self._lying() if folders else ""
+        lying = self._objects.lying() if folders else ""
         for md5 in folders:
-            if self._is_sealed(md5, lying):
+            if self._objects.is_sealed(md5, lying):
                 continue
             try:
                 inner = {item.md5 for item in self.items(md5)}
@@ -391,7 +382,7 @@ class Cache:
                 found.add(md5)
                 continue
             unknown = inner - known.keys()
-            bad = self._inspect([*unknown])[0]
+            bad = self._objects.inspect([*unknown])[0]
             known.update((name, name not in bad) for name in unknown)
             if not all(known[name] for name in inner):
                 found.add(md5)
@@ -405,18 +396,18 @@ class Cache:
         StoreError
             It is missing, or its bytes have another digest.
         """
-        _check_name(md5)
-        name = self._find(md5)
+        check_name(md5)
+        name = self._objects.find(md5)
         try:
             data = Path(name).read_bytes()
         except OSError:
-            raise self._unusable(md5, "is missing") from None
+            raise self._objects.unusable(md5, "is missing") from None
         digest = new_md5(data).hexdigest()
         if digest != md5[:32] and not (
-            self._is_legacy(name) and read_steadily(name, legacy_digest)[0] == md5[:32]
+            self._objects.is_legacy(name) and read_steadily(name, legacy_digest)[0] == md5[:32]
         ):
-            _distrust(name)
-            raise self._unusable(md5, "is damaged: its bytes have another digest")
+            distrust(name)
+            raise self._objects.unusable(md5, "is damaged: its bytes have another digest")
         return data
 
     def items(self, md5_dir: str) -> tuple[Item, ...]:
@@ -436,8 +427,8 @@ class Cache:
                 problem = (
                     "cannot be used: it is no list of files, or lists one outside the directory"
                 )
-                raise self._unusable(md5_dir, problem) from None
-            _check_relpaths([item.relpath for item in known], shown(self._find(md5_dir)))
+                raise self._objects.unusable(md5_dir, problem) from None
+            _check_relpaths([item.relpath for item in known], shown(self._objects.find(md5_dir)))
             if (
                 len(self._listings) >= 8
             ):  # enough for a pipeline; a listing may have a million names
@@ -473,7 +464,7 @@ class Cache:
         StoreError
             An object is missing or damaged, or the path cannot be written. `path` was not touched.
         """
-        _check_name(hash.md5)
+        check_name(hash.md5)
         name = os.path.abspath(path)
         parent = Path(os.path.dirname(name))
         items: tuple[Item, ...] = ()
@@ -486,7 +477,7 @@ class Cache:
                     old.hash, (), (), self._scan(name, os.stat(name), listing=True).hidden
                 )
             items = self.items(hash.md5)
-            stamps = self._verified([item.md5 for item in items], -1, name)
+            stamps = self._objects.verified([item.md5 for item in items], -1, name)
         else:
             present = self._present_file(name)
             if present is not None and present.md5 == hash.md5 and not relink:
@@ -494,7 +485,7 @@ class Cache:
                     _allow_running(name)
                     return True
                 return False
-            stamps = self._verified([hash.md5], hash.size, name)
+            stamps = self._objects.verified([hash.md5], hash.size, name)
         crash_point("checkout.checked")
         fresh = os.fspath(filesystem.temporary(parent))
         try:
@@ -519,23 +510,14 @@ class Cache:
             self._learn(name, hash, items, placed, noted)
         else:
             self._note(name, placed[""], hash.md5)
-        self._remember_now()
+        self._objects.remember_now()
         return True
 
     # What is in it --------------------------------------------------------------------------------
 
     def objects(self) -> Iterator[Object]:
         """Every object there is, those of DVC 2.x as well, in no order; costs a `stat` each."""
-        for folder in (self._objects, os.fspath(self.folder)):
-            for first in _names_in(folder):
-                if len(first) != 2 or not _HEX.issuperset(first):
-                    continue
-                with os.scandir(f"{folder}{os.sep}{first}") as found:
-                    for entry in found:
-                        digits = entry.name.removesuffix(".dir")
-                        if len(digits) == 30 and _HEX.issuperset(digits):
-                            size = entry.stat(follow_symlinks=False).st_size
-                            yield Object(first + entry.name, size, entry.path)
+        return self._objects.all()
 
     def problems(self, objects: Sequence[Object], *, anew: bool = False) -> dict[str, str]:
         """What is wrong with these objects, in words by digest; each is read unless it is known to be sound.
@@ -543,7 +525,7 @@ class Cache:
         `anew` reads those as well. A damaged one stays where it is, and is not trusted any more.
         """
         md5s = [one.md5 for one in objects]
-        return self._inspect(md5s, deep=True, anew=anew)[0]
+        return self._objects.inspect(md5s, deep=True, anew=anew)[0]
 
     def doubtful(self, objects: Sequence[Object]) -> list[Object]:
         """Those that may be written to, or are not as they were when they were last found sound."""
@@ -555,7 +537,7 @@ class Cache:
             except FileNotFoundError:
                 continue  # collected meanwhile
             known = rows.get(one.md5)
-            if status.st_mode & _WRITE_BITS or (known is not None and known != stamp_of(status)):
+            if status.st_mode & WRITE_BITS or (known is not None and known != stamp_of(status)):
                 found.append(one)
         return found
 
@@ -594,36 +576,26 @@ class Cache:
     def save_run(self, key: str, value: str, entry_yaml: bytes) -> None:
         """Keep what a stage came to, under its signature; it is the newest entry of `key` from now on."""
         folder = self._run_folder(key)
-        fresh = filesystem.temporary(self._unfinished)
+        fresh = filesystem.temporary(self._objects.unfinished)
         try:
             filesystem.atomic_write(fresh, entry_yaml, durable=False)
             if self._shared:
                 os.chmod(fresh, _GROUP_FILE)
-            _rename_into(os.fspath(fresh), os.path.join(folder, value), self._make)
+            rename_into(os.fspath(fresh), os.path.join(folder, value), self._objects.make)
         finally:
             discard(os.fspath(fresh))
         crash_point("run.saved")
         # Torn by a power cut it says nothing, and counts as not there.
-        self._flush_later({os.path.join(folder, value), folder})
+        self._objects.flush_later({os.path.join(folder, value), folder})
 
-    @contextmanager
-    def gathering(self) -> Iterator[set[str]]:
+    def gathering(self) -> AbstractContextManager[set[str]]:
         """While inside, names of new objects and run-cache entries are put into the set, for the caller to flush.
 
         The bytes of each object are flushed as always, before it has its name. A caller that must not tell anybody
         of the objects before they are sure to stay flushes the set first: `filesystem.sync`. When what is inside
         fails, it is flushed here.
         """
-        names: set[str] = set()
-        self._gathered[0] = names
-        try:
-            yield names
-        except BaseException:
-            filesystem.sync(names)
-            raise
-        finally:
-            self._gathered[0] = None
-            self.flush()
+        return self._objects.gathering()
 
     @contextmanager
     def narrating(self, say: Callable[[int, int], None]) -> Iterator[None]:
@@ -660,12 +632,6 @@ class Cache:
 
         return count
 
-    def _flush_later(self, names: set[str]) -> None:
-        if self._gathered[0] is not None:
-            self._gathered[0] |= names
-        else:
-            _flush_names(names)
-
     def _run_folder(self, key: str) -> str:
         return os.path.join(self.folder, "runs", key[:2], key)
 
@@ -691,18 +657,14 @@ class Cache:
         """Write what was learnt to the database, in one transaction."""
         self._state.flush()
 
-    def _remember_now(self) -> None:
-        if self._gathered[0] is None:
-            self.flush()
-
     def close(self) -> None:
         """Write what was learnt and close the database; the next call opens it again."""
         self._state.close()
 
     def path(self, md5: str) -> Path:
         """Where the object of that digest lies or would lie."""
-        _check_name(md5)
-        return Path(self._find(md5))
+        check_name(md5)
+        return Path(self._objects.find(md5))
 
     # Hashing --------------------------------------------------------------------------------------
 
@@ -729,13 +691,13 @@ class Cache:
         except OSError as error:
             raise unreadable(error, name) from None
         size = sum(stamp[2] for _, stamp in found)
-        kind = self._kind_at(name) if storing else ""
+        kind = self._links.kind_at(name) if storing else ""
         digest = digest_of_stamps(found)
         known = None if legacy or listing else self._state.get_tree(name)
         if known is not None and known[0] == digest:
             whole = Hash(known[1], size, len(found))
             linked = kind in ("", "copy", "reflink") or kind == known[2]
-            self._seen[whole.md5] = (digest, found)
+            self._objects.saw(whole.md5, digest, found)
             if not storing or (linked and self.has(whole)):
                 return Contents(whole, (), (), ())
         prefix = os.path.join(name, "")
@@ -755,7 +717,7 @@ class Cache:
         whole = Hash(md5, size, len(items))
         if storing:
             crash_point("add.listed")
-            self._put(md5, data)
+            self._objects.put(md5, data)
         if not legacy and all(is_settled(stamp) for _, stamp in found):
             self._state.put_tree(name, digest, whole.md5, kind)
         return Contents(whole, items, tuple(stamp for _, stamp in found), tuple(hidden))
@@ -821,9 +783,9 @@ class Cache:
         pair: Pair,
     ) -> tuple[list[str], list[Stamp]]:
         """Put files into the cache, link them if that is asked for; their digests, and stamps from now on."""
-        kind = self._kind_at(home)
+        kind = self._links.kind_at(home)
         md5s = [_known(rows, name, stamp) for name, stamp in files]
-        problems, objects = self._inspect(
+        problems, objects = self._objects.inspect(
             [md5 for md5 in dict.fromkeys(md5s) if md5], deep=True, legacy=False
         )
         todo = [index for index, md5 in enumerate(md5s) if not md5 or md5 in problems]
@@ -863,15 +825,15 @@ class Cache:
         `adopted` receives those that have themselves become objects, `noted` those whose digest is remembered already.
         The answer has the stamps of the objects.
         """
-        self._make(os.fspath(self._unfinished))
-        device = os.stat(self._unfinished).st_dev
+        self._objects.make(os.fspath(self._objects.unfinished))
+        device = os.stat(self._objects.unfinished).st_dev
         temporary: set[str] = set()
         modes: dict[str, int] = {}
         changed: list[str] = []
         wanted: dict[str, Staged] = {}
 
         count = self._counter(len(todo))
-        how = (kind, device, os.fspath(self._unfinished))
+        how = (kind, device, os.fspath(self._objects.unfinished))
 
         def keep(number: int, one: Staged) -> None:
             if one.is_copy:
@@ -900,9 +862,9 @@ class Cache:
                 raise changing(min(changed))
             # A copy replaces what is there, a link does not: only before the first kind must one look.
             copies = [one.md5 for one in wanted.values() if one.is_copy]
-            problems, objects = self._inspect(copies, deep=True, legacy=False)
+            problems, objects = self._objects.inspect(copies, deep=True, legacy=False)
             new = [one for md5, one in wanted.items() if not one.is_copy or md5 in problems]
-            _flush_names({one.source for one in new})
+            flush_names({one.source for one in new})
 
             def learn() -> Iterator[None]:
                 now = time.time_ns()
@@ -916,13 +878,13 @@ class Cache:
                         {one.source: (one.stamp, one.md5) for one in files},
                         {one.md5: one.stamp for one in named},
                     )
-                    self._remember_now()
+                    self._objects.remember_now()
                     yield
 
-            self._publish(new, objects, pair, learn())
+            self._objects.publish(new, objects, pair, learn())
             temporary.difference_update(one.source for one in new)
-            self._flush_later(
-                {f"{self._objects}{os.sep}{start}" for start in {one.md5[:2] for one in new}}
+            self._objects.flush_later(
+                {f"{self._objects.top}{os.sep}{start}" for start in {one.md5[:2] for one in new}}
             )
         except BaseException:
             for name, mode in modes.items():
@@ -945,45 +907,6 @@ class Cache:
         self._state.put_many({}, learnt)
         return objects
 
-    def _publish(
-        self,
-        new: Sequence[Staged],
-        objects: dict[str, Stamp],
-        pair: Pair,
-        meanwhile: Iterable[None],
-    ) -> None:
-        """Give objects their final names, unless a sound one has it; `objects` receives the stamps of those that have it.
-
-        `meanwhile` is done beside that, if there is somebody to do it.
-        """
-        alone = [one for one in new if not one.is_copy]
-        for start in {one.md5[:2] for one in alone}:
-            self._make(f"{self._objects}{os.sep}{start}")
-
-        def named(index: int, is_done: bool | None) -> None:
-            one = alone[index]
-            objects[one.md5] = one.stamp if is_done else self._publish_again(one)
-            crash_point("add.stored")
-
-        names = [(one.source, one.md5) for one in alone]
-        pair.each(name_object, self._objects, names, named, meanwhile)
-        for one in new:
-            if one.is_copy:
-                _rename_into(one.source, self._place_of(one.md5), self._make)
-                objects[one.md5] = one.stamp
-                crash_point("add.stored")
-
-    def _publish_again(self, one: Staged) -> Stamp:
-        """Give a workspace file the name of an object that something has, unless that is sound."""
-        target = self._place_of(one.md5)
-        problems, stamps = self._inspect([one.md5], deep=True, legacy=False)
-        if not problems:
-            return stamps[one.md5]
-        fresh = os.fspath(filesystem.temporary(self._unfinished))
-        os.link(one.source, fresh)
-        _rename_into(fresh, target, self._make)
-        return one.stamp
-
     def _relink(self, name: str, stamp: Stamp, md5: str, object_stamp: Stamp, kind: str) -> Stamp:
         """Make a workspace file a link to its object, if it is none; its stamp afterwards."""
         if kind == "hardlink" and stamp[2] == 0:
@@ -992,248 +915,38 @@ class Cache:
             )
         if kind == "hardlink" and stamp[0] == object_stamp[0] and not os.path.islink(name):
             return object_stamp
-        source = self._place_of(md5)
+        source = self._objects.place_of(md5)
         if kind == "symlink" and os.path.islink(name) and os.readlink(name) == source:
             return object_stamp
         # A link to another file of this directory has the object's stamp when that file was replaced before it.
         if stamp_of(os.stat(name)) not in (stamp, object_stamp):
             raise changing(name)
         # Not beside the file: what a killed process leaves would lie among the user's data.
-        fresh = os.fspath(filesystem.temporary(self._unfinished))
+        fresh = os.fspath(filesystem.temporary(self._objects.unfinished))
         try:
-            filesystem.link(source, fresh, self._kinds_at(name))
+            filesystem.link(source, fresh, self._links.kinds_at(name))
             crash_point("place.linked")
             os.replace(fresh, name)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            filesystem.place(Path(source), Path(name), self._kinds_at(name))
+            filesystem.place(Path(source), Path(name), self._links.kinds_at(name))
         finally:
             discard(fresh)
         crash_point("add.linked")
         return stamp_of(os.stat(name))
 
-    def _put(self, md5: str, data: bytes) -> None:
-        if not self._inspect([md5], len(data), deep=True, legacy=False)[0]:
-            return
-        fresh = os.fspath(filesystem.temporary(self._unfinished))
-        target = self._place_of(md5)
-        try:
-            filesystem.atomic_write(Path(fresh), data, mode=READ_ONLY, durable=False)
-            _flush_names({fresh})
-            stamp = stamp_of(os.stat(fresh))
-            _rename_into(fresh, target, self._make)
-        finally:
-            discard(fresh)
-        self._state.put_object(md5, stamp)
-        crash_point("add.stored")
-        self._flush_later({os.path.dirname(target)})
-
-    def _make(self, folder: str) -> None:
-        """Make a folder of the cache, and those above it."""
-        missing = []
-        while not os.path.isdir(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        for one in reversed(missing):
-            try:
-                os.mkdir(one)
-                if self._shared:
-                    os.chmod(one, _GROUP_FOLDER)
-            except FileExistsError:
-                pass  # another thread or process was first
-
-    # Link types -----------------------------------------------------------------------------------
-
-    def _kind_at(self, name: str) -> str:
-        """The first link type that works between the cache and the folder of a path; tried once per device."""
-        try:
-            device = os.stat(os.path.dirname(name)).st_dev
-        except OSError:
-            device = -1
-        kind = self._kinds.get(device)
-        if kind is None:
-            self._make(os.fspath(self._unfinished))
-            same = device in (-1, os.stat(self._unfinished).st_dev)
-            kind = self._kinds[device] = next(
-                kind
-                for kind in (*self.link_types, "copy")
-                if kind in ("symlink", "copy") or (same and self._works(kind))
-            )
-        return kind
-
-    def _kinds_at(self, name: str) -> tuple[str, ...]:
-        kind = self._kind_at(name)
-        return (kind,) if kind == "copy" else (kind, "copy")
-
-    def _works(self, kind: str) -> bool:
-        probe, clone = (
-            filesystem.temporary(self._unfinished),
-            filesystem.temporary(self._unfinished),
-        )
-        try:
-            filesystem.atomic_write(probe, b"link?", durable=False)
-            filesystem.link(probe, clone, [kind])
-        except OSError:
-            return False
-        else:
-            return True
-        finally:
-            discard(os.fspath(probe))
-            discard(os.fspath(clone))
-
-    # Objects --------------------------------------------------------------------------------------
-
-    def _place_of(self, md5: str) -> str:
-        return f"{self._objects}{os.sep}{md5[:2]}{os.sep}{md5[2:]}"
-
-    def _find(self, md5: str) -> str:
-        """Where the object lies: its place, or 2.x's when it is there only."""
-        name = self._place_of(md5)
-        if not os.path.exists(name):
-            old = os.path.join(self.folder, md5[:2], md5[2:])
-            if os.path.exists(old):
-                return old
-        return name
-
-    # A directory whose files are hard links to objects says by its stat data that these are what they were. That their
-    # names are still there the folders of objects say, by their times: 256 looks instead of one for each object.
-
-    def _lying(self) -> str:
-        """What stands for all names of objects there are now; "" where a name may change and leave it as it was."""
-        found = []
-        now = time.time_ns()
-        for folder in _names_in(self._objects):
-            try:
-                found.append((folder, stamp_of(os.stat(f"{self._objects}{os.sep}{folder}"))))
-            except OSError:
-                return ""
-        if not all(is_settled(stamp, now) for _, stamp in found):
-            return ""
-        try:
-            # Empty files are copies, whose object no other file speaks for.
-            found.append(("", stamp_of(os.stat(self._place_of(_EMPTY)))))
-        except OSError:
-            pass
-        return digest_of_stamps(found)
-
-    def _is_sealed(self, md5: str, lying: str) -> bool:
-        """Whether the objects of a directory that was looked at were sound, and none can have changed since."""
-        seen = self._seen.get(md5)
-        if seen is None or not lying:
-            return False
-        return self.memo(_SEALED, md5) == f"{seen[0]} {lying}"
-
-    def _seal(self, md5: str, lying: str, stamps: Mapping[str, Stamp]) -> None:
-        """Remember that the objects of a directory are sound, where its own files speak for each of them."""
-        seen = self._seen.get(md5)
-        if seen is None or not lying:
-            return
-        objects = {stamp for object_md5, stamp in stamps.items() if object_md5 != _EMPTY}
-        if objects <= {stamp for _, stamp in seen[1]}:
-            self.remember(_SEALED, md5, f"{seen[0]} {lying}")
-
-    def _is_legacy(self, name: str) -> bool:
-        return not name.startswith(self._objects)
-
-    def _inspect(
-        self,
-        md5s: Sequence[str],
-        size: int = -1,
-        *,
-        deep: bool = False,
-        legacy: bool = True,
-        anew: bool = False,
-    ) -> tuple[dict[str, str], dict[str, Stamp]]:
-        """What is wrong with objects, in words by digest; and the stamps of those that are sound.
-
-        Parameters
-        ----------
-        size
-            What each must have; negative is unknown.
-        deep
-            Take the digest of every object that was not verified as it lies there.
-        legacy
-            2.x's place is as good.
-        anew
-            Whatever was verified before.
-        """
-        rows = {} if anew else self._state.objects(md5s)
-        problems: dict[str, str] = {}
-        stamps: dict[str, Stamp] = {}
-        unsure: list[tuple[str, str]] = []
-        sizes: list[int] = []
-        is_vouched_for = len(md5s) >= _MANY
-        for md5 in dict.fromkeys(md5s):
-            name = self._place_of(md5)
-            try:
-                status = os.stat(name)
-            except OSError:
-                try:
-                    name = self._find(md5) if legacy else ""
-                    status = os.stat(name)
-                except OSError:
-                    problems[md5] = "is missing"
-                    continue
-            stamps[md5] = stamp = stamp_of(status)
-            if rows.get(md5) == stamp:
-                continue
-            if deep or status.st_mode & _WRITE_BITS or 0 <= size != stamp[2]:
-                unsure.append((md5, name))
-                sizes.append(stamp[2])
-            else:
-                is_vouched_for = False
-
-        found: list[tuple[str, Stamp]] = [("", _NO_STAMP)] * len(unsure)
-        names = [name for _, name in unsure]
-        digests_of(names, sizes, found.__setitem__)
-        for (md5, name), (digest, stamp) in zip(unsure, found, strict=True):
-            is_sound = digest == md5[:32]
-            if not is_sound and self._is_legacy(name):
-                digest, stamp = read_steadily(name, legacy_digest)
-                is_sound = digest == md5[:32]
-            if is_sound:
-                stamps[md5] = stamp
-                if is_settled(stamp):
-                    self._state.put_object(md5, stamp)
-                continue
-            size_now = stamps.pop(md5)[2]
-            problems[md5] = (
-                f"is damaged: {size_now:,} bytes, {size:,} were stored"
-                if 0 <= size != size_now
-                else "is damaged: its bytes have another digest"
-            )
-            _distrust(name)
-        if is_vouched_for and not problems:
-            self._sound = time.monotonic(), stamps
-        return problems, stamps
-
-    def _verified(self, md5s: Sequence[str], size: int, name: str) -> dict[str, Stamp]:
-        looked_at_s, stamps = self._sound
-        if time.monotonic() - looked_at_s < _JUST_NOW_S and size < 0 and stamps.keys() >= {*md5s}:
-            return stamps
-        problems, stamps = self._inspect(md5s, size, deep=True)
-        for md5, problem in problems.items():
-            raise self._unusable(md5, problem, name, len(problems) - 1)
-        return stamps
-
-    def _unusable(self, md5: str, problem: str, name: str = "", others: int = 0) -> StoreError:
-        more = f", and {others:,} more are not sound" if others else ""
-        left = f" `{shown(name)}` was not touched." if name else ""
-        return StoreError(
-            f"The object {shown(self._find(md5))} of the cache {problem}{more}.{left}",
-            "`nbexp data fetch` gets it from a remote; `nbexp run --force` makes stage outputs again.",
-        )
-
     # Restoring ------------------------------------------------------------------------------------
 
     def _link(self, md5: str, target: str, stamps: Mapping[str, Stamp]) -> Stamp:
         """Make a new name for an object's bytes; the stamp that it has."""
-        return self._placed(self._kinds_at(target), (self._place_of(md5), target, stamps[md5]), md5)
+        return self._placed(
+            self._links.kinds_at(target), (self._objects.place_of(md5), target, stamps[md5]), md5
+        )
 
     def _placed(self, kinds: tuple[str, ...], asked: tuple[str, str, Stamp], md5: str) -> Stamp:
         """As `place`, for an object of DVC 2.x as well."""
-        stamp = place(kinds, asked) or place(kinds, (self._find(md5), *asked[1:]))
+        stamp = place(kinds, asked) or place(kinds, (self._objects.find(md5), *asked[1:]))
         if stamp is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), asked[0])
         return stamp
@@ -1253,7 +966,7 @@ class Cache:
 
         `noted` receives those whose digest is remembered already.
         """
-        kinds = self._kinds_at(name)
+        kinds = self._links.kinds_at(name)
         folders = _folders_of(item.relpath for item in items)
         os.mkdir(fresh)
         for folder in sorted(folders):
@@ -1280,9 +993,8 @@ class Cache:
 
         pairs = [(f"{source}/{item.relpath}", f"{fresh}/{item.relpath}") for item in same]
         pair.each(name_again, None, pairs, keep_old)
-        asked = [
-            (self._place_of(item.md5), f"{fresh}/{item.relpath}", stamps[item.md5]) for item in anew
-        ]
+        place_of = self._objects.place_of
+        asked = [(place_of(item.md5), f"{fresh}/{item.relpath}", stamps[item.md5]) for item in anew]
 
         def keep(index: int, stamp: Stamp | None) -> None:
             item = anew[index]
@@ -1298,7 +1010,7 @@ class Cache:
                         noted.add(item.relpath)
                         files[f"{name}/{item.relpath}"] = (stamp, item.md5)
                 self._state.put_many(files, {})
-                self._remember_now()
+                self._objects.remember_now()
                 yield
 
         # A link has the stamp of its object, and a name that is not there yet is not found under it.
@@ -1321,7 +1033,7 @@ class Cache:
                 self._state.put(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
         if all(is_settled(stamp, now) for stamp in placed.values()):
             digest = digest_of_stamps(sorted(placed.items()))
-            self._state.put_tree(name, digest, whole.md5, self._kind_at(name))
+            self._state.put_tree(name, digest, whole.md5, self._links.kind_at(name))
 
 
 @frozen
@@ -1361,15 +1073,6 @@ class _Hiding:
         return frees is not None and bool(frees(folder))
 
 
-@frozen
-class Object:
-    """A file of the cache: its name, its bytes on this disk, and where it lies."""
-
-    md5: str
-    size: int
-    path: str
-
-
 # Reading ------------------------------------------------------------------------------------------
 
 
@@ -1381,49 +1084,8 @@ def _known(rows: Mapping[str, tuple[Stamp, str]], key: str, stamp: Stamp) -> str
 # Names and bytes on disk --------------------------------------------------------------------------
 
 
-def _names_in(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-Make = Callable[[str], None]
 _source_of = attrgetter("source")
 _md5_of = attrgetter("md5")
-
-
-def _rename_into(source: str, target: str, make: Make) -> None:
-    try:
-        os.replace(source, target)
-    except FileNotFoundError:
-        make(os.path.dirname(target))
-        os.replace(source, target)
-
-
-def _flush_names(names: set[str]) -> None:
-    """Have files and folders on disk, each by itself or, if they are many, all that the file system holds back."""
-    if len(names) > _SINGLE_FLUSHES:
-        _flush_all(os.path.dirname(next(iter(names))))
-    else:
-        filesystem.sync(names)
-
-
-def _flush_all(folder: str) -> None:
-    """Flush the file system that `folder` lies in."""
-    if sys.platform == "win32":
-        return
-    if sys.platform != "linux":
-        os.sync()
-        return
-    import ctypes
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        if ctypes.CDLL(None).syncfs(descriptor) != 0:
-            os.sync()
-    finally:
-        os.close(descriptor)
 
 
 def _is_big(path: Path) -> bool:
@@ -1437,14 +1099,6 @@ def _is_big(path: Path) -> bool:
 def _allow_running(name: str) -> None:
     """Let the owner run the file. DVC does the same to a link, and so to the object."""
     os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
-
-
-def _distrust(name: str) -> None:
-    """Take the read-only mode from a damaged object: `dvc status` then takes its digest, and says what is missing."""
-    try:
-        os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IWUSR)
-    except OSError:
-        pass  # not ours to change; nbexp looks at the bytes anyway
 
 
 def _restore_mode(name: str, mode: int) -> None:
@@ -1559,17 +1213,6 @@ def _reported(name: str, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(f"`{shown(name)}` {what}: {error.strerror or error}.") from error
-
-
-def _check_name(md5: str) -> None:
-    """Refuse what would lead out of the cache: digests come from files that anybody may have written."""
-    if not _is_name(md5):
-        raise StoreError(f"`{md5}` is not the name of an object of the cache.")
-
-
-def _is_name(md5: str) -> bool:
-    digits = md5.removesuffix(".dir")
-    return len(digits) == 32 and _HEX.issuperset(digits)
 
 
 def _check_relpaths(relpaths: Sequence[str], place: str) -> None:

@@ -21,8 +21,9 @@ from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
 from nbexp.formats.directory import Item
 from nbexp.store import cache as module
-from nbexp.store import reading, staging, state
+from nbexp.store import objects, reading, staging, state
 from nbexp.store.cache import Cache, Hash
+from nbexp.store.objects import Objects
 
 Make = Callable[..., Cache]
 
@@ -106,7 +107,7 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths whose bytes are hashed from now on."""
     names: list[str] = []
     steadily, alone = reading.read_steadily, staging._read_alone
-    for place in (module, reading, staging):
+    for place in (module, objects, reading, staging):
         monkeypatch.setattr(
             place,
             "read_steadily",
@@ -1088,13 +1089,13 @@ class TestADirectoryOfLinks:
         self, known: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[int] = []
-        inspect = Cache._inspect
+        inspect = Objects.inspect
 
-        def counted(self: Cache, md5s: Any, *args: Any, **options: Any) -> Any:
+        def counted(self: Objects, md5s: Any, *args: Any, **options: Any) -> Any:
             asked.append(len(md5s))
             return inspect(self, md5s, *args, **options)
 
-        monkeypatch.setattr(Cache, "_inspect", counted)
+        monkeypatch.setattr(Objects, "inspect", counted)
         assert known()
         assert max(asked) == 1  # the listing of the directory
 

@@ -17,7 +17,7 @@ from nbexp.formats.dvc_file import SUFFIX
 from nbexp.frozen import field, frozen
 from nbexp.results import Result
 from nbexp.store import runs
-from nbexp.store.cache import Object
+from nbexp.store.objects import Object
 
 if TYPE_CHECKING:
     from nbexp.experiments.data import Site

@@ -17,7 +17,7 @@ from nbexp.formats import dvc_file, dvc_lock, dvc_yaml
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline import locks
 from nbexp.store import state
-from nbexp.store.cache import Object
+from nbexp.store.objects import Object
 
 _SAMPLE = 64  # objects that a quick look reads, and how much of them at most
 _SAMPLE_BYTES = 256 << 20
