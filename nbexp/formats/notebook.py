@@ -379,9 +379,13 @@ def _parameter(name: str, node: ast.expr | None, annotation: str = "") -> Parame
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a params file can hold it: no set, no bytes, no complex number, also inside of a list."""
+    """Whether a params file can hold it: no set, no bytes, no complex number, also inside of a list.
+
+    Nor a mapping with other keys than text, such as the weights of classes: DVC cannot show a params file that
+    has one, and papermill makes text of its keys.
+    """
     if isinstance(value, Mapping):
-        return all(map(_is_plain, value)) and all(map(_is_plain, value.values()))
+        return all(isinstance(key, str) for key in value) and all(map(_is_plain, value.values()))
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)

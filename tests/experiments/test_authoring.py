@@ -353,11 +353,12 @@ def test_a_report_as_json(folder: Path) -> None:
 
 def test_what_params_yaml_cannot_hold_stays_in_the_notebook(folder: Path) -> None:
     cell = (
-        "lr = 0.1\nlabels = {'a', 'b'}\nmagic = b'x'\nz = 1j\ndeep = [1, {'k': {2}}]\npair = (1, 2)"
+        "lr = 0.1\nlabels = {'a', 'b'}\nmagic = b'x'\nz = 1j\ndeep = [1, {'k': {2}}]\npair = (1, 2)\n"
+        "weights = {0: 1.0, 1: 5.0}"
     )
     (folder / "train.ipynb").write_text(notebook(cell))
     report = init(folder)
-    assert report.computed == ("labels", "magic", "z", "deep")
+    assert report.computed == ("labels", "magic", "z", "deep", "weights")
     assert (folder / "params.yaml").read_text() == "train:\n  lr: 0.1\n  pair: [1, 2]\n"
 
 

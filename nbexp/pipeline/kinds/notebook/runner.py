@@ -475,7 +475,21 @@ def _given(request: Request, book: Notebook, known: Parameters) -> dict[str, obj
         files = ", ".join(dict.fromkeys(file for file, _ in origin.values()))
         sys.stdout.write(f"{files} over the cell of {request.source}: {', '.join(differing)}\n")
         sys.stdout.flush()
-    return given
+    return {
+        name: _as_default(value, default.value if (default := known.get(name)) else None)
+        for name, value in given.items()
+    }
+
+
+def _as_default(value: object, default: object) -> object:
+    """The value with a tuple wherever the notebook's default has one: a params file knows lists alone."""
+    if isinstance(value, list) and isinstance(default, list | tuple):
+        defaults = [*default, *[None] * len(value)]
+        inner = [_as_default(one, other) for one, other in zip(value, defaults, strict=False)]
+        return tuple(inner) if isinstance(default, tuple) else inner
+    if isinstance(value, Mapping) and isinstance(default, Mapping):
+        return {key: _as_default(one, default.get(key)) for key, one in value.items()}
+    return value
 
 
 def _listed(value: object) -> object:
@@ -619,6 +633,7 @@ def _prepared(
             node.cells[known.index].metadata["tags"].append(notebook.PARAMETERS)
         if given:
             language = request.language or book.language or "python"
+            _teach_tuples()
             _require_words(request, given, kernel, language)
             node = parameterize_notebook(
                 node,
@@ -629,6 +644,21 @@ def _prepared(
             )
         node = prepare_notebook_metadata(node, request.source, request.output, request.hides_input)
         return remove_error_markers(node)
+
+
+def _teach_tuples() -> None:
+    """Let papermill 2.7.0 write a tuple in Python, which it would turn into text."""
+    from papermill.translators import PythonTranslator, papermill_translators
+
+    class WithTuples(PythonTranslator):  # type: ignore[misc]
+        @classmethod
+        def translate(cls, val: object) -> str:
+            if not isinstance(val, tuple):
+                return str(super().translate(val))
+            inner = ", ".join(map(cls.translate, val))
+            return f"({inner},)" if len(val) == 1 else f"({inner})"
+
+    papermill_translators.register("python", WithTuples)
 
 
 def _require_words(

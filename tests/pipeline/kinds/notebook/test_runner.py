@@ -176,6 +176,18 @@ def test_a_notebook_runs_and_two_runs_in_two_places_are_equal_bytes(
     assert capfd.readouterr().out.splitlines()[1] == str(there)
 
 
+def test_a_tuple_of_the_notebook_is_one_with_values_of_params_yaml(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    cell = "size = (8, 8)\none = (1,)\nnested = {'grid': [(1, 2), 3]}\nlayers = [1, 2]\nempty = ()"
+    write(root / "train.ipynb", cell, "print(size, one, nested, layers, empty)")
+    (root / "params.yaml").write_text(
+        "train:\n  size: [4, 4, 4]\n  one: [2]\n  nested: {grid: [[3, 4], 5]}\n  layers: [3]\n  empty: []\n"
+    )
+    heard = Heard()
+    run(root, "nbexp notebook train.ipynb runs/train.ipynb --params train", heard)
+    assert heard.output.splitlines()[-1] == ("(4, 4, 4) (2,) {'grid': [(3, 4), 5]} [3] ()")
+
+
 def test_a_papermill_line_gives_what_papermill_gives(tmp_path: Path) -> None:
     cells = (
         "a = b = c = d = e = f = g = None",
