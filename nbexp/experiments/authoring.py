@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 from collections.abc import Mapping
@@ -43,6 +44,8 @@ class InitReport(Result):
         Tracked files whose edits were left out of the commit, from the repository's top.
     stages, experiments
         What an existing project holds.
+    folder
+        Where the notebook and its dvc.yaml lie, as seen from where `init` was typed.
     """
 
     root: Path
@@ -61,6 +64,7 @@ class InitReport(Result):
     differing: tuple[tuple[str, str, str], ...] = ()
     computed: tuple[str, ...] = ()
     uncommitted: tuple[str, ...] = ()
+    folder: str = "."
 
     @property
     def found_project(self) -> bool:
@@ -104,14 +108,19 @@ def init(here: Path, notebook: str | None, emit: Emit, *, untagged: bool = False
     source = None if notebook is None else _notebook(here, notebook, git)
     root = founding.root_of(here, git)
     present = _present(root, git)
+    folder = (
+        "." if source is None else Path(os.path.relpath(source.parent, here.resolve())).as_posix()
+    )
     if present is not None and (source is None or _has_stage(root, source)):
         shown = None if source is None else source.relative_to(root).as_posix()
-        return InitReport(root, shown, stages=present[0], experiments=present[1])
+        stages, experiments = present
+        return InitReport(root, shown, stages=stages, experiments=experiments, folder=folder)
     if source is None:
         return _bare(root, git)
     emit(Phase(f"reading {notebook}"))
     found = detect.inspect(source, root)
     files, report = _plan(root, source, found, untagged)
+    report = replace(report, folder=folder)
     return _write(root, git, files, report, [source, *(root / path for path in found.modules)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ _WIDTH, _MOST_PATHS = 80, 6
 def _init_report(result: InitReport) -> str:
     if result.found_project:
         found = f"{counted(result.stages, 'stage')}, {counted(result.experiments, 'experiment')}"
-        step = "show" if result.experiments else "run"
-        return f"DVC project found: {found}. Nothing to do. Next: nbexp {step}"
+        step = "nbexp show" if result.experiments else _first_run(result)
+        return f"DVC project found: {found}. Nothing to do. Next: {step}"
     rows: list[list[str]] = []
     words = [f"{name}={value} ({kind})" for name, value, kind in result.parameters]
     for number, line in enumerate(_lines(words)):
@@ -49,10 +50,17 @@ def _init_report(result: InitReport) -> str:
     if result.uncommitted:
         lines.append(f"not in it: {left_out(result.uncommitted)}")
     if result.notebook:
-        lines.append(f"{result.notebook} was not changed. Next: nbexp run")
+        lines.append(f"{result.notebook} was not changed. Next: {_first_run(result)}")
     else:
         lines.append("Next: nbexp init train.ipynb, or write a dvc.yaml and nbexp run")
     return "\n".join(lines)
+
+
+def _first_run(result: InitReport) -> str:
+    """The line that runs the notebook from where `init` was typed: in a folder it has a pipeline of its own."""
+    if result.folder == ".":
+        return "nbexp run"
+    return f"nbexp run --cd {shlex.quote(result.folder)}"
 
 
 def left_out(paths: Sequence[str]) -> str:

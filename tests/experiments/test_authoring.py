@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,6 +256,28 @@ def test_a_notebook_in_a_folder_has_its_pipeline_beside_it(repo: Path, git: Git)
     )
     assert (repo / ".dvc" / "config").exists()
     assert not (notebooks / ".dvc").exists()
+
+
+@pytest.mark.parametrize(
+    ("here", "typed", "line"),
+    [
+        (".", "my notebooks/train.ipynb", "nbexp run --cd 'my notebooks'"),
+        ("my notebooks", "train.ipynb", "nbexp run"),
+        ("my notebooks/old", "../train.ipynb", "nbexp run --cd .."),
+    ],
+)
+def test_what_to_type_next_runs_it_from_where_one_is(
+    repo: Path, nbexp_cli: Callable[..., Any], here: str, typed: str, line: str
+) -> None:
+    (repo / "my notebooks" / "old").mkdir(parents=True)
+    (repo / "my notebooks" / "train.ipynb").write_text(notebook())
+    said = nbexp_cli("init", typed, cwd=repo / here).stdout
+    assert said.endswith(f"my notebooks/train.ipynb was not changed. Next: {line}\n")
+    again = nbexp_cli("init", typed, cwd=repo / here).stdout
+    assert again == f"DVC project found: 1 stage, 0 experiments. Nothing to do. Next: {line}\n"
+    words = shlex.split(line)[1:]
+    dry = nbexp_cli(*words, "--dry", cwd=repo / here).stdout
+    assert dry.endswith("1 of 1 stage would run\n")
 
 
 def test_from_the_folder_itself_it_is_the_same(repo: Path) -> None:
