@@ -1165,7 +1165,7 @@ def test_before_the_first_commit_the_workspace_can_be_seen(
     # Programs are told what DVC tells them: there is nothing yet.
     for shape, told in (
         ("--json", "[]\n"),
-        ("--csv", "Experiment,rev,typ,Created,parent\n"),
+        ("--csv", "Experiment,rev,typ,Created,parent\r\n"),
         ("--md", "| Experiment   | Created   |\n|--------------|-----------|\n"),
     ):
         assert cli.main(["show", shape]) == 0

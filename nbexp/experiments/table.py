@@ -524,7 +524,7 @@ class Table(Result):
         return known
 
     def to_csv(self) -> str:
-        """DVC's `exp show --csv`, whose precision is full unless another is asked for."""
+        """DVC's `exp show --csv`, whose precision is full unless another is asked for, and whose lines end in CR LF."""
         import csv
         import io
 
@@ -532,7 +532,7 @@ class Table(Result):
         if twin is not self:
             return twin.to_csv()
         out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv.writer(out)
         precision = self.view.precision
 
         def written(value: object) -> str:

@@ -95,7 +95,7 @@ class Exp:
             return self._sweep_panel(outcome.result, watcher)
         if text is None and hasattr(outcome.result, "converse"):
             return self._converse(outcome.result, watcher)
-        result = outcome.result if text is None else commands.Text(text.rstrip("\n"))
+        result = outcome.result if text is None else commands.Text(text.rstrip("\r\n"))
         if text is None and getattr(result, "is_interactive", False) and _is_watched(self._shell):
             return self._panel(result)
         if (

@@ -101,11 +101,11 @@ def test_what_a_row_lacks_is_missing(table: Table) -> None:
 
 def test_csv_is_dvcs(table: Table) -> None:
     assert table.to_csv() == (
-        "Experiment,rev,typ,Created,parent,acc,lr,seed\n"
-        ",workspace,baseline,,,0.8,0.5,\n"
-        ",main,baseline,2024-05-04T12:30:00,,,0.1,\n"
-        "high,ccccccc,branch_commit,2024-05-04T12:31:00,,0.8,0.5,\n"
-        "low,bbbbbbb,branch_base,2024-05-04T12:30:00,,0.912345678,0.03,1\n"
+        "Experiment,rev,typ,Created,parent,acc,lr,seed\r\n"
+        ",workspace,baseline,,,0.8,0.5,\r\n"
+        ",main,baseline,2024-05-04T12:30:00,,,0.1,\r\n"
+        "high,ccccccc,branch_commit,2024-05-04T12:31:00,,0.8,0.5,\r\n"
+        "low,bbbbbbb,branch_base,2024-05-04T12:30:00,,0.912345678,0.03,1\r\n"
     )
 
 

@@ -269,7 +269,7 @@ def test_other_shapes_are_the_text_that_the_command_line_prints(
     shape: str, loaded: Cells, nbexp_cli: Any, project: Path
 ) -> None:
     printed = nbexp_cli("show", shape, cwd=project).stdout
-    assert str(loaded.run(f"%exp show {shape}")) == printed.rstrip("\n")
+    assert str(loaded.run(f"%exp show {shape}")).splitlines() == printed.splitlines()
 
 
 # ---- errors
