@@ -154,7 +154,7 @@ def rename(site: Site, old: str, new: str, *, force: bool, git_remote: str | Non
     if git_remote is None:
         ref, rev = next(iter(naming.chosen([old], ours, git.head()).items()))
         target = _target(ref, new)
-        _refuse_taken(target, ours, old, force=force, where="here")
+        _refuse_taken(ref, target, ours, old, force=force, where="here")
         replaced = ours.get(target) if target != ref else None
         refuse_growing(site, [ref, target], "Nothing was renamed.")
         _rename_here(git, ref, target, rev, replaced)
@@ -164,10 +164,10 @@ def rename(site: Site, old: str, new: str, *, force: bool, git_remote: str | Non
     chosen = naming.chosen([old], theirs, git.head(), where=remote.shown)
     ref, rev = next(iter(chosen.items()))
     target = _target(ref, new)
-    _refuse_taken(target, theirs, old, force=force, where=f"on {remote.shown}")
+    _refuse_taken(ref, target, theirs, old, force=force, where=f"on {remote.shown}")
     is_here = ours.get(ref) == rev
     if is_here:
-        _refuse_taken(target, ours, old, force=force, where="here")
+        _refuse_taken(ref, target, ours, old, force=force, where="here")
     replaced = theirs.get(target) if target != ref else None
     _rename_there(git, remote, ref, target, rev, replaced)
     if is_here:
@@ -182,9 +182,9 @@ def _target(ref: str, name: str) -> str:
 
 
 def _refuse_taken(
-    target: str, refs: Mapping[str, str], old: str, *, force: bool, where: str
+    ref: str, target: str, refs: Mapping[str, str], old: str, *, force: bool, where: str
 ) -> None:
-    if target in refs and not force:
+    if target in refs and target != ref and not force:
         new = ref_names.name_of(target)
         raise NameTaken(
             f"An experiment `{new}` is {where} on the same commit. Nothing was renamed.",

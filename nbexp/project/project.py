@@ -1203,7 +1203,7 @@ class Project:
         git_remote
             Take them out of the list of this Git remote, and leave those here.
         revisions
-            The experiments of these commits as well.
+            The experiments of these commits as well; `num` only with a `rev` to count from.
         keep
             All others instead.
         queued
@@ -1211,6 +1211,8 @@ class Project:
 
         Raises
         ------
+        UsageError
+            Nothing was named. Nothing was removed.
         NotFound
             There is no such experiment or remote. Nothing was removed.
         """
@@ -1222,6 +1224,12 @@ class Project:
             raise UsageError(
                 "`--keep` and `--queue` do not go together. Nothing was removed.",
                 "`nbexp queue remove --queued`",
+            )
+        if which.num is not None and not (which.rev or which.all_commits):
+            # For DVC `-n` alone names nothing; as "of HEAD", which it is to `list`, it would remove what nobody named.
+            raise UsageError(
+                "`-n` counts commits from `--rev` back, and there is no `--rev`. Nothing was removed.",
+                f"`nbexp remove --rev HEAD -n {which.num}`",
             )
         tasks: tuple[str, ...] = ()
         if not keep and git_remote is None:

@@ -27,6 +27,8 @@ def _renamed(result: Renamed) -> str:
         if result.replaced
         else ""
     )
+    if result.old == result.name:
+        return f"{result.name} is called so already"
     return f"{result.old} is now {result.name}{where}{replaced}"
 
 

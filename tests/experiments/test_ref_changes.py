@@ -128,6 +128,27 @@ def test_removing_says_what_there_is_not(many):
     assert len(many.names) == 51
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ((), {}),
+        (("lr-00",), {}),
+        ((), {"keep": True}),
+        ((), {"queued": True}),
+        ((), {"git_remote": "origin"}),
+    ],
+)
+def test_removing_counts_commits_only_from_a_rev(many, words, options):
+    with pytest.raises(UsageError) as caught:
+        many.remove(*words, revisions=Revisions(num=2), **options)
+    assert str(caught.value) == (
+        "`-n` counts commits from `--rev` back, and there is no `--rev`. Nothing was removed.\n"
+        "Hint: `nbexp remove --rev HEAD -n 2`"
+    )
+    assert len(many.names) == 51
+    assert len(many.remove(revisions=Revisions(("HEAD",), 2)).names) == 51
+
+
 def test_a_remote_that_forbids_deletion_keeps_them(many, git, tmp_path):
     many.push("origin", "lr-00")
     hook = tmp_path / "bare.git" / "hooks" / "update"
@@ -167,6 +188,15 @@ def test_renaming_over_another_needs_force_and_keeps_it(many):
     assert list(many.git.refs("refs/nbexp/trash/").values()) == [old]
     assert many.rename("taken", "taken", force=True).replaced is None
     assert many["taken"].rev == rev
+
+
+def test_renaming_to_the_same_name_has_nothing_to_do(many):
+    rev = many["next"].rev
+    many.push("origin", "next")
+    for where in (None, "origin"):
+        assert str(many.rename("next", "next", git_remote=where)) == "next is called so already"
+    assert many["next"].rev == rev
+    assert list(many.git.refs("refs/nbexp/trash/")) == []
 
 
 def test_renaming_on_a_remote_renames_there_and_here(many, git, tmp_path):
