@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from nbexp.errors import NameTaken, NotFound, UsageError, nearest
+from nbexp.errors import GitError, NameTaken, NotFound, UsageError, nearest
 from nbexp.experiments import catalogue, chains
 from nbexp.formats import ref_names
 from nbexp.formats.ref_names import ExpRef
@@ -42,6 +42,8 @@ def experiment(git: Git, what: str | Named) -> tuple[str, str]:
     ------
     NotFound
         It names none, or several of which none is of the present commit, or there is no such step.
+    GitError
+        There is no commit behind the ref.
     """
     if not isinstance(what, str):
         return ExpRef(what.baseline, what.name).ref, what.rev
@@ -54,7 +56,9 @@ def experiment(git: Git, what: str | Named) -> tuple[str, str]:
     if not named and len(what) >= 4:
         named = [(ref, rev) for ref, rev in refs.items() if rev.startswith(what.lower())]
     if here or len(named) == 1:
-        return (here or named)[0]
+        ref, rev = (here or named)[0]
+        require_commit(git, ref, rev)
+        return ref, rev
     if named:
         revs = ", ".join(rev[:7] for _, rev in named)
         raise NotFound(
@@ -72,6 +76,30 @@ def experiment(git: Git, what: str | Named) -> tuple[str, str]:
     else:
         hint = "`nbexp list` shows those there are." if known else "`nbexp run` makes one."
     raise NotFound(f"There is no experiment `{what}`.", hint)
+
+
+def without_commit(git: Git, refs: Mapping[str, str]) -> list[str]:
+    """Those of the refs that lead to no commit: somebody else wrote them, or the object is lost."""
+    found = git.info_many([f"{rev}^{{commit}}" for rev in refs.values()])
+    return [ref for ref, info in zip(refs, found, strict=True) if info is None]
+
+
+def require_commit(git: Git, ref: str, rev: str, untouched: str = "") -> None:
+    """Refuse an experiment that has no commit.
+
+    Raises
+    ------
+    GitError
+        Its ref leads to another object, or to none.
+    """
+    if not without_commit(git, {ref: rev}):
+        return
+    name, info = ref_names.name_of(ref), git.info(rev)
+    what = "is not in this repository" if info is None else f"is a {info[1]} and no commit"
+    raise GitError(
+        f"Experiment `{name}` points to {rev[:7]}, which {what}. {untouched}".rstrip(),
+        f"`nbexp remove {name}` takes the name away.",
+    )
 
 
 def commit(git: Git, what: str | Named, *, failed: bool = False) -> tuple[str, str]:

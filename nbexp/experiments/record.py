@@ -118,7 +118,9 @@ def record(
         expect=spec.replaces if growing is None else growing.expect,
     )
     replaced = spec.replaces if growing is None else growing.thrown_away
-    resets = [] if replaced is None else [(trash_ref(spec.ref, replaced), replaced)]
+    # What a damaged repository lacks cannot be kept.
+    is_kept = replaced is not None and git.info(replaced) is not None
+    resets = [(trash_ref(spec.ref, replaced), replaced)] if replaced and is_kept else []
     flushed()
     filesystem.crash_point("record.before")
     commits = [commit] if undo_point is None else [commit, undo_point]

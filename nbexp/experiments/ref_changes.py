@@ -153,6 +153,7 @@ def rename(site: Site, old: str, new: str, *, force: bool, git_remote: str | Non
     ours = git_remotes.local(git)
     if git_remote is None:
         ref, rev = next(iter(naming.chosen([old], ours, git.head()).items()))
+        naming.require_commit(git, ref, rev, "Nothing was renamed.")
         target = _target(ref, new)
         _refuse_taken(ref, target, ours, old, force=force, where="here")
         replaced = ours.get(target) if target != ref else None

@@ -150,6 +150,8 @@ def push(site: Site, asked: Asked, emit: Emit) -> Pushed:
     remote, words = git_remotes.find(site, asked.words, asked.git_remote)
     ours = git_remotes.local(git)
     wanted = _to_push(site, remote, asked, words, ours)
+    damaged = naming.without_commit(git, wanted)
+    wanted = {ref: rev for ref, rev in wanted.items() if ref not in damaged}
     emit(Phase(f"asking {remote.shown}"))
     theirs = git_remotes.experiments(remote)
     chains = {ref: chain(git, ref, rev) for ref, rev in wanted.items()}
@@ -188,6 +190,14 @@ def push(site: Site, asked: Asked, emit: Emit) -> Pushed:
         _for_colleagues(site, remote, _names([*done, *same])),
     )
     _raise_if_left(result, remote, diverged, refused, lacking, total)
+    if damaged:
+        name = ref_names.name_of(damaged[0])
+        raise GitError(
+            f"{naming.shown(damaged)} {_are(damaged)} not pushed: there is no commit behind "
+            f"{'it' if len(damaged) == 1 else 'them'}."
+            f"{_others_were([*result.names, *result.up_to_date], 'pushed')}",
+            f"`nbexp remove {name}` takes the name away.",
+        )
     if unsent is not None:
         raise unsent
     return result

@@ -185,13 +185,18 @@ def throw_away(
 ) -> None:
     """Take experiments out of the list, by ref, and steps off others; all goes to the trash, so nothing is lost.
 
+    What a damaged repository lacks cannot be kept: of that one the name goes, and no undo point has it.
     `place` is the workspace whose `undo` takes it back; None: that of any.
     """
     if not refs and not cut:
         return
     changes: list[undo.RefChange] = []
     present = git.refs(PREFIX)
+    objects = git.info_many([*refs.values()])
+    lost = {ref: rev for (ref, rev), one in zip(refs.items(), objects, strict=True) if one is None}
     for ref, rev in refs.items():
+        if ref in lost:
+            continue
         kept = ref_of(ref, rev)
         if kept not in present:
             changes.append((kept, rev, None))
@@ -203,7 +208,9 @@ def throw_away(
         changes.append((one.ref, one.new, one.old))
     names = " ".join([*map(ref_names.name_of, refs), *(one.shown for one in cut)])
     crash_point("trash.before")
-    undo.change_refs(git, changes, op=f"remove {names}", place=place)
+    if changes:
+        undo.change_refs(git, changes, op=f"remove {names}", place=place)
+    git.update_refs([(ref, None, rev) for ref, rev in lost.items()])
     crash_point("trash.done")
 
 

@@ -293,16 +293,13 @@ class Git(Counted):
         found = self._refs_in_files(prefixes) if prefixes else None
         if found is not None:
             return found
-        # Peeling opens every object: it doubles the time for 10,000 experiments, none of them a tag.
-        peel = not prefixes or any(
-            prefix.startswith("refs/tags") or "refs/tags/".startswith(prefix) for prefix in prefixes
-        )
-        fields = "%(objectname) %(*objectname)" if peel else "%(objectname) "
-        out = self.run("for-each-ref", f"--format={fields} %(refname)", *prefixes)
+        # Git's own peeling opens every object: with one that is lost there would be no answer at all.
+        out = self.run("for-each-ref", "--format=%(objectname) %(refname)", *prefixes)
         refs = {}
         for line in os.fsdecode(out).splitlines():
-            oid, peeled, name = line.split(" ", 2)
-            refs[name] = peeled or oid
+            oid, name = line.split(" ", 1)
+            refs[name] = oid
+        self._peel(refs, prefixes)
         return refs
 
     def tree(self, rev: str, *, prefix: str = "") -> dict[str, Entry]:
@@ -697,12 +694,18 @@ class Git(Counted):
             found.update(packed_refs(packed, prefix.rstrip("/")))
         is_sorted = len(prefixes) == 1 and not loose and b" sorted" in packed[:80]
         found |= loose
+        self._peel(found, prefixes)
+        return found if is_sorted else dict(sorted(found.items()))
+
+    def _peel(self, refs: dict[str, str], prefixes: Sequence[str]) -> None:
+        """Put what they tag in the place of the tags among them."""
         # Ten thousand experiments are not looked through for tags.
         hold_tags = [p for p in prefixes if "refs/tags/".startswith(p) or p.startswith("refs/tags")]
-        tags = [ref for ref in found if ref.startswith("refs/tags/")] if hold_tags else []
-        peeled = self.objects.ask("info", [f"{found[tag]}^{{}}" for tag in tags]) if tags else []
-        found.update((tag, one.oid) for tag, one in zip(tags, peeled, strict=True) if one)
-        return found if is_sorted else dict(sorted(found.items()))
+        if prefixes and not hold_tags:
+            return
+        tags = [ref for ref in refs if ref.startswith("refs/tags/")]
+        peeled = self.objects.ask("info", [f"{refs[tag]}^{{}}" for tag in tags]) if tags else []
+        refs.update((tag, one.oid) for tag, one in zip(tags, peeled, strict=True) if one)
 
     def seen(self, ref: str) -> str | None:
         """What the ref holds, None if it is not there, `UNKNOWN` where only Git can tell.

@@ -1370,6 +1370,8 @@ class Project:
         from nbexp.experiments import naming, ref_changes
 
         found = naming.chosen(naming.words(experiments), self._refs(), self.git.head())
+        for ref, rev in found.items():
+            naming.require_commit(self.git, ref, rev, "Nothing was made.")
         wanted = {
             f"{ref_names.name_of(ref)}-branch": (ref_names.name_of(ref), rev)
             for ref, rev in found.items()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbexp.errors import GitError, NameTaken, NotFound, UsageError
+from nbexp.errors import GitError, NameTaken, NotFound, StoreError, UsageError
 from nbexp.experiments.ref_changes import publishing
 from nbexp.experiments.selection import Revisions
 from nbexp.git import NewCommit
@@ -276,3 +276,79 @@ def test_experiments_here_are_listed_by_the_commits_they_start_from(many):
     assert names() == ["next"]
     assert len(names(revisions=Revisions(rev=("HEAD~1",)))) == 50
     assert len(names(revisions=Revisions(num=2))) == len(names(everywhere=True)) == 51
+
+
+# --- Refs with no commit behind them -------------------------------------------------------------
+
+GONE = "1234567890" * 4
+
+
+@pytest.fixture
+def damaged(many, git):
+    """Beside `next`: `gone`, whose object is not there, and `leaf`, which is a blob; a tag, and a ref that is a link."""
+    head = many.git.head()
+    blob = git("hash-object", "-w", "params.yaml", cwd=many.root).strip()
+    folder = many.root / ".git" / "refs" / "exps" / head[:2] / head[2:]
+    (folder / "gone").write_text(f"{GONE}\n")
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/leaf", blob, cwd=many.root)
+    git("tag", "-am", "one", "v1", cwd=many.root)
+    git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", cwd=many.root)
+    many.git.close()
+    return many
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda project, name: project.apply(name),
+        lambda project, name: project.branch(name),
+        lambda project, name: project.branches(name, "next"),
+        lambda project, name: project.open(name),
+        lambda project, name: project.diff(name),
+        lambda project, name: project.rename(name, "other"),
+        lambda project, name: project.tag(name, "good"),
+        lambda project, name: project.rerun(name),
+        lambda project, name: project.verify(name),
+    ],
+)
+def test_what_has_no_commit_cannot_be_asked_for(damaged, ask):
+    for name, what in (("gone", "is not in this repository"), ("leaf", "is a blob and no commit")):
+        with pytest.raises(
+            GitError, match=f"Experiment `{name}` points to .*, which {what}"
+        ) as said:
+            ask(damaged, name)
+        assert said.value.hint == f"`nbexp remove {name}` takes the name away."
+
+
+def test_what_has_no_commit_is_not_pushed_and_all_others_are(damaged, git, tmp_path):
+    with pytest.raises(GitError) as said:
+        damaged.push("origin", everything=True)
+    assert str(said.value) == (
+        "gone, leaf are not pushed: there is no commit behind them. 51 others were pushed.\n"
+        "Hint: `nbexp remove gone` takes the name away."
+    )
+    assert len(on(git, tmp_path / "bare.git")) == 51
+
+
+def test_what_has_no_commit_can_be_removed(damaged):
+    assert damaged.remove("gone", "leaf", "lr-00").names == ("gone", "leaf", "lr-00")
+    assert len(damaged.names) == 50
+    assert [one.name for one in damaged.trash.list().entries] == ["leaf", "lr-00"]
+
+
+def test_a_run_can_have_the_name_of_what_has_no_commit(damaged):
+    made = damaged.run(name="gone", force=True)
+    assert damaged["gone"].rev == made.rev
+    assert damaged.trash.list().entries == ()
+
+
+def test_collecting_with_a_lost_commit(damaged):
+    """What nbexp keeps for itself goes; of data nothing, unless told to do without that commit."""
+    damaged.remove("lr-00")
+    (trash,) = (heap for heap in damaged.gc().heaps if heap.kind == "trash")
+    assert trash.items == 1
+    with pytest.raises(StoreError) as said:
+        damaged.data.gc(all_commits=True)
+    assert said.value.message.startswith("What `gone` needs cannot be told: ")
+    assert said.value.hint.startswith("`--skip-failed` goes on without it")
+    assert damaged.data.gc(all_commits=True, skip_failed=True).removed is False

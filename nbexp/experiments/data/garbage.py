@@ -195,7 +195,9 @@ def _groups(site: Site, garbage: Iterable[Object], emit: Emit) -> tuple[Group, .
 def _known_in_git(site: Site) -> Iterator[tuple[str, str, str]]:
     """The path, hash and commit of outputs in all commits there are, the newest first."""
     git, top = site.git, f"{site.prefix}/" if site.prefix else ""
-    revs = list(lines(git.run("rev-list", "--all", f"--max-count={_MOST_COMMITS}")))
+    revs = list(
+        lines(git.run("rev-list", "--ignore-missing", "--all", f"--max-count={_MOST_COMMITS}"))
+    )
     seen: set[str] = set()
     for name in NAMES:
         listed = git.paths_named(revs, name)

@@ -17,7 +17,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbexp.errors import NbexpError, NotFound, ProjectFileError, StoreError, UsageError
+from nbexp.errors import GitError, NbexpError, NotFound, ProjectFileError, StoreError, UsageError
 from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import place
 from nbexp.experiments.trash import PREFIX as TRASH
@@ -123,7 +123,8 @@ class Keeper:
                 _refuse_busy(other)
                 self._keep_workspace(other)
                 self._keep_links(other)
-        asked, always = self._asked(selection), self._always()
+        always = self._always()  # first: it tells of a ref that leads nowhere
+        asked = self._asked(selection)
         self._emit(Phase(f"reading {len({*asked, *always})} commits"))
         self.kept |= hashes_of(self._git, self._cache, asked, top, self._failed)
         self.always |= hashes_of(self._git, self._cache, always, top, self._failed)
@@ -205,6 +206,12 @@ class Keeper:
         always = git.refs("refs/exps/", "refs/nbexp/")
         for ref in self._without:
             always.pop(ref, None)
+        infos = self._git.info_many([*always.values()])
+        for ref in [ref for ref, one in zip(always, infos, strict=True) if one is None]:
+            gone = GitError(
+                f"`{ref}` points to {always.pop(ref)[:7]}, which is not in this repository."
+            )
+            self._failed(f"`{ref.rpartition('/')[2]}`", gone)
         revs = {rev: None for ref, rev in always.items() if not ref.startswith((UNDO, REDO))}
         for name in ("refs/stash", "refs/exps/celery/stash", "refs/exps/celery/failed"):
             if git.resolve(name) is not None:
@@ -222,7 +229,7 @@ class Keeper:
         git = self._git
         revs: dict[str, None] = {}
         if selection.all_commits:
-            revs.update(lines(git.run("rev-list", "--all")))
+            revs.update(lines(git.run("rev-list", "--ignore-missing", "--all")))
         if selection.since is not None:
             revs.update(self._since(selection.since))
         if selection.all_branches:
@@ -245,7 +252,11 @@ class Keeper:
     def _since(self, day: str) -> dict[str, None]:
         first = datetime.combine(date.fromisoformat(day), datetime.min.time()).timestamp()
         found: dict[str, None] = {}
-        for line in self._git.run("log", "--all", "--format=%H %ct").decode().splitlines():
+        for line in (
+            self._git.run("log", "--ignore-missing", "--all", "--format=%H %ct")
+            .decode()
+            .splitlines()
+        ):
             rev, time = line.split(" ")
             if int(time) >= first:
                 found[rev] = None
