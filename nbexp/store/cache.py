@@ -20,9 +20,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 from nbexp import filesystem
 from nbexp.errors import NotFound, StoreError
@@ -45,7 +43,6 @@ from nbexp.store.objects import (
 from nbexp.store.reading import (
     Stamp,
     apart,
-    changing,
     digest_of_stamps,
     digests_of,
     in_threads,
@@ -61,14 +58,12 @@ from nbexp.store.reading import (
 )
 from nbexp.store.staging import (
     READ_ONLY,
-    Staged,
     discard,
     name_again,
     place,
-    stage,
-    stage_small,
 )
-from nbexp.store.state import State
+from nbexp.store.state import State, digest_in
+from nbexp.store.storing import STEP, Storing
 from nbexp.store.two_processes import Pair
 
 Skip = Callable[[str, bool], bool]
@@ -76,8 +71,6 @@ Skip = Callable[[str, bool], bool]
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
 _MANY = 1000
-# Rows written in one go while another process links files; in the order of their keys, or all pages are written each time.
-_STEP = 2000
 
 _GROUP_FILE = 0o664  # DVC's, for what is no object: entries of the run cache
 # What `checkout` must not create below a path, whoever wrote the directory object.
@@ -223,7 +216,7 @@ class Cache:
                 files = [(name, stamp_of(status))]
                 row = self._state.get(name)
                 rows = {} if row is None else {name: row}
-                md5 = self._store(files, rows, name, Pair())[0][0]
+                md5 = self._storing(Pair()).store(files, rows, name)[0][0]
                 is_exec = bool(status.st_mode & stat.S_IXUSR)
                 if is_exec and self._links.kind_at(name) in ("hardlink", "symlink"):
                     _allow_running(name)
@@ -666,6 +659,9 @@ class Cache:
         check_name(md5)
         return Path(self._objects.find(md5))
 
+    def _storing(self, pair: Pair) -> Storing:
+        return Storing(self._objects, self._links, self._state, self._counter, pair)
+
     # Hashing --------------------------------------------------------------------------------------
 
     def _note(self, key: str, stamp: Stamp, md5: str) -> None:
@@ -706,7 +702,7 @@ class Cache:
         if storing:
             with two_processes.begun(len(found)) as pair:
                 _check_relpaths([relpath for relpath, _ in found], f"`{shown(name)}`")
-                md5s, stamps = self._store(files, rows, name, pair)
+                md5s, stamps = self._storing(pair).store(files, rows, name)
             found = [(relpath, stamp) for (relpath, _), stamp in zip(found, stamps, strict=True)]
             digest = digest_of_stamps(found)
         else:
@@ -730,7 +726,7 @@ class Cache:
     ) -> list[str]:
         """The digests of files, read where `rows` does not know them."""
         end = "\0" if legacy else ""
-        result = [_known(rows, name + end, stamp) for name, stamp in files]
+        result = [digest_in(rows, name + end, stamp) for name, stamp in files]
         unknown = [index for index, md5 in enumerate(result) if not md5]
 
         count = self._counter(len(unknown))
@@ -772,169 +768,6 @@ class Cache:
             return self.hash(Path(name))
         except (OSError, StoreError):  # a pipe, a link into itself: not this file, whatever it is
             return None
-
-    # Storing --------------------------------------------------------------------------------------
-
-    def _store(
-        self,
-        files: Sequence[tuple[str, Stamp]],
-        rows: Mapping[str, tuple[Stamp, str]],
-        home: str,
-        pair: Pair,
-    ) -> tuple[list[str], list[Stamp]]:
-        """Put files into the cache, link them if that is asked for; their digests, and stamps from now on."""
-        kind = self._links.kind_at(home)
-        md5s = [_known(rows, name, stamp) for name, stamp in files]
-        problems, objects = self._objects.inspect(
-            [md5 for md5 in dict.fromkeys(md5s) if md5], deep=True, legacy=False
-        )
-        todo = [index for index, md5 in enumerate(md5s) if not md5 or md5 in problems]
-        adopted: set[str] = set()
-        noted: set[str] = set()
-        if todo:
-            objects.update(self._store_missing(files, md5s, todo, kind, pair, adopted, noted))
-        stamps = [stamp for _, stamp in files]
-        if kind in ("hardlink", "symlink"):
-            for index, (name, stamp) in enumerate(files):
-                if kind == "symlink" or name not in adopted:
-                    md5 = md5s[index]
-                    stamps[index] = self._relink(name, stamp, md5, objects[md5], kind)
-        now = time.time_ns()
-        learnt = {
-            name: (stamp, md5)
-            for (name, _), stamp, md5 in zip(files, stamps, md5s, strict=True)
-            if not (name in noted and name in adopted)
-            and is_settled(stamp, now)
-            and _known(rows, name, stamp) != md5
-        }
-        self._state.put_many(learnt, {})
-        return md5s, stamps
-
-    def _store_missing(
-        self,
-        files: Sequence[tuple[str, Stamp]],
-        md5s: list[str],
-        todo: Sequence[int],
-        kind: str,
-        pair: Pair,
-        adopted: set[str],
-        noted: set[str],
-    ) -> dict[str, Stamp]:
-        """Hash and store the files `todo`, all of them flushed before the first gets its name as an object.
-
-        `adopted` receives those that have themselves become objects, `noted` those whose digest is remembered already.
-        The answer has the stamps of the objects.
-        """
-        self._objects.make(os.fspath(self._objects.unfinished))
-        device = os.stat(self._objects.unfinished).st_dev
-        temporary: set[str] = set()
-        modes: dict[str, int] = {}
-        changed: list[str] = []
-        wanted: dict[str, Staged] = {}
-
-        count = self._counter(len(todo))
-        how = (kind, device, os.fspath(self._objects.unfinished))
-
-        def keep(number: int, one: Staged) -> None:
-            if one.is_copy:
-                temporary.add(one.source)
-            else:
-                modes[one.source] = one.mode
-            index = todo[number]
-            md5s[index] = one.md5
-            if one.read != files[index][1]:
-                changed.append(files[index][0])
-            wanted.setdefault(one.md5, one)
-            count()
-
-        try:
-            names = [files[index][0] for index in todo]
-            small, big = apart([files[index][1][2] for index in todo])
-
-            def keep_small(index: int, one: tuple[Any, ...] | None) -> None:
-                assert one is not None
-                keep(small[index], Staged(*one))
-
-            pair.each(stage_small, how, [names[number] for number in small], keep_small)
-            in_threads(big, lambda number, stop: keep(number, stage(how, names[number], stop)))
-            crash_point("add.hashed")
-            if changed:
-                raise changing(min(changed))
-            # A copy replaces what is there, a link does not: only before the first kind must one look.
-            copies = [one.md5 for one in wanted.values() if one.is_copy]
-            problems, objects = self._objects.inspect(copies, deep=True, legacy=False)
-            new = [one for md5, one in wanted.items() if not one.is_copy or md5 in problems]
-            flush_names({one.source for one in new})
-
-            def learn() -> Iterator[None]:
-                now = time.time_ns()
-                alone = [one for one in new if not one.is_copy and is_settled(one.stamp, now)]
-                by_name, by_md5 = sorted(alone, key=_source_of), sorted(alone, key=_md5_of)
-                yield
-                for start in range(0, len(alone), _STEP):
-                    files, named = by_name[start:][:_STEP], by_md5[start:][:_STEP]
-                    noted.update([one.source for one in files])
-                    self._state.put_many(
-                        {one.source: (one.stamp, one.md5) for one in files},
-                        {one.md5: one.stamp for one in named},
-                    )
-                    self._objects.remember_now()
-                    yield
-
-            self._objects.publish(new, objects, pair, learn())
-            temporary.difference_update(one.source for one in new)
-            self._objects.flush_later(
-                {f"{self._objects.top}{os.sep}{start}" for start in {one.md5[:2] for one in new}}
-            )
-        except BaseException:
-            for name, mode in modes.items():
-                _restore_mode(name, mode)
-            raise
-        finally:
-            for name in temporary:
-                discard(name)
-        now = time.time_ns()
-        learnt: dict[str, Stamp] = {}
-        for one in new:
-            stamp = objects[one.md5]
-            if one.is_copy:
-                learnt[one.md5] = stamp  # nobody else ever had it open
-                continue
-            if stamp[0] == one.stamp[0]:
-                adopted.add(one.source)
-            if (stamp != one.stamp or one.source not in noted) and is_settled(stamp, now):
-                learnt[one.md5] = stamp
-        self._state.put_many({}, learnt)
-        return objects
-
-    def _relink(self, name: str, stamp: Stamp, md5: str, object_stamp: Stamp, kind: str) -> Stamp:
-        """Make a workspace file a link to its object, if it is none; its stamp afterwards."""
-        if kind == "hardlink" and stamp[2] == 0:
-            return (
-                stamp  # DVC too: a data set may have more empty files than an inode may have names
-            )
-        if kind == "hardlink" and stamp[0] == object_stamp[0] and not os.path.islink(name):
-            return object_stamp
-        source = self._objects.place_of(md5)
-        if kind == "symlink" and os.path.islink(name) and os.readlink(name) == source:
-            return object_stamp
-        # A link to another file of this directory has the object's stamp when that file was replaced before it.
-        if stamp_of(os.stat(name)) not in (stamp, object_stamp):
-            raise changing(name)
-        # Not beside the file: what a killed process leaves would lie among the user's data.
-        fresh = os.fspath(filesystem.temporary(self._objects.unfinished))
-        try:
-            filesystem.link(source, fresh, self._links.kinds_at(name))
-            crash_point("place.linked")
-            os.replace(fresh, name)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            filesystem.place(Path(source), Path(name), self._links.kinds_at(name))
-        finally:
-            discard(fresh)
-        crash_point("add.linked")
-        return stamp_of(os.stat(name))
 
     # Restoring ------------------------------------------------------------------------------------
 
@@ -1003,9 +836,9 @@ class Cache:
 
         def learn() -> Iterator[None]:
             now = time.time_ns()
-            for start in range(0, len(anew), _STEP):
+            for start in range(0, len(anew), STEP):
                 files = {}
-                for item, (_, _, stamp) in zip(anew[start:][:_STEP], asked[start:], strict=False):
+                for item, (_, _, stamp) in zip(anew[start:][:STEP], asked[start:], strict=False):
                     if stamp[2] and is_settled(stamp, now):
                         noted.add(item.relpath)
                         files[f"{name}/{item.relpath}"] = (stamp, item.md5)
@@ -1073,19 +906,7 @@ class _Hiding:
         return frees is not None and bool(frees(folder))
 
 
-# Reading ------------------------------------------------------------------------------------------
-
-
-def _known(rows: Mapping[str, tuple[Stamp, str]], key: str, stamp: Stamp) -> str:
-    row = rows.get(key)
-    return row[1] if row is not None and row[0] == stamp else ""
-
-
 # Names and bytes on disk --------------------------------------------------------------------------
-
-
-_source_of = attrgetter("source")
-_md5_of = attrgetter("md5")
 
 
 def _is_big(path: Path) -> bool:
@@ -1099,15 +920,6 @@ def _is_big(path: Path) -> bool:
 def _allow_running(name: str) -> None:
     """Let the owner run the file. DVC does the same to a link, and so to the object."""
     os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
-
-
-def _restore_mode(name: str, mode: int) -> None:
-    """Make a workspace file as writable as it was, if it has not become an object."""
-    try:
-        if os.stat(name).st_nlink == 1:
-            os.chmod(name, mode)
-    except OSError:
-        pass  # gone meanwhile
 
 
 def _folders_of(relpaths: Iterable[str]) -> set[str]:

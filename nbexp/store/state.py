@@ -261,6 +261,12 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     return connection
 
 
+def digest_in(rows: Mapping[str, tuple[Stamp, str]], key: str, stamp: Stamp) -> str:
+    """The digest that rows, as `State.below` gives them, have for a file with this stamp; "" for none."""
+    row = rows.get(key)
+    return row[1] if row is not None and row[0] == stamp else ""
+
+
 def remove_database(path: Path) -> None:
     """Remove a database with the files beside it that SQLite keeps; missing is fine."""
     for end in ("", "-wal", "-shm", "-journal"):
