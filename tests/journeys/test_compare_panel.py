@@ -492,7 +492,7 @@ def test_nothing_of_a_commit_runs_in_the_panel(
 ) -> None:
     evil = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
     params = compared / "params.yaml"
-    params.write_text(params.read_text() + f'"{evil}": "{evil}"\n')
+    params.write_text(params.read_text() + f'"{evil}": "{evil}"\nturned: "a\\u202eb"\n')
     train = compared / "train.sh"
     train.write_text(
         train.read_text()
@@ -506,6 +506,14 @@ def test_nothing_of_a_commit_runs_in_the_panel(
     found = tab.page.get_by_role("region", name="Compare experiments")
     expect(found.get_by_text("5 experiments", exact=True)).to_be_visible()
     row(found, "evil").click()
+    # Nothing is read from right to left, and a long name does not break the lines above table and plots.
+    found.locator(".nbx-grid").evaluate("grid => { grid.scrollLeft = grid.scrollWidth; }")
+    expect(row(found, "evil").get_by_text('"a\\u202eb"', exact=True)).to_be_visible()
+    lines = found.locator(".nbx-bar, .nbx-plot figcaption").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().height)"
+    )
+    assert len(lines) >= 3
+    assert max(lines) < 40
     for item in ("Compare with its baseline", "Compare with the workspace"):
         menu(found, "evil", item)
         expect(outcome(found)).not_to_contain_text("waiting")

@@ -173,6 +173,7 @@ def test_it_fits_a_narrow_column_and_what_is_planted_stays_text(
 ) -> None:
     params = (project / "params.yaml").read_text()
     planted = f'"{EVIL}": 1\nplanted: "{EVIL}"\n"</script><img src=x onerror=alert(1)>": "$x$"\n'
+    planted += f'long: "{"x" * 5000}"\nturned: "a\\u202eb"\n'
     (project / "params.yaml").write_text(params + planted)
     git("commit", "--all", "--quiet", "--message=planted", cwd=project)
     tab = open_notebook(
@@ -193,6 +194,8 @@ def test_it_fits_a_narrow_column_and_what_is_planted_stays_text(
         r"planted='<script>document.title=\'broken into\'</script>',c"
     )
     assert page.title() != "broken into"
+    expect(row(tab, "turned")).to_contain_text("a\\u202eb")
+    assert row(tab, "long").bounding_box()["height"] < 120
     for width in (700, 300):
         page.evaluate(
             "width => { document.querySelector('.nbexp-sweep').style.width = width + 'px'; }", width

@@ -3,7 +3,7 @@
 
 import { Special, type Value } from "../shared/columns.ts";
 import { add, fill, framed, fresh, h } from "../shared/dom.ts";
-import { cellText, clock, general, moment } from "../shared/format.ts";
+import { cellText, clock, general, harmless, moment } from "../shared/format.ts";
 import { type Arranged, type Column, type Line, type Own, rowName, type Row, shownColumns, statistic, type Table, type View } from "./model.ts";
 
 const ROW = 26;
@@ -455,7 +455,7 @@ export class Grid {
     const [line] = element === null ? [undefined] : this.under(element);
     const placed = this.placed[Number(element?.getAttribute("aria-colindex")) - 1];
     if (element === null || line === undefined || placed === undefined) return;
-    const title = this.title(line, placed);
+    const title = harmless(this.title(line, placed));
     if (element.title !== title) element.title = title;
   }
 
@@ -651,10 +651,12 @@ function newCell(): Cell {
   return { element: h("div", { class: "nbx-cell" }, text), text, placed: null, classes: "nbx-cell", heat: "", parts: null };
 }
 
-function write(cell: Cell, text: string): void {
+function write(cell: Cell, said: string): void {
+  const text = harmless(said);
   if (cell.text.data !== text) cell.text.data = text;
 }
 
-function say(element: HTMLElement, text: string): void {
+function say(element: HTMLElement, said: string): void {
+  const text = harmless(said);
   if (element.textContent !== text) element.textContent = text;
 }

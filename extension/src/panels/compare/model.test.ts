@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Special, type Value } from "../shared/columns.ts";
-import { cellText, general } from "../shared/format.ts";
+import { cellText, general, harmless } from "../shared/format.ts";
 import shared from "./cases.json";
 import { arrange, type Column, emptyView, type Row, sorted, statistic, Table, typed } from "./model.ts";
 
@@ -115,4 +115,11 @@ test("what is no number or text is one line", () => {
   expect([undefined, null, true, "a\u001bb", [8, 4], new Special("int", "18446744073709551615")].map((one) => cellText(one as Value))).toEqual([
     "-", "-", "true", '"a\\u001bb"', "[8,4]", "18446744073709551615",
   ]);
+});
+
+// As `harmless` of markup.py says them.
+test("text of others moves, colours and turns round nothing", () => {
+  expect(harmless("\u001b[31mred\u001b[0m and \u202eback\u0000\u009b")).toBe("red and \\u202eback\\x00\\x9b");
+  expect(harmless("two\r\nlines\tשלום 👩‍👧")).toBe("two\nlines\tשלום 👩‍👧");
+  expect(cellText("a\u202eb")).toBe('"a\\u202eb"');
 });

@@ -2,6 +2,7 @@
 // It keeps what the kernel sent, draws at most once in a frame, and says when the kernel is silent, or busy with a cell.
 
 import { add, fill, framed, h } from "../shared/dom.ts";
+import { harmless } from "../shared/format.ts";
 import { chart, graph, kindOf, MAX_LINES, type Line } from "./drawing.ts";
 import { brief, clock, State, type Message, type Request, type Row } from "./model.ts";
 import "../shared/theme.css";
@@ -291,7 +292,7 @@ class View {
       put(line.cells["values"], row.values);
       put(line.cells["elapsed"], clock(this.state.elapsed(uid)));
       line.element.dataset["state"] = row.state;
-      const title = row.error === "" ? row.given : row.error;
+      const title = harmless(row.error === "" ? row.given : row.error);
       if (line.element.title !== title) line.element.title = title;
       const isChosen = uid === chosen;
       line.element.classList.toggle("nbq-chosen", isChosen);
@@ -365,7 +366,8 @@ class View {
   }
 
   private drawLog(uid: string): void {
-    const text = this.state.logs.get(uid) ?? "";
+    // What is drawn over next is as it is until then.
+    const text = harmless((this.state.logs.get(uid) ?? "").replaceAll("\r", ""));
     this.log.hidden = text === "";
     if (this.drawnLogOf === uid && this.drawnLog?.data === text) return;
     if (this.drawnLogOf !== uid || this.drawnLog === undefined) {
@@ -381,7 +383,8 @@ class View {
 }
 
 /** Text of an element, written only where it is another: a screen reader reads what is written. */
-function put(element: HTMLElement | undefined, text: string): void {
+function put(element: HTMLElement | undefined, said: string): void {
+  const text = harmless(said);
   if (element !== undefined && element.textContent !== text) element.textContent = text;
 }
 

@@ -1,4 +1,6 @@
-// Elements from data. Text goes in as text: nothing here, or anywhere in the panels, reads HTML.
+// Elements from data. Text goes in as text: nothing here, or anywhere in the panels, reads HTML; and nothing in it acts on
+// the text beside it.
+import { harmless } from "./format.ts";
 
 type Child = Node | string | number | null | undefined | false;
 type Attributes = { readonly [name: string]: unknown };
@@ -40,7 +42,7 @@ function filled<E extends Element>(element: E, attributes: Attributes, children:
 export function add(element: Element, children: readonly Child[]): void {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : String(child));
+    element.append(child instanceof Node ? child : harmless(String(child)));
   }
 }
 

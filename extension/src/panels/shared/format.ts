@@ -27,7 +27,7 @@ export function cellText(value: Value, isWhole = false, digits = DIGITS): string
   if (value === undefined || value === null) return "-";
   if (typeof value === "number") return isWhole ? String(value) : general(value, digits);
   if (typeof value === "boolean") return value ? "true" : "false";
-  if (typeof value === "string") return printable(value) ? value : JSON.stringify(value);
+  if (typeof value === "string") return printable(value) ? value : harmless(JSON.stringify(value));
   if (value instanceof Special) return value.kind === "error" ? "!" : value.text;
   return JSON.stringify(plain(value));
 }
@@ -36,6 +36,20 @@ export function cellText(value: Value, isWhole = false, digits = DIGITS): string
 export function plain(value: Value): unknown {
   if (value instanceof Special) return value.text;
   return Array.isArray(value) ? value.map(plain) : value;
+}
+
+// What markup.py takes for escape sequences of a terminal, and for controls: C0, C1, and what turns the direction of reading round.
+const SEQUENCE = /\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])/g;
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+const CONTROLS = new RegExp(CONTROL, "g");
+
+/** The text without what acts on whoever shows it: escape sequences are left out, other controls are spelled. */
+export function harmless(text: string): string {
+  if (!CONTROL.test(text)) return text;
+  return text.replace(SEQUENCE, "").replaceAll("\r\n", "\n").replace(CONTROLS, (one) => {
+    const code = one.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
 }
 
 function printable(text: string): boolean {

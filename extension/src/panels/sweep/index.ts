@@ -1,5 +1,6 @@
 // The form of a sweep. It decides nothing: what is typed goes to the kernel as `answers`, and what these come to
 // (values in words, what is to be mended, how many runs, the line) comes back as `told`.
+import { harmless } from "../shared/format.ts";
 import "./style.css";
 
 type How = "keep" | "values" | "range" | "interval" | "choices";
@@ -103,7 +104,7 @@ function make<Name extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[Name] {
   const made = document.createElement(name);
   if (className) made.className = className;
-  made.append(...children);
+  made.append(...children.map((one) => (typeof one === "string" ? harmless(one) : one)));
   return made;
 }
 
@@ -415,7 +416,7 @@ class View {
       this.select(names(form.pruners), answers.pruner, (chosen) => (answers.pruner = chosen)),
       isOptuna,
     );
-    part("each point so often", "repeat", number("repeat", "1"));
+    part("runs of each point", "repeat", number("repeat", "1"));
     const whole = form.fields.filter((one) => one.problem === null && one.kind === "whole number");
     part(
       "its seed is",
