@@ -28,9 +28,10 @@ class Change:
 
     @property
     def delta(self) -> float | int | None:
-        """New minus old, when both are numbers."""
+        """New minus old, when both are numbers that have a difference: NaN has none, nor has infinity from itself."""
         if is_number(self.old) and is_number(self.new):
-            return self.new - self.old  # type: ignore[operator,no-any-return]
+            delta: float | int = self.new - self.old  # type: ignore[operator]  # numbers, as just asked
+            return delta if delta == delta else None
         return None
 
     @property

@@ -88,6 +88,9 @@ def test_all_values_are_named_on_request() -> None:
         (MISSING, 3, None),
         (None, 3, None),
         ([1], [2], None),
+        (1.0, math.nan, None),
+        (math.inf, math.inf, None),
+        (1.0, math.inf, math.inf),
     ],
 )
 def test_a_difference_is_one_of_numbers(old: object, new: object, delta: object) -> None:
@@ -135,6 +138,8 @@ def test_a_metrics_name_says_which_way_is_better(name: str, way: str | None) -> 
         ("acc", 0.9, 0.9, None),
         ("loss", 0.9, 0.5, "better"),
         ("loss", 0.5, 0.9, "worse"),
+        ("loss", 0.5, math.nan, None),
+        ("acc", math.nan, 0.9, None),
         ("rows", 1, 2, None),
     ],
 )
