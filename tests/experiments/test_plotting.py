@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbexp import cli, plots
-from nbexp.errors import NbexpError, NotFound, UsageError
+from nbexp.errors import NotFound, UsageError
 from nbexp.experiments.selection import Revisions
 from nbexp.plots import look, render
 from nbexp.testing.plots import problems
@@ -302,8 +302,9 @@ def test_pictures_of_outputs_side_by_side(labelled: Project) -> None:
 
 
 def test_a_metric_that_is_no_number_anywhere_is_explained(labelled: Project) -> None:
-    with pytest.raises(NbexpError):
+    with pytest.raises(NotFound, match="`odd` is no number in any of these experiments") as caught:
         labelled.plot("seed", "odd")
+    assert caught.value.hint == "there are acc."
 
 
 # ---- code, frames, files

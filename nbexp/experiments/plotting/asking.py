@@ -457,7 +457,13 @@ class _Maker:
         near = nearest(word, [title for title in titles if title != word])
         if near:
             return f"did you mean `{near}`?"
-        metrics = [c.title for c in self._table.columns() if c.kind == "metric"]
+        # What can be drawn: an experiment has a number in it.
+        metrics = [
+            column.title
+            for column in self._table.columns()
+            if column.kind == "metric"
+            and any(look.is_number(self._table.value(row, column)) for row in self._shown)
+        ]
         return f"there are {', '.join(metrics[:20])}." if metrics else None
 
     @cached_property
