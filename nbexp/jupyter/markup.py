@@ -102,7 +102,12 @@ def head(value: object, *, is_number: bool = False, span: int = 1) -> Markup:
 def grid(heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
     """A table with lines, in a box that scrolls."""
     body = [tag("thead", tag("tr", *heads)), tag("tbody", *rows)]
-    return tag("div", tag("table", *body, class_="nbexp-grid"), class_="nbexp-scroll")
+    return scrolled(tag("table", *body, class_="nbexp-grid"))
+
+
+def scrolled(content: Markup) -> Markup:
+    """In a box that scrolls where it does not fit, by the keyboard as well."""
+    return tag("div", content, class_="nbexp-scroll", tabindex="0")
 
 
 def faint(value: object) -> Markup:

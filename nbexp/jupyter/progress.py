@@ -270,7 +270,7 @@ class Progress:
 
     def _html(self, below: list[str], graph: Picture | None, now: float, *, is_over: bool) -> str:
         from nbexp.jupyter import curves
-        from nbexp.jupyter.markup import Markup, faint, page, pairs, tag
+        from nbexp.jupyter.markup import Markup, faint, page, pairs, scrolled, tag
 
         rows: list[list[object]] = []
         for name, stage in self._standing.stages.items():
@@ -286,9 +286,7 @@ class Progress:
         # While it goes on as `svg`, which is there at once; what stays as an `img`, which a page keeps.
         drawn = [graph, curves.draw(self._standing.curves)]
         content += [
-            tag("div", Markup(one.img() if is_over else one.svg), class_="nbexp-scroll")
-            for one in drawn
-            if one is not None
+            scrolled(Markup(one.img() if is_over else one.svg)) for one in drawn if one is not None
         ]
         if below:
             content.append(tag("pre", faint("\n".join(below))))
@@ -337,11 +335,11 @@ def _is_of_a_run(result: object) -> bool:
 def _with_graph(result: object, graph: Picture) -> tuple[dict[str, object], dict[str, object]]:
     """What a result looks like, and below it the pipeline as it was at the end."""
     from nbexp.jupyter import display
-    from nbexp.jupyter.markup import Markup, page, tag
+    from nbexp.jupyter.markup import Markup, page, scrolled
 
     contents, metadata = display.bundle(result)
     if "text/html" in contents:
-        picture = tag("div", Markup(graph.img()), class_="nbexp-scroll")
+        picture = scrolled(Markup(graph.img()))
         contents["text/html"] = page(display.html(result), picture)
         contents["image/svg+xml"] = graph.svg
     return contents, metadata

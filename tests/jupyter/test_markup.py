@@ -32,6 +32,11 @@ def test_numbers_stand_right_even_without_styles() -> None:
     assert 'align="left"' in markup.cell("low-lr")
 
 
+def test_a_wide_table_is_scrolled_by_the_keyboard_too() -> None:
+    found = ET.fromstring(markup.grid([markup.head("acc")], []))
+    assert found.attrib == {"class": "nbexp-scroll", "tabindex": "0"}
+
+
 def test_a_page_is_kept_from_mathjax() -> None:
     assert "mathjax_ignore" in markup.page("$x$")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nbexp.experiments.table import is_number
 from nbexp.formats import values
 from nbexp.jupyter.display.parts import brief, heading
-from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, tag
+from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, scrolled, tag
 from nbexp.render import opened as texts
 from nbexp.render import words as said
 
@@ -93,7 +93,7 @@ def _opened_text(result: OpenedText) -> Markup:
     more = texts.text_words(result)
     words = f"of {result.experiment}{f': {more}' if more else ''}"
     body = tag("pre", "\n".join(map(said.printable, result.lines)))
-    return joined([heading(result.path, faint(words)), tag("div", body, class_="nbexp-scroll")])
+    return joined([heading(result.path, faint(words)), scrolled(body)])
 
 
 def _opened_directory(result: OpenedDirectory) -> Markup:

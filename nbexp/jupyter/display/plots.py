@@ -9,7 +9,7 @@ from nbexp.experiments.plots import pictures
 from nbexp.experiments.plots.shown import Chart, Pictures
 from nbexp.experiments.plots.summary import summary
 from nbexp.jupyter.display.parts import heading
-from nbexp.jupyter.markup import Markup, cell, faint, grid, head, joined, tag
+from nbexp.jupyter.markup import Markup, cell, faint, grid, head, joined, scrolled, tag
 from nbexp.render.words import sized
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _pictures_parts(found: Pictures) -> Iterator[Markup]:
         for one in found.pictures
     ]
     heads = tag("thead", tag("tr", *(head(one.rev) for one in found.pictures)))
-    yield tag("div", tag("table", heads, tag("tbody", tag("tr", *columns))), class_="nbexp-scroll")
+    yield scrolled(tag("table", heads, tag("tbody", tag("tr", *columns))))
 
 
 def _chart(result: Chart) -> Markup:

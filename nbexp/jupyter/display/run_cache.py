@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbexp import render
 from nbexp.frozen import replace
 from nbexp.jupyter.display.parts import MAX_ROWS, brief, heading, moment, plain_text
-from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, pairs, tag
+from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, pairs, scrolled, tag
 from nbexp.render import run_cache as texts
 from nbexp.render import words as said
 
@@ -72,9 +72,7 @@ def _out(path: str, size: int | None, is_lost: bool) -> Markup:
 
 def _cached_run(result: CachedRun) -> Markup:
     rows = [(name, code(value)) for name, value in texts.run_rows(result)]
-    return joined(
-        [heading(result.stage, faint(result.short)), tag("div", pairs(rows), class_="nbexp-scroll")]
-    )
+    return joined([heading(result.stage, faint(result.short)), scrolled(pairs(rows))])
 
 
 def _shorter(result: RunTable) -> str:

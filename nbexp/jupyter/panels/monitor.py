@@ -34,7 +34,7 @@ from nbexp.formats import secrets
 from nbexp.frozen import replace
 from nbexp.jupyter import curves as pictures
 from nbexp.jupyter import display
-from nbexp.jupyter.markup import Markup, page, tag
+from nbexp.jupyter.markup import Markup, page, scrolled, tag
 from nbexp.jupyter.panels import bundled, pump
 from nbexp.pipeline.dag import states
 from nbexp.pipeline.standing import Curve, Standing
@@ -457,7 +457,7 @@ def static(status: QueueStatus, lookout: Lookout, static_id: str) -> dict[str, o
         curves = pictures.draw(standing.curves)
         drawn += [curves] if curves is not None else []
         parts.append(tag("p", tag("b", name)))
-        parts += [tag("div", Markup(one.img()), class_="nbexp-scroll") for one in drawn]
+        parts += [scrolled(Markup(one.img())) for one in drawn]
     contents["text/html"] = page(tag("div", *parts, data_nbexp_static=static_id))
     return contents
 
