@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from nbexp import filesystem
 from nbexp.errors import NbexpError, UsageError
 from nbexp.events import Emit, Notice, Phase
-from nbexp.experiments import conditions, place, trash, undo
+from nbexp.experiments import conditions, place, trash, undo, worktrees
 from nbexp.formats import ref_names
 from nbexp.frozen import frozen
 from nbexp.git import Git
@@ -363,10 +363,9 @@ def _remove(git: Git, items: Sequence[Item], emit: Emit) -> None:
     for number, (one, folder) in enumerate(folders):
         emit(Phase("removing files", number, len(folders)))
         if one.is_worktree:
-            git.worktree("remove", "--force", "--force", "--", str(folder), allowed=(0, 128))
-        filesystem.remove(folder)
-    if any(one.is_worktree for one in items):
-        git.worktree("prune")
+            worktrees.forget(git, folder)
+        else:
+            filesystem.remove(folder)
 
 
 def _moment(text: str) -> float:

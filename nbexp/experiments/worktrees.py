@@ -202,9 +202,8 @@ def clean(place: Place) -> Cleaned:
             top = folder_of(place.root, slot)
             if os.path.lexists(top):
                 gone.append(slot)
-            _forget(place.git, top)
+            forget(place.git, top)
     stray = _forget_lost(place.git, own / "wt")
-    place.git.worktree("prune")
     uids = {_marker_in(place.root, slot).partition(".")[0] for slot in busy}
     stray += freezing.sweep_copies(place.git, place.root, uids, _STRAY_S)
     for folder in (own, own / "slots", own / "locks", own / "wt"):
@@ -221,7 +220,7 @@ _STRAY_S = 3600.0
 
 def _made(git: Git, top: Path, baseline: str) -> Path:
     """A new work tree without files; its Git directory."""
-    _forget(git, top)
+    forget(git, top)
     top.parent.mkdir(parents=True, exist_ok=True)
     os.chmod(top.parent, 0o700)
     filesystem.crash_point("worktree.adding")
@@ -309,8 +308,12 @@ def _set_head(git: Git, top: Path, folder: Path, baseline: str) -> None:
         filesystem.remove(folder / left)
 
 
-def _forget(git: Git, top: Path) -> None:
-    """Remove a work tree, sound or not, with what the repository knows of it."""
+def forget(git: Git, top: Path) -> None:
+    """Remove a work tree, sound or not, with what the repository knows of it, and of no other.
+
+    Not `git worktree prune`: it forgets the user's own work trees as well, with what only they have, when their disk
+    is not mounted just now.
+    """
     filesystem.crash_point("worktree.forgetting")
     for known in _entries(git.common / "worktrees"):
         try:

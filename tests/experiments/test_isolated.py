@@ -902,3 +902,22 @@ def test_clean_forgets_work_trees_that_are_gone(project: Project, nbexp_cli, git
     shutil.rmtree(root / ".dvc" / "tmp")
     assert nbexp_cli("clean", cwd=root).stdout == "1 leftover of killed commands removed.\n"
     assert git("worktree", "list", "--porcelain", cwd=root).count("worktree ") == 1
+
+
+@pytest.mark.parametrize("verb", ["clean", "gc"])
+def test_a_work_tree_of_the_users_own_whose_disk_is_away_is_not_forgotten(
+    verb: str, project: Project, nbexp_cli, git: Git, tmp_path: Path
+) -> None:
+    root, mine, away = project.root, tmp_path / "mine", tmp_path / "away"
+    git("worktree", "add", "--quiet", "--detach", mine, cwd=root)
+    (mine / "seed.txt").write_text("only there\n")
+    git("add", "seed.txt", cwd=mine)
+    git("commit", "--quiet", "--all", "--message=only there", cwd=mine)
+    rev = git("rev-parse", "HEAD", cwd=mine)
+    mine.rename(away)
+    project.run({"train.lr": 0.2}, temp=True)
+    nbexp_cli(verb, *["--yes"] * (verb == "gc"), cwd=root)
+    listed = git("worktree", "list", cwd=root).splitlines()
+    assert [line.split()[0] for line in listed] == [str(root), str(mine)]
+    away.rename(mine)
+    assert git("rev-parse", "HEAD", cwd=mine) == rev

@@ -117,13 +117,17 @@ class Keeper:
         self._keep_workspace(root)
         self._keep_links(root)
         top = f"{prefix}/" if prefix else ""
-        for tree in self._work_trees():
+        away = []
+        for tree, head in self._work_trees():
             other = tree / prefix
+            if head and not tree.exists():  # its disk is not mounted just now
+                away.append(head)
             if other.is_dir() and other.resolve() != root.resolve():
                 _refuse_busy(other)
                 self._keep_workspace(other)
                 self._keep_links(other)
-        always = self._always()  # first: it tells of a ref that leads nowhere
+        # First: it tells of a ref that leads nowhere.
+        always = [*self._always(), *away]
         asked = self._asked(selection)
         self._emit(Phase(f"reading {len({*asked, *always})} commits"))
         self.kept |= hashes_of(self._git, self._cache, asked, top, self._failed)
@@ -192,13 +196,16 @@ class Keeper:
                 if isinstance(old, dict) and isinstance(old.get("md5"), str):
                     self.always.add(old["md5"])
 
-    def _work_trees(self) -> list[Path]:
-        listed = self._git.worktree("list", "--porcelain", "-z")
-        return [
-            Path(os.fsdecode(part.removeprefix(b"worktree ")))
-            for part in listed.split(b"\0")
-            if part.startswith(b"worktree ")
-        ]
+    def _work_trees(self) -> list[tuple[Path, str]]:
+        """Where each work tree is, or was last, and the commit that it is at; "" where it has none."""
+        listed = os.fsdecode(self._git.worktree("list", "--porcelain"))  # with `-z` from 2.36 on
+        found = []
+        for block in listed.split("\n\n"):
+            told = dict(line.partition(" ")[::2] for line in block.split("\n"))
+            if "worktree" in told:
+                head = told.get("HEAD", "")
+                found.append((Path(told["worktree"]), head if head.strip("0") else ""))
+        return found
 
     def _always(self) -> list[str]:
         """The commits whose data is kept whatever is asked for."""

@@ -114,6 +114,15 @@ def test_other_work_trees_keep_theirs(grown, git, tmp_path):
     assert not grown.cache.has_object(md5("3\n"))
 
 
+def test_a_work_tree_whose_disk_is_away_keeps_what_its_commit_needs(grown, git, tmp_path):
+    second = tmp_path / "second"
+    git("worktree", "add", "--quiet", str(second), "HEAD~1", cwd=grown.root)
+    second.rename(tmp_path / "away")
+    grown.data.gc(workspace=True, yes=True)
+    assert grown.cache.has_object(md5("1\n"))
+    assert not grown.cache.has_object(md5("3\n"))
+
+
 def test_a_command_at_work_in_another_work_tree_stops_it(grown, git, tmp_path):
     from nbexp.experiments import place
 
