@@ -1,9 +1,10 @@
 """Objects on this disk: hashing, storing, and putting workspace paths back from them.
 
-Hidden here: where an object lies and what makes it trustworthy (`objects`), how workspace and cache share bytes
-(`links`: copy, reflink, hard link, symbolic link), and the memo that makes an unchanged file cost a `stat` (`state`).
-Objects, names and modes are DVC's (`files/md5/<2>/<30>[.dir]`, `runs/<2>/<key>/<value>`, 2.x objects in
-`<2>/<30>`), see `tests/conformance/test_cache.py`.
+The class is the table of contents: where an object lies and what makes it trustworthy is in `objects`, how workspace
+and cache share bytes (copy, reflink, hard link, symbolic link) in `links`, the way in in `storing`, the way out in
+`restoring`, and the memo that makes an unchanged file cost a `stat` in `state`. Objects, names and modes are DVC's
+(`files/md5/<2>/<30>[.dir]`, `runs/<2>/<key>/<value>`, 2.x objects in `<2>/<30>`), see
+`tests/conformance/test_cache.py`.
 
 The memo is derived: lost or damaged, it costs time and nothing else.
 """
@@ -17,7 +18,7 @@ import re
 import stat
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -56,14 +57,13 @@ from nbexp.store.reading import (
     stamps_of,
     unreadable,
 )
+from nbexp.store.restoring import Restoring, folders_of, swap, take_over
 from nbexp.store.staging import (
     READ_ONLY,
     discard,
-    name_again,
-    place,
 )
 from nbexp.store.state import State, digest_in
-from nbexp.store.storing import STEP, Storing
+from nbexp.store.storing import Storing
 from nbexp.store.two_processes import Pair
 
 Skip = Callable[[str, bool], bool]
@@ -481,6 +481,7 @@ class Cache:
             stamps = self._objects.verified([hash.md5], hash.size, name)
         crash_point("checkout.checked")
         fresh = os.fspath(filesystem.temporary(parent))
+        restoring = Restoring(name, self._objects, self._links, self._state, self._counter)
         try:
             with _reported(name, "cannot be restored"), two_processes.begun(len(items)) as pair:
                 parent.mkdir(parents=True, exist_ok=True)
@@ -489,20 +490,22 @@ class Cache:
                     if moved is not None and old is None:
                         source = os.fspath(moved[1])
                         old = Contents(moved[0].hash, moved[0].items, moved[0].stamps, ())
-                    noted: set[str] = set()
-                    placed = self._build(fresh, items, stamps, old, name, source, pair, noted)
+                    restoring.build(
+                        fresh, items, stamps, old.by_path() if old else {}, source, pair
+                    )
+                    take_over(old.hidden if old else (), source, fresh)
                 else:
-                    placed = {"": self._link(hash.md5, fresh, stamps)}
+                    stamp = restoring.link(fresh, hash.md5, stamps[hash.md5])
                     if hash.isexec:
                         _allow_running(fresh)
                 crash_point("checkout.built")
-                _swap(fresh, name)
+                swap(fresh, name)
         finally:
             discard(fresh)
         if hash.is_dir:
-            self._learn(name, hash, items, placed, noted)
+            restoring.learn(hash.md5)
         else:
-            self._note(name, placed[""], hash.md5)
+            self._note(name, stamp, hash.md5)
         self._objects.remember_now()
         return True
 
@@ -769,105 +772,6 @@ class Cache:
         except (OSError, StoreError):  # a pipe, a link into itself: not this file, whatever it is
             return None
 
-    # Restoring ------------------------------------------------------------------------------------
-
-    def _link(self, md5: str, target: str, stamps: Mapping[str, Stamp]) -> Stamp:
-        """Make a new name for an object's bytes; the stamp that it has."""
-        return self._placed(
-            self._links.kinds_at(target), (self._objects.place_of(md5), target, stamps[md5]), md5
-        )
-
-    def _placed(self, kinds: tuple[str, ...], asked: tuple[str, str, Stamp], md5: str) -> Stamp:
-        """As `place`, for an object of DVC 2.x as well."""
-        stamp = place(kinds, asked) or place(kinds, (self._objects.find(md5), *asked[1:]))
-        if stamp is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), asked[0])
-        return stamp
-
-    def _build(
-        self,
-        fresh: str,
-        items: Sequence[Item],
-        stamps: Mapping[str, Stamp],
-        old: Contents | None,
-        name: str,
-        source: str,
-        pair: Pair,
-        noted: set[str],
-    ) -> dict[str, Stamp]:
-        """Make the whole tree under a temporary name; the stamps of its files. `source` has the old one.
-
-        `noted` receives those whose digest is remembered already.
-        """
-        kinds = self._links.kinds_at(name)
-        folders = _folders_of(item.relpath for item in items)
-        os.mkdir(fresh)
-        for folder in sorted(folders):
-            os.mkdir(f"{fresh}/{folder}")
-        kept: dict[str, tuple[str, Stamp]] = {}
-        if old is not None:
-            for item, stamp in zip(old.items, old.stamps, strict=True):
-                kept[item.relpath] = (item.md5, stamp)
-        placed: dict[str, Stamp] = {}
-        count = self._counter(len(items))
-        anew: list[Item] = []
-        same: list[Item] = []
-        for item in items:
-            present = kept.get(item.relpath)
-            (same if present is not None and present[0] == item.md5 else anew).append(item)
-
-        def keep_old(index: int, is_done: bool | None) -> None:
-            item = same[index]
-            if not is_done:  # too many names, or a file system without hard links
-                anew.append(item)
-                return
-            placed[item.relpath] = kept[item.relpath][1]
-            count()
-
-        pairs = [(f"{source}/{item.relpath}", f"{fresh}/{item.relpath}") for item in same]
-        pair.each(name_again, None, pairs, keep_old)
-        place_of = self._objects.place_of
-        asked = [(place_of(item.md5), f"{fresh}/{item.relpath}", stamps[item.md5]) for item in anew]
-
-        def keep(index: int, stamp: Stamp | None) -> None:
-            item = anew[index]
-            placed[item.relpath] = stamp or self._placed(kinds, asked[index], item.md5)
-            count()
-
-        def learn() -> Iterator[None]:
-            now = time.time_ns()
-            for start in range(0, len(anew), STEP):
-                files = {}
-                for item, (_, _, stamp) in zip(anew[start:][:STEP], asked[start:], strict=False):
-                    if stamp[2] and is_settled(stamp, now):
-                        noted.add(item.relpath)
-                        files[f"{name}/{item.relpath}"] = (stamp, item.md5)
-                self._state.put_many(files, {})
-                self._objects.remember_now()
-                yield
-
-        # A link has the stamp of its object, and a name that is not there yet is not found under it.
-        pair.each(place, kinds, asked, keep, learn() if kinds[0] == "hardlink" else ())
-        for relpath in () if old is None else old.hidden:
-            _take_over_hidden(f"{source}/{relpath}", f"{fresh}/{relpath}")
-        return placed
-
-    def _learn(
-        self,
-        name: str,
-        whole: Hash,
-        items: Sequence[Item],
-        placed: Mapping[str, Stamp],
-        noted: Collection[str],
-    ) -> None:
-        now = time.time_ns()
-        for item in items:
-            if item.relpath not in noted and is_settled(placed[item.relpath], now):
-                self._state.put(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
-        if all(is_settled(stamp, now) for stamp in placed.values()):
-            digest = digest_of_stamps(sorted(placed.items()))
-            self._state.put_tree(name, digest, whole.md5, self._links.kind_at(name))
-
 
 @frozen
 class Contents:
@@ -877,6 +781,13 @@ class Contents:
     items: tuple[Item, ...]
     stamps: tuple[Stamp, ...]
     hidden: tuple[str, ...]
+
+    def by_path(self) -> dict[str, tuple[str, Stamp]]:
+        """The digest and the stamp of each file."""
+        return {
+            item.relpath: (item.md5, stamp)
+            for item, stamp in zip(self.items, self.stamps, strict=True)
+        }
 
 
 class _Hiding:
@@ -922,100 +833,6 @@ def _allow_running(name: str) -> None:
     os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
 
 
-def _folders_of(relpaths: Iterable[str]) -> set[str]:
-    """Every folder that the files lie in, at any depth."""
-    folders: set[str] = set()
-    for relpath in relpaths:
-        folder = relpath.rpartition("/")[0]
-        while folder and folder not in folders:
-            folders.add(folder)
-            folder = folder.rpartition("/")[0]
-    return folders
-
-
-def _take_over_hidden(source: str, target: str) -> None:
-    """Give what the ignore rules hide a second name in the new tree, so that no instant has it nowhere."""
-    if os.path.isdir(source) and not os.path.islink(source):
-        os.makedirs(target, exist_ok=True)
-        for name in os.listdir(source):
-            _take_over_hidden(f"{source}/{name}", f"{target}/{name}")
-        return
-    folder = os.path.dirname(target)
-    leads = os.path.islink(source) and os.path.exists(source)
-    if leads and not os.path.exists(os.path.join(folder, os.readlink(source))):
-        return  # what it led to goes with the old tree: a link to nothing cannot be looked into
-    os.makedirs(folder, exist_ok=True)
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileExistsError:
-        pass
-    except OSError:
-        import shutil
-
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
-def _swap(fresh: str, name: str) -> None:
-    """Put what is complete at `fresh` in the place of whatever is at `name`."""
-    try:
-        is_folder = stat.S_ISDIR(os.lstat(name).st_mode)
-    except FileNotFoundError:
-        is_folder = False
-    else:
-        is_folder = is_folder or os.path.isdir(fresh)
-    if not is_folder:
-        os.replace(fresh, name)
-        return
-    aside = os.fspath(filesystem.temporary(Path(os.path.dirname(name))))
-    try:
-        os.rename(name, aside)
-    except OSError as error:
-        # A mount point cannot be renamed, nor on overlayfs a folder of a lower layer.
-        if error.errno not in (errno.EBUSY, errno.EXDEV, errno.EINVAL) or not os.path.isdir(fresh):
-            raise
-        _pour(fresh, name)
-        return
-    crash_point("checkout.moved")
-    try:
-        os.rename(fresh, name)
-    except BaseException:
-        os.rename(aside, name)
-        raise
-    crash_point("checkout.swapped")
-    filesystem.remove(Path(aside))
-
-
-def _pour(fresh: str, name: str) -> None:
-    """Make the folder `name` equal to `fresh` file by file, where it cannot be swapped as a whole."""
-    wanted = {""}
-    for folder, folders, files in os.walk(fresh):
-        inner = os.path.relpath(folder, fresh) if folder != fresh else ""
-        for one in folders:
-            relpath = os.path.join(inner, one)
-            target = os.path.join(name, relpath)
-            wanted.add(relpath)
-            if os.path.islink(target) or not os.path.isdir(target):
-                filesystem.remove(Path(target))
-                os.mkdir(target)
-        for one in files:
-            relpath = os.path.join(inner, one)
-            target = os.path.join(name, relpath)
-            wanted.add(relpath)
-            if os.path.isdir(target) and not os.path.islink(target):
-                filesystem.remove(Path(target))
-            try:
-                os.replace(os.path.join(folder, one), target)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                filesystem.place(Path(folder, one), Path(target), ["copy"])
-    for folder, folders, files in os.walk(name, topdown=False):
-        inner = os.path.relpath(folder, name) if folder != name else ""
-        for one in (*files, *folders):
-            if os.path.join(inner, one) not in wanted:
-                filesystem.remove(Path(folder, one))
-
-
 # Words --------------------------------------------------------------------------------------------
 
 
@@ -1035,5 +852,5 @@ def _check_relpaths(relpaths: Sequence[str], place: str) -> None:
                 f"{place} names {relpath!r}, which lies outside it or among Git's or DVC's records."
             )
     names = set(relpaths)
-    if len(names) < len(relpaths) or not names.isdisjoint(_folders_of(relpaths)):
+    if len(names) < len(relpaths) or not names.isdisjoint(folders_of(relpaths)):
         raise StoreError(f"{place} names one path twice.")
