@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the experiment failed (or a metric its bar, or `verify` fo
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -15,6 +16,7 @@ from nbexp.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
     from typing import TextIO
 
     from nbexp import commands, events
@@ -31,10 +33,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # What is imported and parsed lives until the end: looking through it for cycles finds nothing.
     gc.set_threshold(100_000, 50, 50)
+    if argv is not None:
+        return _run(words)
+    _heed_being_told_to_go()
     code = _run(words)
-    if argv is None:
-        _leave(code)
+    _leave(code)
     return code
+
+
+def _heed_being_told_to_go() -> None:
+    """End as by an interrupt, with the workspace put back, when a closed terminal or `kill` ends the process.
+
+    What is ignored already stays so: `nohup` is for runs that go on without their terminal.
+    """
+    import signal
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # waits where interrupts are held back
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
 
 
 def _leave(code: int) -> None:
@@ -67,12 +89,15 @@ def _run(words: list[str]) -> int:
         narrator.end_line()
         print(f"{error}", file=sys.stderr)
         return error.exit_code
-    except Interrupted as stopped:
-        narrator.end_line()
-        print(f"{stopped}", file=sys.stderr)
-        return stopped.exit_code
-    except KeyboardInterrupt:
-        narrator.end_line()
+    except KeyboardInterrupt as stopped:
+        try:
+            narrator.end_line()
+            if isinstance(stopped, Interrupted):
+                print(f"{stopped}", file=sys.stderr, flush=True)
+        except OSError:
+            # The terminal was closed, and nobody is there to read it.
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return Interrupted.exit_code
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Nothing more can be said on this stdout.
@@ -195,8 +220,11 @@ class Narrator:
     def __call__(self, event: events.Event) -> None:
         try:
             self._tell(event)
-        except BrokenPipeError:
-            # `| head` has read enough; that is no reason to end a run and give its results up.
+        except OSError as error:
+            # `| head` has read enough, or the terminal was closed. That is no reason to give a run's results up, or
+            # to leave its files as they are half-way.
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def _tell(self, event: events.Event) -> None:

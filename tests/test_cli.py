@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -33,6 +34,13 @@ def project(pipeline_project: Callable[..., Path], monkeypatch: pytest.MonkeyPat
 def masked(text: str) -> str:
     """Seconds as they differ from run to run."""
     return re.sub(r"\d+\.\d s", "0.0 s", text)
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.02)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -310,8 +318,9 @@ def test_a_failed_stage_ends_with_1_and_its_words(project: Path, capfd: Capture)
     assert log.read_text() == "working"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_with_130_and_nothing_left_running(
-    project: Path, nbexp_cli: Program, git: Callable[..., str]
+    project: Path, nbexp_cli: Program, git: Callable[..., str], number: signal.Signals
 ) -> None:
     edit(project / "train.sh", "set -eu\n", "set -eu\necho started; sleep 300 & sleep 301\n")
     before = (project / "params.yaml").read_bytes()
@@ -320,7 +329,7 @@ def test_an_interrupt_ends_with_130_and_nothing_left_running(
     while "started" not in child.stdout.readline():
         pass
     began = time.monotonic()
-    os.kill(child.pid, signal.SIGINT)
+    os.kill(child.pid, number)
     _, err = child.communicate(timeout=60)
     assert time.monotonic() - began < 10
     assert child.returncode == 130
@@ -331,6 +340,40 @@ def test_an_interrupt_ends_with_130_and_nothing_left_running(
     assert (project / "params.yaml").read_bytes() == before
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     assert "sleep 301" not in listed.stdout
+    assert nbexp_cli("show", "--all-states", cwd=project).stdout.count("interrupted") == 1
+
+
+def test_a_run_whose_terminal_is_closed_puts_the_files_back(
+    project: Path, nbexp_cli: Program
+) -> None:
+    edit(project / "train.sh", "set -eu\n", "set -eu\n: > ../started; sleep 302\n")
+    before = (project / "params.yaml").read_bytes()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        words = [sys.executable, "-m", "nbexp.cli", "run", "-n", "closed", "-S", "train.lr=0.5"]
+        os.execv(sys.executable, words)
+    wait_for(project.parent / "started")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert (project / "params.yaml").read_bytes() == before
+    assert nbexp_cli("show", "--all-states", cwd=project).stdout.count("interrupted") == 1
+
+
+def test_a_run_in_the_background_of_a_script_can_be_told_to_go(
+    project: Path, nbexp_cli: Program
+) -> None:
+    """Such a process ignores SIGINT, and with `nohup` it goes on when the terminal is closed."""
+    edit(project / "train.sh", "set -eu\n", "set -eu\n: > ../started; sleep 302\n")
+    before = (project / "params.yaml").read_bytes()
+    line = f"nohup {sys.executable} -m nbexp.cli run -n away -S train.lr=0.5 > /dev/null 2>&1 & echo $!; wait $!; echo $?"
+    shell = subprocess.Popen(["sh", "-c", line], cwd=project, stdout=subprocess.PIPE, text=True)
+    assert shell.stdout is not None
+    pid = int(shell.stdout.readline())
+    wait_for(project.parent / "started")
+    os.kill(pid, signal.SIGHUP)
+    os.kill(pid, signal.SIGTERM)
+    assert shell.communicate(timeout=60)[0] == "130\n"
+    assert (project / "params.yaml").read_bytes() == before
     assert nbexp_cli("show", "--all-states", cwd=project).stdout.count("interrupted") == 1
 
 
