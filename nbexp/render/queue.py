@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,12 +69,13 @@ def summary(result: Queued) -> str:
 
 
 def values_of(task: Task) -> str:
-    """The values a task sets, with the last part of each key."""
-    texts = [text.rpartition(":")[2] for text in task.overrides]
-    return " ".join(
-        f"{key.rpartition('.')[2]}={value}" if sign else key
-        for key, sign, value in (text.partition("=") for text in texts)
-    )
+    """The values a task sets, with the last part of each key; what it takes away keeps its `~`."""
+    shown = []
+    for text in task.overrides:
+        address, sign, value = text.partition("=")  # a value may have colons and dots as well
+        last = re.split(r"[.:+~]", address)[-1]
+        shown.append(f"{'~' * ('~' in address)}{last}{sign}{value}")
+    return " ".join(shown)
 
 
 def next_step(result: Queued) -> str:

@@ -125,6 +125,19 @@ class TestQueueing:
         assert len(queued) == 2
         assert queued.duplicates == 1
 
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            (["+train.url=path/to:x.y"], "url=path/to:x.y"),
+            (["params.yaml:+train.more={a.b:1}"], "more={a.b:1}"),
+            (["~train.lr", "seed=3"], "~lr seed=3"),
+            (["~train.lr=0.1"], "~lr=0.1"),
+        ],
+    )
+    def test_values_are_told_by_the_last_part_of_their_key(self, queue, asked, said):
+        told = render.text(queue.add(asked, name="one")).splitlines()
+        assert f"queued one: {said}" in told
+
     def test_names_of_a_grid_are_numbered_and_reserved(self, queue, project):
         assert queue.add(["seed=1,2"], name="grid").names == ("grid-1", "grid-2")
         with pytest.raises(NameTaken, match="has the name `grid-2`"):
