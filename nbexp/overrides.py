@@ -127,8 +127,12 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
             text = _address(file, op, key) + (f"={spell(value)}" if has_value else "")
             point.append(Override(file, key, value, op, has_value, text))
         return [tuple(point)]
+    chosen = axes(items)
+    if any(isinstance(axis.values, tuple) and len(axis.values) > 1 for axis in chosen):
+        # As Hydra's sweeper has it: what is said of a param last holds, and the values said before make no points.
+        chosen = tuple({(axis.file, axis.op, axis.key): axis for axis in chosen}.values())
     points: list[tuple[Override, ...]] = [()]
-    for axis in axes(items):
+    for axis in chosen:
         if isinstance(axis.values, Interval):
             raise UsageError(
                 f"`{axis.text}` names an interval; a run takes one value of it. Nothing was run.",

@@ -186,6 +186,21 @@ def test_all_combinations_are_points_the_first_item_slowest() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("items", "texts"),
+    [
+        (["lr=1,2", "lr=3"], [["lr=3"]]),
+        (["lr=1", "seed=7", "lr=4,5"], [["lr=4", "seed=7"], ["lr=5", "seed=7"]]),
+        (["a.json:lr=1,2", "lr=3"], [["a.json:lr=1", "lr=3"], ["a.json:lr=2", "lr=3"]]),
+        (["lr=1", "lr=3"], [["lr=1", "lr=3"]]),
+    ],
+)
+def test_what_is_said_last_of_a_param_makes_the_points_of_a_sweep(
+    items: list[str], texts: list[list[str]]
+) -> None:
+    assert [[one.text for one in point] for point in parse(items)] == texts
+
+
 def test_no_items_are_one_point_without_overrides() -> None:
     assert parse([]) == [()]
     assert parse({}) == [()]
