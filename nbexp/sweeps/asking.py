@@ -140,6 +140,7 @@ def understand(site: Site, request: SweepRequest, view: View, emit: Emit) -> Ask
         created_s=definition.now_s(),
         resources=made.resources,
         timeout_s=request.timeout_s,
+        mark=site.mark,
     )
     samplers.make(sampler, wanted.study())
     key = definition.key_of(
@@ -275,7 +276,7 @@ def _known(
     site: Site, wanted: Definition, view: View, trial: Spec, emit: Emit
 ) -> Definition | None:
     """The sweep that the same line made before, if the pipeline's files are as they were."""
-    same = [one for one in definition.kept(site.git) if one.key == wanted.key]
+    same = [one for one in definition.kept(site.git, site.mark) if one.key == wanted.key]
     if not same or wanted.spec.resumed is not None:
         return same[0] if same else None  # what is gone on from stands in the key
     graph = graphs.load(site.root, read=Disk(site.root, trial.edits).read)

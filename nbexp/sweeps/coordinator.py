@@ -399,7 +399,7 @@ def lead(site: Site, name: str) -> int:
     except filesystem.Locked:
         return 0
     try:
-        return _led(site, definition.load(site.git, name))
+        return _led(site, definition.load(site.git, name, site.mark))
     finally:
         lock.release()
 

@@ -62,6 +62,9 @@ class Definition:
         What each of them needs.
     timeout_s
         Seconds after which one is stopped and has failed.
+    mark
+        The project's in its repository, whose queue has the trials (`queue.batches`); None in those kept by nbexp
+        before it was told.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Definition:
     snapshot: str = ""
     resources: Mapping[str, float] = field(default_factory=dict)
     timeout_s: float | None = None
+    mark: str | None = None
 
     def study(self, past: Sequence[Trial] = ()) -> Study:
         return Study(self.space, self.direction, self.seed, self.options, past)
@@ -104,6 +108,7 @@ class Definition:
             "created": self.created_s,
             "resources": dict(self.resources),
             "timeout": self.timeout_s,
+            "mark": self.mark,
         }
 
 
@@ -175,31 +180,43 @@ def keep(git: Git, wanted: Definition, state: str) -> Definition:
         number += 1
 
 
-def kept(git: Git) -> list[Definition]:
-    """Every sweep of the project, the newest first."""
+def kept(git: Git, mark: str) -> list[Definition]:
+    """Every sweep of the project of that mark, the newest first.
+
+    Work trees share the refs, and no queue knows of another's trials.
+    """
     refs = git.refs(PREFIX)
     infos = {info.rev: info.message for info in git.commits([*refs.values()])} if refs else {}
     found = [
         one
         for ref, rev in refs.items()
-        if rev in infos and (one := _read(ref.removeprefix(PREFIX), rev, infos[rev])) is not None
+        if rev in infos
+        and (one := _read(ref.removeprefix(PREFIX), rev, infos[rev])) is not None
+        and one.mark in (None, mark)
     ]
     return sorted(found, key=lambda one: -one.created_s)
 
 
-def load(git: Git, name: str) -> Definition:
-    """The sweep of that name.
+def load(git: Git, name: str, mark: str) -> Definition:
+    """The sweep of that name in the project of that mark.
 
     Raises
     ------
     NotFound
         There is none; the nearest is in the hint.
+    UsageError
+        It is another project's, whose queue has its trials.
     """
     refs = git.refs(PREFIX)
     rev = refs.get(PREFIX + name)
     if rev is not None:
         (info,) = git.commits([rev])
         found = _read(name, rev, info.message)
+        if found is not None and found.mark not in (None, mark):
+            raise UsageError(
+                f"The sweep `{name}` was asked for in another work tree or project of this repository.",
+                f"`nbexp sweep --resume {name}`, typed there, goes on with it.",
+            )
         if found is not None:
             return found
         raise UsageError(f"The sweep `{name}` is stored in a form that this version does not read.")
@@ -240,6 +257,7 @@ def _read(name: str, rev: str, message: str) -> Definition | None:
             rev,
             stored["resources"],
             stored.get("timeout"),
+            stored.get("mark"),
         )
     except (ValueError, KeyError, TypeError, UsageError):
         return None

@@ -81,12 +81,12 @@ class KeptSweeps:
         self._site = queue.site
 
     def __contains__(self, name: str) -> bool:
-        return definition.PREFIX + name in self._site.git.refs(definition.PREFIX)
+        is_there = definition.PREFIX + name in self._site.git.refs(definition.PREFIX)
+        return is_there and any(one.name == name for one in self._kept())
 
     def list(self) -> Sweeps:
         """The sweeps of the project, the newest first."""
-        kept = definition.kept(self._site.git)
-        return Sweeps(tuple(following.result(self._site, one) for one in kept))
+        return Sweeps(tuple(following.result(self._site, one) for one in self._kept()))
 
     def show(self, name: str) -> Sweep:
         """What a sweep has come to so far.
@@ -96,7 +96,7 @@ class KeptSweeps:
         NotFound
             There is no sweep of that name.
         """
-        return following.result(self._site, definition.load(self._site.git, name))
+        return following.result(self._site, definition.load(self._site.git, name, self._site.mark))
 
     def resume(
         self,
@@ -128,7 +128,7 @@ class KeptSweeps:
         Interrupted
             Only the watching was: the sweep goes on.
         """
-        sweep = definition.load(self._site.git, name)
+        sweep = definition.load(self._site.git, name, self._site.mark)
         asking.go_on(self._site, sweep, trials=trials, jobs=jobs, timeout_s=timeout_s)
         return self._lead(sweep, detach=detach, emit=emit)
 
@@ -142,7 +142,7 @@ class KeptSweeps:
         QueueError
             Nobody can lead it.
         """
-        sweep = definition.load(self._site.git, name)
+        sweep = definition.load(self._site.git, name, self._site.mark)
         for _ in following.changes(self._site, sweep, Watcher(self._site.store)):
             yield following.result(self._site, sweep)
 
@@ -154,7 +154,7 @@ class KeptSweeps:
         NotFound
             There is no sweep of that name.
         """
-        sweep = definition.load(self._site.git, name)
+        sweep = definition.load(self._site.git, name, self._site.mark)
         courses.stop(self._site, sweep)
         if courses.read(self._site.store, sweep).over is None:
             # Who leads it sees the last trials end, and closes it.
@@ -310,6 +310,9 @@ class KeptSweeps:
         graph = graphs.load(site.root, read=Disk(site.root, edits).read)
         stages = spec.which.stages(graph, spec.targets, spec.here)
         return _Foreseen(site, sweep, edits, graph, stages)
+
+    def _kept(self) -> Sequence[definition.Definition]:
+        return definition.kept(self._site.git, self._site.mark)
 
     def _lead(self, sweep: Definition, *, detach: bool, emit: Emit, stops: bool = False) -> Sweep:
         site = self._site

@@ -387,7 +387,7 @@ class TestGoingOn:
         project.sweeps.stop(first.name)
         # The trials of the first have its code, whatever stands in the workspace.
         (root / "train.py").write_text((root / "train.py").read_text() + "# other\n")
-        kept = definition.load(project.git, first.name)
+        kept = definition.load(project.git, first.name, "")
         heard = Heard()
         second = project.sweep(space, emit=heard)
         assert second.name == "sweep-2"
@@ -488,3 +488,23 @@ class TestStart:
         assert [("steps: 4" in text, "lr: 0.01" in text) for text in found] == [
             (False, False), (False, True), (True, False), (True, True),
         ]  # fmt: skip
+
+
+def test_a_sweep_is_of_the_work_tree_that_asked_for_it(
+    pipeline_project: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str], tmp_path: Path
+) -> None:
+    """The refs are shared, and the queue that has the trials is not: another one would run them all again."""
+    project = pipeline_project()
+    beside = tmp_path / "beside"
+    git("worktree", "add", "--quiet", "-b", "other", str(beside), cwd=project)
+    nbexp_cli("sweep", "-S", "train.lr=0.1,0.03", "-n", "mine", cwd=beside)
+    assert "2 of 2 trials: 2 done" in nbexp_cli("sweep", cwd=beside).stdout
+    assert "mine" not in nbexp_cli("sweep", cwd=project).stdout
+    before = git("for-each-ref", cwd=project)
+    refused = nbexp_cli("sweep", "--resume", "mine", cwd=project, code=2)
+    assert refused.stderr == (
+        "The sweep `mine` was asked for in another work tree or project of this repository.\n"
+        "Hint: `nbexp sweep --resume mine`, typed there, goes on with it.\n"
+    )
+    nbexp_cli("stop", "mine", cwd=project, code=3)
+    assert git("for-each-ref", cwd=project) == before
