@@ -1576,6 +1576,22 @@ class TestMoreReading:
         assert (folder / "a" / "b.txt").read_bytes() == b"1\r\n"
         assert state(repo) == before
 
+    def test_filters_of_files_written_elsewhere_are_those_of_their_revision(
+        self, repo: Path, git: RunGit, tmp_path: Path
+    ) -> None:
+        git("config", "filter.up.clean", "tr A-Z a-z", cwd=repo)
+        git("config", "filter.up.smudge", "tr a-z A-Z", cwd=repo)
+        rev = commit_all(git, repo, {".gitattributes": "*.dat filter=up\n", "x.dat": "BIG\n"})
+        linked = tmp_path / "linked"
+        git("worktree", "add", "--quiet", linked, cwd=repo)
+        for number, top in enumerate((repo, linked)):
+            (top / ".gitattributes").write_text("*.dat text\n")
+            folder = tmp_path / f"out-{number}"
+            folder.mkdir()
+            found(top).export(rev, ["x.dat"], folder)
+            assert [path.name for path in folder.iterdir()] == ["x.dat"]
+            assert (folder / "x.dat").read_text() == "BIG\n"
+
     def test_new_refs_one_by_one_take_no_process(
         self, repo: Path, git: RunGit, count_git: Sized
     ) -> None:

@@ -435,14 +435,16 @@ class Git(Counted):
         return snapshot.files(self, status, extra)
 
     def export(self, rev: str, paths: Sequence[str], folder: Path) -> None:
-        """Write files of a revision below `folder`, filters applied as in a checkout."""
+        """Write files of a revision below the empty `folder`, filters applied as in a checkout of it."""
         if not paths:
             return
         env = {"GIT_INDEX_FILE": str(folder / ".nbexp-index")}
         self.run("read-tree", self.oid(f"{rev}^{{tree}}"), env=env)
-        lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        prefix = f"--prefix={folder}{os.sep}"
-        self.run("checkout-index", "-z", "--stdin", prefix, stdin=lines, env=env)
+        # Attributes are looked for in the work tree first, and only then in the index: the user's own are
+        # those of another revision.
+        env |= {"GIT_DIR": str(self.folder), "GIT_WORK_TREE": str(folder)}
+        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        self.run("checkout-index", "-z", "--stdin", stdin=names, env=env)
         (folder / ".nbexp-index").unlink()
 
     # Writing commits and refs.
