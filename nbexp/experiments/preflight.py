@@ -20,6 +20,7 @@ from nbexp.experiments.freezing import View
 from nbexp.experiments.run import Place
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen
+from nbexp.git import Git
 from nbexp.pipeline import detect
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import Graph, is_inside
@@ -114,7 +115,7 @@ def missing(
         if info is not None:  # a folder that Git knows may hold files that it does not
             for one in inner:
                 found.setdefault(one, Absent(one, "untracked", by))
-        elif (place.root / path).exists():
+        elif (place.root / path).exists() and not _is_in_submodule(place.git, rev, top + path):
             is_known = bool(inner) or any(is_inside(path, one.rstrip("/")) for one in untracked)
             found.setdefault(path, Absent(path, "untracked" if is_known else "ignored", by))
     for path in pipelines(place, view):
@@ -123,6 +124,25 @@ def missing(
         if not any(is_inside(data.path, copied) for copied in copies):
             found[data.path] = data
     return tuple(found[path] for path in sorted(found))
+
+
+def _is_in_submodule(git: Git, rev: str, path: str) -> bool:
+    """Whether a path, from the top, is a submodule or in one, at the commit that `rev` has of it."""
+    parts = path.split("/")
+    for count in range(1, len(parts) + 1):
+        folder, inside = "/".join(parts[:count]), "/".join(parts[count:])
+        if not git.has_git(folder):
+            continue
+        entry = git.tree(rev, prefix=folder).get(folder)
+        inner = Git.find(git.root / folder)
+        if entry is None or entry.mode != "160000" or inner is None:
+            return False
+        try:
+            is_file = inner.info(f"{entry.oid}:{inside}") is not None
+            return is_file or _is_in_submodule(inner, entry.oid, inside)
+        finally:
+            inner.close()
+    return False
 
 
 def pipelines(place: Place, view: View) -> list[str]:

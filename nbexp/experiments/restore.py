@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 import posixpath
+import shlex
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nbexp import filesystem
 from nbexp.errors import NbexpError, StoreError
-from nbexp.events import Emit, Phase
+from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import open_notebooks
 from nbexp.experiments.open_notebooks import ASKING
 from nbexp.experiments.place import files_of, own_folder
 from nbexp.experiments.workspace import InPlace
 from nbexp.frozen import frozen
-from nbexp.git import Entry, Git
+from nbexp.git import Entry, Git, snapshot
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline.graph import STAGE_FILES, Graph
 from nbexp.pipeline.plan import hash_of
@@ -60,7 +61,8 @@ class Applied(Result):
 class _Changes:
     """What has to change: files by their entry in the tree, files to remove, outputs by content.
 
-    `left_over` are outputs of today's stages that the experiment has no stage for.
+    `left_over` are outputs of today's stages that the experiment has no stage for, `submodules` the commits that
+    it has of submodules, by path.
     """
 
     files: Mapping[str, Entry]
@@ -68,6 +70,7 @@ class _Changes:
     outs: dict[str, Hash]
     left_over: tuple[str, ...]
     in_the_way: tuple[str, ...]
+    submodules: Mapping[str, str] = {}
 
 
 def apply(
@@ -173,9 +176,10 @@ def _changes(
     *,
     lost_is_well: bool = False,
 ) -> _Changes:
+    tree = git.tree(rev)
     wanted = {
         path: entry
-        for path, entry in git.tree(rev).items()
+        for path, entry in tree.items()
         # `dvc exp save` commits a pickle of its own there, by mistake.
         if entry.mode != "160000" and "/.dvc/tmp/" not in f"/{path}"
     }
@@ -198,7 +202,8 @@ def _changes(
         found = cache.hash(root / path)
         if found is not None and not cache.has(found):
             in_the_way.append(posixpath.join(prefix, path))
-    return _Changes(files, removals, outs, left_over, tuple(in_the_way))
+    submodules = {path: entry.oid for path, entry in tree.items() if entry.mode == "160000"}
+    return _Changes(files, removals, outs, left_over, tuple(in_the_way), submodules)
 
 
 def _present(git: Git, wanted: Mapping[str, Entry], head: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -418,6 +423,16 @@ def _write(
         cache.checkout(wanted, target)
         workspace.carry_over(path)
         filesystem.crash_point("apply.checked_out")
+    for path, wanted_rev in changes.submodules.items():
+        there = snapshot.submodule(git, path)
+        if there is not None and there.oid != wanted_rev:
+            shown = posixpath.relpath(path, workspace.prefix or ".")
+            emit(
+                Notice(
+                    f"The submodule {shown} stays at {there.oid[:7]}; {rev[:7]} has it at {wanted_rev[:7]}.",
+                    f"`git -C {shlex.quote(shown)} checkout {wanted_rev[:7]}`",
+                )
+            )
     return kept
 
 

@@ -38,6 +38,8 @@ SETTINGS = (
     f"core.hooksPath={os.devnull}",
     "core.fsmonitor=false",  # a hook, or a daemon that would outlive us
     "protocol.ext.allow=never",
+    "submodule.recurse=false",  # of a work tree of ours, Git would look for submodules in the wrong place
+    "core.splitIndex=false",  # an index of ours would leave a file in the user's Git folder
     "gc.auto=0",
     "maintenance.auto=false",
     # Without these Git syncs neither loose objects nor refs (2.39); older than 2.36 ignores them.

@@ -35,7 +35,7 @@ def files(
     regular = {}
     for path, mode in modes.items():
         if mode == "160000":
-            tree[path] = _submodule(git, path) or changes[path].index
+            tree[path] = submodule(git, path) or changes[path].index
         elif mode == "120000":
             tree[path] = (mode, _link_target(git, path))
         else:
@@ -193,7 +193,8 @@ def _as_entry(value: Entry | tuple[str, bytes] | None, head: Entry | None) -> En
     return Entry(mode, blob_id(data, "sha256" if head and len(head.oid) == 64 else "sha1"))
 
 
-def _submodule(git: Git, path: str) -> Entry | None:
+def submodule(git: Git, path: str) -> Entry | None:
+    """The commit that a submodule has checked out; None where it is not here."""
     inner = Git.find(git.root / path) if git.has_git(path) else None
     rev = inner.head() if inner else None
     if inner:

@@ -849,6 +849,60 @@ def test_submodules_are_there(with_submodule: Project, git: Git, files: Files) -
     assert git("status", "--porcelain", cwd=inner) == ""
 
 
+@pytest.mark.parametrize("setting", ["submodule.recurse", "core.splitIndex"])
+def test_submodules_are_there_however_git_is_set_up(
+    setting: str, with_submodule: Project, git: Git, files: Files
+) -> None:
+    root = with_submodule.root
+    git("config", setting, "true", cwd=root)
+    before = {path.name for path in (root / ".git").iterdir()}
+    for seed in (1, 2):
+        made = with_submodule.run({"seed": seed}, temp=True)
+        assert made.read("seen.txt").decode().split()[0] == "one"
+    with_submodule.apply(made.name)
+    assert {path.name for path in (root / ".git").iterdir()} == before | {"worktrees"}
+
+
+def test_what_is_in_a_submodule_is_not_said_to_be_absent(
+    with_submodule: Project, nbexp_cli, git: Git
+) -> None:
+    root = with_submodule.root
+    inner = root / "libs" / "lib"
+    (inner / "own.py").write_text("X = 1\n")
+    git("add", "own.py", cwd=inner)
+    git("commit", "--quiet", "--message=own", cwd=inner)
+    (inner / "new.txt").write_text("new\n")
+    (root / "dvc.yaml").write_text(
+        "stages:\n  look:\n    cmd: cat libs/lib/own.py > seen.txt; cat libs/lib/new.txt || true\n"
+        "    deps: [libs/lib/own.py]\n    outs: [{seen.txt: {cache: false}}]\n"
+    )
+    told = nbexp_cli("run", "--temp", cwd=root).stderr
+    absent = [line for line in told.splitlines() if "will not be in the run's folder" in line]
+    assert len(absent) == 1
+    assert "libs/lib/new.txt" in absent[0]
+    assert "own.py" not in absent[0]
+
+
+def test_apply_says_which_submodule_it_leaves_as_it_is(
+    with_submodule: Project, nbexp_cli, git: Git
+) -> None:
+    root = with_submodule.root
+    inner = root / "libs" / "lib"
+    old = git("rev-parse", "HEAD", cwd=inner)
+    (inner / "lib.txt").write_text("two\n")
+    git("commit", "--quiet", "--all", "--message=two", cwd=inner)
+    new = git("rev-parse", "HEAD", cwd=inner)
+    with_submodule.run({"seed": 3}, name="newer")
+    rev = with_submodule["newer"].rev
+    git("checkout", "--quiet", old, cwd=inner)
+    told = nbexp_cli("apply", "newer", cwd=root).stderr
+    assert f"The submodule libs/lib stays at {old[:7]}; {rev[:7]} has it at {new[:7]}." in told
+    assert f"`git -C libs/lib checkout {new[:7]}`" in told
+    assert git("rev-parse", "HEAD", cwd=inner) == old
+    git("checkout", "--quiet", new, cwd=inner)
+    assert "submodule" not in nbexp_cli("apply", "newer", cwd=root).stderr
+
+
 def test_a_submodule_that_is_not_here_is_refused_in_one_line(
     with_submodule: Project, git: Git
 ) -> None:
