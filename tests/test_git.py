@@ -1607,6 +1607,20 @@ class TestMoreReading:
         with pytest.raises(GitError, match="The ref refs/x/2 is at"):
             door.commit(NewCommit("refs/x/9", head, b"", base=head), new[2], one_by_one=True)
 
+    def test_in_a_repository_of_a_group_its_members_can_make_refs_too(
+        self, repo: Path, git: RunGit
+    ) -> None:
+        git("config", "core.sharedRepository", "group", cwd=repo)
+        door = found(repo)
+        head = door.resolve("HEAD")
+        for one_by_one in (True, False):
+            new = [NewCommit(f"refs/x/{one_by_one}/{n}", head, b"", base=head) for n in range(2)]
+            revs = door.commit(*new, one_by_one=one_by_one)
+            door.commit(NewCommit(new[0].ref, revs[0], b"", base=head, expect=revs[0]))
+        made = [repo / ".git" / "refs" / "x", *(repo / ".git" / "refs" / "x").rglob("*")]
+        assert len(made) == 1 + 2 + 4
+        assert [path for path in made if not path.stat().st_mode & 0o020] == []
+
 
 PATHS = ["a.txt", "b c.auto", "d/e.txt", "d/f.auto", "d/g/h", "-x", '"q', "ü.txt", "d", "a.txt/sub"]
 CONTENTS = [b"", b"1\n", b"1\r\n", b"2\n3\n", b"2\r\n3\r\n", b"\0\r\n"]

@@ -121,7 +121,7 @@ def _replacement(git: Git, ref: str, new: str, old: str) -> loose.Replacement | 
         return None
     if not all(map(is_simple, ref.split("/"))) or (git.common / "reftable").is_dir():
         return None
-    if git.config().get("core.logallrefupdates", "").lower() == "always":
+    if _is_more_than_a_file(git):
         return None
     who = git.identity("committer")
     log = git.common / "logs" / ref
@@ -208,13 +208,20 @@ def _create_refs(
     first: loose.Replacement | None = None,
 ) -> set[str]:
     """The new refs that could be made without Git, the last one first; `first` is set before."""
-    if git.config().get("core.logallrefupdates", "").lower() == "always":
+    if _is_more_than_a_file(git):
         return set()
     pairs = reversed([*zip(commits, revs if commits else (), strict=True)])
     refs = {new.ref or "": rev for new, rev in pairs}
     if not all(is_simple(part) for ref in refs for part in ref.split("/")):
         return set()
     return loose.create_refs(git.common, refs, first)
+
+
+def _is_more_than_a_file(git: Git) -> bool:
+    """Whether Git is set up to keep a log of every ref, or to let a group write in the folders that it makes for them."""
+    config = git.config()
+    logs = config.get("core.logallrefupdates", "").lower()
+    return logs == "always" or "core.sharedrepository" in config
 
 
 def _import(git: Git, commits: Sequence[NewCommit], *, direct: bool) -> list[str]:
