@@ -102,6 +102,7 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
 
     Without a list of choices that is one point, without items one empty point. A mapping is one point: its
     values are taken as they are (a list is a value), its keys may have a sign and a file: `{"+a.b": 1}`.
+    Text is one item.
 
     Raises
     ------
@@ -127,6 +128,8 @@ def parse(items: Iterable[str] | Mapping[str, object]) -> list[tuple[Override, .
             text = _address(file, op, key) + (f"={spell(value)}" if has_value else "")
             point.append(Override(file, key, value, op, has_value, text))
         return [tuple(point)]
+    if isinstance(items, str):
+        items = (items,)
     chosen = axes(items)
     if any(isinstance(axis.values, tuple) and len(axis.values) > 1 for axis in chosen):
         # As Hydra's sweeper has it: what is said of a param last holds, and the values said before make no points.

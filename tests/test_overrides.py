@@ -234,6 +234,10 @@ def test_a_sampler_makes_an_override_of_the_value_it_picked() -> None:
 # --- A mapping -------------------------------------------------------------------------------------------------
 
 
+def test_text_alone_is_one_item() -> None:
+    assert parse("train.lr=0.1,0.2") == parse(["train.lr=0.1,0.2"])
+
+
 def test_a_mapping_is_one_point_with_its_values_as_they_are() -> None:
     assert parse(
         {"train.layers": [1, 2], "+p.json:b": "1,2", "++c": None, "~d": None, "~e": 1}

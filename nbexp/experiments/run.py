@@ -26,7 +26,7 @@ from nbexp.experiments.place import GitIgnores, GitMeanings, own_folder, shared_
 from nbexp.experiments.record import NotRecorded
 from nbexp.experiments.spec import Spec
 from nbexp.experiments.workspace import Workspace, explain_rollback, uninterrupted
-from nbexp.formats import secrets
+from nbexp.formats import ref_names, secrets
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
@@ -193,7 +193,9 @@ def _run(
     recorder: Recorder | None = None
     growing: Growing | None = None
     if not has_begun:
-        workspace.begin(f"run {spec.name}")
+        # What is recorded already, people know by that name; the one that was drawn is not heard of again.
+        same = None if looked is None or spec.named else looked.same
+        workspace.begin(f"run {spec.name if same is None else ref_names.name_of(same[0])}")
     began_at = git.head()
     try:
         looked = looked or _look(spec, place, graph, stages, refs)

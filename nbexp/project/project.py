@@ -293,7 +293,7 @@ class Project:
         Parameters
         ----------
         set_params
-            `{"train.lr": 0.01}`, or override texts as after `-S`.
+            `{"train.lr": 0.01}`, or override texts as after `-S`, or one of them.
         targets
             Stages to bring up to date with all they need; none means the dvc.yaml of this directory.
         name

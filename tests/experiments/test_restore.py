@@ -302,7 +302,7 @@ def test_an_identical_run_can_be_undone(two: Project, files: FilesOf) -> None:
     before = files(two.root)
     assert two.run({"train.lr": 0.03, "prepare.rows": 20}).name == "low"
     assert files(two.root) != before
-    two.undo()
+    assert two.undo().op == "run low"
     assert files(two.root) == before
 
 
