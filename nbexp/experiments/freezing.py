@@ -287,7 +287,7 @@ def _edits(place: Place, with_edits: bool, emit: Emit) -> tuple[Status, dict[str
             return status, dict(git.snapshot(status)) if with_edits else {}
     journal = Journal(git.root, journal_folder(place.root))
     for _ in range(_LOOKS):
-        before = _bytes(journal.folder / "lines")
+        before = filesystem.read(journal.folder / "lines")
         with suppress(FileNotFoundError):  # a journal that is finished meanwhile
             if before is not None:
                 journal.read()
@@ -295,7 +295,7 @@ def _edits(place: Place, with_edits: bool, emit: Emit) -> tuple[Status, dict[str
             files: dict[str, FileContent] = dict(git.snapshot(status)) if with_edits else {}
             if with_edits and before is not None:
                 files = _as_before(git, journal, status, files)
-            if _bytes(journal.folder / "lines") == before:
+            if filesystem.read(journal.folder / "lines") == before:
                 return status, files
         time.sleep(_PAUSE_S)
     raise StoreError(
@@ -351,13 +351,6 @@ def _old_files(journal: Journal, line: Line) -> Iterator[tuple[str, tuple[str, b
 
 def _mode(mode: int) -> str:
     return "100755" if mode & 0o100 else "100644"
-
-
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
 
 
 # ---- edits on another commit

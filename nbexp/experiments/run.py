@@ -441,12 +441,15 @@ def _kept(rev: str, place: Place, stages: Sequence[Stage]) -> _Kept | None:
 def _is_there(rev: str, spec: Spec, place: Place, stages: Sequence[Stage]) -> bool:
     """Whether the workspace is what it was after that experiment, so that nothing is to be done at all."""
     root = place.root
-    if any(_bytes(root / path) != data for path, data in spec.edits.items()):
+    if any(filesystem.read(root / path) != data for path, data in spec.edits.items()):
         return False
     kept = _kept(rev, place, stages)
     return (
         kept is not None
-        and all(data is None or _bytes(root / path) == data for path, data in kept.locks.items())
+        and all(
+            data is None or filesystem.read(root / path) == data
+            for path, data in kept.locks.items()
+        )
         and all(outputs.are_as(stage, entry, root, place.cache) for stage, entry in kept.entries)
     )
 
@@ -473,7 +476,7 @@ def _bring_back(
         except StoreError:
             return False  # damaged, which nobody knew before it was to be used
     for path, recorded in kept.locks.items():
-        if recorded is not None and _bytes(place.root / path) != recorded:
+        if recorded is not None and filesystem.read(place.root / path) != recorded:
             workspace.write(path, recorded)
     return True
 
@@ -607,10 +610,3 @@ def _edited_by_stages(git: Git, workspace: Workspace) -> list[str]:
     except (OSError, GitError):
         return []
     return workspace.edited([change.path for change in changes])
-
-
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

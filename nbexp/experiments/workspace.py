@@ -155,7 +155,7 @@ class InPlace:
         `keeps_index` the user's index ends with the bytes it has now, whatever stages put into it.
         """
         self._keeps_index = keeps_index
-        self._index = _read(self.git.folder / "index")
+        self._index = filesystem.read(self.git.folder / "index")
         self._head = (self.git.branch(), self.git.head())
         self.journal.begin(op, self.uid)
 
@@ -253,7 +253,10 @@ class InPlace:
         if not self._keeps_index:
             return
         path = self.git.folder / "index"
-        if _read(path) != self._index and (self.git.branch(), self.git.head()) == self._head:
+        if (
+            filesystem.read(path) != self._index
+            and (self.git.branch(), self.git.head()) == self._head
+        ):
             if self._index is None:
                 filesystem.remove(path)
             else:
@@ -398,10 +401,3 @@ def _changed_s(path: Path) -> float:
         return path.lstat().st_mtime
     except OSError:
         return 0.0
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

@@ -56,20 +56,13 @@ def track(root: Path, path: Path) -> bool:
     )
     folder = Path(os.path.relpath(place.parent, root)).as_posix()
     pointer = place.with_name(place.name + dvc_file.SUFFIX)
-    known = _known(pointer)
+    known = filesystem.read(pointer)
     file = dvc_file.new("" if folder == "." else folder, content)
     if known is not None:
         file = dvc_file.parse(known, str(pointer.relative_to(root))).with_contents([content])
     filesystem.atomic_write(pointer, file.dump())
     rule = place.parent / ".gitignore"
-    edited = ignore.add_line(_known(rule), place.name)
+    edited = ignore.add_line(filesystem.read(rule), place.name)
     if edited is not None:
         filesystem.atomic_write(rule, edited)
     return True
-
-
-def _known(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

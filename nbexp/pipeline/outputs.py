@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from nbexp import filesystem
 from nbexp.errors import ProjectFileError, StageFailed, StoreError
 from nbexp.events import Emit, LockUpdated, Notice
 from nbexp.formats import dvc_file, dvc_lock, ignore, run_cache
@@ -304,7 +305,9 @@ def _unfinished_notebook(stage: Stage, out: Out, context: Context, label: str) -
         return None
     name = posixpath.basename(out.path)
     # Of stages that run at once each has a folder of its own.
-    return _read(context.run_dir / label / name) or _read(context.run_dir / name)
+    return filesystem.read(context.run_dir / label / name) or filesystem.read(
+        context.run_dir / name
+    )
 
 
 def collect(
@@ -439,7 +442,7 @@ class IgnoreFiles:
     def write(self) -> None:
         """Have Git ignore every cached output, as DVC does."""
         wanted = self._lines(self._stages)
-        read = {path: _read(self._context.root / path) for path in wanted}
+        read = {path: filesystem.read(self._context.root / path) for path in wanted}
         missing = {
             path: [name for name in names if ignore.add_line(read[path], name) is not None]
             for path, names in wanted.items()
@@ -462,7 +465,7 @@ class IgnoreFiles:
             data = self._with_lines(before, path, wanted.get(path, ()))
             if data != before:
                 changed.add(path)
-            present = _read(self._context.root / path)
+            present = filesystem.read(self._context.root / path)
             if data == present or present != self._written[path]:
                 continue  # as it is to be; or somebody else wrote to it meanwhile, and has the last word
             if data is None:
@@ -489,10 +492,3 @@ class IgnoreFiles:
 
 def _beside(path: str, name: str) -> str:
     return posixpath.join(posixpath.dirname(path), name)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None

@@ -17,7 +17,7 @@ from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedSource, LockedStage, LockFile
 from nbexp.frozen import frozen, replace
 from nbexp.pipeline import kinds
-from nbexp.pipeline.graph import Graph, is_inside
+from nbexp.pipeline.graph import Graph, bytes_of, is_inside
 from nbexp.pipeline.stage import Dep, Out, Param, Stage
 from nbexp.store import remotes
 from nbexp.store.cache import Cache, Hash
@@ -92,10 +92,7 @@ class Disk:
     def read(self, path: str) -> bytes | None:
         if path in self.edits:
             return self.edits[path]
-        try:
-            return (self.root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
+        return bytes_of(self.root, path)
 
 
 class Inspector:

@@ -362,7 +362,7 @@ def _add_one(
         found = hashed
     file = _file(job, found, notes)
     data = file.dump()
-    if _text(site, job.file) != data:
+    if filesystem.read(site.root / job.file) != data:
         workspace.write(job.file, data)
     edit = tracked.ignore_edit(site.root, job.path if job.owner is None else job.owner.out.path)
     # What is sent away is not in the workspace, so DVC tells Git nothing of it.
@@ -492,12 +492,5 @@ def _here(site: Site, path: str) -> str:
     return posixpath.relpath(path, site.here)
 
 
-def _text(site: Site, path: str) -> bytes | None:
-    try:
-        return (site.root / path).read_bytes()
-    except FileNotFoundError:
-        return None
-
-
 def _texts(site: Site, paths: Sequence[str]) -> dict[str, bytes | None]:
-    return {path: _text(site, path) for path in paths}
+    return {path: filesystem.read(site.root / path) for path in paths}
