@@ -211,7 +211,7 @@ def _imported(trees: Sequence[ast.Module]) -> _Wanted:
                 else:
                     names.update(dict.fromkeys(wanted))
             elif isinstance(node, ast.Call):
-                called = _dotted(node.func)
+                called = dotted(node.func)
                 if called in {"importlib.import_module", "import_module", "__import__"}:
                     if node.args and (name := _string(node.args[0])) and name[0] != ".":
                         names[name] = None
@@ -281,7 +281,7 @@ def _written(tree: ast.Module, names: Mapping[str, str]) -> Iterator[str]:
         if not isinstance(node, ast.Call):
             continue
         path = None
-        if _dotted(node.func) in {"open", "io.open"} and node.args:
+        if dotted(node.func) in {"open", "io.open"} and node.args:
             if _is_writing(node, place=1):
                 path = _path(node.args[0], names)
         elif isinstance(node.func, ast.Attribute):
@@ -337,7 +337,7 @@ def _path(node: ast.expr, names: Mapping[str, str]) -> str | None:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         parts = [node.left, node.right]
     elif isinstance(node, ast.Call):
-        called = _dotted(node.func) or ""
+        called = dotted(node.func) or ""
         is_path = called.split(".")[-1] in {"Path", "PurePath", "PosixPath"}
         if is_path or called.endswith("path.join") or called in {"str", "os.fspath"}:
             parts = node.args
@@ -354,11 +354,12 @@ def _string(node: ast.expr) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _dotted(node: ast.expr) -> str | None:
+def dotted(node: ast.AST) -> str | None:
+    """`a.b.c` of an expression that is just that; None of any other."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):
-        start = _dotted(node.value)
+        start = dotted(node.value)
         return None if start is None else f"{start}.{node.attr}"
     return None
 
@@ -389,7 +390,7 @@ def _loggers(trees: Sequence[ast.Module]) -> frozenset[str]:
 
 def _logged(tree: ast.Module, loggers: frozenset[str]) -> Iterator[str]:
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or _dotted(node.func) not in loggers:
+        if not isinstance(node, ast.Call) or dotted(node.func) not in loggers:
             continue
         given = list(node.args[:1])
         for keyword in node.keywords:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from nbexp.pipeline.detect import dotted
 from nbexp.pipeline.detection import calls
 from nbexp.pipeline.detection.command_lines import Argv, CommandLine, ParserMethods, click_option
 from nbexp.pipeline.detection.files import Files
@@ -39,7 +40,6 @@ from nbexp.pipeline.detection.symbols import (
 )
 from nbexp.pipeline.detection.texts import (
     Method,
-    dotted,
     dotted_name,
     formatted,
     is_plain,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -78,16 +77,6 @@ def joined(*parts: str) -> str:
     """Parts of a path, put together and without detours."""
     path = posixpath.join(*parts) if parts else ""
     return posixpath.normpath(path) if path else path
-
-
-def dotted(node: ast.AST) -> str | None:
-    """`a.b.c` of an expression that is just that; None of any other."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        start = dotted(node.value)
-        return None if start is None else f"{start}.{node.attr}"
-    return None
 
 
 def dotted_name(path: str) -> str:

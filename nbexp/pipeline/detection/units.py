@@ -10,8 +10,8 @@ from pathlib import Path
 
 from nbexp.errors import NbexpError
 from nbexp.formats import notebook
+from nbexp.pipeline.detect import dotted
 from nbexp.pipeline.detection.symbols import GAP, Unit
-from nbexp.pipeline.detection.texts import dotted
 
 _MAX_UNREAD = 20
 
