@@ -133,7 +133,7 @@ def _logged(folder: Path) -> dict[str, Any]:
         if len(lines) > 1:
             text = lines[-1].split("\t")[-1]
             parts = table.relative_to(tables).with_suffix("").parts
-            _put(found, parts, _typed(text))
+            _put(found, parts, values.number(text))
     try:
         summary = values.parse((folder / METRICS).read_bytes(), METRICS)
     except FileNotFoundError:
@@ -141,15 +141,6 @@ def _logged(folder: Path) -> dict[str, Any]:
     if isinstance(summary, dict):
         _merge(found, {key: value for key, value in summary.items() if key != "step"})
     return found
-
-
-def _typed(text: str) -> object:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _put(tree: dict[str, Any], parts: Sequence[str], value: object) -> None:

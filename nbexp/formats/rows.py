@@ -27,7 +27,8 @@ def parse(data: bytes, path: str) -> list[Row]:
             raise ProjectFileError("this is not UTF-8 text.", path=path) from None
         delimiter = "\t" if path.endswith(".tsv") else ","
         reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-        return [{key: _number(cell) for key, cell in row.items() if key} for row in reader]
+        number = values.number
+        return [{key: number(cell) for key, cell in row.items() if key} for row in reader]
     return _lists(values.parse(data, path))
 
 
@@ -41,14 +42,3 @@ def _lists(tree: object) -> list[Row]:
             if found:
                 return found
     return []
-
-
-def _number(cell: object) -> object:
-    if not isinstance(cell, str):
-        return cell
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except ValueError:
-            continue
-    return cell

@@ -24,6 +24,7 @@ __all__ = [
     "format_of",
     "lookup",
     "nearest",
+    "number",
     "parse",
     "same",
 ]
@@ -227,6 +228,24 @@ def _names(tree: object, limit: int = 2_000) -> list[str]:
 
     walk(tree, "")
     return names
+
+
+def number(cell: object) -> object:
+    """What a text stands for where numbers are written as texts: the number, or the text as it is.
+
+    Examples
+    --------
+    >>> number("3"), number("0.5"), number("adam")
+    (3, 0.5, 'adam')
+    """
+    if not isinstance(cell, str):
+        return cell
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
 
 
 def same(one: object, other: object) -> bool:

@@ -144,7 +144,7 @@ def _steering(option: Option, words: Sequence[str], read: Reading) -> object:
     value = option.default
     given = _value_in(words, option)
     if given is not None:
-        value = _number(given)
+        value = values.number(given)
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
@@ -176,15 +176,6 @@ def _with_param(words: list[str], option: Option, param: str) -> list[str]:
                 return found
     assert option.flag is not None
     return [*found, option.flag, param]
-
-
-def _number(text: str) -> object:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _constants(root: Path, path: str, read: Reading, *, has_others: bool) -> list[Entry]:
