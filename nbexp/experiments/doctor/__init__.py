@@ -6,7 +6,7 @@ thing to do. With `fix` what can be made again from what is recorded is mended: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from nbexp.errors import NbexpError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nbexp.experiments.data import Site
 
 Verdict = Literal["ok", "mended", "needs you"]
+
+_LISTED = 3  # of many things found, so many are named
 
 
 @frozen
@@ -79,6 +81,12 @@ class Visit:
 def counted(number: int, noun: str) -> str:
     """`1 note`, `2,000 notes`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def some(words: Sequence[str]) -> str:
+    """The first few, and how many more there are: `a, b, c and 4 more`."""
+    more = f" and {len(words) - _LISTED:,} more" if len(words) > _LISTED else ""
+    return f"{', '.join(words[:_LISTED])}{more}"
 
 
 Check = Callable[[Visit], Iterator[Finding]]

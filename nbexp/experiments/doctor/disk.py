@@ -12,7 +12,7 @@ from nbexp import filesystem, settings
 from nbexp.errors import NbexpError, ProjectFileError
 from nbexp.events import Phase
 from nbexp.experiments import pending, place
-from nbexp.experiments.doctor import Check, Finding, Visit, counted
+from nbexp.experiments.doctor import Check, Finding, Visit, counted, some
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml
 from nbexp.pipeline import graph as graphs
 from nbexp.pipeline import locks
@@ -22,7 +22,6 @@ from nbexp.store.objects import Object
 _SAMPLE = 64  # objects that a quick look reads, and how much of them at most
 _SAMPLE_BYTES = 256 << 20
 _LEFT_S = 3600.0
-_LISTED = 3
 
 
 def unfinished_commands(visit: Visit) -> Iterator[Finding]:
@@ -57,12 +56,12 @@ def dvc_locks(visit: Visit) -> Iterator[Finding]:
         by_link = False  # another line says so
     dead = locks.left_by_the_dead(dvc_tmp, mend=visit.fix, by_link=by_link)
     if dead and visit.fix:
-        yield Finding("locks", "mended", f".dvc/tmp/rwlock is free of {_some(dead)}")
+        yield Finding("locks", "mended", f".dvc/tmp/rwlock is free of {some(dead)}")
     elif dead:
         yield Finding(
             "locks",
             "needs you",
-            f".dvc/tmp/rwlock names commands that do not run any more: {_some(dead)}.",
+            f".dvc/tmp/rwlock names commands that do not run any more: {some(dead)}.",
             "`nbexp doctor --fix` takes them out.",
         )
     held = [
@@ -71,7 +70,7 @@ def dvc_locks(visit: Visit) -> Iterator[Finding]:
         if (lock := filesystem.FileLock(path)).held()
     ]
     if held or not dead:
-        yield Finding("locks", "ok", f"held: {_some(held)}" if held else "none is held")
+        yield Finding("locks", "ok", f"held: {some(held)}" if held else "none is held")
 
 
 def databases(visit: Visit) -> Iterator[Finding]:
@@ -153,7 +152,7 @@ def cache_objects(visit: Visit) -> Iterator[Finding]:
     paths = [f"{one.path} ({one.last})" if one.last else one.path for one in groups]
     what = f"{len(damaged):,} of {len(objects):,} objects" if len(damaged) > 1 else "1 object"
     first = damaged[0]
-    shown = f"{what} of the cache {'are' if len(damaged) > 1 else 'is'} damaged: {_some(paths)}"
+    shown = f"{what} of the cache {'are' if len(damaged) > 1 else 'is'} damaged: {some(paths)}"
     where = f"{first.md5[:2]}/{first.md5[2:9]}… {problems[first.md5].removeprefix('is damaged: ')}"
     again = "`nbexp data fetch` gets them from a remote; `nbexp run --force` makes outputs again."
     if not visit.fix:
@@ -222,8 +221,3 @@ def _set_aside(visit: Visit, damaged: Sequence[Object]) -> None:
 
                 shutil.copy2(one.path, folder / one.md5)
                 filesystem.remove(Path(one.path))
-
-
-def _some(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _LISTED:,} more" if len(words) > _LISTED else ""
-    return f"{', '.join(words[:_LISTED])}{more}"

@@ -6,11 +6,11 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from nbexp.experiments import place, trash, undo
-from nbexp.experiments.doctor import Check, Finding, Visit, counted
+from nbexp.experiments.doctor import Check, Finding, Visit, counted, some
 from nbexp.filesystem import atomic_write
 from nbexp.formats import ref_names
 from nbexp.git import Git
@@ -18,7 +18,6 @@ from nbexp.git import Git
 OLDEST_GIT = (2, 30)
 _IGNORED = ("/config.local", "/tmp", "/cache")  # noqa: S108 - lines of an ignore file
 _DVC_OWN = re.compile(r"refs/exps/(stash|(exec|celery|apply|temp)(/.*)?)")
-_LISTED = 3
 # A lock of Git's is there for milliseconds; an older one was left by a program that was killed.
 _STALE_S = 60
 
@@ -154,7 +153,7 @@ def undo_steps(visit: Visit) -> Iterator[Finding]:
         yield Finding(
             "undo steps",
             "needs you",
-            f"Step {one.short} (`{one.op}`) cannot bring back {_some(paths)}: the old data is gone.",
+            f"Step {one.short} (`{one.op}`) cannot bring back {some(paths)}: the old data is gone.",
             "`nbexp gc --undo` collects steps; `--keep-last N` keeps the newest.",
         )
     if not lost:
@@ -201,7 +200,7 @@ def git_objects(visit: Visit) -> Iterator[Finding]:
         yield Finding(
             "git objects",
             "needs you",
-            f"Objects of Git are missing: {_some(lines)}.",
+            f"Objects of Git are missing: {some(lines)}.",
             "`git fetch --refetch` gets them from a remote that has them.",
         )
     else:
@@ -259,8 +258,3 @@ def _lock_files(git: Git) -> Iterator[Path]:
 def _inside(path: Path, git: Git) -> str:
     """The path as one would type it at the top of the work tree."""
     return os.path.relpath(path, git.root)
-
-
-def _some(words: Sequence[str]) -> str:
-    more = f" and {len(words) - _LISTED:,} more" if len(words) > _LISTED else ""
-    return f"{', '.join(words[:_LISTED])}{more}"
