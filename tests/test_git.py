@@ -182,6 +182,15 @@ class TestFinding:
             found(repo).resolve("HEAD")
         assert raised.value.hint == f"`git config --global --add safe.directory {repo}`"
 
+    def test_an_extension_that_git_does_not_know_is_named(self, repo: Path, git: RunGit) -> None:
+        git("config", "core.repositoryFormatVersion", "1", cwd=repo)
+        git("config", "extensions.unheardOf", "true", cwd=repo)
+        with pytest.raises(GitError) as raised:
+            found(repo).status()
+        assert raised.value.message == (
+            "`git status` stopped: unknown repository extension found: unheardof."
+        )
+
     def test_gitpython_opens_the_same_repository(self, repo: Path) -> None:
         git = found(repo)
         assert git.repo.head.commit.hexsha == git.head()
@@ -1518,16 +1527,35 @@ class TestCommittingPaths:
         rev = found(repo).commit_paths(["a.txt"], "x")
         assert found(repo).read(f"{rev}:a.txt") == b"1"
 
-    def test_a_merge_under_way_is_left_alone(self, repo: Path, git: RunGit) -> None:
+    @pytest.mark.parametrize(
+        ("begin", "what", "out"),
+        [
+            ("merge --no-commit side", "merge", "merge --abort"),
+            ("cherry-pick side", "cherry-pick", "cherry-pick --abort"),
+            ("revert HEAD~1", "revert", "revert --abort"),
+            ("rebase side", "rebase", "rebase --abort"),
+            ("bisect start HEAD HEAD~2", "bisection", "bisect reset"),
+        ],
+    )
+    def test_what_is_under_way_is_left_alone(
+        self, begin: str, what: str, out: str, repo: Path, git: RunGit
+    ) -> None:
+        commit_all(git, repo, {"a.txt": "0"})
         git("switch", "--quiet", "-c", "side", cwd=repo)
-        side = commit_all(git, repo, {"b.txt": "1"})
+        commit_all(git, repo, {"a.txt": "side"})
         git("switch", "--quiet", "main", cwd=repo)
         commit_all(git, repo, {"a.txt": "1"})
-        git("merge", "--quiet", "--no-commit", "side", cwd=repo)
+        commit_all(git, repo, {"a.txt": "2"})
+        git(*begin.split(), cwd=repo, code=None)
         write(repo, {"c.txt": "1"})
-        with pytest.raises(GitError, match="during a merge"):
+        before = state(repo)
+        with pytest.raises(GitError, match=f"A {what} is under way") as raised:
             found(repo).commit_paths(["c.txt"], "x")
-        assert (repo / ".git" / "MERGE_HEAD").read_text() == f"{side}\n"
+        assert state(repo) == before
+        assert raised.value.hint == f"finish it first, or leave it: `git {out}`."
+        git(*out.split(), cwd=repo)
+        found(repo).commit_paths(["c.txt"], "x")
+        assert git("show", "--format=", "--name-only", "HEAD", cwd=repo) == "c.txt"
 
 
 class TestMoreReading:

@@ -597,10 +597,17 @@ class Git(Counted):
         Raises
         ------
         GitError
-            A path neither exists nor is tracked, a merge is under way, or the index stays locked.
+            A path neither exists nor is tracked, a merge or its like is under way, or the index stays locked.
         """
         if not paths:
             return self.head() or no_commit("HEAD")
+        # Git itself stops at some of these, and not before the index has the paths.
+        for mark, (what, verb) in _UNDER_WAY.items():
+            if (self.folder / mark).exists():
+                raise GitError(
+                    f"A {what} is under way, in which nothing can be committed. Nothing was changed.",
+                    f"finish it first, or leave it: `git {verb}`.",
+                )
         author, committer = self.identity("author"), self.identity("committer")
         env = {
             "GIT_AUTHOR_NAME": author.name,
@@ -770,6 +777,15 @@ class Git(Counted):
         )
         return [(place, file_stamp(place)) for place in dict.fromkeys(places)]
 
+
+_UNDER_WAY = {
+    "MERGE_HEAD": ("merge", "merge --abort"),
+    "CHERRY_PICK_HEAD": ("cherry-pick", "cherry-pick --abort"),
+    "REVERT_HEAD": ("revert", "revert --abort"),
+    "rebase-merge": ("rebase", "rebase --abort"),
+    "rebase-apply": ("rebase", "rebase --abort"),
+    "BISECT_LOG": ("bisection", "bisect reset"),
+}
 
 _PATIENCE_S = 10.0
 _MAKING_S = 3.0  # Git writes the files of a work tree within milliseconds

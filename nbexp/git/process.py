@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 # Left by a Git hook or alias that started us, or by a user for another repository.
-_FOREIGN = frozenset(
+FOREIGN = frozenset(
     f"GIT_{name}"
     for name in (
         "DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES",
@@ -94,7 +94,7 @@ def spawn(
     """Start `git ARGUMENTS` in `root`; with `alone` out of reach of Ctrl-C, and nobody reads its errors."""
     import subprocess
 
-    surroundings = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
+    surroundings = {key: value for key, value in os.environ.items() if key not in FOREIGN}
     surroundings |= {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
     options = [word for setting in settings for word in ("-c", setting)]
     Counted.processes += 1
@@ -156,7 +156,9 @@ def refused(arguments: Iterable[str], errors: bytes) -> GitError:
             f"Another Git process has held {lock[1]} for {age} s; nothing was changed.",
             f"wait for it, or if no Git process is running: `rm {lock[1]}`.",
         )
-    trust = re.search(r"git config --global --add safe\.directory \S+", text)
+    if reason.endswith(":"):  # what it is about stands in the lines below
+        reason = " ".join([reason, *(line.strip() for line in lines[lines.index(reason) + 1 :])])
+    trust = re.search(r"git config --global --add safe\.directory ('[^'\n]+'|\S+)", text)
     verb = next((word for word in arguments if word.islower() and not word.startswith("-")), "")
     reason = re.sub(r"^(fatal|error): ", "", reason).rstrip(".")
     return GitError(f"`git {verb}` stopped: {reason}.", f"`{trust[0]}`" if trust else None)
