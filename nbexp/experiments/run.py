@@ -30,6 +30,7 @@ from nbexp.formats import ref_names, secrets
 from nbexp.formats.dvc_lock import LockedStage
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git
+from nbexp.git.process import FOREIGN
 from nbexp.pipeline import execute, outputs, schedule
 from nbexp.pipeline.checkpoint import Made, Step
 from nbexp.pipeline.context import Context, Fetch
@@ -361,8 +362,10 @@ def context(
     folder = run_dir(place, workspace)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     home = place.home or place
+    around = place.env if place.env is not None else os.environ
     env = {
-        **(place.env if place.env is not None else os.environ),
+        # Where a Git hook started us, `git` in a stage would write the index of the commit that is being made.
+        **{name: value for name, value in around.items() if name not in FOREIGN},
         # What DVC sets for every stage (formats.md 1.9).
         "DVC_ROOT": str(home.root),
         **(variables or {}),

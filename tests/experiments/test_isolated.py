@@ -131,6 +131,25 @@ def test_stages_are_told_what_dvc_tells_them(project: Project, git: Git) -> None
     assert (made.read("pwd.txt").decode(), made.read("top.txt").decode()) == (top, top)
 
 
+@pytest.mark.parametrize("how", ["--temp", "-q"])
+def test_stages_of_a_run_that_a_git_hook_started_use_their_own_repository(
+    how: str, project: Project, git: Git, nbexp_cli
+) -> None:
+    root = project.root
+    (root / "dvc.yaml").write_text(
+        "stages:\n  adds:\n    cmd: date > made.txt; git add made.txt; env | grep -c ^GIT_INDEX > seen.txt || true\n"
+        "    params: [seed]\n    outs: [{made.txt: {cache: false}}, {seen.txt: {cache: false}}]\n"
+    )
+    git("commit", "--quiet", "--all", "--message=adds", cwd=root)
+    index = root / ".git" / "index.of-a-commit"
+    shutil.copy2(root / ".git" / "index", index)
+    before = index.read_bytes()
+    env = {"GIT_DIR": str(root / ".git"), "GIT_INDEX_FILE": str(index)}
+    nbexp_cli("run", how, "-n", "hooked", cwd=root, env=env)
+    assert index.read_bytes() == before
+    assert project["hooked"].read("seen.txt") == b"0\n"
+
+
 def test_what_is_recorded_already_is_returned(project: Project, files: Files) -> None:
     first = project.run({"train.lr": 0.03}, name="first", temp=True)
     before = files(project.root)
