@@ -308,6 +308,7 @@ def test_what_init_leaves_out_is_said() -> None:
         parameters=tuple((f"param_{n}", f"'{'x' * 20}'", "str") for n in range(4)),
         from_cell="the first code cell",
         computed=("labels",),
+        modules=tuple(f"package/module_{n}.py" for n in range(6)),
         wrote=("dvc.yaml",),
         baseline=HEAD,
         message="nbexp: track train.ipynb",
@@ -318,6 +319,8 @@ def test_what_init_leaves_out_is_said() -> None:
         f"parameters   param_0='{x}' (str)  param_1='{x}' (str)   from the first code cell\n"
         f"             param_2='{x}' (str)  param_3='{x}' (str)\n"
         "computed     labels                                                                       left to the notebook\n"
+        "modules      package/module_0.py  package/module_1.py  package/module_2.py                imported; deps of the stage\n"
+        "             package/module_3.py  package/module_4.py  package/module_5.py\n"
         "wrote        dvc.yaml\n"
         'baseline     aaaaaaa "nbexp: track train.ipynb"\n'
         "not in it: your edits of a.py, b.py, c.py, d.py, e.py, f.py and 2 more\n"

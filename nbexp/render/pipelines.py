@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +26,13 @@ def _init_report(result: InitReport) -> str:
         return f"DVC project found: {found}. Nothing to do. Next: {step}"
     rows: list[list[str]] = []
     words = [f"{name}={value} ({kind})" for name, value, kind in result.parameters]
-    for number, line in enumerate(_lines(words)):
-        rows.append(
-            ["" if number else "parameters", line, "" if number else f"from {result.from_cell}"]
-        )
-    if result.computed:
-        rows.append(["computed", "  ".join(result.computed), "left to the notebook"])
+    rows += _wrapped("parameters", words, f"from {result.from_cell}")
+    rows += _wrapped("computed", result.computed, "left to the notebook")
     for path, cell in result.metrics:
         rows.append(["metrics", path, _place("written", cell)])
     for name, cell in result.live:
         rows.append(["live", f"{name} by step", _place("logged", cell)])
-    if result.modules:
-        rows.append(["modules", "  ".join(result.modules), "imported; deps of the stage"])
+    rows += _wrapped("modules", result.modules, "imported; deps of the stage")
     for name, value, default in result.differing:
         rows.append(["kept", f"{name}={value}", f"in params.yaml; the notebook says {default}"])
     rows.append(["wrote", "  ".join(result.wrote)])
@@ -60,6 +54,8 @@ def _first_run(result: InitReport) -> str:
     """The line that runs the notebook from where `init` was typed: in a folder it has a pipeline of its own."""
     if result.folder == ".":
         return "nbexp run"
+    import shlex
+
     return f"nbexp run --cd {shlex.quote(result.folder)}"
 
 
@@ -67,6 +63,12 @@ def left_out(paths: Sequence[str]) -> str:
     """`your edits of a.py, b.py and 3 more`: what a commit of nbexp's own files leaves to the user."""
     more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
     return f"your edits of {', '.join(map(shown, paths[:_MOST_PATHS]))}{more}"
+
+
+def _wrapped(head: str, words: Sequence[str], note: str) -> list[list[str]]:
+    """Rows of the words, the first with what they are and where they are from."""
+    lines = enumerate(_lines(words))
+    return [["", line, ""] if number else [head, line, note] for number, line in lines]
 
 
 def _lines(words: Sequence[str]) -> list[str]:
