@@ -38,7 +38,10 @@ body {{ margin: 2em; font: 14px system-ui, sans-serif; }}
 <div id="chart"></div>
 <script>
 vegaEmbed("#chart", {spec}, {{"renderer": "svg", "actions": {{"export": true, "source": false, \
-"compiled": false, "editor": false}}}});
+"compiled": false, "editor": false}}}}).then(() => {{
+  // Vega leaves the rectangle of a selection without words; what it selects has them.
+  for (const one of document.querySelectorAll("g[class*=brush_]")) one.setAttribute("aria-hidden", "true");
+}});
 </script>
 </body>
 </html>

@@ -195,6 +195,9 @@ def test_what_is_brushed_in_a_plot_of_another_cell_is_chosen_and_back(
     first, second = plots.nth(0), plots.nth(1)
     everything = sorted(RATES)
     assert (lit(first), lit(second)) == (everything, everything)
+    # Vega has no words for the rectangle, so that none are missing for those who hear the page.
+    assert first.locator("g[class*='brush_']").count() == 2
+    expect(tab.page.locator("g[class*='brush_']:not([aria-hidden=true])")).to_have_count(0)
     # A rectangle around the two best, in the one plot.
     first.scroll_into_view_if_needed()
     points = {

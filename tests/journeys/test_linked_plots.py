@@ -110,6 +110,13 @@ def test_a_click_on_a_point_leaves_its_experiment_alone(page: Any) -> None:
     assert lit(page) == {"scatter": 1, "parallel": 1, "line": 1, "history": 1}
 
 
+def test_the_rectangle_has_no_words_and_so_is_not_there_for_who_hears_the_page(page: Any) -> None:
+    page.wait_for_function(
+        "() => document.querySelectorAll('g[class*=brush_][aria-hidden=true]').length > 0"
+    )
+    assert page.locator("g[class*=brush_]:not([aria-hidden=true])").count() == 0
+
+
 def test_a_tooltip_shows_a_strange_name_as_text(page: Any) -> None:
     page.mouse.move(*point(page, "acc: 0.8;"))
     page.wait_for_selector("#vg-tooltip-element.visible")

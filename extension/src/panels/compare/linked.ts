@@ -48,7 +48,10 @@ export class Linked {
     const isPlot = (node: Node): boolean => node instanceof Element && (node.matches("svg.marks") || node.querySelector("svg.marks") !== null);
     if (!found.some((one) => [...one.addedNodes].some(isPlot))) return;
     clearTimeout(this.timer);
-    this.timer = window.setTimeout(this.drawn, 100); // by then it has its marks
+    this.timer = window.setTimeout(() => {
+      quieten();
+      this.drawn();
+    }, 100); // by then it has its marks
   });
 
   /** `drawn` is called when a plot has come onto the page, or is drawn anew. */
@@ -56,6 +59,7 @@ export class Linked {
     private readonly heard: Heard,
     private readonly drawn: () => void,
   ) {
+    quieten();
     this.arrivals.observe(document.body, { childList: true, subtree: true });
     document.addEventListener("pointerdown", this.down, true);
     for (const kind of ["pointerup", "dblclick"]) document.addEventListener(kind, this.up, true);
@@ -89,6 +93,11 @@ export class Linked {
     const plot = read(element);
     if (plot !== null) this.heard(holds(plot.selection), new Set(plot.selection.records.keys()));
   }
+}
+
+/** Vega leaves the rectangle of a selection without words, and has no way to give it some; what it selects has them. */
+function quieten(): void {
+  for (const one of document.querySelectorAll(".vega-embed g[class*='brush_']")) one.setAttribute("aria-hidden", "true");
 }
 
 function plotOf(target: EventTarget | null): Element | null {
