@@ -18,6 +18,7 @@ from nbexp.experiments import columns
 from nbexp.experiments.authoring import InitReport
 from nbexp.experiments.collect import Collected, Heap
 from nbexp.experiments.compare import Change, Diff, NotebookChange
+from nbexp.experiments.differences import Patch
 from nbexp.experiments.doctor import Finding, Health
 from nbexp.experiments.labels import Tagged
 from nbexp.experiments.measures import MeasureDiff, MetricsShown
@@ -47,6 +48,7 @@ from nbexp.project import (
     StageReport,
     Status,
 )
+from nbexp.queue.reports import TaskLog
 
 BASE = "4f2c1e9" + "0" * 33
 EVIL = "<script>alert('x')</script>"
@@ -519,6 +521,15 @@ def test_a_result_without_a_table_is_its_text() -> None:
 def test_text_is_shown_as_it_is() -> None:
     contents, _ = display.bundle(Text("run it with `nbexp run`\n"))
     assert contents == {"text/plain": "run it with `nbexp run`"}
+
+
+def test_code_and_logs_are_shown_as_they_are() -> None:
+    lines = ("@@ -1 +1 @@", "-from nbexp import live", "+!nbexp run -S lr=1")
+    patch = Patch("train.py", "modified", lines)
+    diff = Diff("one", "two", (), (), (("train.py", "modified"),), patches=(patch,))
+    assert display.plain(diff).endswith("\n".join(lines))
+    log = TaskLog("one", "done", b"> nbexp run train\n")
+    assert display.plain(log) == "> nbexp run train\none: done"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 50
 _MAX_VALUE = 60
-_OF_THE_USER = {"Text", "Table", "OpenedNotebook", "Opened", "CachedRun", "Script"}
+# What is made of code, logs and values, and proposes no command of its own.
+_OF_THE_USER = {
+    "Text", "Table", "OpenedNotebook", "Opened", "CachedRun", "Script", "Diff", "NotebookDiff", "TaskLog", "Report",
+    "Printed",
+}  # fmt: skip
 
 
 def heading(name: str, *words: object) -> Markup:
