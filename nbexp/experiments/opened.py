@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nbexp.formats.notebook import Shown, shown
 from nbexp.frozen import field, frozen
 from nbexp.results import Result
 
@@ -13,6 +14,11 @@ class OpenedNotebook(Result):
     experiment: str
     path: str
     data: bytes = field(repr=False)
+
+    @property
+    def cells(self) -> list[Shown]:
+        """The cells that are not empty, with their outputs."""
+        return shown(self.data, self.path)
 
     def to_json(self) -> dict[str, object]:
         import json

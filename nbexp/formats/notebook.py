@@ -137,6 +137,40 @@ def numbered(data: bytes, path: str = "notebook") -> list[tuple[int | None, str]
     return found
 
 
+@frozen
+class Shown:
+    """A cell as people see it; `number` is None of prose, and of parameters that papermill put in."""
+
+    number: int | None
+    is_code: bool
+    source: str
+    outputs: tuple[Mapping[str, object], ...] = ()
+
+
+def shown(data: bytes, path: str = "notebook") -> list[Shown]:
+    """All cells that are not empty, with their outputs; those of an old notebook in the form of the present one.
+
+    Raises
+    ------
+    ProjectFileError
+        The bytes are no notebook.
+    """
+    found: list[Shown] = []
+    number = 0
+    for cell in _load(data, path)["cells"]:
+        source, is_code = _text(cell.get("source", "")), cell.get("cell_type") == "code"
+        if not source.strip():
+            continue
+        runs = is_code and INJECTED not in _tags(cell)
+        number += runs
+        outputs = cell.get("outputs") if is_code else ()
+        kept = (
+            [one for one in outputs if isinstance(one, dict)] if isinstance(outputs, list) else ()
+        )
+        found.append(Shown(number if runs else None, is_code, source, tuple(kept)))
+    return found
+
+
 def parameters(notebook: Notebook) -> Parameters:
     """What the cell tagged `parameters` assigns, else the literals of the first code cell.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +19,32 @@ if TYPE_CHECKING:
 
 
 def _opened_notebook(result: OpenedNotebook) -> str:
+    return opened_notebook(result)
+
+
+def opened_notebook(result: OpenedNotebook, most: int | None = None) -> str:
+    """The notebook as text; of each output no more than `most` letters."""
     lines = [f"{result.path} of {result.experiment}"]
-    number = 0
-    for cell in json.loads(result.data).get("cells", []):
-        source = _joined(cell.get("source", ""))
-        if cell.get("cell_type") != "code":
-            lines += ["", *(f"  {line}" for line in source.splitlines())]
+    for cell in result.cells:
+        if not cell.is_code:
+            lines += ["", *(f"  {line}" for line in cell.source.splitlines())]
             continue
-        injected = "injected-parameters" in cell.get("metadata", {}).get("tags", [])
-        number += 0 if injected else 1
-        lines += ["", "parameters of this run:" if injected else f"cell {number}:"]
-        lines += [f"  | {line}" for line in source.splitlines()]
-        for output in cell.get("outputs", []):
-            lines += [f"  {line}" for line in _output_text(output).splitlines()]
+        title = "parameters of this run:" if cell.number is None else f"cell {cell.number}:"
+        lines += ["", title, *(f"  | {line}" for line in cell.source.splitlines())]
+        for output in cell.outputs:
+            text = shortened(_output_text(output), most)
+            lines += [f"  {line}" for line in text.splitlines()]
     return "\n".join(lines)
 
 
-def _output_text(output: dict[str, object]) -> str:
+def shortened(text: str, most: int | None) -> str:
+    """The beginning of a text that is longer, and how much more there is."""
+    if most is None or len(text) <= most:
+        return text
+    return f"{text[:most]}\n… {len(text) - most} more characters"
+
+
+def _output_text(output: Mapping[str, object]) -> str:
     if output.get("output_type") == "error":
         return f"{output.get('ename')}: {output.get('evalue')}"
     if "text" in output:

@@ -166,7 +166,8 @@ NOTEBOOK = OpenedNotebook(
                         },
                     ],
                 },
-            ]
+            ],
+            "nbformat": 4,
         }
     ).encode(),
 )

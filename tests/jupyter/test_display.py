@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nbexp import render
 from nbexp.commands import Text
 from nbexp.experiments import columns
 from nbexp.experiments.authoring import InitReport
@@ -561,7 +562,8 @@ def notebook(*outputs: Mapping[str, object]) -> OpenedNotebook:
         },
         {"cell_type": "code", "metadata": {}, "source": "train()", "outputs": list(outputs)},
     ]
-    return OpenedNotebook("low-lr", "runs/train.ipynb", json.dumps({"cells": cells}).encode())
+    book = {"cells": cells, "nbformat": 4}
+    return OpenedNotebook("low-lr", "runs/train.ipynb", json.dumps(book).encode())
 
 
 def data(contents: Mapping[str, object]) -> dict[str, object]:
@@ -580,6 +582,27 @@ def test_an_executed_notebook_shows_cells_and_their_output() -> None:
     ):
         assert text in shown.text
     assert shown.text.endswith("cell 1train()epoch 1\nepoch 2")
+
+
+def test_an_old_notebook_and_an_odd_one_are_shown_too() -> None:
+    cells = [{"cell_type": "code", "input": "old = 1", "outputs": [], "language": "python"}]
+    three = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": cells}]}
+    old = OpenedNotebook("low-lr", "old.ipynb", json.dumps(three).encode())
+    assert look(old).text.endswith("cell 1old = 1")
+    assert display.plain(old) == "old.ipynb of low-lr\n\ncell 1:\n  | old = 1"
+    cells = [{"cell_type": "code", "source": " ", "outputs": None}, {"cell_type": "code", "metadata": None, "source": "x", "outputs": [1]}]  # fmt: skip
+    odd = OpenedNotebook(
+        "low-lr", "odd.ipynb", json.dumps({"nbformat": 4, "cells": cells}).encode()
+    )
+    assert look(odd).text.endswith("cell 1x")
+    assert display.plain(odd) == "odd.ipynb of low-lr\n\ncell 1:\n  | x"
+
+
+def test_a_long_output_is_cut_in_what_a_cell_keeps() -> None:
+    long = notebook({"output_type": "stream", "name": "stdout", "text": "x" * 12_345})
+    assert look(long).text.endswith("x\n… 2345 more characters")
+    assert display.plain(long).endswith("x\n  … 2345 more characters")
+    assert len(render.text(long)) > 12_345  # a terminal has it all
 
 
 def test_html_of_a_notebook_is_not_html_here() -> None:
@@ -702,7 +725,11 @@ def test_a_plot_is_an_altair_chart_for_those_who_go_on_with_it() -> None:
         PulledExperiments(EVIL, (EVIL,), (EVIL,), 1, 1, 1),
         Renamed(EVIL, EVIL, "a" * 40, remote=EVIL),
         OpenedNotebook(
-            EVIL, EVIL, json.dumps({"cells": [{"cell_type": "markdown", "source": EVIL}]}).encode()
+            EVIL,
+            EVIL,
+            json.dumps(
+                {"cells": [{"cell_type": "markdown", "source": EVIL}], "nbformat": 4}
+            ).encode(),
         ),
         Status({EVIL: ()}, 1),
         RunTable((cached(1, evil=EVIL), cached(2, evil=EVIL)), 2),

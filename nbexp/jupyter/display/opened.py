@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,17 +27,14 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 def _opened_notebook(result: OpenedNotebook) -> Markup:
     left = _MAX_IMAGES
     parts: list[Markup] = [heading(result.path, faint(f"of {result.experiment}"))]
-    number = 0
-    for found in json.loads(result.data).get("cells", []):
-        source = _text(found.get("source"))
-        if found.get("cell_type") != "code":
-            parts.append(tag("pre", source))
+    for found in result.cells:
+        if not found.is_code:
+            parts.append(tag("pre", found.source))
             continue
-        injected = "injected-parameters" in found.get("metadata", {}).get("tags", [])
-        number += 0 if injected or not source.strip() else 1
-        parts.append(tag("p", faint("parameters of this run" if injected else f"cell {number}")))
-        parts.append(tag("div", tag("pre", source), class_="nbexp-cell"))
-        for output in found.get("outputs", []):
+        title = "parameters of this run" if found.number is None else f"cell {found.number}"
+        parts.append(tag("p", faint(title)))
+        parts.append(tag("div", tag("pre", found.source), class_="nbexp-cell"))
+        for output in found.outputs:
             shown, size = _output(output, left)
             left -= size
             parts += shown
@@ -158,10 +154,11 @@ def _text(value: object) -> str:
 
 
 def _shortened(text: str) -> str:
-    found = _COLOURED.sub("", text).rstrip("\n")
-    if len(found) <= _MAX_TEXT:
-        return found
-    return f"{found[:_MAX_TEXT]}\n… {len(found) - _MAX_TEXT} more characters"
+    return texts.shortened(_COLOURED.sub("", text).rstrip("\n"), _MAX_TEXT)
+
+
+def _notebook_text(result: OpenedNotebook) -> str:
+    return texts.opened_notebook(result, _MAX_TEXT)
 
 
 WRITERS: Mapping[str, Callable[[Any], Markup]] = {
@@ -171,3 +168,5 @@ WRITERS: Mapping[str, Callable[[Any], Markup]] = {
     "OpenedText": _opened_text,
     "OpenedDirectory": _opened_directory,
 }
+
+TEXTS: Mapping[str, Callable[[Any], str]] = {"OpenedNotebook": _notebook_text}
