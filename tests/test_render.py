@@ -260,7 +260,7 @@ def test_a_diff() -> None:
 
 def test_a_diff_of_values_alone_says_that_the_code_is_the_same() -> None:
     assert render.text(Diff("a", "b", (LR,), ())) == (
-        "params  train.lr  0.1  ->  0.03\ncode     no change"
+        "params   train.lr  0.1  ->  0.03\ncode     no change"
     )
 
 
@@ -553,6 +553,16 @@ def test_what_has_no_writer_of_its_own_is_its_text() -> None:
     assert render.text("plain\n") == "plain"
     assert words.aligned([]) == []
     assert words.aligned([["a"], ["bb", "c"]]) == ["a", "bb  c"]
+
+
+def test_columns_are_as_wide_as_a_terminal_draws_them() -> None:
+    rows = [["漢字", "1"], ["e\u0301te\u0301", "2"], ["Größe", "3"], ["🎉", "4"]]
+    assert words.aligned(rows) == [
+        "漢字   1",
+        "e\u0301te\u0301    2",
+        "Größe  3",
+        "🎉     4",
+    ]
 
 
 # --- The run cache

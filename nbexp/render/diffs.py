@@ -19,7 +19,7 @@ def _diff(result: Diff) -> str:
     for title, changes in (("params", result.params), ("metrics", result.metrics)):
         named = zip(titles(changes), changes, strict=True)
         for number, (name, change) in enumerate(named):
-            first = title if number == 0 else ""
+            first = title.ljust(len("metrics")) if number == 0 else ""
             delta = signed(change.delta) if change.delta is not None and title == "metrics" else ""
             verdict = f"({change.verdict})" if title == "metrics" and change.verdict else ""
             rows.append([first, name, side(change.old), "->", side(change.new), delta, verdict])

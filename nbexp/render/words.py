@@ -19,15 +19,29 @@ def aligned(
     `paint` is given each cell with the numbers of its line and column, and may add what takes no room.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
-    width = max((len(row) for row in rows), default=0)
-    sizes = [max((len(row[i]) for row in rows if i < len(row)), default=0) for i in range(width)]
+    count = max((len(row) for row in rows), default=0)
+    sizes = [max((width(row[i]) for row in rows if i < len(row)), default=0) for i in range(count)]
     return [
         gap.join(
-            (paint(cell, line, column) if paint else cell) + " " * (sizes[column] - len(cell))
+            (paint(cell, line, column) if paint else cell) + " " * (sizes[column] - width(cell))
             for column, cell in enumerate(row)
         ).rstrip()
         for line, row in enumerate(rows)
     ]
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal a text takes: 漢字 four, an accent of its own none."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(
+        0
+        if unicodedata.category(one) in ("Mn", "Me", "Cf")
+        else 1 + (unicodedata.east_asian_width(one) in "WF")
+        for one in text
+    )
 
 
 def shown(value: object) -> str:
