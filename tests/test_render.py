@@ -480,6 +480,10 @@ def test_what_remove_and_branch_did() -> None:
     assert render.text(Branched("low", "better-lr", LOW)) == (
         "branch better-lr is at low (bbbbbbb); switch to it with: git switch better-lr"
     )
+    assert render.text(Branched("low", "it's", LOW, is_here=True)) == (
+        "branch it's is at low (bbbbbbb); your files are its files, so switch to it with: "
+        """git symbolic-ref HEAD 'refs/heads/it'"'"'s' && git reset -q"""
+    )
 
 
 # --- Curves and notebooks -------------------------------------------------------------------------

@@ -1355,12 +1355,14 @@ class Project:
 
     def branch(self, experiment: str | Experiment, branch: str | None = None) -> Branched:
         """Make a Git branch of an experiment; it is not switched to."""
-        from nbexp.experiments import ref_changes
+        from nbexp.experiments import alike, ref_changes
 
         name, rev = self._resolve(experiment)
         wanted = branch or f"{name.replace('@', '-')}-branch"
         ref_changes.create_branches(self.git, {wanted: (name, rev)})
-        return Branched(name, wanted, rev, ref_changes.publishing(self._site(), wanted))
+        site = self._site()
+        is_here = rev != self.git.head() and bool(alike.equal_to_workspace(site, {name: rev}))
+        return Branched(name, wanted, rev, ref_changes.publishing(site, wanted), is_here)
 
     def branches(self, *experiments: str | Experiment) -> Branches:
         """Make a Git branch of each of several experiments, all or none, named as by `branch`.

@@ -215,12 +215,21 @@ class Removed(Result):
 
 @frozen
 class Branched(Result):
-    """A branch that was made of an experiment; `publish` are the commands that share it."""
+    """A branch that was made of an experiment.
+
+    Attributes
+    ----------
+    publish
+        The commands that share it.
+    is_here
+        The workspace has the experiment's files already, without a commit: `git switch` would refuse to overwrite them.
+    """
 
     experiment: str
     branch: str
     rev: str
     publish: tuple[str, ...] = ()
+    is_here: bool = False
 
     def to_json(self) -> dict[str, object]:
         return {

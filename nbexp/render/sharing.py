@@ -50,9 +50,16 @@ def _pulled(result: PulledExperiments) -> str:
 
 
 def _branched(result: Branched) -> str:
+    import shlex
+
+    how = f"switch to it with: git switch {shlex.quote(result.branch)}"
+    if result.is_here:
+        # Git takes files that are equal for edits it would overwrite; with these commands no file is touched.
+        ref = shlex.quote(f"refs/heads/{result.branch}")
+        how = f"your files are its files, so switch to it with: git symbolic-ref HEAD {ref} && git reset -q"
     return (
-        f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); "
-        f"switch to it with: git switch {result.branch}" + _publishing(result.publish)
+        f"branch {result.branch} is at {result.experiment} ({result.rev[:7]}); {how}"
+        + _publishing(result.publish)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -249,6 +250,21 @@ def test_the_lines_of_a_branch_work(many, git, tmp_path):
     assert said.splitlines()[1:] == ["share:  git push -u origin lr-00-branch"]
     git(*said.splitlines()[1].split()[2:], cwd=many.root)
     assert set(on(git, tmp_path / "bare.git", "refs/heads")) == {"main", "lr-00-branch"}
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_the_line_that_switches_to_a_branch_works(project, git, is_here):
+    project.run({"train.lr": 0.5}, name="low")
+    if not is_here:
+        project.undo()
+    said = str(project.branch("low", "better")).splitlines()[0].partition("switch to it with: ")[2]
+    assert said.startswith("git symbolic-ref" if is_here else "git switch")
+    files = {path: path.read_bytes() for path in project.root.glob("*.*") if path.is_file()}
+    subprocess.run(said, shell=True, cwd=project.root, check=True, capture_output=True)
+    assert git("status", "--porcelain", cwd=project.root) == ""
+    assert git("symbolic-ref", "HEAD", cwd=project.root) == "refs/heads/better"
+    if is_here:
+        assert {path: path.read_bytes() for path in files} == files
 
 
 def test_without_a_remote_a_branch_says_nothing_of_sharing(project):
