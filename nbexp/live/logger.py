@@ -110,6 +110,7 @@ class Live:
         self._untracked: list[str] = []
         self._written: tuple[object, object] | None = None  # of dvc.yaml: how it was left
         self._own_dvcyaml: bytes | None = None  # the file, where nobody else wrote to it
+        self._sections: list[str] = []  # of that file, in its order
         self._inside_with = False
         self._lock = threading.RLock()  # the monitor of the system logs from a thread of its own
         self._monitor: Monitor | None = None
@@ -493,7 +494,11 @@ class Live:
             old = path.read_bytes() if path.exists() else None
             if old is None or old == self._own_dvcyaml:
                 # Nothing of others is in it: the library that keeps what is can stay unloaded.
-                new = self._own_dvcyaml = dvclive.new(entries)
+                # A section stays where it is, and a new one comes last, as where the file is edited.
+                order = dict.fromkeys([*self._sections, *entries] if old else entries)
+                self._sections = [section for section in order if section in entries]
+                new = dvclive.new({section: entries[section] for section in self._sections})
+                self._own_dvcyaml = new
             else:
                 new = dvclive.updated(old, self.dvc_file, folder, entries)
         except ProjectFileError as error:

@@ -111,6 +111,25 @@ def test_all_that_can_be_logged_is_the_same_to_the_byte(pair: Twins) -> None:
     assert pair.look.experiments(pair.nbexp_side) == {}
 
 
+LATER = """\
+with Live(save_dvc_exp=False) as live:
+    live.next_step()
+    live.log_metric("acc", 1)
+    live.next_step()
+    live.log_param("lr", 0.1)
+    live.next_step()
+"""
+
+
+def test_what_is_logged_later_comes_later_in_dvc_yaml(pair: Twins) -> None:
+    trained(pair, LATER)
+    listed = (pair.nbexp_side / "dvc.yaml").read_text()
+    assert [line for line in listed.splitlines() if line[0] not in " -"] == [
+        "metrics:", "plots:", "params:",
+    ]  # fmt: skip
+    pair.agree_on_files()
+
+
 def test_a_folder_without_dvc_becomes_a_project_as_with_dvclive(
     repo: Path, twins: MakeTwins
 ) -> None:
