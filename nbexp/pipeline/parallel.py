@@ -1,7 +1,7 @@
 """Several stages at once: a thread waits for the commands of each; everything else happens in one.
 
 The thread that called looks at stages, moves outputs, writes dvc.lock and talks to Git and the cache, one
-stage at a time. Nothing is polled: it sleeps until a stage has ended.
+stage at a time. It sleeps until a stage has ended.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from nbexp.errors import NbexpError
 from nbexp.events import Emit, Event, Notice
@@ -23,6 +23,8 @@ from nbexp.pipeline.stage import Stage
 
 # How soon a thread that waits for its checkpoint sees that all is stopped.
 _LOOK_S = 0.1
+# How soon an interrupt is seen that came in the moment before the sleep began: Python sleeps through it.
+_WAKE_S = 0.5
 
 
 def run(work: Execution) -> None:
@@ -78,7 +80,7 @@ class _SideBySide:
             self._start()
             while self._jobs:
                 with self._work.context.guard.waiting():
-                    news = self._news.get()
+                    news = self._next()
                 self._take(*news)
                 self._start()
         except BaseException:
@@ -89,6 +91,11 @@ class _SideBySide:
         for stage in self._work.stages:
             if not self._work.is_over(stage):
                 self._work.leave_out(stage)
+
+    def _next(self) -> _News:
+        while True:
+            with contextlib.suppress(Empty):
+                return self._news.get(timeout=_WAKE_S)
 
     def _start(self) -> None:
         """Start all that may start; what need not run is over at once."""

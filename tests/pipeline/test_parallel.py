@@ -273,7 +273,8 @@ def test_what_a_consumer_of_events_raises_ends_all(bench: Bench) -> None:
     assert time.monotonic() - clock < 10
 
 
-def test_an_interrupt_ends_every_stage(bench: Bench) -> None:
+@pytest.mark.parametrize("wakes", [True, False])
+def test_an_interrupt_ends_every_stage(bench: Bench, wakes: bool) -> None:
     bench.write(
         dvc__yaml=pipeline(INDEPENDENT, lambda _: "echo $$ >> .dvc/pids; exec sleep 30"),
         in__txt="1",
@@ -283,7 +284,10 @@ def test_an_interrupt_ends_every_stage(bench: Bench) -> None:
     def interrupt() -> None:
         while not pids.exists() or len(pids.read_text().split()) < 4:
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
+        if wakes:
+            os.kill(os.getpid(), signal.SIGINT)
+        else:  # as if it had come just before the main thread went to sleep
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     clock = time.monotonic()
