@@ -28,6 +28,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from nbexp.errors import GitError
 from nbexp.frozen import field, frozen
 from nbexp.git import FileContent, Git, NewCommit
+from nbexp.git.remote import GitRemote, Move
 
 REF = "refs/notes/nbexp"
 
@@ -149,14 +150,11 @@ def send(git: Git, remote: str, revs: Iterable[str]) -> tuple[str, ...]:
             return ()
         files = _files(places, merged) | _packages_of(git, _root(git), seen, merged.values())
         made = git.commit(NewCommit(None, seen, _MESSAGE, base=seen, files=files))[0]
-        try:
-            git.run(
-                "push", "--quiet", "--no-verify", f"--force-with-lease={REF}:{seen or ''}", "--",
-                remote, f"{made}:{REF}",
-            )  # fmt: skip
-        except GitError:
-            if not left or _at_remote(git, remote) == seen:
-                raise  # nobody was faster: it refuses, or is not there any more
+        there = GitRemote(git, remote)
+        refusals = there.push([Move(REF, made, seen)])
+        if refusals:
+            if not left or _at_remote(git, remote) == seen:  # nobody was faster
+                raise GitError(f"{there.shown} refused {REF}: {refusals[REF]}.")
             continue
         git.update_refs([(_seen_ref(remote), made, "any")])
         return tuple(merged)

@@ -144,7 +144,11 @@ class GitRemote:
         env = {"LC_ALL": "C", "GIT_ASKPASS": os.environ.get("GIT_ASKPASS", "")}
         if re.match(r"(\S*/)?ssh(\s|$)", ssh):
             env["GIT_SSH_COMMAND"] = f"{ssh} -oBatchMode=yes"
-        started = process.spawn(self._git.root, arguments, env=env)
+        settings: tuple[str, ...] = process.SETTINGS
+        if f"remote.{self.place}.mirror" in self._git.config():
+            # Git pushes to a mirror all refs or none; only the setting itself says otherwise.
+            settings = (*settings, f"remote.{self.place}.mirror=false")
+        started = process.spawn(self._git.root, arguments, env=env, settings=settings)
         out, errors = process.talk(started, stdin)
         return os.fsdecode(out), errors.decode("utf-8", "replace"), started.returncode
 

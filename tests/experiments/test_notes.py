@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ import pytest
 from nbexp.errors import GitError
 from nbexp.experiments import notes
 from nbexp.git import Git, NewCommit
+from nbexp.git.remote import GitRemote, Move
 
 RunGit = Callable[..., str]
 
@@ -368,15 +369,15 @@ class TestRemotes:
         one, two = commits(here, 2)
         notes.change(here, {one: {"note": "here"}})
         notes.change(there, {two: {"note": "there"}})
-        real = Git.run
+        real = GitRemote.push
         pushed: list[str] = []
 
-        def race(self: Git, *arguments: str, **how: object) -> bytes:
-            if arguments[0] == "push" and self is here and not pushed:
-                pushed.extend(notes.send(there, "origin", [two]))
-            return real(self, *arguments, **how)  # type: ignore[arg-type]
+        def race(self: GitRemote, moves: Sequence[Move], **how: bool) -> dict[str, str]:
+            monkeypatch.setattr(GitRemote, "push", real)
+            pushed.extend(notes.send(there, "origin", [two]))
+            return real(self, moves, **how)
 
-        monkeypatch.setattr(Git, "run", race)
+        monkeypatch.setattr(GitRemote, "push", race)
         assert notes.send(here, "origin", [one]) == (one,)
         assert pushed == [two]
         notes.receive(here, "origin", [one, two])

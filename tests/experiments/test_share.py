@@ -457,6 +457,16 @@ def test_unknown_names_say_the_nearest(mine):
     )
 
 
+@pytest.mark.parametrize("setting", ["remote.origin.mirror", "push.gpgSign", "push.followTags"])
+def test_what_git_push_is_set_to_do_is_not_done_to_experiments(setting, mine, git, tmp_path):
+    git("tag", "--annotate", "--message=v1", "v1", cwd=mine.root)
+    git("config", setting, "true", cwd=mine.root)
+    mine.tag("low", "good")
+    assert mine.push("low").names == ("low",)
+    made = git("for-each-ref", "--format=%(refname)", cwd=tmp_path / "bare.git").splitlines()
+    assert made == [f"refs/exps/{ref_of(mine, 'low')}", "refs/heads/main", "refs/notes/nbexp"]
+
+
 def test_a_remote_that_is_not_there_says_so_without_its_password(mine, git, tmp_path):
     git("remote", "set-url", "origin", f"file://{tmp_path}/nowhere.git", cwd=mine.root)
     with pytest.raises(GitError) as caught:
