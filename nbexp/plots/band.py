@@ -62,6 +62,9 @@ def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
                 "type": "quantitative",
                 "title": f"{label} (mean ± sample std)",
                 "scale": y_scale,
+                "axis": look.one_tick(
+                    row[side] for row in rows for side in ("low", "mean", "high")
+                ),
             },
             "y2": {"field": "high"},
             "color": look.by_name("group", names, look.COLOURS, None),

@@ -84,6 +84,7 @@ def plot(rows: Sequence[Record], options: Mapping[str, object]) -> Spec:
                 "type": "quantitative",
                 "title": str(options.get("y_label") or up),
                 "scale": scale,
+                "axis": look.one_tick(row[y] for row in values),
             },
         },
         "layer": [

@@ -105,7 +105,7 @@ def plot(series: Sequence[Series], options: Mapping[str, object]) -> Spec:
                 else {"zero": False, "padding": 8},
                 "axis": look.log_ticks([row["value"] for row in values])
                 if options.get("log_y")
-                else {},
+                else look.one_tick(row["value"] for row in values),
             },
         },
         "layer": [lines] if many else [lines, points],

@@ -306,9 +306,14 @@ def few_steps(steps: Sequence[object]) -> Spec:
     """Ticks for a handful of whole steps. Vega would divide them (1.0, 1.2, …), whatever `tickMinStep` says."""
     known = [step for step in steps if isinstance(step, (int, float))]
     if not known or not all(float(step).is_integer() for step in known):
-        return {}
+        return one_tick(known)
     first, last = int(min(known)), int(max(known))
     return {"values": list(range(first, last + 1)), "format": "d"} if last - first <= 10 else {}
+
+
+def one_tick(values: Iterable[object]) -> Spec:
+    """What an axis needs whose values are all one: without digits asked for, Vega writes 1 for 0.9 at its only tick."""
+    return {"format": ".6~g"} if len({value for value in values if is_number(value)}) == 1 else {}
 
 
 def log_ticks(values: Iterable[object]) -> Spec:
@@ -394,7 +399,7 @@ def ramp(name: str, title: str) -> Spec:
         "type": "quantitative",
         "title": title,
         "scale": {"range": RAMP, "zero": False, "interpolate": "lab"},
-        "legend": {"gradientLength": 140, "titleLimit": 180, "format": "~g"},
+        "legend": {"gradientLength": 140, "titleLimit": 180, "format": ".4~g"},
     }
 
 

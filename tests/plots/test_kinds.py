@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from nbexp.plots import (
     line,
     look,
     parallel,
+    render,
     scatter,
 )
 from nbexp.plots.scatter import rank_correlation
@@ -479,3 +481,21 @@ def _luminance(parts: Sequence[int]) -> float:
         for p in (q / 255 for q in parts)
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        (scatter.plot(records(lr=[0.1] * 3, acc=[0.9] * 3), {"columns": ("lr", "acc")}), {"0.1", "0.9"}),
+        (box.plot(records(lr=[0.1] * 3, acc=[0.9] * 3), {"columns": ("lr", "acc")}), {"0.9"}),
+        (history.plot(records(acc=[0.9] * 3), {"columns": ("acc",), "better": "higher"}), {"0.9"}),
+        (line.plot([Series("one", (1, 2), (0.25, 0.25))], {"y_label": "acc"}), {"0.25"}),
+        (band.plot([Series(name, (1, 2), (0.25, 0.25)) for name in "ab"], {"y_label": "acc"}), {"0.25"}),
+        (parallel.plot(records(lr=[1, 2], acc=[0.25] * 2), {"columns": ("lr", "acc")}), {"0.25"}),
+    ],
+    ids=["scatter", "box", "history", "line", "band", "parallel"],
+)  # fmt: skip
+def test_an_axis_of_one_value_says_it(drawn: Mapping[str, object], said: set[str]) -> None:
+    ticks = set(re.findall(r">([^<>]+)</text>", render.svg(drawn)))
+    assert said <= ticks
+    assert "0.3" not in ticks
