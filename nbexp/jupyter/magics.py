@@ -391,16 +391,15 @@ def greeting(here: Path, asking: Path | None = None) -> str:
 
     start = f"nbexp {__version__} - "
     project = peek.around(here)
+    others = sorted(path.name for path in here.glob("*.ipynb") if path != asking)
+    notebook = "train.ipynb" if "train.ipynb" in others or not others else others[0]
+    init = f"init {shlex.quote(notebook)}"
     if project is None:
-        others = sorted(path.name for path in here.glob("*.ipynb") if path != asking)
-        notebook = "train.ipynb" if "train.ipynb" in others or not others else others[0]
-        return (
-            f"{start}no project here yet. Next: %exp init {shlex.quote(notebook)}     (help: %exp?)"
-        )
+        return f"{start}no project here yet. Next: %exp {init}     (help: %exp?)"
     parts = [f'project "{project.root.name}"', _count(len(project.stages), "stage")]
     if project.experiments is not None:
         parts.append(_count(len(project.experiments), "experiment"))
-    step = "run" if project.experiments == [] else "show"
+    step = "show" if project.experiments != [] else "run" if project.stages else init
     return f"{start}{', '.join(parts)}. Next: %exp {step}"
 
 

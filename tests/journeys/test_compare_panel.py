@@ -593,6 +593,16 @@ def alone(_browser: Any) -> Any:
     page.close()
 
 
+@pytest.fixture
+def bare(_browser: Any) -> Any:
+    """The panel with no experiment, without a notebook."""
+    page = _browser.new_page()
+    packed = base64.b64encode(rows.whole(rows.of(table_of()))).decode()
+    page.evaluate(ALONE, [*bundled.read("compare"), packed])
+    yield page
+    page.close()
+
+
 def test_a_frame_that_scrolls_writes_what_is_new_alone_and_each_cell_is_right(alone: Any) -> None:
     steps = [(333, at % 30 * 40) for at in range(45)] + [(-1900, 1100), (27, 1060), (4000, 0), (55, 640)]  # fmt: skip
     found = alone.evaluate(SCROLL, steps)
@@ -610,6 +620,10 @@ def test_a_frame_that_scrolls_writes_what_is_new_alone_and_each_cell_is_right(al
                 place = column - 3
                 value = number * 100 + (place if place < 14 else 36 + place)
                 assert text.removeprefix("★ ") == str(value)
+
+
+def test_before_the_first_experiment_it_is_said_how_one_is_made(bare: Any) -> None:
+    expect(bare.get_by_text("No experiments yet: %exp run makes one.")).to_be_visible()
 
 
 def test_choices_that_follow_each_other_are_told_once(alone: Any) -> None:

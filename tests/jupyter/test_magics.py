@@ -106,6 +106,9 @@ def test_loading_in_a_project_counts_what_it_holds(
 
 def test_a_project_without_experiments_is_told_to_run(project: Path) -> None:
     assert magics.greeting(project).endswith("2 stages, 0 experiments. Next: %exp run")
+    (project / "dvc.yaml").unlink()
+    (project / "train.ipynb").write_text("{}")
+    assert magics.greeting(project).endswith("0 stages, 0 experiments. Next: %exp init train.ipynb")
 
 
 def test_on_a_machine_that_is_taken_away_it_is_said_once_how_to_keep_a_project(

@@ -145,8 +145,11 @@ export class Grid {
     this.canvas.style.width = `${this.width}px`;
     this.canvas.style.height = `${HEAD + arranged.lines.length * ROW}px`;
     this.element.style.height = `${Math.min(460, HEAD + Math.max(arranged.lines.length, 2) * ROW + 18)}px`;
-    this.empty.hidden = arranged.lines.length > 0;
-    fill(this.empty, view.where ? "No row passes the filter." : "No experiments yet.");
+    // Without a kernel there are no rows, and nobody knows.
+    const { rows } = this.table;
+    const isBare = rows.every((row) => row.kind === "workspace" || row.kind === "baseline");
+    this.empty.hidden = rows.length === 0 || (arranged.lines.length > 0 && !isBare);
+    fill(this.empty, isBare ? "No experiments yet: %exp run makes one." : "No row passes the filter.");
     for (const one of this.drawn.values()) one.isStale = true;
     this.shownColumns = [];
     this.measure();

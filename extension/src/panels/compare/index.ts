@@ -313,7 +313,7 @@ class Panel {
     this.problem.hidden = error === null;
     fill(this.problem, error && `${error.message} ${error.hint} All rows are shown.`);
     this.filter.setAttribute("aria-invalid", String(error !== null));
-    fill(this.count, shown === total ? `${total} experiments` : `${shown} of ${total} experiments`);
+    fill(this.count, shown === total ? `${total} ${total === 1 ? "experiment" : "experiments"}` : `${shown} of ${total} experiments`);
     this.listGroups();
     this.sync();
     this.grid.show(this.arranged, view, session.selected);
