@@ -32,7 +32,7 @@ RESULTS = (
     ("nbexp.project", "Reproduced"),
     ("nbexp.experiments.record", "NotRecorded"),
     ("nbexp.experiments.table", "Table"),
-    ("nbexp.experiments.table", "Row"),
+    ("nbexp.experiments.row", "Row"),
     ("nbexp.experiments.compare", "Diff"),
     ("nbexp.experiments.compare", "Change"),
     ("nbexp.experiments.compare", "NotebookChange"),

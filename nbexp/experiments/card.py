@@ -131,7 +131,7 @@ def of_run(
         What a rerun has otherwise than the experiment that it is of.
     """
     from nbexp.experiments import catalogue, compare, details, record
-    from nbexp.experiments.table import Data
+    from nbexp.experiments.row import Data
     from nbexp.formats import values
 
     before = [row for row in catalogue.of_baseline(git, baseline, refs) if row.rev != ran.rev]

@@ -11,7 +11,7 @@ from nbexp.git import CommitInfo, Git
 # What lists experiments with their values costs more to load than `status` has to spare.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from nbexp.experiments.table import Row
+    from nbexp.experiments.row import Row
     from nbexp.store.cache import Cache
 
 
@@ -55,7 +55,7 @@ def infos(git: Git, revs: Sequence[str]) -> dict[str, CommitInfo]:
 
 def of_baseline(git: Git, baseline: str, refs: Mapping[str, str] | None = None) -> list[Row]:
     """The experiments of a commit, newest first, without what they say; of these refs, where given."""
-    from nbexp.experiments.table import Row
+    from nbexp.experiments.row import Row
 
     listed = git.refs(ref_names.prefix(baseline)) if refs is None else refs
     found = [

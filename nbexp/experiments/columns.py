@@ -7,17 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nbexp.errors import NotFound, UsageError, nearest
-from nbexp.experiments.table import (
-    DIGITS,
-    Column,
-    FileError,
-    Row,
-    Table,
-    View,
-    cell_text,
-    is_number,
-    markdown,
-)
+from nbexp.experiments.row import FileError, Row
+from nbexp.experiments.table import Column, Table, View
+from nbexp.experiments.value_text import DIGITS, cell_text, is_number, markdown
 from nbexp.formats import values
 from nbexp.frozen import frozen, replace
 from nbexp.results import Result, strict

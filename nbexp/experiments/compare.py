@@ -9,7 +9,8 @@ from typing import Literal
 
 from nbexp.experiments.differences import DataChange, EnvironmentChange, Patch
 from nbexp.experiments.polarity import Polarity, polarity, said
-from nbexp.experiments.table import Data, is_number, markdown, plain, rounded
+from nbexp.experiments.row import Data
+from nbexp.experiments.value_text import is_number, markdown, plain, rounded
 from nbexp.formats import values
 from nbexp.frozen import field, frozen
 from nbexp.results import Result

@@ -10,7 +10,7 @@ from nbexp.experiments.compare import Diff, Side
 from nbexp.experiments.data import Site
 from nbexp.experiments.data import changes as data_changes
 from nbexp.experiments.differences import DataChange, Patch
-from nbexp.experiments.table import Data
+from nbexp.experiments.row import Data
 from nbexp.frozen import replace
 from nbexp.git import Git
 from nbexp.pipeline.graph import is_inside

@@ -24,7 +24,7 @@ from nbexp.events import Emit, Notice, Phase
 from nbexp.experiments import notes, restore
 from nbexp.experiments.polarity import polarity
 from nbexp.experiments.reading import Reader
-from nbexp.experiments.table import Data
+from nbexp.experiments.row import Data
 from nbexp.formats import editing, limits, mlruns, ref_names, values, yaml12
 from nbexp.formats.editing.steps import Edit
 from nbexp.formats.ref_names import ExpRef

@@ -15,8 +15,9 @@ from nbexp.errors import ProjectFileError
 from nbexp.experiments import compare
 from nbexp.experiments.compare import Change
 from nbexp.experiments.reading import Reader
+from nbexp.experiments.row import Data, FileError, wrapped
 from nbexp.experiments.selection import Revisions, commits_at
-from nbexp.experiments.table import Data, FileError, markdown, plain, wrapped
+from nbexp.experiments.value_text import markdown, plain
 from nbexp.formats import values
 from nbexp.frozen import frozen
 from nbexp.git import Git

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, Self
 from nbexp import filesystem
 from nbexp.errors import GitError, NbexpError, ProjectFileError
 from nbexp.events import Emit, Phase, ignore
-from nbexp.experiments.table import Data, FileError, Row, Stored, wrapped
+from nbexp.experiments.row import Data, FileError, Row, Stored, wrapped
 from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import field, frozen

@@ -19,7 +19,7 @@ from typing import Any
 from nbexp.errors import NotFound, StoreError
 from nbexp.events import Emit, Phase
 from nbexp.experiments.locked import Known, Owner
-from nbexp.experiments.table import markdown
+from nbexp.experiments.value_text import markdown
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import frozen, replace

@@ -10,8 +10,8 @@ from nbexp.errors import GitError, ProjectFileError
 from nbexp.events import Emit, ignore
 from nbexp.experiments import dvc_queue, ongoing
 from nbexp.experiments.reading import Commit, Reader, from_memo, stored_row
+from nbexp.experiments.row import Data, Row
 from nbexp.experiments.selection import Revisions
-from nbexp.experiments.table import Data, Row
 from nbexp.formats import checkpoint, ref_names
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git

@@ -9,7 +9,7 @@ from nbexp.experiments import catalogue, cell_tree, contents, naming, opening, r
 from nbexp.experiments.compare import Side
 from nbexp.experiments.data import Site
 from nbexp.experiments.reading import Reader
-from nbexp.experiments.table import Data
+from nbexp.experiments.row import Data
 from nbexp.pipeline import graph as graphs
 
 

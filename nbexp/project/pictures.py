@@ -28,8 +28,9 @@ def plot(project: Project, request: asking.Request, emit: Emit) -> Plot:
     """What `Project.plot` draws."""
     from nbexp.experiments import catalogue, naming, ongoing
     from nbexp.experiments.plotting import asking
+    from nbexp.experiments.row import Row
     from nbexp.experiments.selection import Revisions
-    from nbexp.experiments.table import Row, Table
+    from nbexp.experiments.table import Table
 
     going = ongoing.read(project.root)
 

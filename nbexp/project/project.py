@@ -932,7 +932,8 @@ class Project:
             Below each experiment, a row of each of its checkpoints.
         """
         from nbexp.experiments import catalogue, chains, columns, showing
-        from nbexp.experiments.table import View, checked_precision
+        from nbexp.experiments.table import View
+        from nbexp.experiments.value_text import checked_precision
 
         asked = showing.Asked(
             revisions,
@@ -1014,7 +1015,7 @@ class Project:
             How it is written for people: without the column of files, with that many significant digits.
         """
         from nbexp.experiments import compare, details, sides
-        from nbexp.experiments.table import checked_precision
+        from nbexp.experiments.value_text import checked_precision
 
         digits = checked_precision(precision)
         site = self._site()
@@ -2006,7 +2007,7 @@ class Project:
         return Contents(site, rev, site.config, emit=emit)
 
     def _experiment(self, ref: str, rev: str) -> Experiment:
-        from nbexp.experiments.table import Row
+        from nbexp.experiments.row import Row
 
         parsed = ref_names.parse(ref)
         assert parsed is not None, ref

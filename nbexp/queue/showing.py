@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nbexp.errors import NbexpError
 from nbexp.experiments.reading import Reader
-from nbexp.experiments.table import Data, Row
+from nbexp.experiments.row import Data, Row
 from nbexp.queue import owners, recovery
 from nbexp.queue.rows import Task
 from nbexp.queue.site import Site

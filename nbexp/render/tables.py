@@ -10,8 +10,9 @@ from nbexp.render.words import aligned, clock, shown, signed
 if TYPE_CHECKING:
     from nbexp.experiments.columns import Groups
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
+    from nbexp.experiments.row import Row
     from nbexp.experiments.series import Curves
-    from nbexp.experiments.table import Column, Row, Table
+    from nbexp.experiments.table import Column, Table
     from nbexp.project import Listing
 
 

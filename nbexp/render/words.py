@@ -46,7 +46,7 @@ def width(text: str) -> int:
 
 def shown(value: object) -> str:
     """A value as people read it: floats short, `-` for nothing."""
-    from nbexp.experiments.table import cell_text
+    from nbexp.experiments.value_text import cell_text
 
     return cell_text(value, DIGITS)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from nbexp.errors import NotFound, UsageError, nearest
 from nbexp.experiments.polarity import polarity
-from nbexp.experiments.table import Data
+from nbexp.experiments.row import Data
 from nbexp.frozen import frozen
 from nbexp.sweeps.definition import Definition, Direction
 

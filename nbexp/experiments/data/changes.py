@@ -100,7 +100,7 @@ class DataDiff(Result):
         return {word: [self._entry(one) for one in self.of(word)] for word in words}
 
     def to_markdown(self) -> str:
-        from nbexp.experiments.table import markdown
+        from nbexp.experiments.value_text import markdown
 
         head = ["Status", "Hash", "Path"] if self.show_hash else ["Status", "Path"]
         lines = [head]

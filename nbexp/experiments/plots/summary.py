@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from nbexp.experiments.plots.shown import Chart
-from nbexp.experiments.table import cell_text
+from nbexp.experiments.value_text import cell_text
 from nbexp.plots.templates.drawing import BARS, MATRICES
 from nbexp.plots.templates.rows import Row
 

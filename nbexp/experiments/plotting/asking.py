@@ -13,7 +13,8 @@ from nbexp.errors import NotFound, UsageError, nearest
 from nbexp.experiments import columns, series
 from nbexp.experiments.plotting import Plot, View
 from nbexp.experiments.polarity import polarity
-from nbexp.experiments.table import FileError, Row, Table
+from nbexp.experiments.row import FileError, Row
+from nbexp.experiments.table import Table
 from nbexp.formats import values
 from nbexp.frozen import frozen, replace
 from nbexp.git import Git

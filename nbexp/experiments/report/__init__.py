@@ -16,8 +16,10 @@ from typing import Literal
 from nbexp import filesystem
 from nbexp.errors import CheckFailed, NbexpError, NotFound, UsageError, nearest
 from nbexp.experiments.compare import Diff
+from nbexp.experiments.row import Data, Row
 from nbexp.experiments.series import Curves
-from nbexp.experiments.table import Column, Data, Row, Table, is_number
+from nbexp.experiments.table import Column, Table
+from nbexp.experiments.value_text import is_number
 from nbexp.frozen import field, frozen
 from nbexp.results import Result
 

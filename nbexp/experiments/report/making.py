@@ -23,7 +23,8 @@ from nbexp.experiments.report import (
     pictures_of,
     recorded,
 )
-from nbexp.experiments.table import Data, Row, Table
+from nbexp.experiments.row import Data, Row
+from nbexp.experiments.table import Table
 from nbexp.frozen import frozen
 from nbexp.git import Git
 from nbexp.pipeline import graph as graphs

@@ -8,7 +8,9 @@ from typing import Literal
 from nbexp.experiments.compare import Change, same
 from nbexp.experiments.polarity import polarity
 from nbexp.experiments.report import Report, reference
-from nbexp.experiments.table import Column, FileError, Row, is_number, rounded
+from nbexp.experiments.row import FileError, Row
+from nbexp.experiments.table import Column
+from nbexp.experiments.value_text import is_number, rounded
 from nbexp.formats import values
 from nbexp.frozen import frozen
 

@@ -17,9 +17,10 @@ from nbexp.experiments import look, series
 from nbexp.experiments.compare import Side, compare
 from nbexp.experiments.report import MAX_PICTURES, PICTURES, encoded, file_names, patch, recorded
 from nbexp.experiments.report.making import Files
+from nbexp.experiments.row import Row
 from nbexp.experiments.site import book, folder, pages
 from nbexp.experiments.site.pictures import Picture, Pictures
-from nbexp.experiments.table import Row, Table
+from nbexp.experiments.table import Table
 from nbexp.frozen import frozen
 from nbexp.results import Result
 

@@ -13,9 +13,11 @@ from nbexp.experiments.report import patch
 from nbexp.experiments.report import recorded as recording
 from nbexp.experiments.report.recorded import Recorded
 from nbexp.experiments.report.rows import cells_words, shown, title
+from nbexp.experiments.row import FileError, Row
 from nbexp.experiments.site import book, drawing
 from nbexp.experiments.site.pictures import Picture, Pictures
-from nbexp.experiments.table import Column, FileError, Row, Table, is_number
+from nbexp.experiments.table import Column, Table
+from nbexp.experiments.value_text import is_number
 from nbexp.formats import values
 from nbexp.frozen import frozen
 from nbexp.markup import Markup, joined, tag

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbexp.experiments.table import is_number
+from nbexp.experiments.value_text import is_number
 from nbexp.formats import values
 from nbexp.jupyter.display.parts import brief, heading
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, scrolled, tag

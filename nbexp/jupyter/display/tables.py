@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nbexp.experiments.polarity import polarity
-from nbexp.experiments.table import FileError, is_number
+from nbexp.experiments.row import FileError
+from nbexp.experiments.value_text import is_number
 from nbexp.formats import values
 from nbexp.frozen import replace
 from nbexp.jupyter.display.parts import MAX_ROWS, cut, moment, plain_text
@@ -18,7 +19,8 @@ from nbexp.render import words as said
 if TYPE_CHECKING:
     from nbexp.experiments.columns import Groups
     from nbexp.experiments.measures import MeasureDiff, MetricsShown
-    from nbexp.experiments.table import Column, Row, Table
+    from nbexp.experiments.row import Row
+    from nbexp.experiments.table import Column, Table
     from nbexp.project import Listing
 
 MAX_COLUMNS = 20

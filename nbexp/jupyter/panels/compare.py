@@ -24,7 +24,8 @@ import traitlets
 from nbexp import commands
 from nbexp.errors import NbexpError, NotFound, UsageError
 from nbexp.events import Event, Notice, ignore
-from nbexp.experiments.table import Row, Table
+from nbexp.experiments.row import Row
+from nbexp.experiments.table import Table
 from nbexp.jupyter import display
 from nbexp.jupyter.markup import Markup, page, tag
 from nbexp.jupyter.panels import bundled, rows, views

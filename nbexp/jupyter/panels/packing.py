@@ -22,7 +22,7 @@ import struct
 from array import array
 from collections.abc import Mapping, Sequence
 
-from nbexp.experiments.table import FileError
+from nbexp.experiments.row import FileError
 from nbexp.formats.values import MISSING
 from nbexp.frozen import frozen
 

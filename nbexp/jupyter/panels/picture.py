@@ -6,7 +6,8 @@ import base64
 import math
 
 from nbexp.experiments.polarity import polarity
-from nbexp.experiments.table import DIGITS, Column, Table, cell_text, is_number
+from nbexp.experiments.table import Column, Table
+from nbexp.experiments.value_text import DIGITS, cell_text, is_number
 from nbexp.jupyter.markup import Markup, escaped, tag
 
 _MAX_AXES, _MAX_LINES, _MAX_TITLE = 8, 500, 18

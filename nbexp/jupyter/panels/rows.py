@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nbexp.experiments.polarity import polarity
-from nbexp.experiments.table import Column, FileError, Row, Table, is_number, label_text
+from nbexp.experiments.row import FileError, Row
+from nbexp.experiments.table import Column, Table
+from nbexp.experiments.value_text import is_number, label_text
 from nbexp.formats.values import MISSING
 from nbexp.frozen import frozen
 from nbexp.jupyter.panels import packing

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from nbexp import overrides
 from nbexp.errors import UsageError
-from nbexp.experiments.table import Data
+from nbexp.experiments.row import Data
 from nbexp.overrides import spell
 from nbexp.sweeps.form import Field, Metric, direction_of, kind_of, plain
 
