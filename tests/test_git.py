@@ -890,6 +890,28 @@ class TestSnapshot:
         write(repo, {"README.md": "a\r\nb\r\n"})
         assert recorded_tree(door, ["new.bin"]) == tree_of_add(git, repo, ["new.bin"])
 
+    def test_attributes_that_a_sparse_checkout_leaves_out_count(
+        self, repo: Path, git: RunGit
+    ) -> None:
+        commit_all(git, repo, {".gitattributes": "*.txt text\n", "a.txt": "1\n", "b/c.txt": "1\n"})
+        git("sparse-checkout", "set", "--no-cone", "/*", "!/.gitattributes", "!/b", cwd=repo)
+        assert not (repo / ".gitattributes").exists()
+        (repo / "a.txt").write_bytes(b"2\r\n")
+        (repo / "new.txt").write_bytes(b"3\r\n")
+        before = state(repo)
+        door = found(repo)
+        status = door.status()
+        files = door.snapshot(status, ["new.txt"])
+        new = NewCommit("refs/x/1", status.head, b"", base=status.head, files=files)
+        (rev,) = door.commit(new)
+        assert door.read_many([f"{rev}:{path}" for path in ("a.txt", "new.txt")]) == [
+            b"2\n",
+            b"3\n",
+        ]
+        assert git("diff", "--name-only", "HEAD", rev, cwd=repo).split() == ["a.txt", "new.txt"]
+        git("update-ref", "-d", "refs/x/1", cwd=repo)
+        assert state(repo) == before
+
     def test_a_submodule_is_what_it_has_checked_out_and_its_files_are_not_looked_at(
         self, repo: Path, git: RunGit, tmp_path: Path
     ) -> None:

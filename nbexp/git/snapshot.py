@@ -130,6 +130,8 @@ def _has_no_filters(git: Git) -> bool:
     config = git.config()
     if {"core.autocrlf", "core.attributesfile"} & config.keys() or sys.platform == "win32":
         return False
+    if _is_sparse(git):
+        return False
     xdg = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     program = _program()
     installed = os.path.dirname(os.path.dirname(os.path.realpath(program))) if program else "/"
@@ -143,6 +145,10 @@ def _has_no_filters(git: Git) -> bool:
             git.root / ".gitattributes",
         )
     )
+
+
+def _is_sparse(git: Git) -> bool:
+    return git.config().get("core.sparsecheckout") == "true"
 
 
 def _is_plain(git: Git, folder: str, known: dict[str, bool]) -> bool:
@@ -159,6 +165,9 @@ def _blobs(git: Git, paths: list[str], changes: Mapping[str, Change]) -> dict[st
     rule needs the index, which hash-object does not read (2.39). So where the blob came out
     with another size than the file and the old blob has CRLF, a copy of the index is asked.
     """
+    if _is_sparse(git):
+        # An attributes file may be in the index alone, and that is where `git add` finds it then.
+        return _index_blobs(git, paths)
     oids = dict(zip(paths, git.hash_files(paths, write=True), strict=True))
     odd = {}
     for path, blob in zip(paths, git.objects.ask("info", list(oids.values())), strict=True):
@@ -175,11 +184,13 @@ def _index_blobs(git: Git, paths: list[str]) -> dict[str, str]:
     import shutil
     import tempfile
 
+    if not paths:
+        return {}
     with tempfile.TemporaryDirectory(prefix="nbexp-", dir=git.folder) as folder:
         index = Path(folder) / "index"
         shutil.copy2(git.folder / "index", index)  # Git tells racy files by its time
         env = {"GIT_INDEX_FILE": str(index)}
-        git.run("update-index", "-z", "--stdin", stdin=lines(paths), env=env)
+        git.run("update-index", "--add", "-z", "--stdin", stdin=lines(paths), env=env)
         out = git.run("ls-files", "--stage", "-z", env=env)
     staged = (os.fsdecode(line).split("\t", 1) for line in out.split(b"\0")[:-1])
     wanted = set(paths)
