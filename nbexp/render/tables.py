@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def _table(result: Table) -> str:
-    return "\n".join(aligned(_table_rows(result, result.shown_columns())))
+    return table(result)
+
+
+def table(result: Table, most: int | None = None) -> str:
+    """The table as text; of each value no more than `most` letters."""
+    rows = _table_rows(result, result.shown_columns())
+    if most is not None:
+        rows = [[one if len(one) <= most else f"{one[:most]}…" for one in row] for row in rows]
+    return "\n".join(aligned(rows))
 
 
 def table_in_colour(result: Table) -> str:

@@ -293,6 +293,12 @@ def test_a_baseline_that_no_branch_leads_to_says_so() -> None:
     assert look(Table((lost,))).tables[0][1][0] == "detached baseline ddddddd"
 
 
+def test_a_long_value_is_cut_in_text_and_html() -> None:
+    long = Row("a" * 40, "long", "experiment", Data({}, {"metrics.json": {"note": "x" * 5000}}))
+    assert display.plain(Table((long,))).splitlines()[1].endswith(f" {'x' * 60}…")
+    assert look(Table((long,))).tables[0][1][-1] == "x" * 60 + "…"
+
+
 def test_a_long_table_is_cut_and_says_what_is_missing() -> None:
     rows = [row(f"exp-{number}", number / 100) for number in range(80)]
     table = Table((row("main", kind="baseline"), *rows))

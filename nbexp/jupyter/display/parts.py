@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nbexp.experiments.compare import Change
 
 MAX_ROWS = 50
-_MAX_VALUE = 60
+MAX_VALUE = 60
 # What is made of code, logs and values, and proposes no command of its own.
 _OF_THE_USER = {
     "Text", "Table", "OpenedNotebook", "Opened", "CachedRun", "Script", "Diff", "NotebookDiff", "TaskLog", "Report",
@@ -34,9 +34,9 @@ def brief(value: object) -> Markup:
 
 def cut(text: str) -> Markup:
     """A text; of a long one the beginning, with the whole under the pointer."""
-    if len(text) <= _MAX_VALUE:
+    if len(text) <= MAX_VALUE:
         return joined([text])
-    return tag("span", f"{text[:_MAX_VALUE]}…", title=text)
+    return tag("span", f"{text[:MAX_VALUE]}…", title=text)
 
 
 def moment(seconds: int | None) -> str | None:

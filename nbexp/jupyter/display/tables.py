@@ -11,7 +11,7 @@ from nbexp.experiments.row import FileError
 from nbexp.experiments.value_text import is_number
 from nbexp.formats import values
 from nbexp.frozen import replace
-from nbexp.jupyter.display.parts import MAX_ROWS, cut, moment, plain_text
+from nbexp.jupyter.display.parts import MAX_ROWS, MAX_VALUE, cut, moment, plain_text
 from nbexp.jupyter.markup import Markup, cell, code, faint, grid, head, joined, tag
 from nbexp.render import tables as texts
 from nbexp.render import words as said
@@ -194,11 +194,11 @@ def _measures(result: MeasureDiff | MetricsShown) -> Markup:
 
 
 def _shorter(result: Table) -> str:
-    """The text of a table, of one that is longer than a cell should be its first rows."""
+    """The text of a table, of one that is longer than a cell should be its first rows; of a long value the beginning."""
     if len(result.listed) <= MAX_ROWS:
-        return plain_text(result)
+        return texts.table(result, MAX_VALUE)
     view = replace(result.view, shows_steps=False)
-    shown = plain_text(replace(result, rows=result.listed[:MAX_ROWS], view=view))
+    shown = texts.table(replace(result, rows=result.listed[:MAX_ROWS], view=view), MAX_VALUE)
     return f"{shown}\n{_more(result, len(result.shown_columns()))}"
 
 
