@@ -93,9 +93,9 @@ class MetricsShown(Result):
     def unreadable(self) -> tuple[str, ...]:
         """The files that could not be read, with the reason."""
         return tuple(
-            f"{name or 'workspace'}: {tree.msg}"
+            _why(name or "workspace", path, tree)
             for name, files in self.revisions.items()
-            for tree in ([files] if isinstance(files, FileError) else files.values())
+            for path, tree in ([("", files)] if isinstance(files, FileError) else files.items())
             if isinstance(tree, FileError)
         )
 
@@ -165,9 +165,9 @@ class _Measures:
         before, after = (self._at(name, targets, deps_only=deps_only) for name in names)
         changes = compare.changes(before, after, self._what, all_values=all_values)
         bad = {
-            f"{name}: {tree.msg}"
+            _why(name, path, tree)
             for name, data in zip(names, (before, after), strict=True)
-            for tree in getattr(data, self._what).values()
+            for path, tree in getattr(data, self._what).items()
             if isinstance(tree, FileError)
         }
         return MeasureDiff(
@@ -311,3 +311,8 @@ def _field(value: object, digits: int | None) -> str:
     if isinstance(value, float) and digits:
         return str(round(value, digits))
     return plain(value)
+
+
+def _why(side: str, path: str, error: FileError) -> str:
+    """Why a file of one side could not be read; of one that is not there DVC's JSON has Python's words."""
+    return f"{side}: there is no {path}" if error.is_missing and path else f"{side}: {error.msg}"

@@ -71,6 +71,12 @@ def test_a_commit_whose_pipeline_is_broken_hides_no_other(two):
     assert "metrics.json" in found.to_json()["workspace"]["data"]
 
 
+def test_a_file_that_is_not_there_is_told_in_words(two):
+    (two.root / "metrics.json").unlink()
+    assert two.metrics.diff("first").unreadable == ("workspace: there is no metrics.json",)
+    assert two.metrics.show().unreadable == ("workspace: there is no metrics.json",)
+
+
 def test_a_file_that_cannot_be_read_is_told(two):
     (two.root / "metrics.json").write_text("{")
     found = two.metrics.diff("first")
