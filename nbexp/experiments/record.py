@@ -47,12 +47,17 @@ class NotRecorded:
 
 @frozen
 class Recorded:
-    """The commit of a run, and what it leaves out; `ignored` are outputs, because Git ignores them."""
+    """The commit of a run, and what it leaves out.
+
+    `ignored` are outputs, because Git ignores them; `repositories` are folders that stages read and that are Git
+    repositories of their own.
+    """
 
     ref: str
     rev: str
     not_recorded: tuple[NotRecorded, ...]
     ignored: tuple[str, ...]
+    repositories: tuple[str, ...] = ()
 
 
 def record(
@@ -134,7 +139,8 @@ def record(
     )[0]
     filesystem.crash_point("record.done")
     left_out = _not_recorded(git.root, prefix, untracked, extra, outcome.stages, started_s)
-    return Recorded(spec.ref, rev, left_out, _ignored_outs(git, root, prefix, rev, stages, status))
+    ignored = _ignored_outs(git, root, prefix, rev, stages, status)
+    return Recorded(spec.ref, rev, left_out, ignored, _repositories(prefix, stages, untracked))
 
 
 def record_failed(
@@ -333,6 +339,20 @@ def _ignored_outs(
     infos = git.info_many([f"{rev}:{path}" for path in doubtful])
     absent = {path for path, info in zip(doubtful, infos, strict=True) if info is None}
     return tuple(path for path, inner in files.items() if absent.intersection(inner))
+
+
+def _repositories(
+    prefix: str, stages: Sequence[Stage], untracked: Iterable[str]
+) -> tuple[str, ...]:
+    """The folders, from the root, that stages read and Git does not look into: it lists such a one with a slash."""
+    folders = [path.rstrip("/") for path in untracked if path.endswith("/")]
+    deps = (dep for stage in stages for dep in stage.deps if not dep.is_outside)
+    read = [posixpath.join(prefix, dep.path) for dep in deps] if folders else []
+    return tuple(
+        posixpath.relpath(folder, prefix or ".")
+        for folder in folders
+        if any(is_inside(folder, path) or is_inside(path, folder) for path in read)
+    )
 
 
 def _not_recorded(

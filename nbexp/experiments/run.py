@@ -9,6 +9,7 @@ Whatever ends it early, the workspace is as it was before; what there was is kep
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -283,6 +284,13 @@ def _run(
                 Notice(
                     f"Git ignores {path}, so the experiment does not hold it.",
                     "take it out of .gitignore.",
+                )
+            )
+        for path in recorded.repositories:
+            emit(
+                Notice(
+                    f"{path} is a Git repository of its own, so the experiment does not hold what stages read there.",
+                    f"`git submodule add URL {shlex.quote(path)}` makes it a part of this one.",
                 )
             )
     except (NbexpError, KeyboardInterrupt) as error:

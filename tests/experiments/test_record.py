@@ -92,6 +92,27 @@ def test_what_git_ignores_is_not_recorded_and_of_a_metric_it_is_said(
     assert notice.hint == "take it out of .gitignore."
 
 
+@pytest.mark.parametrize("dep", ["lib", "lib/x.txt"])
+def test_of_a_dep_in_a_repository_of_its_own_it_is_said(
+    dep: str, project: Project, git: Git
+) -> None:
+    root = project.root
+    git("init", "--quiet", root / "lib")
+    (root / "lib" / "x.txt").write_text("x\n")
+    git("add", "x.txt", cwd=root / "lib")
+    git("commit", "--quiet", "--message=x", cwd=root / "lib")
+    (root / "dvc.yaml").write_text(f"stages:\n  a:\n    cmd: cat lib/x.txt\n    deps: [{dep}]\n")
+    git("commit", "--quiet", "--all", "--message=a", cwd=root)
+    told: list[events.Event] = []
+    found = listed(git, root, project.run(emit=told.append).rev)
+    assert [path for path in found if path.startswith("lib")] == []
+    (notice,) = [event for event in told if isinstance(event, events.Notice)]
+    assert notice.message == (
+        "lib is a Git repository of its own, so the experiment does not hold what stages read there."
+    )
+    assert notice.hint == "`git submodule add URL lib` makes it a part of this one."
+
+
 def test_deleted_files_are_deleted_in_the_experiment(project: Project, git: Git) -> None:
     (project.root / "README.md").unlink()
     made = project.run()
