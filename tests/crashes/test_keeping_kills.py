@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.crashes.test_kills import contents
 
 
 @pytest.fixture
@@ -20,18 +20,6 @@ def ready(pipeline_project: Callable[..., Path], nbexp_cli: Callable[..., object
     nbexp_cli("run", "-n", "second", "-S", "train.lr=0.03", cwd=project)
     nbexp_cli("run", "-n", "third", "-S", "prepare.rows=7", cwd=project)
     return project
-
-
-def contents(project: Path) -> dict[str, str]:
-    """Every file of the user's: digest and mode by path; DVC's and nbexp's own folders left out."""
-    found = {}
-    for folder, folders, files in os.walk(project):
-        folders[:] = [name for name in folders if name not in {".git", ".dvc"}]
-        for name in files:
-            path = Path(folder, name)
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            found[path.relative_to(project).as_posix()] = f"{digest}:{path.stat().st_mode & 0o111}"
-    return found
 
 
 UNDO_POINTS = [

@@ -18,36 +18,20 @@ from nbexp.formats.editing import Edit, edit, surprises
 from nbexp.formats.editing.steps import Step
 from nbexp.formats.editing.text import Text
 from nbexp.formats.editing.yaml import Yaml
-from nbexp.formats.values import MISSING, lookup, parse
+from nbexp.formats.values import MISSING, lookup
+from tests.formats.test_values import as_dvc, exact, read
 
 REMOVE: dict[str, Any] = {"op": "delete", "has_value": False}
-
-
-def read(text: str, path: str = "params.yaml") -> Any:
-    return parse(text.encode(), path)
 
 
 def edited(text: str, *edits: Edit, path: str = "params.yaml") -> str:
     return edit(text.encode(), path, edits).decode()
 
 
-def exact(value: Any) -> Any:
-    """Equal for equal values of equal type in equal order; NaN is NaN."""
-    if isinstance(value, dict):
-        return [(exact(key), exact(inner)) for key, inner in value.items()]
-    if isinstance(value, list):
-        return [exact(inner) for inner in value]
-    return type(value).__name__, repr(value)
-
-
 def unordered(value: Any) -> Any:
     if isinstance(value, dict):
         return sorted((repr(key), unordered(inner)) for key, inner in value.items())
     return [unordered(inner) for inner in value] if isinstance(value, list) else exact(value)
-
-
-def as_dvc(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
 
 
 # --- What an edit means ------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ import pexpect
 import pytest
 
 import nbexp
-from tests.journeys.test_first_minutes import EXAMPLE, Kernel, copied
+from tests.journeys.test_first_minutes import EXAMPLE, Kernel, copied, start
+
+__all__ = ["start"]  # a fixture
 
 # Everything of the process that libraries like to change, as JSON.
 STATE = """
@@ -46,19 +48,6 @@ def _state():
         "umask": os.umask(os.umask(0)),
     }, default=repr)
 """
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Kernel]]:
-    started: list[Kernel] = []
-
-    def begin(folder: Path, notebook: str | None = None) -> Kernel:
-        started.append(Kernel(folder, notebook))
-        return started[-1]
-
-    yield begin
-    for kernel in started:
-        kernel.stop()
 
 
 @pytest.mark.parametrize("notebook", ["lab.ipynb", None], ids=["watched", "headless"])

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.queue.conftest import end_workers
+
 # `NBEXP_SHOTS=docs/_static` renews the picture of docs/how-to/watch-the-queue.md.
 SHOTS = Path(os.environ.get("NBEXP_SHOTS", "build/screenshots"))
 DVC_YAML = """\
@@ -98,20 +100,6 @@ def project(
     git("commit", "--quiet", "--message=pipeline", cwd=repo)
     yield repo
     end_workers(repo)
-
-
-def end_workers(project: Path) -> None:
-    """Kill whatever the queue of the project has started."""
-    root = os.fspath(project).encode()
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = Path(entry.path, "cmdline").read_bytes()
-            if b"nbexp.queue.worker" in words and root in words:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            continue
 
 
 LRS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
