@@ -58,10 +58,7 @@ from nbexp.store.reading import (
     unreadable,
 )
 from nbexp.store.restoring import Restoring, folders_of, swap, take_over
-from nbexp.store.staging import (
-    READ_ONLY,
-    discard,
-)
+from nbexp.store.staging import READ_ONLY, discard
 from nbexp.store.state import State, digest_in
 from nbexp.store.storing import Storing
 from nbexp.store.two_processes import Pair
@@ -70,7 +67,7 @@ Skip = Callable[[str, bool], bool]
 
 _STRAY_S = 24 * 3600.0
 _TELL_S = 0.25
-_MANY = 1000
+_MANY = 1000  # with so many files the clock is not looked at for each
 
 _GROUP_FILE = 0o664  # DVC's, for what is no object: entries of the run cache
 # What `checkout` must not create below a path, whoever wrote the directory object.
@@ -321,6 +318,11 @@ class Cache:
         self._objects.remember_now()
 
     # Out of the cache -----------------------------------------------------------------------------
+
+    def path(self, md5: str) -> Path:
+        """Where the object of that digest lies or would lie."""
+        check_name(md5)
+        return Path(self._objects.find(md5))
 
     def has_object(self, md5: str) -> bool:
         """Whether the object itself is there; of a directory, its listing."""
@@ -584,6 +586,11 @@ class Cache:
         # Torn by a power cut it says nothing, and counts as not there.
         self._objects.flush_later({os.path.join(folder, value), folder})
 
+    def _run_folder(self, key: str) -> str:
+        return os.path.join(self.folder, "runs", key[:2], key)
+
+    # While many things are stored or restored -----------------------------------------------------
+
     def gathering(self) -> AbstractContextManager[set[str]]:
         """While inside, names of new objects and run-cache entries are put into the set, for the caller to flush.
 
@@ -617,7 +624,6 @@ class Cache:
         def count() -> None:
             nonlocal last
             now_done = next(done)
-            # The clock is not looked at for each of many small files.
             if total >= _MANY and now_done % 64:
                 return
             with turn:
@@ -627,9 +633,6 @@ class Cache:
                     say(now_done, total)
 
         return count
-
-    def _run_folder(self, key: str) -> str:
-        return os.path.join(self.folder, "runs", key[:2], key)
 
     # Derived facts that others keep here ----------------------------------------------------------
 
@@ -656,11 +659,6 @@ class Cache:
     def close(self) -> None:
         """Write what was learnt and close the database; the next call opens it again."""
         self._state.close()
-
-    def path(self, md5: str) -> Path:
-        """Where the object of that digest lies or would lie."""
-        check_name(md5)
-        return Path(self._objects.find(md5))
 
     def _storing(self, pair: Pair) -> Storing:
         return Storing(self._objects, self._links, self._state, self._counter, pair)
@@ -817,9 +815,6 @@ class _Hiding:
         return frees is not None and bool(frees(folder))
 
 
-# Names and bytes on disk --------------------------------------------------------------------------
-
-
 def _is_big(path: Path) -> bool:
     try:
         status = os.lstat(path)
@@ -831,9 +826,6 @@ def _is_big(path: Path) -> bool:
 def _allow_running(name: str) -> None:
     """Let the owner run the file. DVC does the same to a link, and so to the object."""
     os.chmod(name, stat.S_IMODE(os.stat(name).st_mode) | stat.S_IXUSR)
-
-
-# Words --------------------------------------------------------------------------------------------
 
 
 @contextmanager
