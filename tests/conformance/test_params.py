@@ -86,6 +86,17 @@ def test_a_key_or_file_that_is_not_there_is_refused(
         ran = pair.look.nbexp("run", "-S", word, cwd=pair.nbexp_side, code=3)
         assert "Nothing was run." in ran.stderr
         assert [pair.look.files(side) for side in pair.sides] == before
+    # A mistyped file is no new one, whatever the sign; DVC makes it.
+    ran = pair.look.nbexp("run", "-S", "gone.yaml:+x=1", cwd=pair.nbexp_side, code=3)
+    assert "There is no params file gone.yaml. Nothing was run." in ran.stderr
+    assert pair.look.files(pair.nbexp_side) == before[1]
+    for side in pair.sides:
+        (side / "gone.yaml").write_text("{}\n")
+    pair.run("-S", "gone.yaml:+x=1", "-n", "made-first")
+    rev = pair.look.experiments(pair.nbexp_side)
+    assert all("gone.yaml" in pair.look.tree(pair.nbexp_side, one) for one in rev.values())
+    for side in pair.sides:
+        (side / "gone.yaml").unlink()
     hint = pair.look.nbexp("run", "-S", "train.lrr=0.3", cwd=pair.nbexp_side, code=3).stderr
     assert "did you mean `train.lr`?" in hint
     assert "`nbexp run -S +train.lrr=0.3`" in hint
