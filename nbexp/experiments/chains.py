@@ -80,9 +80,11 @@ def at(git: Git, ref: str, rev: str, step: int) -> str:
         )
     if 1 <= step <= len(commits):
         return commits[step - 1].rev
+    # What a run that came to its end has recorded behind its last step is the experiment, and in no list of steps.
+    last = len(commits) - (commits[-1].stage is None and len(commits) > 1)
     raise NotFound(
-        f"`{name}` has no step {step}, its steps are 1 to {len(commits)}.",
-        f"`nbexp show --steps` lists them; the last one is `{name}@{len(commits)}`.",
+        f"`{name}` has no step {step}, its steps are 1 to {last}.",
+        f"`nbexp show --steps` lists them; the last one is `{name}@{last}`.",
     )
 
 

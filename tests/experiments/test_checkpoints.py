@@ -93,8 +93,10 @@ def test_a_step_is_addressed_wherever_a_revision_is(root, nbexp_cli, git):
     nbexp_cli("get", "long@1", "model/weights.txt", "-o", "first.txt", cwd=root)
     assert (root / "first.txt").read_text() == "1\n"
     wrong = nbexp_cli("apply", "long@9", cwd=root, code=3).stderr
-    assert "`long` has no step 9, its steps are 1 to 5." in wrong
-    assert "`nbexp show --steps` lists them; the last one is `long@5`." in wrong
+    assert "`long` has no step 9, its steps are 1 to 4." in wrong
+    assert "`nbexp show --steps` lists them; the last one is `long@4`." in wrong
+    listed = nbexp_cli("show", "--steps", cwd=root).stdout
+    assert "long (4 steps)" in listed and "long@4" in listed and "long@5" not in listed
 
 
 def told(root: Path, words: str, nbexp_cli: Cli) -> list[list[str]]:
