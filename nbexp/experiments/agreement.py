@@ -14,7 +14,7 @@ import math
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Any, BinaryIO, Literal
 
 from nbexp.errors import ProjectFileError
@@ -28,6 +28,7 @@ _MAX_PARSED = 64 << 20
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _WHOLE = re.compile(r"[-+]?\d+")
 _SHOWN = 60
+_LEAD = 20  # what is shown before the place where two texts part
 
 
 @frozen
@@ -338,10 +339,17 @@ def _decoded(line: bytes) -> str | None:
 
 
 def _change(old: object, new: object) -> str:
-    return f"{_short(old)} -> {_short(new)}"
+    texts = [_spelled(old), _spelled(new)]
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
+    # Long texts that begin alike are shown from shortly before they part, else both would look the same.
+    start = same - _LEAD if same > _SHOWN - _LEAD else 0
+    return " -> ".join(_short(text, start) for text in texts)
 
 
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    text = text.strip()
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text or '""'
+def _spelled(value: object) -> str:
+    return (value if isinstance(value, str) else json.dumps(value, default=str)).strip()
+
+
+def _short(text: str, start: int) -> str:
+    end = start + _SHOWN
+    return f"{'…' * (start > 0)}{text[start:end]}{'…' * (len(text) > end)}" or '""'

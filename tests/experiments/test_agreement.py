@@ -62,6 +62,11 @@ def shows(**data: object) -> dict[str, object]:
         ("log.txt", b"a\n", b"a\nb\n", "line 2 is new"),
         ("model.bin", b"\0\1\2\3", b"\0\1\2\4", "byte 3 is the first other one"),
         ("broken.json", b'{"a": 1', b'{"a": 2', 'line 1: {"a": 1 -> {"a": 2'),
+        # Long lines that begin alike are shown where they part.
+        ("log.txt", b"a" * 70 + b" old" + b"b" * 70, b"a" * 70 + b" new" + b"b" * 70,
+         f"line 1: …{'a' * 19} old{'b' * 37}… -> …{'a' * 19} new{'b' * 37}…"),
+        ("log.txt", b"a" * 70, b"a" * 70 + b" more", f"line 1: …{'a' * 20} -> …{'a' * 20} more"),
+        ("log.txt", b"a" * 70 + b"c", b"b" * 70, f"line 1: {'a' * 60}… -> {'b' * 60}…"),
     ],
 )  # fmt: skip
 def test_the_first_difference_is_named(path: str, old: bytes, new: bytes, detail: str) -> None:
