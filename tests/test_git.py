@@ -182,6 +182,20 @@ class TestFinding:
             found(repo).resolve("HEAD")
         assert raised.value.hint == f"`git config --global --add safe.directory {repo}`"
 
+    def test_files_that_git_looks_for_elsewhere_are_not_taken_for_deleted(
+        self, repo: Path, git: RunGit, tmp_path: Path
+    ) -> None:
+        git("config", "core.worktree", "..", cwd=repo)  # as in a submodule: where they are
+        assert found(repo).root == repo
+        git("config", "core.worktree", tmp_path, cwd=repo)
+        with pytest.raises(GitError) as raised:
+            Git.find(repo)
+        assert raised.value.message == (
+            f"By `core.worktree` the files of {repo}/.git are not in {repo} but in {tmp_path}."
+        )
+        git("worktree", "add", "--quiet", tmp_path / "linked", cwd=repo)
+        assert found(tmp_path / "linked").root == tmp_path / "linked"
+
     def test_an_extension_that_git_does_not_know_is_named(self, repo: Path, git: RunGit) -> None:
         git("config", "core.repositoryFormatVersion", "1", cwd=repo)
         git("config", "extensions.unheardOf", "true", cwd=repo)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -108,15 +109,16 @@ class Git(Counted):
         ------
         GitError
             A `.git` file points to a place where no repository is. An outer repository is not
-            taken instead: commits would end up in the wrong one.
+            taken instead: commits would end up in the wrong one. Or Git is set up to look for the
+            files elsewhere, and would find all that are here deleted.
         """
         start = path.resolve()
         for root in (start, *start.parents):
             link = root / ".git"
-            if link.is_file():
-                return cls(root, _linked(link))
-            if _is_repository(link):
-                return cls(root, link)
+            if link.is_file() or _is_repository(link):
+                found = cls(root, _linked(link) if link.is_file() else link)
+                found._check_place()
+                return found
         return None
 
     @classmethod
@@ -753,6 +755,29 @@ class Git(Counted):
             os.path.islink(self.root / parent) or self.has_git(parent) for parent in parents
         )
 
+    def _check_place(self) -> None:
+        """That Git looks for the files here; a linked work tree heeds no setting that says otherwise."""
+        if self.folder != self.common:
+            return
+        try:
+            text = os.fsdecode((self.folder / "config").read_bytes())
+        except OSError:
+            return
+        # In a submodule the setting is always there, and leads here: no process for that.
+        if not any(self._leads_away(place) for place in _WORK_TREE.findall(text)):
+            return
+        place = self.config().get("core.worktree", "")
+        if place and self._leads_away(place):
+            raise GitError(
+                f"By `core.worktree` the files of {self.folder} are not in {self.root} but in {place}.",
+                "`git config --unset core.worktree`, or work there.",
+            )
+
+    def _leads_away(self, place: str) -> bool:
+        return os.path.realpath(os.path.join(os.path.realpath(self.folder), place)) != str(
+            self.root
+        )
+
     def _wait_for_index(self) -> None:
         """Git retries a locked ref itself, but not a locked index."""
         lock = self.folder / "index.lock"
@@ -777,6 +802,8 @@ class Git(Counted):
         )
         return [(place, file_stamp(place)) for place in dict.fromkeys(places)]
 
+
+_WORK_TREE = re.compile(r"^\s*worktree\s*=\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 
 _UNDER_WAY = {
     "MERGE_HEAD": ("merge", "merge --abort"),
