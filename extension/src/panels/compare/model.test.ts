@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { Special, type Value } from "../shared/columns.ts";
-import { cellText, general, harmless } from "../shared/format.ts";
+import { cellText, general, harmless, short } from "../shared/format.ts";
 import shared from "./cases.json";
 import { arrange, type Column, emptyView, type Row, sorted, statistic, Table, typed } from "./model.ts";
 
@@ -122,4 +122,13 @@ test("text of others moves, colours and turns round nothing", () => {
   expect(harmless("\u001b[31mred\u001b[0m and \u202eback\u0000\u009b")).toBe("red and \\u202eback\\x00\\x9b");
   expect(harmless("two\r\nlines\tשלום 👩‍👧")).toBe("two\nlines\tשלום 👩‍👧");
   expect(cellText("a\u202eb")).toBe('"a\\u202eb"');
+});
+
+test("axes have the shortest names that tell them apart", () => {
+  const named = (...keys: string[]): string[] => short(keys.map((key) => ({ key, title: `a.json:${key}` })));
+  expect(named("train.lr", "train.seed", "acc")).toEqual(["lr", "seed", "acc"]);
+  expect(named("train.lr", "eval.lr", "lr")).toEqual(["train.lr", "eval.lr", "lr"]);
+  expect(short([{ key: "acc", title: "metrics.json:acc" }, { key: "acc", title: "cell/metrics.json:acc" }])).toEqual([
+    "metrics.json:acc", "cell/metrics.json:acc",
+  ]);
 });

@@ -4,7 +4,7 @@
 import { Special, type Value } from "../shared/columns.ts";
 import { colour, pen, scale, type Scale, themed } from "../shared/chart.ts";
 import { fill, framed, h, svg } from "../shared/dom.ts";
-import { cellText } from "../shared/format.ts";
+import { cellText, short } from "../shared/format.ts";
 import { type Column, type Row, type Table, typed, type View } from "./model.ts";
 
 export interface Curve {
@@ -212,10 +212,11 @@ export class Plots {
       const places = axes.map((_, at) => side + ((width - 2 * side) * at) / (axes.length - 1));
       const scales = axes.map((axis) => scale(axis.numbers, bottom, top, axis.levels));
       const drawing = stage.querySelector("svg") as SVGSVGElement;
+      const titles = short(columns);
       axes.forEach((axis, at) => {
         const place = places[at] as number;
         drawing.append(svg("line", { class: "nbx-axis", x1: place, x2: place, y1: top, y2: bottom }));
-        const title = axis.column.key.split(".").at(-1) ?? axis.column.title;
+        const title = titles[at] as string;
         const text = svg("text", { x: place, y: 12, "text-anchor": "middle" }, title.length > 12 ? `${title.slice(0, 11)}…` : title);
         text.append(svg("title", {}, axis.column.title));
         drawing.append(text);

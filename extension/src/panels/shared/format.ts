@@ -75,3 +75,14 @@ export function moment(seconds: number | undefined): string {
 function two(number: number): string {
   return String(number).padStart(2, "0");
 }
+
+/** The keys of columns with as few of their dotted parts, from the end, as tell them apart: `lr` for `train.lr`; a key of two files has its title. */
+export function short(columns: readonly { readonly key: string; readonly title: string }[]): string[] {
+  const keys = columns.map((one) => one.key);
+  return columns.map(({ key, title }) => {
+    if (keys.indexOf(key) !== keys.lastIndexOf(key)) return title;
+    const parts = key.split(".");
+    const tails = parts.map((_, at) => parts.slice(at).join(".")).reverse();
+    return tails.find((tail) => !keys.some((other) => other !== key && (other === tail || other.endsWith(`.${tail}`)))) ?? key;
+  });
+}
