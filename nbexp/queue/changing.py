@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nbexp import overrides as grammar
-from nbexp.errors import NameTaken, QueueError, UsageError
+from nbexp.errors import NameTaken, NbexpError, QueueError, UsageError
 from nbexp.events import Emit
 from nbexp.experiments import composition, freezing
 from nbexp.experiments import spec as specs
@@ -128,7 +128,7 @@ def edit(
     points = grammar.parse(set_params)
     if len(points) > 1:
         raise UsageError(
-            f"A task has one value of each param, and {len(points)} tasks' are given. The task is as it was.",
+            f"A task has one value of each param, and these are the values of {len(points)}. The task is as it was.",
             f"`nbexp queue edit {task.name} -S {points[0][0].text}`",
         )
     changes = specs.one_point(points)
@@ -143,18 +143,24 @@ def edit(
         version = composition.Version(site.git, site.prefix, task.snapshot)
         texts = composition.compose_all(site.root, old.here, [overrides], version)
         composed = texts[0] if texts is not None else None
-    made = specs.make(
-        site.root,
-        old.baseline,
-        {},
-        here=old.here,
-        overrides=overrides,
-        name=old.name,
-        hydra=composed is not None,
-        composed=composed,
-        untouched="The task is as it was.",
-        read=read,
-    )
+    try:
+        made = specs.make(
+            site.root,
+            old.baseline,
+            {},
+            here=old.here,
+            overrides=overrides,
+            name=old.name,
+            hydra=composed is not None,
+            composed=composed,
+            read=read,
+        )
+    except NbexpError as error:
+        # What is wrong with a value is said as to who runs it.
+        error.message = error.message.replace("Nothing was run.", "The task is as it was.")
+        typed = f"nbexp queue edit {task.name} -S"
+        error.hint = error.hint and error.hint.replace("nbexp run -S", typed)
+        raise
     new = replace(old, overrides=made.overrides, composed=composed)
     columns: dict[str, object] = {}
     if not old.copies:

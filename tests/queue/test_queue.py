@@ -506,9 +506,16 @@ class TestChanging:
         queue.add(["train.lr=0.01,0.02"], name="n")
         queue.edit("n-1", ["train.lr=0.03", "seed=2"])
         assert queue.find("n-1").overrides == ("train.lr=0.03", "seed=2")
-        with pytest.raises(nbexp.errors.NbexpError, match=r"train\.lrr"):
+        with pytest.raises(NotFound) as unknown:
             queue.edit("n-1", ["train.lrr=1"])
-        with pytest.raises(UsageError, match="has one value of each param") as several:
+        assert str(unknown.value) == (
+            "No param `train.lrr` in params.yaml. The task is as it was.\n"
+            "Hint: did you mean `train.lr`? A new param is added with a plus: "
+            "`nbexp queue edit n-1 -S +train.lrr=1`."
+        )
+        with pytest.raises(
+            UsageError, match=r"has one value of each param, and these are .* of 2"
+        ) as several:
             queue.edit("n-1", ["train.lr=0.1,0.2"])
         assert several.value.hint == "`nbexp queue edit n-1 -S train.lr=0.1`"
         assert finish(queue) == {"n-1": "done", "n-2": "done"}
