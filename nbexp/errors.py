@@ -147,8 +147,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The one of `known` that is spelled most like `word`, for a hint; None if none is near."""
     import difflib  # only a mistake needs it
 
-    found = difflib.get_close_matches(word, list(known), n=1)
-    return found[0] if found else None
+    found = difflib.get_close_matches(word, list(known))
+    # Letters that changed places count as little as they mean: `dpes` is `deps`, not `desc`.
+    swapped = [one for one in found if sorted(one) == sorted(word)]
+    return next(iter(swapped or found), None)
 
 
 def in_notebook_words(text: str) -> str:

@@ -101,6 +101,7 @@ def test_an_error_survives_a_process_border(name: str) -> None:
         ("xyz", ["train", "test"], None),
         ("train", [], None),
         ("low-rl", iter(["high", "low-lr"]), "low-lr"),
+        ("dpes", ["cmd", "deps", "desc"], "deps"),
     ],
 )
 def test_the_nearest_word_is_found_for_a_hint(

@@ -164,13 +164,16 @@ def nearest(key: str, tree: object) -> str | None:
     """
     import difflib
 
-    names = _names(tree)
+    from nbexp.errors import nearest as nearest_word
+
+    # A key with a dot in its name, which no key names, is not what is meant.
+    names = [name for name in _names(tree) if name != key]
     last = key.rpartition(".")[2]
-    close = difflib.get_close_matches(key, names, n=1)
-    same_end = [name for name in names if name != key and name.rpartition(".")[2] == last]
-    if same_end and (not close or "." not in key):
+    close = nearest_word(key, names)
+    same_end = [name for name in names if name.rpartition(".")[2] == last]
+    if same_end and (close is None or "." not in key):
         return difflib.get_close_matches(key, same_end, n=1, cutoff=0.0)[0]
-    return close[0] if close else None
+    return close
 
 
 # ---- walking trees

@@ -544,6 +544,11 @@ def test_a_mistyped_key_has_a_nearest_one(key: str, near: str | None) -> None:
     assert nearest(key, TREE) == near
 
 
+def test_a_key_that_no_key_names_is_not_proposed_for_itself() -> None:
+    assert nearest("do.t", {"do.t": 2, "lr": 1}) is None
+    assert nearest("model.rl", {"model": {"lr": 1, "r1": 2}}) == "model.lr"
+
+
 # --- Cost -------------------------------------------------------------------------------------------------
 
 
