@@ -82,6 +82,11 @@ class Alerts(Result):
     def __repr__(self) -> str:
         return f"<Alerts: {len(self.rules)} set up, {len(self.past)} past>"
 
+    @property
+    def exit_code(self) -> int:
+        """3 where one was tried out and nobody was told."""
+        return 3 if self.problems else 0
+
     def to_json(self) -> dict[str, object]:
         return {
             "alerts": [rule.to_json() for rule in self.rules],

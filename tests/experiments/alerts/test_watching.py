@@ -227,11 +227,12 @@ def test_the_list_of_those_that_were_due_does_not_grow_without_end(root: Path, o
 
 def test_an_alert_is_tried_out(root: Path, own: Path) -> None:
     own.write_text('[alerts.ok]\ncommand = "touch ok"\n[alerts.bad]\ncommand = "exit 2"\n')
-    assert alerts.try_out(root, "ok").problems == ()
+    tried = alerts.try_out(root, "ok")
+    assert (tried.problems, tried.exit_code) == ((), 0)
     assert (root / "ok").exists()
-    assert alerts.try_out(root, "bad").problems == (
-        "`exit 2` of the alert `bad` ended with exit code 2.",
-    )
+    tried = alerts.try_out(root, "bad")
+    assert tried.problems == ("`exit 2` of the alert `bad` ended with exit code 2.",)
+    assert tried.exit_code == 3
     with pytest.raises(NotFound) as caught:
         alerts.try_out(root, "bd")
     assert str(caught.value) == (
