@@ -20,7 +20,7 @@ from nbexp.formats import dvc_file, dvc_lock, dvc_yaml, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
 from nbexp.frozen import field, frozen
 from nbexp.git import CommitInfo, Git
-from nbexp.pipeline.graph import STAGE_FILES, stage_files
+from nbexp.pipeline.graph import STAGE_FILES, as_of_the_project, stage_files
 from nbexp.store.cache import Cache
 
 # The form of what is remembered about a commit; a new form gets a new number.
@@ -242,7 +242,8 @@ class Reader:
             entries = dvc_lock.parse(lock, lock_file).stages if lock else {}
             top_params += (_join(folder, listed) for listed in file.params)
             top_metrics += (_join(folder, listed) for listed in file.metrics)
-            for stage in file.stages:
+            for spec in file.stages:
+                stage = as_of_the_project(spec, folder, self._root)
                 here = _join(folder, stage.wdir or ".")
                 entry = entries.get(stage.name)
                 locked = entry if isinstance(entry, LockedStage) else None

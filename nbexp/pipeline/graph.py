@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nbexp.errors import NotFound, ProjectFileError, nearest
 from nbexp.formats import dvc_file, dvc_yaml
-from nbexp.formats.dvc_yaml import PipelineFile
+from nbexp.formats.dvc_yaml import PipelineFile, StageSpec
 from nbexp.formats.ignore import DvcIgnore
 from nbexp.formats.interpolation import Parsing, Read
 from nbexp.frozen import field, frozen, replace
@@ -343,13 +343,37 @@ def _graph(root: Path, pipelines: Mapping[str, bytes], read: Read) -> Graph:
         for dataset in file.datasets
     }
     stages = [
-        Stage(spec, path, datasets=datasets) for path, file in files.items() for spec in file.stages
+        Stage(as_of_the_project(spec, posixpath.dirname(path), root), path, datasets=datasets)
+        for path, file in files.items()
+        for spec in file.stages
     ]
     for path, data in sorted(pipelines.items()):
         if path.endswith(dvc_file.SUFFIX):
             tracked = dvc_file.parse(data, path)
             stages.append(Stage(tracked.spec, tracked.path, tracked))
     return Graph(files, tuple(stages), _needs(stages))
+
+
+def as_of_the_project(spec: StageSpec, folder: str, root: Path) -> StageSpec:
+    """The stage of a dvc.yaml in `folder`; what it reads by an absolute path into the project is spelled
+    as any other file of the project, as DVC does.
+    """
+    places = {
+        path: os.path.normpath(path)
+        for path in (*spec.deps, *(param.path for param in spec.params))
+        if path.startswith("/")
+    }
+    cwd = root / folder / (spec.wdir or ".")
+    known = {
+        path: os.path.relpath(place, cwd)
+        for path, place in places.items()
+        if is_inside(place, str(root))
+    }
+    if not known:
+        return spec
+    deps = tuple(known.get(path, path) for path in spec.deps)
+    params = tuple(replace(one, path=known.get(one.path, one.path)) for one in spec.params)
+    return replace(spec, deps=deps, params=params)
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -221,6 +221,39 @@ stages:
     assert {"../up.txt", "/etc/os-release"} < set(one["revs"][0]["data"]["deps"])
 
 
+def test_absolute_paths_into_the_project_are_files_of_it(
+    look: Look, git: RunGit, tmp_path: Path
+) -> None:
+    """Both tools spell them in dvc.lock as they would any other, and see which stage writes them."""
+    locks, states = [], []
+    for by in ("dvc", "nbexp"):
+        top = tmp_path / by
+        stages = (
+            f"stages:\n  first:\n    cmd: cat in.txt params.toml > out.txt\n    deps: [{top}/in.txt]\n"
+            f"    params: [{top}/params.toml: [lr]]\n    outs: [out.txt]\n"
+            f"  below:\n    wdir: sub\n    cmd: cat ../out.txt > below.txt\n    deps: [{top}/out.txt]\n"
+            "    outs: [below.txt]\n"
+        )
+        files = {"in.txt": "1\n", "params.toml": "lr = 1\n", "dvc.yaml": stages, "sub/.keep": ""}
+        write(top, {**files, ".dvc/config": "", ".dvcignore": ""})
+        git("init", "--quiet", cwd=top)
+        git("add", "--all", cwd=top)
+        git("commit", "--quiet", "--message=pipeline", cwd=top)
+        (look.dvc if by == "dvc" else look.nbexp)("repro", cwd=top)
+        locks.append((top / "dvc.lock").read_bytes())
+        states.append(look.status(top, "nbexp"))
+        states.append(look.status(top, "dvc"))
+        write(top, {"in.txt": "2\n"})
+        states.append(look.status(top, by))
+    assert locks[0] == locks[1]
+    assert b"path: ../out.txt" in locks[0]
+    changed = {"first": [{"changed deps": {"in.txt": "modified"}}]}
+    assert states == [{}, {}, changed] * 2
+    data = look.table(tmp_path / "nbexp", "nbexp")[0]["data"]
+    assert set(data["deps"]) == {"in.txt", "out.txt"}
+    assert set(data["params"]) == {"params.toml"}
+
+
 def test_deps_of_the_repository_that_a_project_in_a_folder_reads(
     look: Look, git: RunGit, tmp_path: Path
 ) -> None:
