@@ -38,8 +38,8 @@ _NOT_SEARCHED = frozenset(
 class Graph:
     """Every stage of a project, in file order, and what each needs.
 
-    `files` maps each dvc.yaml (relative to the root) to what it holds. The stages that `.dvc` files are come
-    after those of all dvc.yaml. `broken` has what is wrong with files whose stages are left out.
+    `files` maps each dvc.yaml (relative to the root) to what it holds; those of a folder come before those of
+    the folders in it, as for DVC. `broken` has what is wrong with files whose stages are left out.
     """
 
     files: Mapping[str, PipelineFile]
@@ -332,9 +332,10 @@ def bytes_of(root: Path, path: str) -> bytes | None:
 
 def _graph(root: Path, pipelines: Mapping[str, bytes], read: Read) -> Graph:
     parsing = partial(_parsing, root)
+    pipelines = dict(sorted(pipelines.items(), key=lambda item: _from_the_top(item[0])))
     files = {
         path: dvc_yaml.parse(data, path, read, parsing)
-        for path, data in sorted(pipelines.items())
+        for path, data in pipelines.items()
         if not path.endswith(dvc_file.SUFFIX)
     }
     datasets = {
@@ -342,16 +343,22 @@ def _graph(root: Path, pipelines: Mapping[str, bytes], read: Read) -> Graph:
         for path, file in files.items()
         for dataset in file.datasets
     }
-    stages = [
-        Stage(as_of_the_project(spec, posixpath.dirname(path), root), path, datasets=datasets)
-        for path, file in files.items()
-        for spec in file.stages
-    ]
-    for path, data in sorted(pipelines.items()):
-        if path.endswith(dvc_file.SUFFIX):
+    stages: list[Stage] = []
+    for path, data in pipelines.items():
+        if path in files:
+            folder = posixpath.dirname(path)
+            specs = (as_of_the_project(spec, folder, root) for spec in files[path].stages)
+            stages += (Stage(spec, path, datasets=datasets) for spec in specs)
+        else:
             tracked = dvc_file.parse(data, path)
             stages.append(Stage(tracked.spec, tracked.path, tracked))
     return Graph(files, tuple(stages), _needs(stages))
+
+
+def _from_the_top(path: str) -> tuple[tuple[bool, str], ...]:
+    """What sorts the files of a folder before those of the folders in it."""
+    *folders, name = path.split("/")
+    return (*((True, folder) for folder in folders), (False, name))
 
 
 def as_of_the_project(spec: StageSpec, folder: str, root: Path) -> StageSpec:

@@ -181,6 +181,19 @@ def test_stages_are_listed_in_dvcs_words(
     )
 
 
+def test_the_files_of_a_folder_are_listed_before_those_below_it(
+    project: MakeProject, look: Look
+) -> None:
+    """Of folders side by side the file system says which is first, to DVC; so there are none here."""
+    stages = "stages: {z: {cmd: x}, a: {cmd: x}}\n"
+    root = project({f"{folder}dvc.yaml": stages for folder in ("", "b/", "b/a/", "b/a/c/")})
+    for words in (["--all"], ["-R", "."], ["-R", "b"], ["-R", "b/a"]):
+        theirs = look.dvc("stage", "list", "--name-only", *words, cwd=root).stdout
+        ours = look.nbexp("stage", "list", "--name-only", *words, cwd=root).stdout
+        assert ours.split() == theirs.split(), words
+        assert "b/a/dvc.yaml:z" in ours
+
+
 def test_a_broken_file_elsewhere_hides_its_own_stages_alone(
     project: MakeProject, look: Look
 ) -> None:
