@@ -242,6 +242,8 @@ class Execution:
         """Make ready for the commands: old outputs are out of the way."""
         stage, context = needed.stage, self.context
         address = stage.address(context.here)
+        if stage.lacks_a_command:
+            raise StageFailed(f"Stage `{stage.name}` has no command to run.", stage=address)
         outputs.require_untracked(stage, context)
         if self.is_resumed(stage):
             outputs.go_on_from(stage, needed.check.locked, context)

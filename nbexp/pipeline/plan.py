@@ -246,7 +246,8 @@ class Inspector:
             A wdir, dep or params file is missing and no stage of the graph writes it, or a params
             file lacks a key; the nearest key is in the hint.
         ProjectFileError
-            A dvc.lock or params file cannot be read, or an output lies behind a link out of the project.
+            A dvc.lock or params file cannot be read, an output lies behind a link out of the project, or a
+            stage has no command.
         """
         for stage in stages:
             if stage.data is None:
@@ -254,6 +255,13 @@ class Inspector:
             self._require_inside(stage)
             if stage.spec.frozen:
                 continue
+            if stage.lacks_a_command:
+                raise ProjectFileError(
+                    f"stage `{stage.name}` has no command to run. Nothing was run.",
+                    "give it a `cmd`, or `frozen: true`.",
+                    path=stage.file,
+                    line=stage.spec.line,
+                )
             if graph.owner(stage.cwd) is None and not (self.root / stage.cwd).is_dir():
                 raise NotFound(
                     f"The wdir `{stage.spec.wdir}` of stage `{stage.name}` is no directory. "

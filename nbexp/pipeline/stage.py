@@ -117,8 +117,17 @@ class Stage:
     @property
     def always_runs(self) -> bool:
         """Whether nothing that is the same can keep it from running: declared so, or it names no files."""
-        named = self.deps or self.sources or self.outs or self.params
-        return self.spec.always_changed or not named
+        return self.spec.always_changed or (bool(self.spec.cmd) and not self._names_files)
+
+    @property
+    def lacks_a_command(self) -> bool:
+        """Whether running it is asking too much: an empty text, or list, may stand for nothing to do alone."""
+        named = self.spec.always_changed or self._names_files
+        return self.data is None and not self.spec.cmd and named
+
+    @property
+    def _names_files(self) -> bool:
+        return bool(self.deps or self.sources or self.outs or self.params)
 
     @property
     def is_data(self) -> bool:

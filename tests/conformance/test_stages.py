@@ -63,6 +63,35 @@ stages:
     pair.agree()
 
 
+def test_commands_without_a_word_in_them(twins: MakeTwins, project: MakeProject) -> None:
+    """What is no command at all stops the stage alone, if there is something for it to do."""
+    pair = twins(
+        project(
+            {
+                "in.txt": "in\n",
+                "dvc.yaml": """\
+stages:
+  blank: {cmd: " ", deps: [in.txt]}
+  listed: {cmd: ["", "echo x > x.txt"], outs: [x.txt]}
+  nothing: {cmd: ""}
+  none: {cmd: []}
+  empty: {cmd: "", outs: [a.txt]}
+""",
+            }
+        )
+    )
+    fine = ("blank", "listed", "nothing", "none")
+    for words, code in ((fine, 0), (("empty",), 3), (("-k", "nothing", "empty"), 1)):
+        pair.look.dvc("repro", *words, cwd=pair.dvc_side, code=code and 255)
+        refused = pair.look.nbexp("repro", *words, cwd=pair.nbexp_side, code=code)
+        pair.agree_on_files()
+        pair.agree_on_cache()
+        assert ("Stage `empty` has no command to run." in refused.stderr) == (code == 1)
+        assert ("stage `empty` has no command to run." in refused.stderr) == (code == 3)
+    pair.delete("in.txt")
+    assert set(pair.agree_on_status()) == {"blank", "empty"}
+
+
 def test_stages_run_in_the_order_of_their_files(
     twins: MakeTwins, project: MakeProject, lines: Callable[[Ran], list[str]]
 ) -> None:

@@ -677,14 +677,11 @@ def _cmd(stage: Value, found: Mapping[str, Value]) -> str | tuple[str, ...]:
         raise stage.refused(f"{stage.name} has no `cmd`.")
     cmd = found["cmd"]
     if isinstance(cmd.value, list):
-        commands = cmd.texts("")
-        if commands and all(command.strip() for command in commands):
-            return commands
-    elif isinstance(cmd.value, str) and cmd.value.strip():
+        return cmd.texts("")
+    if isinstance(cmd.value, str):
+        # One without a word in it is no error of the file, whose other stages run: the plan refuses the stage.
         return cmd.value
-    elif not isinstance(cmd.value, str | None):
-        raise cmd.wrong("a command, or a list of them,")
-    raise cmd.refused(f"{cmd.name} is empty.")
+    raise cmd.wrong("a command, or a list of them,")
 
 
 def _out(path: str, bucket: Bucket, options: Value) -> OutSpec:

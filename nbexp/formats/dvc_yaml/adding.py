@@ -67,6 +67,8 @@ def add_stage(
         raise UsageError(
             f"`{name}` cannot be the name of a stage: of punctuation it may have `_` and `-` only."
         )
+    if "cmd" in stage and not stage["cmd"]:
+        raise UsageError(f"Stage `{name}` is given no command. Nothing was written.")
     folder = posixpath.dirname(path)
     given = Value(stage, Value({}), name, called=f"stage `{name}`")
     try:
