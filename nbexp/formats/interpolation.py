@@ -108,6 +108,10 @@ class Context:
         new._written = self._written
         return new
 
+    def has(self, name: str) -> bool:
+        """Whether a template may name it, at the top."""
+        return name in self._names
+
     # --- vars
 
     def load_default(self, path: str) -> None:

@@ -184,6 +184,7 @@ class Execution:
         expected = durations.expected_of_all(self.context.cache, self.stages)
         seconds = {stage.address(here): taken for stage, taken in expected.items()}
         self.emit(Planned(tuple(needs), needs, self.how.jobs if is_parallel else 1, seconds))
+        self._tell_of_hidden_names()
         if self.context.fetch is not None and self.context.use_run_cache:
             self.context.fetch.runs()
         self._ignores.write()
@@ -416,6 +417,19 @@ class Execution:
 
     def is_over(self, stage: Stage) -> bool:
         return stage in self._results
+
+    def _tell_of_hidden_names(self) -> None:
+        for file, group in dict.fromkeys((stage.file, stage.spec.group) for stage in self.stages):
+            hidden = self.graph.files[file].hidden.get(group) if group else None
+            if hidden:
+                names = " and ".join(f"`{name}`" for name in hidden)
+                stand = "stand" if len(hidden) > 1 else "stands"
+                self.emit(
+                    Notice(
+                        f"In the stages of `{group}`, {names} {stand} for what its `foreach` or `matrix` goes "
+                        "through, and not for what params.yaml or `vars` has under that name."
+                    )
+                )
 
     # ---- one after the other
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -265,3 +266,37 @@ def test_a_group_a_key_and_a_pattern_are_targets(
         look.dvc("repro", *words, cwd=pair.dvc_side)
         look.nbexp("repro", *words, cwd=pair.nbexp_side)
         agree_in_any_order(pair)
+
+
+def test_names_that_item_and_key_hide_are_told(project: MakeProject, look: Look) -> None:
+    root = project(
+        {
+            "params.yaml": "item: 1\nmodels: {a: x}\n",
+            "dvc.yaml": """\
+vars: [{key: 1}]
+stages:
+  listed:
+    foreach: [b]
+    do: {cmd: "echo ${item}"}
+  mapped:
+    foreach: ${models}
+    do: {cmd: "echo ${key} ${item}"}
+  crossed:
+    matrix: {model: [c]}
+    cmd: echo ${key}
+  plain: {cmd: "echo ${item}"}
+""",
+        }
+    )
+    theirs = look.dvc("repro", cwd=root).stderr
+    warned = re.findall(r"^WARNING: (.+) (?:is|are) already .* from '(\w+)'$", theirs, re.MULTILINE)
+    ours = look.nbexp("repro", cwd=root).stderr
+    told = re.findall(r"^In the stages of `(\w+)`, (.+) stands? for", ours, re.MULTILINE)
+    assert told == [
+        ("listed", "`item`"),
+        ("mapped", "`item` and `key`"),
+        ("crossed", "`item` and `key`"),
+    ]
+    assert {group: {*names.split(" and ")} for names, group in warned} == {
+        group: {*names.replace("`", "").split(" and ")} for group, names in told
+    }

@@ -124,6 +124,9 @@ class PipelineFile:
         root) and dotted key.
     read
         The files that were looked for to fill templates in, relative to the root.
+    hidden
+        What templates cannot name in the stages that a `foreach` or `matrix` generates, because its own
+        `item` or `key` stands there, by the name of that group.
     """
 
     stages: tuple[StageSpec, ...] = ()
@@ -134,6 +137,7 @@ class PipelineFile:
     datasets: tuple[Mapping[str, object], ...] = field(default=(), hash=False)
     used: Mapping[str, Mapping[str, object]] = field(default_factory=dict, hash=False)
     read: tuple[str, ...] = ()
+    hidden: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 def parse(
@@ -370,6 +374,7 @@ class Reader:
         self._places = places
         self._around = around
         self._used: dict[str, dict[str, object]] = {}
+        self._hidden: dict[str, tuple[str, ...]] = {}
 
     def file(self, tree: object) -> PipelineFile:
         top = Value(tree).entries(_FILE_KEYS, "a dvc.yaml")
@@ -401,6 +406,7 @@ class Reader:
             tuple(_datasets(top["datasets"])) if "datasets" in top else (),
             self._used,
             tuple(self._around.files) if self._around is not None else (),
+            self._hidden,
         )
 
     def context(self, top: Mapping[str, Value]) -> Context | None:
@@ -451,6 +457,9 @@ class Reader:
             else:
                 assert isinstance(nodes, Mapping)
                 each = [*interpolation.combined(nodes)]
+        hidden = tuple(one for one in (each[0][1] if each else ()) if context.has(one))
+        if hidden:
+            self._hidden[name] = hidden
         for key, bound in each:
             generated = f"{name}@{key}"
             with _told_of(through):
