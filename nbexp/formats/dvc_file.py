@@ -16,7 +16,7 @@ from typing import Any
 from nbexp.errors import ProjectFileError
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
-from nbexp.formats.dvc_yaml import OutSpec, StageSpec, what_is_wrong
+from nbexp.formats.dvc_yaml import OutSpec, StageSpec, is_elsewhere, what_is_wrong
 from nbexp.frozen import field, frozen
 
 SUFFIX = ".dvc"
@@ -41,6 +41,8 @@ class DvcFile:
         What each output held, side by side with `spec.outs`; an `md5` of "" means that nobody knows yet.
     deps
         What each dep of `spec.deps` held.
+    outside
+        The files and directories outside of the project that data was imported from.
     tree
         The file's values, in its order.
     path
@@ -51,6 +53,7 @@ class DvcFile:
     spec: StageSpec
     contents: tuple[LockedPath, ...]
     deps: tuple[LockedPath, ...]
+    outside: tuple[str, ...]
     tree: Mapping[str, object] = field(repr=False, hash=False)
     _text: bytes = field(default=b"", repr=False)
 
@@ -155,7 +158,8 @@ def parse(data: bytes, path: str) -> DvcFile:
         desc=desc if isinstance(desc := tree.get("desc"), str) else None,
         meta=tree.get("meta"),
     )
-    return DvcFile(path, spec, tuple(contents), tuple(inner), tree, data)
+    outside = tuple(dep.path for dep in deps if dep is not None and is_elsewhere(dep.path, base))
+    return DvcFile(path, spec, tuple(contents), tuple(inner), outside, tree, data)
 
 
 _OPTIONS = ("desc", "type", "labels", "meta", "cache", "persist", "remote", "push")

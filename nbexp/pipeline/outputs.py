@@ -405,7 +405,10 @@ def _write_data_file(
     file = stage.data if before is None else dvc_file.parse(before, stage.file)
     assert file is not None
     if entry != file.entry:
-        after = file.with_contents(entry.outs, () if stage.spec.frozen else entry.deps)
+        # Of an import too, which is frozen: whoever takes its data as it is takes it for that of its source.
+        found = ((path, inspector.hash(stage.place(path))) for path in file.outside)
+        outside = tuple(locked_path(path, now) for path, now in found if now is not None)
+        after = file.with_contents(entry.outs, (*entry.deps, *outside))
         context.guard.write(stage.file, after.dump())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -392,6 +393,32 @@ def test_commit_of_a_stage_whose_files_are_gone_is_refused(piped: Both, gone: st
     before = piped.pair.look.files(piped.pair.nbexp_side)
     piped("commit", "count", "--force", refused=True)
     assert piped.pair.look.files(piped.pair.nbexp_side) == before
+
+
+def test_commit_of_imports_whose_source_is_another_by_now(both: Both) -> None:
+    """Who takes their data as it is, takes it for that of the source as it is: in the project, and outside of it."""
+    pair = both.pair
+    for name, source in (("inner", "source.txt"), ("outer", "../source.txt")):
+        write_import(pair, name, source)
+    both.commit()
+    for text in ("new\n", "newer\n"):
+        for path in ("source.txt", "../source.txt", "inner", "outer"):
+            pair.write(path, f"{path} {text}")
+        both("commit", "--force", "inner.dvc")
+        pair.look.dvc("repro", "outer.dvc", cwd=pair.dvc_side)
+        pair.look.nbexp("repro", "outer.dvc", cwd=pair.nbexp_side)
+        both.agree()
+    held = (pair.nbexp_side / "outer.dvc").read_text()
+    assert hashlib.md5(b"../source.txt newer\n", usedforsecurity=False).hexdigest() in held
+
+
+def write_import(pair: Twins, name: str, source: str) -> None:
+    old = "md5: 60b725f10c9c85c70d97880dfe8191b3\n  size: 2\n  hash: md5\n"
+    for side in pair.sides:
+        (side / f"{name}.dvc").write_text(
+            f"md5: 7521fd71915fcadc7ee648f2309e9f60\nfrozen: true\ndeps:\n- {old}  path: {source}\n"
+            f"outs:\n- {old}  path: {name}\n"
+        )
 
 
 def test_commit_recursive_and_without_links(tracked: Both) -> None:

@@ -523,7 +523,7 @@ class Reader:
         paths = []
         for item in listed.items(_PATHS):
             path = item.text()
-            is_fine = _may_be_read(path) or _is_elsewhere(path, base)
+            is_fine = _may_be_read(path) or is_elsewhere(path, base)
             paths.append(path if is_fine else self._check(path, base, item))
         return tuple(paths)
 
@@ -536,7 +536,7 @@ class Reader:
             elif isinstance(item.value, Mapping):
                 asked = []
                 for path, keys in item.entries().items():
-                    if not _is_elsewhere(path, base):
+                    if not is_elsewhere(path, base):
                         self._check(path, base, keys)
                     listed_keys = () if keys.value is None else keys.texts("a list of keys")
                     asked.append((path, listed_keys))
@@ -763,7 +763,7 @@ def _may_be_read(path: str) -> bool:
     return _is_url(path) and path.partition("://")[0] in SOURCES and path.isprintable()
 
 
-def _is_elsewhere(path: str, base: str) -> bool:
+def is_elsewhere(path: str, base: str) -> bool:
     """Whether a dep is a file outside of the project, and no folder that the project lies in."""
     if not path.isprintable() or _is_url(path) or path.startswith("\\"):
         return False
