@@ -389,7 +389,7 @@ def test_a_pipeline_that_is_a_link_to_nothing_is_none(project: Path, capfd: Capt
         (project / "dvc.yaml").unlink()
         (project / "dvc.yaml").symlink_to(target)
         assert cli.main(["status"]) == 0
-        assert capfd.readouterr().out == "There are no stages in this project.\n"
+        assert capfd.readouterr().out == "There are no stages here.\n"
         assert cli.main(["run"]) == 3
         assert capfd.readouterr().err.startswith(
             "There is no dvc.yaml and so no pipeline to run.\n"

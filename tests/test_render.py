@@ -375,7 +375,7 @@ def test_a_status() -> None:
         "  it always runs"
     )
     assert render.text(Status({}, 3)) == "Data and pipelines are up to date."
-    assert render.text(Status({}, 0)) == "There are no stages in this project."
+    assert render.text(Status({}, 0)) == "There are no stages here."
 
 
 def test_a_listing_is_dvcs() -> None:

@@ -47,7 +47,13 @@ class Which:
         return self.downstream and not self.is_whole and not self.single
 
     def stages(self, graph: Graph, targets: Sequence[str], here: str) -> tuple[Stage, ...]:
-        """The stages meant by targets that were named from the directory `here`, in the order they run."""
+        """The stages meant by targets that were named from the directory `here`, in the order they run.
+
+        Raises
+        ------
+        NotFound
+            There is none of them.
+        """
         found = graph.targets(
             tuple(targets),
             here,
@@ -56,6 +62,9 @@ class Which:
             whole_pipeline=self.pipeline,
             all_pipelines=self.all_pipelines,
         )
+        if self.recursive and targets and not found:
+            listed = ", ".join(f"`{target}`" for target in targets)
+            raise NotFound(f"There are no stages in {listed}. Nothing was run.")
         if self.is_downstream:
             return graph.downstream(found)
         return graph.order(found, single=self.is_single)

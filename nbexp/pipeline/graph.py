@@ -39,13 +39,15 @@ class Graph:
     """Every stage of a project, in file order, and what each needs.
 
     `files` maps each dvc.yaml (relative to the root) to what it holds; those of a folder come before those of
-    the folders in it, as for DVC. `broken` has what is wrong with files whose stages are left out.
+    the folders in it, as for DVC. `broken` has what is wrong with files whose stages are left out. Below
+    `root` a directory may be one that has no stages.
     """
 
     files: Mapping[str, PipelineFile]
     stages: tuple[Stage, ...]
     needs: Mapping[Stage, tuple[Stage, ...]] = field(repr=False)
     broken: Mapping[str, ProjectFileError] = field(default_factory=dict, repr=False)
+    root: Path | None = field(default=None, repr=False)
 
     @property
     def outs(self) -> Iterator[tuple[Stage, Out]]:
@@ -213,7 +215,9 @@ class Graph:
 
     def _is_folder(self, name: str, here: str) -> bool:
         folder = _place(here, name)
-        return any(is_inside(file, folder) and file != folder for file in self._by_file)
+        if any(is_inside(file, folder) and file != folder for file in self._by_file):
+            return True
+        return self.root is not None and (self.root / folder).is_dir()
 
     def _inside(self, name: str, here: str) -> tuple[Stage, ...]:
         folder = _place(here, name)
@@ -352,7 +356,7 @@ def _graph(root: Path, pipelines: Mapping[str, bytes], read: Read) -> Graph:
         else:
             tracked = dvc_file.parse(data, path)
             stages.append(Stage(tracked.spec, tracked.path, tracked))
-    return Graph(files, tuple(stages), _needs(stages))
+    return Graph(files, tuple(stages), _needs(stages), root=root)
 
 
 def _from_the_top(path: str) -> tuple[tuple[bool, str], ...]:

@@ -29,7 +29,7 @@ def _added(result: Added) -> str:
 
 def _committed(result: Committed) -> str:
     if not result.stages:
-        return "There is no tracked data and no stage in this project."
+        return "There is no tracked data and no stage here."
     wrote = f"; written: {', '.join(result.files)}" if result.files else ""
     return f"committed {', '.join(result.stages)}{wrote}"
 

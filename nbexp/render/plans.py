@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 def _status(result: Status) -> str:
     if result.is_clean:
-        return (
-            "Data and pipelines are up to date."
-            if result.count
-            else "There are no stages in this project."
-        )
+        return "Data and pipelines are up to date." if result.count else "There are no stages here."
     lines = []
     for name, reasons in result.stages.items():
         lines.append(f"{name}:")

@@ -395,6 +395,20 @@ def test_commit_of_a_stage_whose_files_are_gone_is_refused(piped: Both, gone: st
     assert piped.pair.look.files(piped.pair.nbexp_side) == before
 
 
+def test_a_directory_without_stages_is_nothing_to_do(tracked: Both) -> None:
+    """`repro` says so instead: DVC runs everything then."""
+    pair = tracked.pair
+    pair.write("empty/notes.txt", "")
+    for words in (("checkout",), ("commit",), ("fetch",)):
+        tracked(*words, "--recursive", "empty")
+    for program, side in ((pair.look.dvc, pair.dvc_side), (pair.look.nbexp, pair.nbexp_side)):
+        assert program("status", "--json", "-R", "empty", cwd=side).stdout.strip() == "{}"
+        assert program("stage", "list", "-R", "empty", cwd=side).stdout.strip() == ""
+    refused = pair.look.nbexp("repro", "-R", "empty", cwd=pair.nbexp_side, code=3)
+    assert refused.stderr == "There are no stages in `empty`. Nothing was run.\n"
+    tracked.agree()
+
+
 def test_commit_of_imports_whose_source_is_another_by_now(both: Both) -> None:
     """Who takes their data as it is, takes it for that of the source as it is: in the project, and outside of it."""
     pair = both.pair

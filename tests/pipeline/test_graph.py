@@ -168,11 +168,11 @@ def options(graph: Graph, *targets: str, here: str = ".", **chosen: bool) -> lis
 def test_a_directory_means_all_stages_below_it() -> None:
     deep = {"sub/a": pipeline("x: -> x"), "sub": pipeline("y: -> y"), "subs": pipeline("z: -> z")}
     graph = load("train: -> t", **deep)
-    found = ["sub/a/dvc.yaml:x", "sub/dvc.yaml:y"]
+    found = ["sub/dvc.yaml:y", "sub/a/dvc.yaml:x"]
     assert options(graph, "sub", recursive=True) == found
     assert options(graph, "../sub/", here="subs", recursive=True) == found
     assert options(graph, ".", recursive=True) == ["train", *found, "subs/dvc.yaml:z"]
-    assert options(graph, "sub", "train", "sub/a", recursive=True) == [*found, "train"]
+    assert options(graph, "sub/a", "train", "sub", recursive=True) == [found[1], "train", found[0]]
     for name, recursive in (("sub", False), ("nowhere", True)):
         with pytest.raises(NotFound, match=f"There is no stage `{name}`"):
             graph.targets([name], ".", recursive=recursive)
@@ -402,7 +402,7 @@ def test_data_is_a_stage_that_comes_before_what_reads_it(tmp_path: Path) -> None
     )
     graph = graphs.load(tmp_path)
     assert names(graph) == ["data.dvc", "a"]
-    assert [stage.is_data for stage in graph.stages] == [False, True]
+    assert [stage.is_data for stage in graph.stages] == [True, False]
     assert names(graph, "data.dvc") == ["data.dvc"]
 
 
