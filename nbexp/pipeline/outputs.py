@@ -144,7 +144,7 @@ def restorable(check: Check, context: Context) -> LockedStage | None:
 
 def from_run_cache(check: Check, context: Context) -> LockedStage | None:
     """The newest finished run of the stage on what it reads now whose outputs are all in the cache."""
-    key = signature(check, context)
+    key = _key(check, context)
     if key is None:
         return None
     for data in context.cache.run_cache(key):
@@ -165,7 +165,11 @@ def lost(key: str, context: Context) -> tuple[str, ...]:
 
 
 def signature(check: Check, context: Context) -> str | None:
-    """The key under which the run cache knows what the stage is about to do; None if it does not."""
+    """The key under which the run cache will know what the stage is about to do; None if it will not."""
+    return _key(check, context) if _is_kept_when_run(check.stage) else None
+
+
+def _key(check: Check, context: Context) -> str | None:
     if not context.use_run_cache or not _may_be_cached(check.stage, check.now):
         return None
     return run_cache.key(_with_outs(check.stage, check.now).entry())
@@ -196,7 +200,7 @@ def _available(stage: Stage, entry: LockedStage, context: Context) -> bool:
 
 
 def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
-    """Whether the run cache holds runs of this stage: the conditions of formats.md 4.4."""
+    """Whether the run cache may hold runs of this stage: the conditions of formats.md 4.4."""
     return (
         stage.data is None
         and bool(stage.spec.commands)
@@ -206,12 +210,13 @@ def _may_be_cached(stage: Stage, now: LockedStage) -> bool:
         and not stage.spec.always_changed
         and not stage.sources
         and len(now.deps) == len(stage.deps)
-        and all(_may_be_kept(out) for out in stage.outs)
+        and not any(out.spec.persist for out in stage.outs)
     )
 
 
-def _may_be_kept(out: Out) -> bool:
-    return not out.spec.persist and (out.cache or out.spec.bucket != "outs")
+def _is_kept_when_run(stage: Stage) -> bool:
+    """Whether a run of the stage is kept; with outputs that Git has, DVC keeps what is committed alone."""
+    return all(out.cache or out.spec.bucket != "outs" for out in stage.outs)
 
 
 def _with_outs(stage: Stage, now: LockedStage) -> LockedStage:
@@ -318,8 +323,11 @@ def collect(
     *,
     commit: bool = True,
     is_resumed: bool = False,
+    is_asked: bool = False,
 ) -> LockedStage:
     """Take the outputs into the cache and return the entry that says so; without `commit`, the entry only.
+
+    `is_asked` if it is the user who says that the outputs are made, and no run.
 
     Of a stage that went on from a step the run cache keeps nothing: what it read is not all that it made them of.
     """
@@ -347,6 +355,7 @@ def collect(
             )
         )
     keep = commit and not moved and not is_resumed and _may_be_cached(stage, after)
+    keep = keep and (is_asked or _is_kept_when_run(stage))
     outs = []
     for out in sorted(stage.outs, key=lambda out: out.spelled):
         path = context.root / out.path
@@ -421,7 +430,7 @@ def commit(check: Check, inspector: Inspector, context: Context, emit: Emit) -> 
     if then is not None and not check.reasons and any(out.legacy for out in then.outs):
         return then
     IgnoreFiles([check.stage], context).write()
-    entry = collect(check, inspector, context, emit)
+    entry = collect(check, inspector, context, emit, is_asked=True)
     write_entry(check.stage, entry, inspector, context, emit)
     return entry
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conformance.conftest import Look, MakeProject, Ran, RunGit
+    from tests.conformance.conftest import Look, MakeProject, MakeTwins, Ran, RunGit
     from tests.conftest import MakePipelineProject
 
 BOTH_WAYS = pytest.mark.parametrize(("by", "other"), [("nbexp", "dvc"), ("dvc", "nbexp")])
@@ -199,3 +199,36 @@ def test_an_older_run_of_the_same_is_served_when_the_newest_is_gone(
     assert CACHED.format("draw") in lines(ran)
     assert (top / "drawn.txt").read_text() == first
     assert look.status(top, "dvc") == {}
+
+
+def test_a_commit_keeps_outputs_that_git_has_as_well(
+    twins: MakeTwins, project: MakeProject
+) -> None:
+    """A run of such a stage is not kept, and a stage whose outputs are committed as they are is."""
+    pair = twins(
+        project(
+            {
+                "in.txt": "1\n",
+                "dvc.yaml": "stages:\n  copy:\n    cmd: cat in.txt > cached; cat in.txt > plain\n    deps: [in.txt]\n"
+                "    outs: [cached, plain: {cache: false}]\n",
+            }
+        )
+    )
+
+    def agree() -> dict[str, tuple[int, str]]:
+        pair.agree_on_files()
+        pair.agree_on_cache()
+        return pair.look.run_cache(pair.nbexp_side)
+
+    def repro() -> tuple[str, str]:
+        theirs = pair.look.dvc("repro", cwd=pair.dvc_side).stdout
+        return theirs, pair.look.nbexp("repro", cwd=pair.nbexp_side).stdout
+
+    repro()
+    assert agree() == {}
+    pair.look.dvc("commit", "--force", cwd=pair.dvc_side)
+    pair.look.nbexp("data", "commit", "--force", cwd=pair.nbexp_side)
+    assert len(agree()) == 1
+    pair.delete("dvc.lock", "cached", "plain")
+    assert all("Stage 'copy' is cached - skipping run" in said for said in repro())
+    agree()
