@@ -44,6 +44,32 @@ def choose(
     NotFound
         A target is none of these.
     """
+    found, stages = _meant(graph, targets, here, with_deps=with_deps, recursive=recursive)
+    for stage in stages:
+        for out in stage.outs:
+            found[out.path, ""] = Chosen(stage, out)
+    # What is meant whole is not meant in part as well.
+    whole = {path for path, inner in found if not inner}
+    return tuple(one for (path, inner), one in found.items() if not inner or path not in whole)
+
+
+def stages_of(
+    graph: Graph,
+    targets: Sequence[str],
+    here: str,
+    *,
+    with_deps: bool = False,
+    recursive: bool = False,
+) -> list[Stage]:
+    """The stages of what `choose` chooses, and those that have no outputs."""
+    found, stages = _meant(graph, targets, here, with_deps=with_deps, recursive=recursive)
+    return list(dict.fromkeys([*(one.stage for one in found.values()), *stages]))
+
+
+def _meant(
+    graph: Graph, targets: Sequence[str], here: str, *, with_deps: bool, recursive: bool
+) -> tuple[dict[tuple[str, str], Chosen], list[Stage]]:
+    """The outputs that targets are, or are in, and the stages that are meant whole."""
     found: dict[tuple[str, str], Chosen] = {}
     stages: list[Stage] = [] if targets else [*graph.stages]
     for target in targets:
@@ -55,12 +81,7 @@ def choose(
             continue
         named = graph.targets([target], here, recursive=recursive)
         stages += graph.order(named) if with_deps else named
-    for stage in stages:
-        for out in stage.outs:
-            found[out.path, ""] = Chosen(stage, out)
-    # What is meant whole is not meant in part as well.
-    whole = {path for path, inner in found if not inner}
-    return tuple(one for (path, inner), one in found.items() if not inner or path not in whole)
+    return found, stages
 
 
 def owner(graph: Graph, path: str) -> Chosen | None:

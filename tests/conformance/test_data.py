@@ -395,6 +395,18 @@ def test_commit_of_a_stage_whose_files_are_gone_is_refused(piped: Both, gone: st
     assert piped.pair.look.files(piped.pair.nbexp_side) == before
 
 
+def test_commit_of_a_stage_without_outputs(both: Both) -> None:
+    both.pair.write(
+        "dvc.yaml", "stages:\n  look: {cmd: cat raw.csv, deps: [raw.csv]}\n  say: {cmd: echo}\n"
+    )
+    both("commit", "--force", "look")
+    both.agree()
+    assert "raw.csv" in (both.pair.nbexp_side / "dvc.lock").read_text()
+    both.pair.write("raw.csv", "other\n")
+    both("commit", "--force")
+    both.agree()
+
+
 def test_a_directory_without_stages_is_nothing_to_do(tracked: Both) -> None:
     """`repro` says so instead: DVC runs everything then."""
     pair = tracked.pair

@@ -171,8 +171,9 @@ def commit(
     """See `TrackedData.commit`."""
     with site.workspace().held(emit) as workspace:
         graph, inspector = site.graph(), site.inspector()
-        chosen = tracked.choose(graph, targets, site.here, with_deps=with_deps, recursive=recursive)
-        stages = list(dict.fromkeys(one.stage for one in chosen))
+        stages = tracked.stages_of(
+            graph, targets, site.here, with_deps=with_deps, recursive=recursive
+        )
         checks = {stage: inspector.check(stage) for stage in stages}
         for stage, check in checks.items():
             changed = [one for one in check.reasons if one.state != "not in cache"]
