@@ -72,8 +72,9 @@ _DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n"
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The process's environment without anything of the user's, for fixtures of every scope."""
     homes = tmp_path_factory.mktemp("homes")
-    # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
+    # A shell starts what runs in its background with Ctrl-C ignored, `nohup` with a closed terminal; children inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(_DROPPED_PREFIXES) or name in _DROPPED:

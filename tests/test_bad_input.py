@@ -155,7 +155,7 @@ HOSTILE: dict[str, tuple[dict[str, str | bytes | None], str]] = {
             "dvc.yaml": "stages:\n  a: {cmd: x, outs: [d]}\n",
         },
         (
-            "d.dvc: stage `a` and d.dvc both have the output `d`; an output belongs to one stage.\n"
+            "dvc.yaml, line 2: d.dvc and stage `a` both have the output `d`; an output belongs to one stage.\n"
             "Hint: take it out of the outs of one of them, or have it write elsewhere."
         ),
     ),

@@ -165,6 +165,8 @@ def _blobs(git: Git, paths: list[str], changes: Mapping[str, Change]) -> dict[st
     rule needs the index, which hash-object does not read (2.39). So where the blob came out
     with another size than the file and the old blob has CRLF, a copy of the index is asked.
     """
+    if not paths:
+        return {}
     if _is_sparse(git):
         # An attributes file may be in the index alone, and that is where `git add` finds it then.
         return _index_blobs(git, paths)
@@ -184,8 +186,6 @@ def _index_blobs(git: Git, paths: list[str]) -> dict[str, str]:
     import shutil
     import tempfile
 
-    if not paths:
-        return {}
     with tempfile.TemporaryDirectory(prefix="nbexp-", dir=git.folder) as folder:
         index = Path(folder) / "index"
         shutil.copy2(git.folder / "index", index)  # Git tells racy files by its time

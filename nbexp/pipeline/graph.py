@@ -541,7 +541,7 @@ def _check_outs(stages: Sequence[Stage]) -> None:
             for _, other, theirs in written.touching(out.path):
                 if out.path == theirs.path:
                     both = f"stages `{other.name}` and `{stage.name}`"
-                    if stage.data is not None:
+                    if stage.data is not None or other.data is not None:
                         both = f"{other.shown} and {stage.shown}"
                     what = f"{both} both have the output `{out.path}`"
                 else:
