@@ -348,13 +348,15 @@ def test_a_run_whose_terminal_is_closed_puts_the_files_back(
 ) -> None:
     edit(project / "train.sh", "set -eu\n", "set -eu\n: > ../started; sleep 302\n")
     before = (project / "params.yaml").read_bytes()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        words = [sys.executable, "-m", "nbexp.cli", "run", "-n", "closed", "-S", "train.lr=0.5"]
-        os.execv(sys.executable, words)
+    terminal, end = pty.openpty()
+    # What leads a session has the terminal that it opens first.
+    line = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', os.ttyname(end)]
+    words = [sys.executable, "-m", "nbexp.cli", "run", "-n", "closed", "-S", "train.lr=0.5"]
+    child = subprocess.Popen([*line, *words], cwd=project, start_new_session=True)
+    os.close(end)
     wait_for(project.parent / "started")
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    assert child.wait(60) == 130
     assert (project / "params.yaml").read_bytes() == before
     assert nbexp_cli("show", "--all-states", cwd=project).stdout.count("interrupted") == 1
 
