@@ -181,6 +181,23 @@ _crash = os.environ.get("NBEXP_CRASH")  # asked once: some points are passed for
 _hits: dict[str, int] = {}
 
 
+def make_folders(folder: str, *, is_shared: bool) -> None:
+    """Make a folder and those above it; what is made in shared ones belongs to the group, as DVC has it."""
+    missing = []
+    while not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    for one in reversed(missing):
+        try:
+            os.mkdir(one)
+        except FileExistsError:
+            if not os.path.isdir(one):
+                raise
+            continue  # another thread or process was first
+        if is_shared:
+            os.chmod(one, 0o2775)  # noqa: S103 - DVC's
+
+
 def temporary(folder: Path) -> Path:
     """A fresh name in `folder` that `walk` leaves out and `sweep` removes; nothing is created."""
     return folder / _fresh()

@@ -47,7 +47,6 @@ _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 _HEX = frozenset("0123456789abcdef")
 
 WRITE_BITS = 0o222
-_GROUP_FOLDER = 0o2775  # DVC's; what is made in it belongs to the group
 
 
 @frozen
@@ -315,17 +314,7 @@ class Objects:
 
     def make(self, folder: str) -> None:
         """Make a folder of the cache, and those above it."""
-        missing = []
-        while not os.path.isdir(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        for one in reversed(missing):
-            try:
-                os.mkdir(one)
-                if self._shared:
-                    os.chmod(one, _GROUP_FOLDER)
-            except FileExistsError:
-                pass  # another thread or process was first
+        filesystem.make_folders(folder, is_shared=self._shared)
 
     @contextmanager
     def gathering(self) -> Iterator[set[str]]:

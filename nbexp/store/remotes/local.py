@@ -178,19 +178,7 @@ class Remote:
                 self._begun = True
 
     def _make_folder(self, folder: str) -> None:
-        if not self._shared:
-            os.makedirs(folder, exist_ok=True)
-            return
-        missing = []
-        while not os.path.isdir(folder):
-            missing.append(folder)
-            folder = os.path.dirname(folder)
-        for one in reversed(missing):
-            try:
-                os.mkdir(one)
-            except FileExistsError:
-                continue
-            os.chmod(one, 0o2775)  # noqa: S103 - what DVC gives a shared folder
+        filesystem.make_folders(folder, is_shared=self._shared)
 
     def _copy(self, source: str, target: str, size: int, moved: Moved) -> None:
         if size < _SMALL:
