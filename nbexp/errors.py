@@ -37,6 +37,12 @@ class NbexpError(Exception):
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\nHint: {self.hint}"
 
+    def retell(self, untouched: str, line: str | None = None) -> None:
+        """Say it to who asked for something else than a run: what stays as it was, and what is typed for `nbexp run -S`."""
+        self.message = self.message.replace("Nothing was run.", untouched)
+        if line is not None and self.hint is not None:
+            self.hint = self.hint.replace("nbexp run -S", line)
+
     def __reduce__(self) -> tuple[object, ...]:
         # As it is: its own `__init__` would want what it was made of, and put the place before it again.
         return _remade, (type(self), self.args, vars(self))

@@ -164,8 +164,8 @@ def _refuse_missing(
     try:
         inspector.require_inputs([stage for stage in stages if not stage.is_data], graph)
     except NotFound as error:
-        text = error.message.replace("Nothing was run", "Nothing was saved")
-        raise NotFound(text, error.hint) from None
+        error.retell("Nothing was saved.")
+        raise
 
 
 def _missing(site: Site, stage: Stage, path: str) -> NotFound:

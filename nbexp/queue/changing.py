@@ -156,10 +156,7 @@ def edit(
             read=read,
         )
     except NbexpError as error:
-        # What is wrong with a value is said as to who runs it.
-        error.message = error.message.replace("Nothing was run.", "The task is as it was.")
-        typed = f"nbexp queue edit {task.name} -S"
-        error.hint = error.hint and error.hint.replace("nbexp run -S", typed)
+        error.retell("The task is as it was.", f"nbexp queue edit {task.name} -S")
         raise
     new = replace(old, overrides=made.overrides, composed=composed)
     columns: dict[str, object] = {}
