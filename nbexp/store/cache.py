@@ -236,7 +236,13 @@ class Cache:
         big = [path for path in paths if _is_big(path)]
         found: dict[Path, Hash] = {}
         if len(big) > 1:
-            in_threads(big, lambda path, _stop: found.__setitem__(path, self.add(path)))
+            count = self._counter(len(big))
+
+            def store(path: Path, _stop: object) -> None:
+                found[path] = self.add(path)
+                count()
+
+            in_threads(big, store)
         return found
 
     def put(self, data: bytes) -> Hash:

@@ -387,7 +387,8 @@ def _stored_ahead(
     if len(plain) < 2:
         return {}
     emit(Phase("adding files", 0, len(jobs)))
-    return (site.cache if relink else site.cache.copying).add_files(plain)
+    with site.narrating("adding files", emit):
+        return (site.cache if relink else site.cache.copying).add_files(plain)
 
 
 def _send(site: Site, source: Path, sent: Sent, emit: Emit) -> Hash:

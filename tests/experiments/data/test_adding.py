@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbexp import events
 from nbexp.errors import NbexpError, NotFound, StoreError, UsageError
-from nbexp.store import two_processes
+from nbexp.store import cache, two_processes
 from nbexp.store.cache import Cache, Hash
 
 if TYPE_CHECKING:
@@ -106,6 +107,24 @@ def test_big_files_that_are_named_together_are_stored_side_by_side(
     shares = {"copy": (1, False), "hardlink": (2, False), "symlink": (1, True)}[kind]
     two = place.root / "two.bin"
     assert (os.lstat(two).st_nlink, two.is_symlink()) == shares
+
+
+def test_big_files_that_are_added_together_are_counted(
+    place: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_TELL_S", 0)
+    names = [f"{number}.bin" for number in range(3)]
+    for name in names:
+        (place.root / name).write_bytes(name.encode() * 100_000)
+    heard: list[events.Event] = []
+    place.data.add(*names, emit=heard.append)
+    told = [
+        (one.done, one.total)
+        for one in heard
+        if isinstance(one, events.Phase) and one.text == "adding files"
+    ]
+    assert told[0] == (0, 3)
+    assert sorted(told)[1:] == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_of_big_files_of_which_one_cannot_be_read_none_is_tracked(
