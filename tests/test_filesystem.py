@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -317,6 +318,71 @@ def test_each_kind_of_link_is_what_it_says(tmp_path: Path) -> None:
     assert os.readlink(tmp_path / "symlink") == str(source)
     assert filesystem.place(source, tmp_path / "any", ["reflink", "copy"]) in ("reflink", "copy")
     assert names(tmp_path) == ["any", "copy", "hardlink", "object", "symlink"]
+
+
+@pytest.mark.parametrize("refused", [None, errno.EXDEV, errno.EINVAL, "missing"])
+def test_what_is_poured_is_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | str | None
+) -> None:
+    """In the kernel, or, where that cannot be, piece by piece; a refusal half-way loses nothing."""
+    real = os.copy_file_range
+
+    def once(source: int, target: int, count: int) -> int:
+        if refused and os.lseek(target, 0, os.SEEK_CUR) > 200_000:
+            raise OSError(refused, os.strerror(int(refused)))
+        return real(source, target, min(count, 100_000))
+
+    if refused == "missing":
+        monkeypatch.delattr(os, "copy_file_range")
+    else:
+        monkeypatch.setattr(os, "copy_file_range", once)
+    for size in (0, 5, 128 << 10, (128 << 10) + 1, 3_000_000):
+        data = os.urandom(size)
+        (tmp_path / "old").write_bytes(b"read" + data)
+        with (tmp_path / "old").open("rb", 0) as old, (tmp_path / "new").open("wb", 0) as new:
+            assert old.read(4) == b"read"
+            assert sum(filesystem.pour(old.fileno(), new.fileno())) == size
+        assert (tmp_path / "new").read_bytes() == data
+
+
+def test_a_full_disk_in_the_middle_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "copy_file_range", full)
+    (tmp_path / "source").write_bytes(bytes(1 << 20))
+    with pytest.raises(OSError, match="No space left"):
+        filesystem.place(tmp_path / "source", tmp_path / "target", ["copy"])
+    assert names(tmp_path) == ["source"]
+
+
+def test_many_temporary_files_are_scattered_and_few_are_not(tmp_path: Path) -> None:
+    with filesystem.scattered(tmp_path, 10) as folders:
+        assert folders == (str(tmp_path),)
+    with filesystem.scattered(tmp_path, 20_000) as folders:
+        made = [Path(filesystem.temporary_in(folders)) for _ in range(100)]
+        for path in made:
+            path.touch()
+        assert {path.parent for path in made} == {Path(folder) for folder in folders}
+        assert [name for name, _ in filesystem.walk(tmp_path)] == []
+    assert names(tmp_path) == []
+
+
+def test_scattered_files_of_a_killed_process_are_swept_when_none_is_young(tmp_path: Path) -> None:
+    code = "import os, signal, sys; from pathlib import Path; from nbexp import filesystem as f\n"
+    code += "with f.scattered(Path(sys.argv[1]), 5000) as folders:\n"
+    code += (
+        "    open(f.temporary_in(folders), 'w').close()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    python(code, tmp_path)
+    [left] = tmp_path.iterdir()
+    folders = sorted(left.iterdir())
+    for path in (*folders[:-1], left):
+        os.utime(path, (1, 1))
+    assert filesystem.sweep(tmp_path, 60) == 0
+    os.utime(folders[-1], (1, 1))
+    assert filesystem.sweep(tmp_path, 60) == 1
+    assert names(tmp_path) == []
 
 
 def test_placing_replaces_what_is_there_and_falls_back(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from nbexp.filesystem import crash_point
 from nbexp.frozen import frozen
 from nbexp.store.reading import (
     Stamp,
+    are_settled,
     digest_of_stamps,
     digests_of,
     is_settled,
@@ -28,6 +29,7 @@ from nbexp.store.reading import (
     read_steadily,
     shown,
     stamp_of,
+    stamps_of,
 )
 from nbexp.store.staging import READ_ONLY, Staged, discard, name_object
 from nbexp.store.state import State
@@ -42,6 +44,7 @@ _SINGLE_FLUSHES = 64
 
 # The form of what is remembered about the objects of a directory.
 _SEALED = "sealed-1"
+_EACH = "each "  # in the place of a digest of a directory's files
 _NO_STAMP: Stamp = (0, 0, 0)
 _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 _HEX = frozenset("0123456789abcdef")
@@ -213,8 +216,9 @@ class Objects:
             "`nbexp data fetch` gets it from a remote; `nbexp run --force` makes stage outputs again.",
         )
 
-    # A directory whose files are hard links to objects says by its stat data that these are what they were. That their
-    # names are still there the folders of objects say, by their times: 256 looks instead of one for each object.
+    # That all objects of a directory were found sound is remembered. Where its files are hard links to them, its own
+    # stat data say that these are what they were, and that their names are still there the folders of objects, by
+    # their times: 256 looks instead of one for each object. Elsewhere one look at each has to do.
 
     def lying(self) -> str:
         """What stands for all names of objects there are now; "" where a name may change and leave it as it was."""
@@ -225,7 +229,7 @@ class Objects:
                 found.append((folder, stamp_of(os.stat(f"{self.top}{os.sep}{folder}"))))
             except OSError:
                 return ""
-        if not all(is_settled(stamp, now) for _, stamp in found):
+        if not are_settled([stamp for _, stamp in found], now):
             return ""
         try:
             # Empty files are copies, whose object no other file speaks for.
@@ -238,21 +242,46 @@ class Objects:
         """Take note of the files of a directory that was just looked at, and of the digest of their stamps."""
         self._seen[md5] = (digest, found)
 
-    def is_sealed(self, md5: str, lying: str) -> bool:
-        """Whether the objects of a directory that was looked at were sound, and none can have changed since."""
-        seen = self._seen.get(md5)
-        if seen is None or not lying:
-            return False
-        return self._state.memos(_SEALED, [md5]).get(md5) == f"{seen[0]} {lying}"
+    def are_as_sealed(self, md5: str, lying: str, md5s: Callable[[], Iterable[str]]) -> bool:
+        """Whether the objects of a directory were all sound, and none can have changed since.
 
-    def seal(self, md5: str, lying: str, stamps: Mapping[str, Stamp]) -> None:
-        """Remember that the objects of a directory are sound, where its own files speak for each of them."""
+        `md5s` says which they are, if one must look at each.
+        """
+        kept = self._state.memos(_SEALED, [md5]).get(md5, "")
         seen = self._seen.get(md5)
-        if seen is None or not lying:
-            return
+        if seen is not None and lying and kept == f"{seen[0]} {lying}":
+            return True
+        if not kept.startswith(_EACH):
+            return False
+        names = list(dict.fromkeys(md5s()))
+        now = time.time_ns()
+        try:
+            stamps = stamps_of(zip(names, map(os.stat, map(self.place_of, names)), strict=True))
+        except OSError:
+            return False
+        if kept != _EACH + digest_of_stamps(stamps):
+            return False
+        if seen is not None and stamps and any(stamp == stamps[0][1] for _, stamp in seen[1]):
+            self.seal(md5, lying, dict(stamps), now)  # it is linked by now
+        return True
+
+    def seal(self, md5: str, lying: str, stamps: Mapping[str, Stamp], now_ns: int) -> None:
+        """Remember that the objects of a directory are sound, if any later change must be seen.
+
+        Parameters
+        ----------
+        stamps
+            Those of all of them, by digest, in the order of the listing.
+        now_ns
+            From when on a change counts as later.
+        """
+        seen = self._seen.get(md5)
         objects = {stamp for object_md5, stamp in stamps.items() if object_md5 != _EMPTY}
-        if objects <= {stamp for _, stamp in seen[1]}:
-            self._state.remember(_SEALED, {md5: f"{seen[0]} {lying}"})
+        if seen is not None and objects <= {stamp for _, stamp in seen[1]}:
+            if lying:
+                self._state.remember(_SEALED, {md5: f"{seen[0]} {lying}"})
+        elif are_settled(stamps.values(), now_ns):
+            self._state.remember(_SEALED, {md5: _EACH + digest_of_stamps([*stamps.items()])})
 
     # How they get there ---------------------------------------------------------------------------
 
@@ -315,6 +344,12 @@ class Objects:
     def make(self, folder: str) -> None:
         """Make a folder of the cache, and those above it."""
         filesystem.make_folders(folder, is_shared=self._shared)
+
+    def make_all(self) -> Iterator[None]:
+        """Make the folders of objects, one by one, for so many objects that each is going to get some."""
+        for number in range(256):
+            self.make(f"{self.top}{os.sep}{number:02x}")
+            yield
 
     @contextmanager
     def gathering(self) -> Iterator[set[str]]:

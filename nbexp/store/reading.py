@@ -57,6 +57,13 @@ def is_settled(stamp: Stamp, now_ns: int | None = None) -> bool:
     return age > (_COARSE_NS if stamp[1] % 1_000_000_000 == 0 else FINE_NS)
 
 
+def are_settled(stamps: Iterable[Stamp], now_ns: int | None = None) -> bool:
+    """`is_settled` for every one of them."""
+    now = now_ns or time.time_ns()
+    young = [stamp for stamp in stamps if now - stamp[1] <= _COARSE_NS]
+    return all(is_settled(stamp, now) for stamp in young)
+
+
 class Stopped(Exception):
     """Another thread failed or the user interrupted; what this one does is not wanted any more."""
 

@@ -18,8 +18,8 @@ from nbexp.filesystem import crash_point
 from nbexp.formats.directory import Item
 from nbexp.store.links import Links
 from nbexp.store.objects import Objects
-from nbexp.store.reading import Stamp, digest_of_stamps, is_settled
-from nbexp.store.staging import name_again, place
+from nbexp.store.reading import Stamp, are_settled, digest_of_stamps, is_settled
+from nbexp.store.staging import name_again, place, settle
 from nbexp.store.state import State
 from nbexp.store.storing import STEP
 from nbexp.store.two_processes import Pair
@@ -124,6 +124,12 @@ class Restoring:
 
         # A link has the stamp of its object, and a name that is not there yet is not found under it.
         pair.each(place, kinds, asked, keep, learn() if kinds[0] == "hardlink" else ())
+        # Nobody but us has had the youngest copies open: with an older time the next look need not read them again.
+        now = time.time_ns()
+        for item, (_, target, stamp) in zip(anew, asked, strict=True):
+            made = placed[item.relpath]
+            if made != stamp and not is_settled(made, now):
+                placed[item.relpath] = settle(target, made)
 
     def learn(self, md5: str) -> None:
         """Remember what the tree holds, now that it is in its place."""
@@ -132,7 +138,7 @@ class Restoring:
         for item in self._items:
             if item.relpath not in noted and is_settled(placed[item.relpath], now):
                 self._state.put(f"{name}/{item.relpath}", placed[item.relpath], item.md5)
-        if all(is_settled(stamp, now) for stamp in placed.values()):
+        if are_settled(placed.values(), now):
             digest = digest_of_stamps(sorted(placed.items()))
             self._state.put_tree(name, digest, md5, self._links.kind_at(name))
 

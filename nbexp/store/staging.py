@@ -20,8 +20,8 @@ from nbexp.store.reading import (
     FINE_NS,
     READ,
     Stamp,
+    Stopped,
     changing,
-    chunks,
     md5_digest,
     never,
     new_md5,
@@ -46,9 +46,8 @@ class Staged(NamedTuple):
     mode: int = 0  # which the workspace file had
 
 
-Place = tuple[
-    str, int, str
-]  # the link type, the device of the cache, and its folder for what is not finished
+# The link type, the device of the cache, and its folders for what is not finished.
+Place = tuple[str, int, tuple[str, ...]]
 
 
 def stage(place: Place, name: str, stop: threading.Event = never) -> Staged:
@@ -59,12 +58,12 @@ def stage(place: Place, name: str, stop: threading.Event = never) -> Staged:
     StoreError
         It cannot be read, or changes while it is read.
     """
-    kind, device, unfinished = place
+    kind, device, folders = place
     if kind in ("hardlink", "symlink"):
         alone = _read_alone(name, device, stop)
         if alone is not None:
             return alone
-    fresh = os.fspath(filesystem.temporary(Path(unfinished)))
+    fresh = filesystem.temporary_in(folders)
     try:
         if kind == "reflink":
             read = stamp_of(os.stat(name))
@@ -73,18 +72,28 @@ def stage(place: Place, name: str, stop: threading.Event = never) -> Staged:
             md5 = read_steadily(fresh, md5_digest, stop)[0]
             if stamp_of(os.stat(name)) != read:
                 raise changing(name)
+            made = stamp_of(os.stat(fresh))
         else:
-            md5, read = _copy_hashing(name, fresh, stop)
+            md5, read, made = _copy_hashing(name, fresh, stop)
         crash_point("add.copied")
-        return Staged(md5, read, fresh, stamp_of(os.stat(fresh)), is_copy=True)
+        return Staged(md5, read, fresh, made, is_copy=True)
     except BaseException:
         discard(fresh)
         raise
 
 
 def stage_small(place: Place, name: str) -> tuple[Any, ...]:
-    """As `stage`, with an answer that `marshal` writes."""
-    return tuple(stage(place, name))
+    """As `stage`, with an answer that `marshal` writes, and that `staged` makes whole again."""
+    one = stage(place, name)
+    return tuple(one) if one.is_copy else (one.md5, one.stamp, one.mode)
+
+
+def staged(name: str, answer: tuple[Any, ...]) -> Staged:
+    """What `stage_small` has answered of a file."""
+    if len(answer) > 3:
+        return Staged(*answer)
+    md5, stamp, mode = answer
+    return Staged(md5, stamp, name, stamp, is_copy=False, mode=mode)
 
 
 def name_again(_: None, names: tuple[str, str]) -> bool | None:
@@ -116,10 +125,15 @@ def place(kinds: tuple[str, ...], asked: tuple[str, str, Stamp]) -> Stamp | None
         return None
     if kind in ("hardlink", "symlink"):
         return stamp
-    if stamp[2] >= _SETTLE_FROM_BYTES:
-        past = time.time_ns() - 2 * FINE_NS
-        os.utime(target, ns=(past, past))
-    return stamp_of(os.stat(target))
+    made = stamp_of(os.stat(target))
+    return settle(target, made) if stamp[2] >= _SETTLE_FROM_BYTES else made
+
+
+def settle(name: str, stamp: Stamp) -> Stamp:
+    """Give a copy of ours that nobody has seen a modification time that has settled; its stamp then."""
+    past = time.time_ns() - 2 * FINE_NS
+    os.utime(name, ns=(past, past))
+    return stamp[0], stamp_of(os.stat(name))[1], stamp[2]
 
 
 def discard(name: str) -> None:
@@ -165,37 +179,93 @@ def _read_alone(name: str, device: int, stop: threading.Event) -> Staged | None:
         os.close(descriptor)
 
 
+_NONE: Stamp = (0, 0, 0)
 _READ_ITSELF: int = READ | getattr(os, "O_NOFOLLOW", 0)
 _CHMOD_TAKES_FD = os.chmod in os.supports_fd
 
 
-def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, Stamp]:
-    """Copy a file to a new read-only one, taking the digest of what is written."""
+def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, Stamp, Stamp]:
+    """Copy a file to a new read-only one; the digest of what is written, and the stamps of both."""
+    made = _NONE
 
     def copy(descriptor: int, size: int, stop: threading.Event) -> str:
-        digest = new_md5()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-        target = os.open(fresh, flags, 0o600)
+        nonlocal made
+        if made != _NONE:
+            os.unlink(fresh)  # of a try before this one
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        target = os.open(fresh, flags, READ_ONLY)
         try:
             if size < CHUNK:
                 data = os.read(descriptor, size + 1)
-                digest.update(data)
+                digest = new_md5(data).hexdigest()
                 _write(target, memoryview(data))
             else:
-                written = 0
-                for piece in chunks(descriptor, stop):
-                    digest.update(piece)
-                    _write(target, piece)
-                    written += len(piece)
-                    if written % _WRITE_BACK == 0:
-                        _begin_flush(target, written - _WRITE_BACK, _WRITE_BACK)
+                digest = _copy_beside(descriptor, target, fresh, stop)
+            status = os.fstat(target)
+            made = stamp_of(status)
         finally:
             os.close(target)
-        return digest.hexdigest()
+        if status.st_mode & 0o777 != READ_ONLY:  # a umask that takes reading away
+            os.chmod(fresh, READ_ONLY)
+        return digest
 
-    result = read_steadily(name, copy, stop)
-    os.chmod(fresh, READ_ONLY)
-    return result
+    return *read_steadily(name, copy, stop), made
+
+
+def _copy_beside(source: int, target: int, fresh: str, stop: threading.Event) -> str:
+    """Copy on another thread, and take the digest of what arrives here.
+
+    2 GiB: 3.3 s, of which 3.1 s are the digest; 4.9 s one after the other.
+    """
+    turn = threading.Condition()
+    written = 0
+    is_over, is_unwanted = False, False
+    problems: list[BaseException] = []
+    # Its own, so that it never writes to a number that meanwhile stands for another file.
+    old, new = os.dup(source), os.dup(target)
+
+    def copy() -> None:
+        nonlocal written, is_over
+        try:
+            for count in filesystem.pour(old, new):
+                _begin_flush(new, written, count)
+                with turn:
+                    written += count
+                    turn.notify()
+                if is_unwanted:
+                    break
+        except BaseException as error:  # noqa: BLE001 - raised again below, by the caller's thread
+            problems.append(error)
+        finally:
+            os.close(old)
+            os.close(new)
+            with turn:
+                is_over = True
+                turn.notify()
+
+    def more_than(read: int) -> int:
+        with turn:
+            turn.wait_for(lambda: written > read or is_over)
+            return written - read
+
+    thread = threading.Thread(target=copy)
+    digest, buffer, read = new_md5(), memoryview(bytearray(CHUNK)), 0
+    try:
+        thread.start()
+        with open(fresh, "rb", buffering=0) as file:
+            while left := more_than(read):
+                count = file.readinto(buffer[:left])
+                if stop.is_set():
+                    raise Stopped
+                digest.update(buffer[:count])
+                read += count
+    finally:
+        is_unwanted = True
+        if thread.ident is not None:
+            thread.join()
+    for problem in problems:
+        raise problem
+    return digest.hexdigest()
 
 
 def _write(descriptor: int, data: memoryview) -> None:

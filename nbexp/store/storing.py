@@ -18,7 +18,7 @@ from nbexp.filesystem import crash_point
 from nbexp.store.links import Links
 from nbexp.store.objects import Objects, flush_names
 from nbexp.store.reading import Stamp, apart, changing, in_threads, is_settled, stamp_of
-from nbexp.store.staging import Staged, discard, stage, stage_small
+from nbexp.store.staging import Place, Staged, discard, stage, stage_small, staged
 from nbexp.store.state import State, digest_in
 from nbexp.store.two_processes import Pair
 
@@ -56,6 +56,7 @@ class Storing:
         # Those that have themselves become objects, and those whose digest is remembered already.
         self._adopted: set[str] = set()
         self._noted: set[str] = set()
+        self.objects: Mapping[str, Stamp] = {}
 
     def store(
         self,
@@ -65,7 +66,8 @@ class Storing:
     ) -> tuple[list[str], list[Stamp]]:
         """Put files into the cache, link them if that is asked for; their digests, and stamps from now on.
 
-        `rows` has what is remembered of the files, `home` is the path that is stored.
+        `rows` has what is remembered of the files, `home` is the path that is stored. The stamps of the objects are
+        then in `objects`, by digest.
         """
         kind = self._links.kind_at(home)
         md5s = [digest_in(rows, name, stamp) for name, stamp in files]
@@ -75,6 +77,7 @@ class Storing:
         todo = [index for index, md5 in enumerate(md5s) if not md5 or md5 in problems]
         if todo:
             objects.update(self._store_missing(files, md5s, todo, kind))
+        self.objects = objects
         adopted, noted = self._adopted, self._noted
         stamps = [stamp for _, stamp in files]
         if kind in ("hardlink", "symlink"):
@@ -104,15 +107,26 @@ class Storing:
 
         `md5s` receives their digests; the answer has the stamps of the objects.
         """
-        self._objects.make(os.fspath(self._objects.unfinished))
-        device = os.stat(self._objects.unfinished).st_dev
+        unfinished = self._objects.unfinished
+        self._objects.make(os.fspath(unfinished))
+        copies = 0 if kind in ("hardlink", "symlink") else len(todo)
+        with filesystem.scattered(unfinished, copies) as folders:
+            place = (kind, os.stat(unfinished).st_dev, folders)
+            return self._store_by(place, files, md5s, todo)
+
+    def _store_by(
+        self,
+        place: Place,
+        files: Sequence[tuple[str, Stamp]],
+        md5s: list[str],
+        todo: Sequence[int],
+    ) -> dict[str, Stamp]:
         temporary: set[str] = set()
         modes: dict[str, int] = {}
         changed: list[str] = []
         wanted: dict[str, Staged] = {}
 
         count = self._counter(len(todo))
-        how = (kind, device, os.fspath(self._objects.unfinished))
 
         def keep(number: int, one: Staged) -> None:
             if one.is_copy:
@@ -132,10 +146,17 @@ class Storing:
 
             def keep_small(index: int, one: tuple[Any, ...] | None) -> None:
                 assert one is not None
-                keep(small[index], Staged(*one))
+                number = small[index]
+                keep(number, staged(names[number], one))
 
-            self._pair.each(stage_small, how, [names[number] for number in small], keep_small)
-            in_threads(big, lambda number, stop: keep(number, stage(how, names[number], stop)))
+            self._pair.each(
+                stage_small,
+                place,
+                [names[number] for number in small],
+                keep_small,
+                self._objects.make_all(),
+            )
+            in_threads(big, lambda number, stop: keep(number, stage(place, names[number], stop)))
             crash_point("add.hashed")
             if changed:
                 raise changing(min(changed))

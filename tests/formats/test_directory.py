@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,17 @@ PARTS = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=8)
 @given(st.lists(st.lists(PARTS, min_size=1, max_size=3).map("/".join), unique=True, max_size=5))
 def test_what_is_dumped_is_read_again(paths):
     items = tuple(Item(path, A) for path in sorted(paths))
-    assert directory.parse(directory.dump(reversed(items))) == items
+    data = directory.dump(reversed(items))
+    assert directory.parse(data) == items
+    assert data == json.dumps([{"md5": A, "relpath": path} for path in sorted(paths)]).encode()
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="/\0")), max_size=5))
+def test_its_digests_are_found_without_reading_the_paths(names):
+    odd = ['"md5": "60b725f10c9c85c70d97880dfe8191b3"', "\\", '\\"md5": "']
+    items = [Item(f"{n}{name}", B if n % 2 else A) for n, name in enumerate([*names, *odd])]
+    data = directory.dump(items)
+    assert directory.digests(data) == [one["md5"] for one in json.loads(data)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -266,6 +267,80 @@ def test_a_file_that_is_being_written_is_no_answer(make: Make, project: Path) ->
         done.set()
         writer.join()
     assert stored(project) == {}
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+def test_a_big_file_is_copied_and_hashed_side_by_side(
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch, in_kernel: bool
+) -> None:
+    if not in_kernel:
+        monkeypatch.delattr(os, "copy_file_range")
+    for size in (1 << 20, (3 << 20) + 17, 20 << 20):
+        data = os.urandom(size)
+        added = make("copy").add(write(project / "big", data))
+        assert added == Hash(md5(data), size)
+        assert stored(project)[md5(data)] == data
+        assert mode_of(project / "big") == 0o644
+
+
+def test_a_big_file_that_cannot_be_copied_leaves_nothing(
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_old: int, _new: int, _count: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "copy_file_range", full)
+    path = write(project / "big", os.urandom(4 << 20))
+    with pytest.raises(StoreError, match=r"`.*big` cannot be stored: No space left on device"):
+        make("copy").add(path)
+    assert stored(project) == {}
+    assert os.listdir(project / ".dvc" / "cache" / "files") == []
+    assert threading.active_count() == 1
+
+
+def test_an_interrupt_ends_the_copy_of_a_big_file(
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy goes on in a thread, which must be gone before its file is."""
+    chunk = staging.new_md5
+
+    class Interrupted:
+        def update(self, _data: bytes) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(staging, "new_md5", lambda *data: chunk(*data) if data else Interrupted())
+    path = write(project / "big", os.urandom(64 << 20))
+    with pytest.raises(KeyboardInterrupt):
+        make("copy").add(path)
+    assert threading.active_count() == 1
+    opened = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    assert [name for name in opened if name.endswith(("/big", ".tmp"))] == []
+    assert os.listdir(project / ".dvc" / "cache" / "files") == []
+
+
+def test_a_file_that_changed_once_while_it_was_copied_is_copied_again(
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(project / "x", b"one")
+    real, times = staging.stamp_of, iter(range(9))
+
+    def moving(status: os.stat_result) -> reading.Stamp:
+        return (0, 0, 0) if next(times) == 0 else real(status)
+
+    monkeypatch.setattr(reading, "stamp_of", moving)
+    staged = staging.stage(("copy", 0, (str(project),)), str(path))
+    assert (staged.md5, Path(staged.source).read_bytes()) == (md5(b"one"), b"one")
+    assert mode_of(Path(staged.source)) == 0o444
+
+
+@pytest.mark.parametrize("kind", ["copy", "hardlink"])
+def test_many_files_are_stored_as_few_are(make: Make, project: Path, kind: str) -> None:
+    files = {f"d{n % 7}/{n}": b"%d" % n for n in range(3_300)}
+    added = make(kind).add(tree(project / "data", files))
+    assert len(make(kind).items(added.md5)) == 3_300
+    assert stored(project).keys() == {added.md5, *(md5(data) for data in files.values())}
+    assert os.listdir(project / ".dvc" / "cache" / "files") == ["md5"]
+    assert content(project / "data") == files
 
 
 def test_the_digest_of_dvc_2_takes_carriage_returns_out_of_texts(make: Make, project: Path) -> None:
@@ -737,6 +812,23 @@ def test_a_big_copy_is_known_at_the_next_look(
     assert reads == []
 
 
+def test_a_directory_of_copies_is_known_at_the_next_look(
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = make("copy").add(tree(project / "data"))
+    cache = make("copy")
+    cache.checkout(wanted, project / "copy")
+    assert content(project / "copy") == TREE
+    cache.close()
+    reads = count_reads(monkeypatch)
+    assert make("copy").hash(project / "copy") == wanted
+    assert reads == []
+    path = project / "copy" / "a.txt"
+    path.write_bytes(b"b\n")
+    assert make("copy").hash(project / "copy") != wanted
+    assert reads == [str(path)]
+
+
 # The run cache
 
 
@@ -1118,3 +1210,94 @@ class TestADirectoryOfLinks:
         place.chmod(0o644)
         place.write_bytes(b"no longer")
         assert not known()
+
+
+class TestADirectoryOfCopies:
+    """Its files say nothing of the objects: each of these is looked at, and not more than that."""
+
+    @pytest.fixture
+    def made(self, make: Make, project: Path) -> Hash:
+        return make("copy").add(tree(project / "data"))
+
+    @pytest.fixture
+    def is_sound(self, make: Make, project: Path, made: Hash) -> Callable[[], bool]:
+        """Asks a new process whether it still is."""
+
+        def ask() -> bool:
+            cache = make("copy")
+            assert cache.hash(project / "data") == made
+            answers = {cache.has(made), not cache.lacking([made])}
+            cache.close()
+            [answer] = answers
+            return answer
+
+        return ask
+
+    def inspected(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        asked: list[int] = []
+        inspect = Objects.inspect
+
+        def counted(self: Objects, md5s: Any, *args: Any, **options: Any) -> Any:
+            asked.append(len(md5s))
+            return inspect(self, md5s, *args, **options)
+
+        monkeypatch.setattr(Objects, "inspect", counted)
+        return asked
+
+    def test_what_was_stored_or_looked_at_once_is_not_asked_for_again(
+        self, is_sound: Callable[[], bool], project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        time.sleep(0.15)  # what was just stored might be changed within the tick
+        assert is_sound()
+        asked = self.inspected(monkeypatch)
+        assert is_sound()
+        assert max(asked) == 1  # the listing of the directory
+
+    @pytest.mark.parametrize("how", ["gone", "shorter", "other bytes", "replaced"])
+    def test_an_object_that_is_no_longer_sound_is_missed(
+        self, is_sound: Callable[[], bool], make: Make, how: str
+    ) -> None:
+        time.sleep(0.15)
+        assert is_sound()
+        place = make().path(md5(b"c\n"))
+        if how != "gone":
+            place.chmod(0o644)
+        if how in ("gone", "replaced"):
+            place.unlink()
+        if how != "gone":
+            place.write_bytes(b"c" if how == "shorter" else b"d\n")
+        assert not is_sound()
+
+    def test_an_object_that_was_written_to_and_is_the_same_is_sound(
+        self, is_sound: Callable[[], bool], make: Make
+    ) -> None:
+        time.sleep(0.15)
+        assert is_sound()
+        place = make().path(md5(b"c\n"))
+        place.chmod(0o644)
+        place.write_bytes(b"c\n")
+        assert is_sound()
+
+    def test_one_that_becomes_linked_is_known_by_its_links(
+        self, make: Make, project: Path, made: Hash, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        time.sleep(0.15)
+        linking = make("hardlink")
+        linking.checkout(made, project / "data", relink=True)
+        linking.close()
+        for folder in (project / ".dvc" / "cache" / "files" / "md5").iterdir():
+            os.utime(folder, (time.time() - 60, time.time() - 60))
+        for _ in range(2):
+            cache = make("hardlink")
+            assert cache.hash(project / "data") == made
+            assert cache.has(made)
+            cache.close()
+        looks: list[str] = []
+        look = Objects.place_of
+        monkeypatch.setattr(
+            Objects, "place_of", lambda self, m: (looks.append(m), look(self, m))[1]
+        )
+        cache = make("hardlink")
+        assert cache.hash(project / "data") == made
+        assert cache.has(made)
+        assert {*looks} == {made.md5, md5(b"")}

@@ -118,7 +118,8 @@ class Remote:
         pairs = [
             (asked[index][0], f"{self._root}/{asked[index][1]}", asked[index][2]) for index in small
         ]
-        two_processes.each(store_small, os.fspath(self._unfinished), pairs, keep)
+        with filesystem.scattered(self._unfinished, len(pairs)) as folders:
+            two_processes.each(store_small, folders, pairs, keep)
         return sorted(left)
 
     def remove(self, key: str) -> None:
@@ -199,10 +200,10 @@ class Remote:
         return StoreError(f"The folder {self.url} refused: {error.strerror or error}.", hint)
 
 
-def store_small(unfinished: str, asked: tuple[str, str, int]) -> bool | None:
+def store_small(folders: tuple[str, ...], asked: tuple[str, str, int]) -> bool | None:
     """Copy a file to a name that it has when all of it is there; None where that cannot be."""
     source, target, size = asked
-    fresh = os.fspath(filesystem.temporary(Path(unfinished)))
+    fresh = filesystem.temporary_in(folders)
     try:
         _copy_small(source, fresh, size)
         os.chmod(fresh, _READ_ONLY)
@@ -237,17 +238,5 @@ def _copy_big(source: str, target: str, moved: Moved) -> None:
         open(source, "rb", buffering=0) as old,
         open(target, "xb", buffering=0) as new,
     ):
-        if hasattr(os, "copy_file_range"):
-            try:
-                while count := os.copy_file_range(old.fileno(), new.fileno(), 8 << 20):
-                    moved(count)
-                return
-            except OSError as error:
-                # Between two file systems old kernels have no such call.
-                if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
-                    raise
-        while data := old.read(_SMALL):
-            rest = memoryview(data)
-            while rest:
-                rest = rest[new.write(rest) :]
-            moved(len(data))
+        for count in filesystem.pour(old.fileno(), new.fileno()):
+            moved(count)
