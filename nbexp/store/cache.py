@@ -732,7 +732,7 @@ class Cache:
             crash_point("add.listed")
             self._objects.put(md5, data)
             objects = {one: way_in.objects[one] for one in md5s}
-            self._objects.seal(md5, "", objects, time.time_ns())
+            self._objects.seal(md5, "", objects, time.time_ns(), is_verified=True)
         if not legacy and are_settled(stamp for _, stamp in found):
             self._state.put_tree(name, digest, whole.md5, kind)
         return Contents(whole, items, tuple(stamp for _, stamp in found), tuple(hidden))

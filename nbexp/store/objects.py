@@ -44,7 +44,8 @@ _SINGLE_FLUSHES = 64
 
 # The form of what is remembered about the objects of a directory.
 _SEALED = "sealed-1"
-_EACH = "each "  # in the place of a digest of a directory's files
+# In the place of a digest of a directory's files; the second where every object's digest was taken as it lies there.
+_EACH, _VERIFIED = "each ", "each verified "
 _NO_STAMP: Stamp = (0, 0, 0)
 _EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
 _HEX = frozenset("0123456789abcdef")
@@ -146,7 +147,7 @@ class Objects:
         stamps: dict[str, Stamp] = {}
         unsure: list[tuple[str, str]] = []
         sizes: list[int] = []
-        is_vouched_for = len(md5s) >= _MANY
+        is_vouched_for = True
         for md5 in dict.fromkeys(md5s):
             name = self.place_of(md5)
             try:
@@ -188,7 +189,7 @@ class Objects:
             )
             distrust(name)
         if is_vouched_for and not problems:
-            self._sound = time.monotonic(), stamps
+            self._keep_sound(stamps)
         return problems, stamps
 
     def verified(self, md5s: Sequence[str], size: int, name: str) -> dict[str, Stamp]:
@@ -259,13 +260,23 @@ class Objects:
             stamps = stamps_of(zip(names, map(os.stat, map(self.place_of, names)), strict=True))
         except OSError:
             return False
-        if kept != _EACH + digest_of_stamps(stamps):
+        if kept.rpartition(" ")[2] != digest_of_stamps(stamps):
             return False
+        if kept.startswith(_VERIFIED):
+            self._keep_sound(dict(stamps))
         if seen is not None and stamps and any(stamp == stamps[0][1] for _, stamp in seen[1]):
             self.seal(md5, lying, dict(stamps), now)  # it is linked by now
         return True
 
-    def seal(self, md5: str, lying: str, stamps: Mapping[str, Stamp], now_ns: int) -> None:
+    def seal(
+        self,
+        md5: str,
+        lying: str,
+        stamps: Mapping[str, Stamp],
+        now_ns: int,
+        *,
+        is_verified: bool = False,
+    ) -> None:
         """Remember that the objects of a directory are sound, if any later change must be seen.
 
         Parameters
@@ -274,6 +285,8 @@ class Objects:
             Those of all of them, by digest, in the order of the listing.
         now_ns
             From when on a change counts as later.
+        is_verified
+            The digest of each was taken as it lies there.
         """
         seen = self._seen.get(md5)
         objects = {stamp for object_md5, stamp in stamps.items() if object_md5 != _EMPTY}
@@ -281,7 +294,13 @@ class Objects:
             if lying:
                 self._state.remember(_SEALED, {md5: f"{seen[0]} {lying}"})
         elif are_settled(stamps.values(), now_ns):
-            self._state.remember(_SEALED, {md5: _EACH + digest_of_stamps([*stamps.items()])})
+            kind = _VERIFIED if is_verified or self._sound[1].items() >= stamps.items() else _EACH
+            self._state.remember(_SEALED, {md5: kind + digest_of_stamps([*stamps.items()])})
+
+    def _keep_sound(self, stamps: dict[str, Stamp]) -> None:
+        """Keep for a moment that so many objects were just found sound, the digest of each taken as it lies there."""
+        if len(stamps) >= _MANY:
+            self._sound = time.monotonic(), stamps
 
     # How they get there ---------------------------------------------------------------------------
 

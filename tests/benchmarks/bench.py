@@ -34,6 +34,7 @@ from tests.benchmarks import logged, queued
 from tests.benchmarks.meter import DVC, NBEXP, REPO, Meter, Row, project_of
 
 HERE = Path(__file__).resolve().parent
+DATA: dict[str, list[str]] = {"nbexp": [*NBEXP, "data"], "dvc": [str(DVC)]}
 
 
 def measure(reps: int) -> list[Row]:
@@ -49,13 +50,14 @@ def measure(reps: int) -> list[Row]:
         ]
 
 
-def measure_data(
-    reps: int, *, files: int = 20_000, size_bytes: int = 2 << 30, links: str = "hardlink"
-) -> list[Row]:
-    """What data costs (performance.md 6: T11, T12): one big file, and many small ones, with one `cache.type`."""
+def measure_data(reps: int, *, files: int = 20_000, size_bytes: int = 2 << 30) -> list[Row]:
+    """What data costs (performance.md 6: T11, T12): one big file, and many small ones.
+
+    DVC copies by default; nbexp is measured with hard links beside that, and both with the same `cache.type`.
+    """
     with tempfile.TemporaryDirectory(prefix="nbexp-bench-") as folder:
         bench = Bench(Path(folder), reps)
-        return [*bench.big_file(size_bytes, links), *bench.small_files(files, links)]
+        return [*bench.big_file(size_bytes), *bench.small_files(files)]
 
 
 def measure_sharing(reps: int, *, files: int = 20_000) -> list[Row]:
@@ -311,35 +313,50 @@ class Bench(Meter):
             Row("Tab", f"the same of {count:,} experiments (bar: 50 ms)", names, None, None),
         ]
 
-    def big_file(self, size_bytes: int, links: str) -> list[Row]:
-        """T11: `data add` of one big file, beside dvc and beside the md5 of the same bytes in memory."""
-        mine, theirs = self._data_twins("big", links)
-        for side in (mine, theirs):
+    def big_file(self, size_bytes: int) -> list[Row]:
+        """T11: `data add` of one big file, beside dvc and beside Python's md5 of the file."""
+        sides = self._sides("big")
+        for side in sides.values():
             with open(side / "big.bin", "wb") as file:
                 file.writelines(os.urandom(1 << 20) for _ in range(0, size_bytes, 1 << 20))
-        block = memoryview(os.urandom(1 << 20))
 
         def raw() -> float:
             start = time.perf_counter()
-            digest = hashlib.md5(usedforsecurity=False)
-            for _ in range(0, size_bytes, len(block)):
-                digest.update(block)
+            with open(sides["nbexp", "copy"] / "big.bin", "rb") as file:
+                hashlib.file_digest(file, "md5")
             return (time.perf_counter() - start) * 1000
 
-        times = self.turns(
+        cases: dict[Any, Callable[[], float]] = {
+            (tool, links): lambda w=DATA[tool], s=side: self._added([*w, "add", "big.bin"], s)
+            for (tool, links), side in sides.items()
+        }
+        times = self.turns({**cases, "raw": raw})
+
+        def checkout(words: Sequence[str], side: Path) -> float:
+            (side / "big.bin").unlink()
+            return self.time_settled([*words, "checkout"], side)
+
+        back = self.turns(
             {
-                "raw": raw,
-                "nbexp": lambda: self._added([*NBEXP, "data", "add", "big.bin"], mine),
-                "dvc": lambda: self._added([str(DVC), "add", "big.bin"], theirs),
+                (tool, links): lambda w=DATA[tool], s=side: checkout(w, s)
+                for (tool, links), side in sides.items()
             }
         )
-        what = f"`data add` of {size_bytes / (1 << 20):.0f} MiB, {links}"
-        share = Row("T11", f"{what}: md5 in memory as dvc", times["nbexp"], times["raw"], None)
-        return [
-            Row("T11", what, times["nbexp"], times["dvc"], 1.5),
-            share,
-            self._two_at_once(mine, size_bytes // 4),
-        ]
+        size = f"{size_bytes / (1 << 20):.0f} MiB"
+        rows = []
+        for (links, theirs), what, bar, limit in (
+            (("hardlink", "copy"), "hard link; dvc's copy", 2.0, None),
+            (("hardlink", "hardlink"), "hard link", None, 0.87),
+            (("copy", "copy"), "copy", 1.5, 0.67),
+        ):
+            mine = times["nbexp", links]
+            name = f"`data add` of {size}, {what}"
+            rows.append(Row("T11", name, mine, times["dvc", theirs], bar))
+            if limit is not None:
+                rows.append(Row("T11", f"{name}: md5 alone as dvc", mine, times["raw"], limit))
+        ours, dvcs = back["nbexp", "copy"], back["dvc", "copy"]
+        rows.append(Row("T11", f"`data checkout` of {size}, copy", ours, dvcs, None))
+        return [*rows, self._two_at_once(sides["nbexp", "hardlink"], size_bytes // 4)]
 
     def _two_at_once(self, side: Path, size_bytes: int) -> Row:
         """Two files beside the one after the other: both cores are used."""
@@ -357,57 +374,71 @@ class Bench(Meter):
         what = f"`data add` of two files of {size_bytes / (1 << 20):.0f} MiB: one of them, twice, as dvc"
         return Row("T11", what, times["both"], 2 * times["one"], 1.85)
 
-    def small_files(self, count: int, links: str) -> list[Row]:
+    def small_files(self, count: int) -> list[Row]:
         """T12: many small files added, looked at again, added again, and checked out."""
-        mine, theirs = self._data_twins("small", links)
-        for side in (mine, theirs):
+        sides = self._sides("small")
+        for side in sides.values():
             for number in range(count):
                 place = side / "many" / f"{number % 100:02}" / f"{number}.txt"
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_text(f"{number}\n" * 100)
-        tools = {"nbexp": ([*NBEXP, "data"], mine), "dvc": ([str(DVC)], theirs)}
-        status = {"nbexp": [*NBEXP, "status"], "dvc": [str(DVC), "status"]}
 
-        def checkout(words: Sequence[str], side: Path) -> float:
+        def checkout(tool: str, side: Path) -> float:
             shutil.rmtree(side / "many")
-            return self.time([*words, "checkout"], side)
+            return self.time_settled([*DATA[tool], "checkout"], side)
 
-        cases = {
-            "add": lambda words, side: self._added([*words, "add", "many"], side),
-            "add, unchanged": lambda words, side: self.time([*words, "add", "many"], side),
-            "checkout": checkout,
+        def status(tool: str, side: Path) -> float:
+            words = [*NBEXP, "status"] if tool == "nbexp" else [*DATA[tool], "status"]
+            return self.time_settled(words, side)
+
+        def add_again(tool: str, side: Path) -> float:
+            return self.time_settled([*DATA[tool], "add", "many"], side)
+
+        cases: dict[str, tuple[Callable[[str, Path], float], float]] = {
+            "`data add` of {}": (lambda t, s: self._added([*DATA[t], "add", "many"], s), 7.0),
+            "`data add` of {}, unchanged": (
+                lambda t, s: self.time([*DATA[t], "add", "many"], s),
+                7.0,
+            ),
+            "`data checkout` of {}": (checkout, 12.0),
+            "`status` of {}, unchanged": (status, 4.0),
         }
         rows = []
-        for what, bar in (("add", 7.0), ("add, unchanged", 7.0), ("checkout", 4.0)):
-            case = cases[what]
+        for what, (case, bar) in cases.items():
+            time.sleep(2.1)  # files just written may change within one tick of the clock
             times = self.turns(
-                {name: lambda case=case, a=asked: case(*a) for name, asked in tools.items()}
+                {
+                    key: lambda case=case, tool=key[0], side=side: case(tool, side)
+                    for key, side in sides.items()
+                }
             )
-            name = f"`data {what.split(',')[0]}` of {count:,} files, {links}"
-            rows.append(
-                Row(
-                    "T12", name + what[len(what.split(",")[0]) :], times["nbexp"], times["dvc"], bar
-                )
-            )
-        time.sleep(2.1)  # files just written may change within one tick of the clock
-        times = self.turns(
-            {n: lambda w=w, s=tools[n][1]: self.time(w, s) for n, w in status.items()}
-        )
-        rows.append(
-            Row("T12", f"`status`, {count:,} files unchanged", times["nbexp"], times["dvc"], 4.0)
-        )
+            name = what.format(f"{count:,} files")
+            for links, theirs, end, least in (
+                ("hardlink", "copy", "hard links; dvc's copies", bar),
+                ("hardlink", "hardlink", "hard links", None),
+                ("copy", "copy", "copies", None),
+            ):
+                ours, dvcs = times["nbexp", links], times["dvc", theirs]
+                rows.append(Row("T12", f"{name}, {end}", ours, dvcs, least))
         sizes = []
-        for words, side in tools.values():
+        for tool, words in DATA.items():
+            side = sides[tool, "hardlink"]
             shutil.rmtree(side / ".dvc" / "cache")
             (side / "many.dvc").unlink()
             sizes.append(self.peak_mb([*words, "add", "many"], side))
         what = f"`data add` of {count:,} files: memory (bar: 200 MB)"
         return [*rows, Row("T12", what, *sizes, None, "MB")]
 
-    def _data_twins(self, name: str, links: str) -> tuple[Path, Path]:
-        project = project_of(self.folder / f"{name}-nbexp", 1, self.env)
-        (project / ".dvc" / "config").write_text(f"[cache]\n    type = {links}\n")
-        return project, self.copy(f"{name}-dvc", project)
+    def _sides(self, name: str) -> dict[tuple[str, str], Path]:
+        """A project for each tool and link type; with `copy`, dvc's is as it comes."""
+        first = project_of(self.folder / f"{name}-nbexp-copy", 1, self.env)
+        sides = {("nbexp", "copy"): first}
+        for tool, links in (("nbexp", "hardlink"), ("dvc", "hardlink"), ("dvc", "copy")):
+            sides[tool, links] = self.copy(f"{name}-{tool}-{links}", first)
+        for (_, links), side in sides.items():
+            if links != "copy":
+                (side / ".dvc" / "config").write_text(f"[cache]\n    type = {links}\n")
+        return sides
 
     def _added(self, words: Sequence[str], side: Path) -> float:
         return self._added_all(words[:-1], side, words[-1:])
@@ -425,7 +456,12 @@ class Bench(Meter):
             if place.is_file():
                 place.chmod(0o644)
                 os.utime(place, (past, past))
-        return self.time([*words, *names], side)
+        return self.time_settled([*words, *names], side)
+
+    def time_settled(self, words: Sequence[str], side: Path) -> float:
+        """The time of a command that is not to flush, or to wait for, what was written before it."""
+        os.sync()
+        return self.time(words, side)
 
     def sharing(self, count: int) -> list[Row]:
         """T14 for data: `data push`, again, and `data pull` without a cache."""

@@ -74,11 +74,17 @@ def data_rows():
 @pytest.mark.parametrize(
     "what",
     [
-        "`data add` of 64 MiB, hardlink",
-        "`data add` of 2,000 files, hardlink",
-        "`data add` of 2,000 files, hardlink, unchanged",
-        "`data checkout` of 2,000 files, hardlink",
-        "`status`, 2,000 files unchanged",
+        "`data add` of 64 MiB, hard link",
+        "`data add` of 64 MiB, copy",
+        "`data checkout` of 64 MiB, copy",
+        "`data add` of 2,000 files, hard links",
+        "`data add` of 2,000 files, copies",
+        "`data add` of 2,000 files, unchanged, hard links",
+        "`data add` of 2,000 files, unchanged, copies",
+        "`data checkout` of 2,000 files, hard links",
+        "`data checkout` of 2,000 files, copies",
+        "`status` of 2,000 files, unchanged, hard links",
+        "`status` of 2,000 files, unchanged, copies",
     ],
 )
 def test_data_takes_less_time_than_by_dvc(data_rows, what):

@@ -1278,6 +1278,44 @@ class TestADirectoryOfCopies:
         place.write_bytes(b"c\n")
         assert is_sound()
 
+    def test_what_is_restored_is_looked_at_once(
+        self, make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        added = make("copy").add(tree(project / "many", {str(n): b"%d" % n for n in range(1_100)}))
+        time.sleep(0.15)
+        asked = self.inspected(monkeypatch)
+        for looks in (1, 0):  # as it was just stored, and as it was found then
+            cache = make("copy")
+            asked.clear()
+            assert cache.lacking([added]) == set()
+            shutil.rmtree(project / "many")
+            assert cache.checkout(added, project / "many")
+            assert asked.count(1_100) == looks
+            cache.close()
+
+    def test_a_digest_that_was_never_taken_is_taken_before_it_is_restored(
+        self, make: Make, project: Path
+    ) -> None:
+        files = {str(n): b"%d" % n for n in range(1_100)}
+        cache = make("copy")
+        added = cache.add(tree(project / "many", files))
+        cache.close()
+        (project / ".dvc" / "tmp" / "nbexp" / "state.db").unlink()
+        place = cache.path(md5(b"7"))
+        place.chmod(0o644)
+        place.write_bytes(b"8")
+        place.chmod(0o444)
+        for folder in (place, *(project / ".dvc" / "cache" / "files" / "md5").iterdir()):
+            os.utime(folder, (time.time() - 60, time.time() - 60))
+        time.sleep(0.15)
+        for _ in range(2):  # that nobody may write to it is enough for a look (DVC's rule)
+            cache = make("copy")
+            assert cache.has(added)
+            cache.close()
+        shutil.rmtree(project / "many")
+        with pytest.raises(StoreError, match="is damaged: its bytes have another digest"):
+            make("copy").checkout(added, project / "many")
+
     def test_one_that_becomes_linked_is_known_by_its_links(
         self, make: Make, project: Path, made: Hash, monkeypatch: pytest.MonkeyPatch
     ) -> None:
