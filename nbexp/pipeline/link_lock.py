@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +74,7 @@ class LinkLock:
             _, host, pid, _ = self.path.read_text(errors="replace").strip().split("|")
         except (OSError, ValueError):
             return ""
-        return pid if host == socket.gethostname() else f"{pid} on {host}"
+        return pid if host == _host() else f"{pid} on {host}"
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -92,8 +90,8 @@ class LinkLock:
 
     def _new_claim(self) -> Path:
         """A file that says who asks; its name is DVC's, below the same folder."""
-        number = random.randint(0, 2**63)
-        text = f"{self.path}|{socket.gethostname()}|{os.getpid()}|{number}"
+        number = int.from_bytes(os.urandom(8)) >> 1
+        text = f"{self.path}|{_host()}|{os.getpid()}|{number}"
         name = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
         claim = self.path.parent / f"{name}.lock"
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +120,7 @@ class LinkLock:
         except OSError:
             return False
         parts = words.split("|")
-        if len(parts) == 4 and parts[1] == socket.gethostname() and parts[2].isdigit():
+        if len(parts) == 4 and parts[1] == _host() and parts[2].isdigit():
             is_over = not pids.is_there(int(parts[2]))
         elif not words.strip("\0\n") or words.startswith(" "):
             is_over = not filesystem.FileLock(self.path).held()
@@ -150,3 +148,9 @@ class LinkLock:
         finally:
             turn.release()
         return True
+
+
+def _host() -> str:
+    import socket  # 2 ms, and few have this lock
+
+    return socket.gethostname()
