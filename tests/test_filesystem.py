@@ -320,7 +320,7 @@ def test_each_kind_of_link_is_what_it_says(tmp_path: Path) -> None:
     assert names(tmp_path) == ["any", "copy", "hardlink", "object", "symlink"]
 
 
-@pytest.mark.parametrize("refused", [None, errno.EXDEV, errno.EINVAL, "missing"])
+@pytest.mark.parametrize("refused", [None, errno.EXDEV, errno.EINVAL, errno.EPERM, "missing"])
 def test_what_is_poured_is_what_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int | str | None
 ) -> None:

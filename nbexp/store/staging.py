@@ -257,6 +257,8 @@ def _copy_beside(source: int, target: int, fresh: str, stop: threading.Event) ->
                 count = file.readinto(buffer[:left])
                 if stop.is_set():
                     raise Stopped
+                if not count:
+                    raise changing(fresh)  # somebody has cut it off
                 digest.update(buffer[:count])
                 read += count
     finally:
