@@ -130,7 +130,7 @@ def of_run(
     differs
         What a rerun has otherwise than the experiment that it is of.
     """
-    from nbexp.experiments import catalogue, compare, details, record
+    from nbexp.experiments import catalogue, compare, record
     from nbexp.experiments.row import Data
     from nbexp.formats import values
 
@@ -146,6 +146,8 @@ def of_run(
     tracked: tuple[DataChange, ...] = ()
     environment: EnvironmentChange | None = None
     if not ran.identical:
+        from nbexp.experiments import details
+
         outs = [out.path for stage in asked for out in stage.outs]
         patches, tracked, environment = details.between_runs(
             git, prefix, (versus, old), (ran.rev, new), outs
