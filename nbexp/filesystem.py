@@ -818,21 +818,22 @@ def pour(source: int, target: int) -> Iterator[int]:
 
     Small files at once; the rest of a big one goes from file to file in the kernel where that can be.
     """
-    data = os.read(source, _BUFFER)
-    while data:
+    in_kernel = hasattr(os, "copy_file_range")
+    while data := os.read(source, _BUFFER):
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(target, rest) :]
         yield len(data)
-        if len(data) == _BUFFER and hasattr(os, "copy_file_range"):
-            try:
-                while count := os.copy_file_range(source, target, _SENT_BYTES):
-                    yield count
-            except OSError as error:
-                # Not between two file systems, or not in this sandbox; what is really wrong comes up below.
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-        data = os.read(source, _BUFFER)
+        if not in_kernel or len(data) < _BUFFER:
+            continue
+        try:
+            while count := os.copy_file_range(source, target, _SENT_BYTES):
+                yield count
+        except OSError as error:
+            # Not between two file systems, or not in this sandbox; what is really wrong comes up again above.
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            in_kernel = False
 
 
 _LINKS: dict[str, Callable[[Path | str, Path | str], None]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -17,7 +17,9 @@ from nbexp.errors import StoreError
 
 _MD5 = r"[0-9a-f]{32}"
 # What may make a path lead elsewhere, looked for in all paths at once, each between line ends.
-_SUSPICIOUS = ("\n/", "//", "/\n", "\n\n", "./", ".\n", "\\", ":", "\0", ".git/", ".git\n")
+_SUSPICIOUS = (
+    "\n/", "//", "/\n", "\n\n", "./", ".\n", "\\", ":", "\0", ".git/", ".git\n", ".dvc/"
+)  # fmt: skip
 
 
 class Item(NamedTuple):
@@ -64,15 +66,13 @@ def parse(data: bytes) -> tuple[Item, ...]:
     try:
         is_md5 = re.compile(_MD5).fullmatch
         items = tuple(Item(entry["relpath"], entry["md5"]) for entry in json.loads(data))
-        paths = "\n".join(item.relpath for item in items)
+        is_odd = may_lead_elsewhere([item.relpath for item in items])
         sound = all(is_md5(item.md5) for item in items)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         sound = False
     if not sound:
         raise StoreError("A directory object is damaged: it is no list of files with their MD5.")
-    # One look at all paths together costs a tenth of a look at each, and nearly always suffices.
-    around = f"\n{paths}\n".casefold()
-    if any(sign in around for sign in _SUSPICIOUS):
+    if is_odd:
         for item in items:
             if not _stays_inside(item.relpath):
                 raise StoreError(
@@ -88,6 +88,15 @@ def digests(data: bytes) -> list[str]:
     """
     # A quotation mark inside a string has a backslash before it, so that no path looks like this.
     return [md5.decode() for md5 in re.findall(rb'"md5": "([0-9a-f]{32})"', data)]
+
+
+def may_lead_elsewhere(relpaths: Sequence[str]) -> bool:
+    """Whether one must look at each path: False is that none leads out of a directory or into its records.
+
+    One look at all of them together costs a tenth of a look at each, and nearly always suffices.
+    """
+    around = "\n".join(["", *relpaths, ""]).casefold()
+    return not around.isascii() or any(sign in around for sign in _SUSPICIOUS)
 
 
 def _stays_inside(relpath: str) -> bool:

@@ -72,8 +72,6 @@ _MANY = 1000  # with so many files the clock is not looked at for each
 _GROUP_FILE = 0o664  # DVC's, for what is no object: entries of the run cache
 # What `checkout` must not create below a path, whoever wrote the directory object.
 _BAD_RELPATH = r"(?i:\0|(?:^|/)(?:\.{0,2}(?:/|$)|\.git(?:/|$)|\.dvc/))"
-# One of these is in every such path, each path between line ends.
-_SUSPICIOUS = ("\0", "\n/", "//", "/\n", "\n\n", "./", ".\n", ".git/", ".git\n", ".dvc/")
 
 
 @frozen
@@ -870,11 +868,8 @@ def _reported(name: str, what: str) -> Iterator[None]:
 
 
 def _check_relpaths(relpaths: Sequence[str], place: str) -> None:
-    # One look at all paths together costs a tenth of a look at each, and nearly always suffices.
-    together = "\n".join(["", *relpaths, ""]).lower()
-    is_odd = not together.isascii() or any(sign in together for sign in _SUSPICIOUS)
     is_bad = re.compile(_BAD_RELPATH).search
-    for relpath in relpaths if is_odd else ():
+    for relpath in relpaths if directory.may_lead_elsewhere(relpaths) else ():
         if is_bad(relpath):
             raise StoreError(
                 f"{place} names {relpath!r}, which lies outside it or among Git's or DVC's records."

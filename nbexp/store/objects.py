@@ -264,8 +264,8 @@ class Objects:
             return False
         if kept.startswith(_VERIFIED):
             self._keep_sound(dict(stamps))
-        if seen is not None and stamps and any(stamp == stamps[0][1] for _, stamp in seen[1]):
-            self.seal(md5, lying, dict(stamps), now)  # it is linked by now
+        if self._are_linked(md5, dict(stamps)):
+            self.seal(md5, lying, dict(stamps), now)
         return True
 
     def seal(
@@ -288,14 +288,23 @@ class Objects:
         is_verified
             The digest of each was taken as it lies there.
         """
-        seen = self._seen.get(md5)
-        objects = {stamp for object_md5, stamp in stamps.items() if object_md5 != _EMPTY}
-        if seen is not None and objects <= {stamp for _, stamp in seen[1]}:
+        if self._are_linked(md5, stamps):
             if lying:
-                self._state.remember(_SEALED, {md5: f"{seen[0]} {lying}"})
+                self._state.remember(_SEALED, {md5: f"{self._seen[md5][0]} {lying}"})
         elif are_settled(stamps.values(), now_ns):
             kind = _VERIFIED if is_verified or self._sound[1].items() >= stamps.items() else _EACH
             self._state.remember(_SEALED, {md5: kind + digest_of_stamps([*stamps.items()])})
+
+    def _are_linked(self, md5: str, stamps: Mapping[str, Stamp]) -> bool:
+        """Whether the files of a directory that was looked at are links to these objects."""
+        seen = self._seen.get(md5)
+        if seen is None:
+            return False
+        objects = [stamp for name, stamp in stamps.items() if name != _EMPTY]
+        # Of copies the first one tells, and no set of all is made.
+        if objects and not any(stamp == objects[0] for _, stamp in seen[1]):
+            return False
+        return {*objects} <= {stamp for _, stamp in seen[1]}
 
     def _keep_sound(self, stamps: dict[str, Stamp]) -> None:
         """Keep for a moment that so many objects were just found sound, the digest of each taken as it lies there."""

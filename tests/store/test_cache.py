@@ -120,6 +120,19 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def count_inspected(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many objects are asked about at a time, from now on."""
+    asked: list[int] = []
+    inspect = Objects.inspect
+
+    def counted(self: Objects, md5s: Any, *args: Any, **options: Any) -> Any:
+        asked.append(len(md5s))
+        return inspect(self, md5s, *args, **options)
+
+    monkeypatch.setattr(Objects, "inspect", counted)
+    return asked
+
+
 # What is on disk
 
 
@@ -1180,14 +1193,7 @@ class TestADirectoryOfLinks:
     def test_its_objects_are_not_looked_at_again(
         self, known: Callable[[], bool], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        asked: list[int] = []
-        inspect = Objects.inspect
-
-        def counted(self: Objects, md5s: Any, *args: Any, **options: Any) -> Any:
-            asked.append(len(md5s))
-            return inspect(self, md5s, *args, **options)
-
-        monkeypatch.setattr(Objects, "inspect", counted)
+        asked = count_inspected(monkeypatch)
         assert known()
         assert max(asked) == 1  # the listing of the directory
 
@@ -1233,23 +1239,12 @@ class TestADirectoryOfCopies:
 
         return ask
 
-    def inspected(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-        asked: list[int] = []
-        inspect = Objects.inspect
-
-        def counted(self: Objects, md5s: Any, *args: Any, **options: Any) -> Any:
-            asked.append(len(md5s))
-            return inspect(self, md5s, *args, **options)
-
-        monkeypatch.setattr(Objects, "inspect", counted)
-        return asked
-
     def test_what_was_stored_or_looked_at_once_is_not_asked_for_again(
         self, is_sound: Callable[[], bool], project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         time.sleep(0.15)  # what was just stored might be changed within the tick
         assert is_sound()
-        asked = self.inspected(monkeypatch)
+        asked = count_inspected(monkeypatch)
         assert is_sound()
         assert max(asked) == 1  # the listing of the directory
 
@@ -1283,7 +1278,7 @@ class TestADirectoryOfCopies:
     ) -> None:
         added = make("copy").add(tree(project / "many", {str(n): b"%d" % n for n in range(1_100)}))
         time.sleep(0.15)
-        asked = self.inspected(monkeypatch)
+        asked = count_inspected(monkeypatch)
         for most in (1, 0):  # young objects may have to be looked at again
             cache = make("copy")
             asked.clear()
