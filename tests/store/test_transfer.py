@@ -443,12 +443,13 @@ class TestTrouble:
                 time.sleep(0.02)
 
         store.trouble = trouble
+        threads = set(threading.enumerate())
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - another may come while the threads end
             try:
                 transfer.fetch([data.md5], store, there, jobs=4)
             finally:
                 store.trouble = lambda _what, _key: None
-                while threading.active_count() > 1:
+                while not set(threading.enumerate()) <= threads:
                     time.sleep(0.01)
         assert not there.has_object(data.md5)
         transfer.fetch([data.md5], store, there, jobs=4)
