@@ -210,7 +210,12 @@ def spell(value: object) -> str:
         return "[" + ",".join(map(spell, value)) + "]"
     if not isinstance(value, str):
         return str(value)
-    if value.isascii() and _WORDS.fullmatch(value) and ":" not in value and _scalar(value) == value:
+    if (
+        value.isascii()
+        and re.fullmatch(_WORDS, value)
+        and ":" not in value
+        and _scalar(value) == value
+    ):
         return value
     # Backslashes count only in front of a quote: double those, and escape the quote.
     body = re.sub(r"(\\*)'", lambda run: run[1] * 2 + r"\'", value)
@@ -251,7 +256,7 @@ def _axis(item: str) -> Axis:
     typed = typed.strip(" \t")
     if not typed:
         values: tuple[object, ...] | Interval = ("",)
-    elif _WORDS.fullmatch(typed):
+    elif re.fullmatch(_WORDS, typed):
         values = (_scalar(typed),)
     elif (listed := _listed(typed)) is not None:
         values = listed
@@ -310,17 +315,16 @@ def _address(file: str, op: Op, key: str) -> str:
 
 # ---- values without grammar
 
+# Patterns as text, which `re` compiles when the first is asked for: most commands ask for none.
 # What Hydra takes without quotes, and the letters beyond ASCII, which it does not know. A colon with space around
 # it keeps that, even at the end of a value, and `\` and `$` may begin something: these go the long way.
 _CHAR = r"""[^\x00-\x20\x7f-\xa0!"#$&'(),:;<=>\[\\\]^`{}~]"""
-_WORDS = re.compile(rf"{_CHAR}+(?:[: \t]{_CHAR}+)*")
+_WORDS = rf"{_CHAR}+(?:[: \t]{_CHAR}+)*"
 _DIGITS = "[0-9](?:_?[0-9])*"
 _WHOLE = "(?:0|[1-9](?:_?[0-9])*)"
 _POINT = rf"(?:{_WHOLE}\.|{_WHOLE}?\.{_DIGITS})"
-_INT = re.compile(rf"[+-]?{_WHOLE}")
-_FLOAT = re.compile(
-    rf"[+-]?(?:{_POINT}|(?:{_POINT}|{_WHOLE})[eE][+-]?{_DIGITS}|[iI][nN][fF]|[nN][aA][nN])"
-)
+_INT = rf"[+-]?{_WHOLE}"
+_FLOAT = rf"[+-]?(?:{_POINT}|(?:{_POINT}|{_WHOLE})[eE][+-]?{_DIGITS}|[iI][nN][fF]|[nN][aA][nN])"
 _NAMED: dict[str, object] = {"true": True, "false": False, "null": None}
 
 
@@ -330,9 +334,9 @@ def _scalar(text: str) -> object:
     if lowered in _NAMED:
         return _NAMED[lowered]
     try:
-        if _INT.fullmatch(text):
+        if re.fullmatch(_INT, text):
             return int(text)
-        if _FLOAT.fullmatch(text):
+        if re.fullmatch(_FLOAT, text):
             return float(text)
     except ValueError:  # more digits than Python takes
         raise UsageError(f"The number {text[:20]}… has too many digits. Nothing was run.") from None
@@ -342,7 +346,7 @@ def _scalar(text: str) -> object:
 def _listed(text: str) -> tuple[object, ...] | None:
     """The values of a list with commas between, of which each is plain; None where there is grammar in one."""
     parts = [part.strip(" \t") for part in text.split(",")]
-    return tuple(map(_scalar, parts)) if all(map(_WORDS.fullmatch, parts)) else None
+    return tuple(map(_scalar, parts)) if all(re.fullmatch(_WORDS, one) for one in parts) else None
 
 
 # ---- values with grammar

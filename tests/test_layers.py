@@ -25,6 +25,7 @@ LAYERS = {
     "errors": 0,
     "events": 0,
     "filesystem": 0,
+    "hashing": 0,
     "pids": 0,
     "plugins": 0,
     "version": 0,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from typing import Any
@@ -421,7 +422,7 @@ WORDS = st.text("aeEfFilLnNrRsStTuU_01.-+/%*@?|$: \t", min_size=1, max_size=10)
 @example("1.e5")
 @example("-.5e-1_0")
 def test_a_plain_value_is_what_hydra_reads(text: str) -> None:
-    if not overrides._WORDS.fullmatch(text):
+    if not re.fullmatch(overrides._WORDS, text):
         return
     assert exact(one(f"key={text}").value) == exact(as_hydra(text))
 

@@ -15,7 +15,6 @@ code of the cells differs, and their metrics share a column. docs/design/a-cell-
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 import shlex
@@ -23,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.errors import NbexpError, UsageError
 from nbexp.experiments.cell_needs import Needs, Param
 from nbexp.experiments.cell_results import FIGURES, LIVE, METRICS
@@ -256,7 +255,7 @@ def _locked(spelled: str, found: Hash) -> LockedPath:
 
 
 def _hash(data: bytes) -> Hash:
-    return Hash(hashlib.md5(data, usedforsecurity=False).hexdigest(), len(data))
+    return Hash(hashing.md5(data), len(data))
 
 
 # ---- the notebook

@@ -6,12 +6,12 @@ Each `live.checkpoint()` is one more commit on the experiment's ref, the result 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from nbexp import hashing
 from nbexp.errors import GitError, NameTaken, NotFound, UsageError
 from nbexp.filesystem import FileLock
 from nbexp.formats import checkpoint as protocol
@@ -150,7 +150,7 @@ def cut(git: Git, ref: str, rev: str, first: int) -> Cut:
 
 def lock_of(locks: Path, ref: str) -> FileLock:
     """The lock of whoever runs the experiment of a ref."""
-    name = hashlib.sha1(ref.encode(), usedforsecurity=False).hexdigest()[:16]
+    name = hashing.sha1(ref.encode())[:16]
     return FileLock(locks / f"experiment-{name}.lock")
 
 

@@ -10,10 +10,10 @@ commit and the files that differ.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 
+from nbexp import hashing
 from nbexp.errors import GitError, NotFound, nearest
 from nbexp.git import Git
 from nbexp.store.remotes import without_secrets
@@ -106,5 +106,5 @@ def unreachable(address: str, error: GitError) -> NotFound:
 def _own(address: str, ref: str) -> str:
     """The ref of ours for one of a remote; an address is told by its digest."""
     is_name = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", address) is not None
-    place = address if is_name else hashlib.sha256(address.encode()).hexdigest()[:16]
+    place = address if is_name else hashing.sha256(address.encode())[:16]
     return f"{PREFIX}{place}/{ref.removeprefix('refs/')}"

@@ -255,22 +255,19 @@ def _listed(folders: tuple[tuple[str, int], ...]) -> Mapping[str, str]:
         for name in names:
             if is_conda and name.endswith(".json") and name.count("-") >= 2:
                 package, version, _ = name.removesuffix(".json").rsplit("-", 2)
-            elif match := _INSTALLED.fullmatch(name):
+            elif match := re.fullmatch(_INSTALLED, name):
                 package, version = match["name"], match["version"]
             elif name.endswith((".dist-info", ".egg-info")) and name[0] != "~":
                 package, version = _from_metadata(os.path.join(folder, name))
             else:
                 continue
             if package:
-                here[_DASHES.sub("-", package).lower()] = version
+                here[re.sub(r"[-_.]+", "-", package).lower()] = version
         found = here | found
     return dict(sorted(found.items()))
 
 
-_INSTALLED = re.compile(
-    r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info"
-)
-_DASHES = re.compile(r"[-_.]+")
+_INSTALLED = r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info"
 
 
 def _from_metadata(place: str) -> tuple[str, str]:

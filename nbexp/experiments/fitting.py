@@ -6,13 +6,13 @@ read is known, not guessed. Where several answers fit, or none, that is said.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from nbexp import hashing
 from nbexp.errors import NotFound, ProjectFileError, UsageError
 from nbexp.events import Emit, Notice
 from nbexp.experiments import run_cache
@@ -150,7 +150,7 @@ class Base:
         known = self.place.cache.memo("blob-md5", oid)
         if known is None:
             data = self.place.git.read(oid) or b""
-            known = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            known = hashing.md5(data)
             self.place.cache.remember("blob-md5", oid, known)
         return known
 

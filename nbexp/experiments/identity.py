@@ -7,11 +7,11 @@ in which one types, or a README, does not count; a module that a stage imports d
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from nbexp import hashing
 from nbexp.errors import ProjectFileError
 from nbexp.experiments.place import files_of
 from nbexp.formats import checkpoint, ref_names
@@ -51,7 +51,7 @@ def find(
     digest = _digest(mine, texts, graph.files)
     candidates = {ref: refs[ref] for ref, of, _ in ref_names.experiments(refs) if of == baseline}
     names = ",".join(stage.address() for stage in stages)
-    which = hashlib.sha256(names.encode()).hexdigest()[:16]
+    which = hashing.sha256(names.encode())[:16]
     known = cache.memos("identity", [f"{rev}:{which}" for rev in candidates.values()])
     for rev in candidates.values():
         if f"{rev}:{which}" not in known:
@@ -234,13 +234,13 @@ def _filled_in(
 def _digest(
     signature: list[object], pipelines: Mapping[str, bytes], files: Mapping[str, PipelineFile]
 ) -> str:
-    texts = {path: hashlib.sha256(data).hexdigest() for path, data in pipelines.items()}
+    texts = {path: hashing.sha256(data) for path, data in pipelines.items()}
     # With templates the text does not tell what the stages are; which values they are from is no matter.
     for path, file in files.items():
         if file.read:
             texts[path] += repr((file.stages, file.params, file.metrics, file.plots))
     text = json.dumps([signature, texts], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashing.sha256(text.encode())
 
 
 def _modules_equal(git: Git, root: Path, prefix: str, rev: str, stages: Sequence[Stage]) -> bool:

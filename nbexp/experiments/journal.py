@@ -16,9 +16,7 @@ its own name where it was, and one for each file that was written, at the end.
 
 from __future__ import annotations
 
-import base64
 import errno
-import hashlib
 import json
 import os
 import time
@@ -27,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, unquote_to_bytes
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.errors import StoreError
 from nbexp.frozen import field, frozen
 
@@ -254,7 +252,7 @@ class Journal:
                     entry["saved"],
                     entry["mode"],
                     entry.get("folders", 0),
-                    base64.b64decode(entry["old"]) if entry.get("old") is not None else None,
+                    _from_text(entry["old"]) if entry.get("old") is not None else None,
                 )
                 self.lines.append(line)
                 self._known.add(line.path)
@@ -327,7 +325,7 @@ class Journal:
         filesystem.crash_point("journal.kept")
 
     def _wrote(self, path: str, data: bytes) -> None:
-        digest = _md5(data)
+        digest = hashing.md5(data)
         self.written.setdefault(path, set()).add(digest)
         self._append({"wrote": path, "md5": digest})
 
@@ -351,7 +349,7 @@ class Journal:
                 "saved": line.saved,
                 "mode": line.mode,
                 "folders": line.folders,
-                "old": None if line.old is None else base64.b64encode(line.old).decode(),
+                "old": None if line.old is None else _as_text(line.old),
             }
         )
         self.lines.append(line)
@@ -419,7 +417,7 @@ class Journal:
             return False
         if self._has_rebooted and not present.strip(b"\0"):
             return False  # written, and the power went before its bytes were on the disk
-        return _md5(present) not in wrote and not (
+        return hashing.md5(present) not in wrote and not (
             saved is not None and saved.exists() and saved.read_bytes() == present
         )
 
@@ -488,5 +486,13 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+def _as_text(data: bytes) -> str:
+    from base64 import b64encode  # 1 ms with what it loads; most journals hold no bytes
+
+    return b64encode(data).decode()
+
+
+def _from_text(text: str) -> bytes:
+    from base64 import b64decode
+
+    return b64decode(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from nbexp import hashing
 from nbexp.errors import UsageError
 from nbexp.experiments import notes
 from nbexp.frozen import field, frozen
@@ -73,9 +74,7 @@ def of_many(git: Git, cache: Cache, revs: Sequence[str]) -> dict[str, dict[str, 
     root = git.refs(notes.REF).get(notes.REF)
     if root is None or not revs:
         return {}
-    import hashlib
-
-    which = hashlib.sha256("\n".join(sorted(revs)).encode()).hexdigest()
+    which = hashing.sha256("\n".join(sorted(revs)).encode())
     known = cache.memo("labels", f"{root}:{which}")
     if known is None:
         found = {

@@ -6,13 +6,13 @@ refs it was read for. Looking again costs one look at the refs.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nbexp import hashing
 from nbexp.errors import NbexpError, ProjectFileError
 from nbexp.formats import dvc_lock, ref_names, run_cache
 from nbexp.formats.dvc_lock import LockedStage
@@ -164,7 +164,7 @@ def _history(git: Git, cache: Cache, top: str, tips: Sequence[str]) -> list[tupl
     """Each version of each dvc.lock that the commits behind `tips` have: rev, path and blob."""
     if not tips:
         return []
-    key = hashlib.sha256("\n".join([top, *sorted(tips)]).encode()).hexdigest()
+    key = hashing.sha256("\n".join([top, *sorted(tips)]).encode())
     stored = cache.memo(_HISTORY, key)
     if stored is None:
         out = git.run(
@@ -224,7 +224,7 @@ def _form(cmd: str | tuple[str, ...], outs: Iterable[str]) -> tuple[str, str]:
     """What a stage is told by when nothing else does: its command with its outputs, and these alone."""
     listed = json.dumps(sorted(outs))
     text = json.dumps([cmd if isinstance(cmd, str) else [*cmd], listed])
-    return hashlib.sha256(text.encode()).hexdigest(), listed
+    return hashing.sha256(text.encode()), listed
 
 
 def _add_workspace(known: Known, root: Path) -> None:

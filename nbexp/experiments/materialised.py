@@ -8,12 +8,11 @@ may be deleted at any time: the next call makes it again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 from pathlib import Path
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.experiments import place
 from nbexp.experiments.data.located import LINK, Contents, File, Located
 from nbexp.frozen import replace
@@ -80,9 +79,7 @@ def _without_ways_out(contents: Contents, located: Located) -> Located:
 def _digest(located: Located) -> str:
     """What tells these contents from all others: every path, mode and digest."""
     lines = [f"{inner}\0{f.mode}\0{f.digest}\n" for inner, f in sorted(located.files.items())]
-    return hashlib.sha1(
-        "".join(lines).encode("utf-8", "surrogateescape"), usedforsecurity=False
-    ).hexdigest()
+    return hashing.sha1("".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def _protect(fresh: Path) -> None:

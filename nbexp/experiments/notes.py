@@ -25,6 +25,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+from nbexp import hashing
 from nbexp.errors import GitError
 from nbexp.frozen import field, frozen
 from nbexp.git import FileContent, Git, NewCommit
@@ -86,9 +87,7 @@ def packages_digest(listed: Mapping[str, str]) -> tuple[str, bytes]:
     """What a note names this list of packages by, and the bytes that are stored."""
     text = json.dumps(listed, indent=1, sort_keys=True, ensure_ascii=False)
     data = text.encode("utf-8", "backslashreplace") + b"\n"
-    import hashlib
-
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest(), data
+    return hashing.sha1(data), data
 
 
 class Beside:
@@ -415,11 +414,4 @@ def _at_remote(git: Git, remote: str) -> str | None:
 
 
 def _seen_ref(remote: str) -> str:
-    import hashlib
-
-    return (
-        SEEN
-        + hashlib.sha1(
-            remote.encode("utf-8", "surrogateescape"), usedforsecurity=False
-        ).hexdigest()[:16]
-    )
+    return SEEN + hashing.sha1(remote.encode("utf-8", "surrogateescape"))[:16]

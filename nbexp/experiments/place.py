@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.git import Git
 
 
@@ -159,10 +159,8 @@ class GitMeanings:
 
     def notebook(self, path: str, md5: str) -> bytes | None:
         """The notebook at `path` whose bytes had this md5; None when no commit has it."""
-        import hashlib
-
         specs = [f"{rev}:{self._top}{path}" for rev in ("HEAD", *self._refs.values())]
         for data in self._git.read_many(specs):
-            if data is not None and hashlib.md5(data, usedforsecurity=False).hexdigest() == md5:
+            if data is not None and hashing.md5(data) == md5:
                 return data
         return None

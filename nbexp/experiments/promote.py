@@ -8,11 +8,11 @@ read is known, not guessed. Where two answers fit, or none, that is said.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
+from nbexp import hashing
 from nbexp.errors import NameTaken, NotFound
 from nbexp.events import Emit, Notice
 from nbexp.experiments import environment, fitting, notes, run_cache, spec
@@ -111,7 +111,7 @@ def promote(
     )
     files = _files(place, base, in_order)
     entries = {member.stage.name: member.run.entry.entry() for member in members}
-    digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+    digest = hashing.sha256(json.dumps(entries, sort_keys=True).encode())
     rev = git.commit(
         NewCommit(
             ref=asked.ref,

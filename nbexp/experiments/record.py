@@ -8,7 +8,6 @@ untracked files.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import posixpath
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.experiments import chains, notes, trash
 from nbexp.experiments.spec import Spec
 from nbexp.formats import ref_names, secrets
@@ -237,7 +236,7 @@ def entries_of(outcome: Outcome) -> dict[str, LockedStage]:
 def message(entries: Mapping[str, LockedStage]) -> str:
     """DVC's message of an experiment, with its hash: over the entries of the stages that ran or were restored."""
     plain = {name: entry.entry() for name, entry in entries.items()}
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    digest = hashing.sha256(json.dumps(plain, sort_keys=True).encode())
     return f"dvc: commit experiment {digest}"
 
 

@@ -7,13 +7,13 @@ the pipeline that Git keeps, and what is asked for with `--include-untracked`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nbexp import hashing
 from nbexp.errors import NotFound, UsageError
 from nbexp.events import Emit, Event, LockUpdated, Notice, Phase
 from nbexp.experiments import environment, trash
@@ -315,7 +315,7 @@ def _without(kind: type[Event], emit: Emit) -> Emit:
 
 
 def _digest(entries: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+    return hashing.sha256(json.dumps(entries, sort_keys=True).encode())
 
 
 def _left_out(paths: Sequence[str]) -> Notice:

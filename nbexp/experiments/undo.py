@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from nbexp import hashing
 from nbexp.errors import NameTaken, StoreError
 from nbexp.experiments.journal import Journal, Line
 from nbexp.frozen import frozen, replace
@@ -565,10 +566,8 @@ def _same(
     if old["kind"] in {"out", "tree"}:
         return old.get("seen", old.get("md5")) == new
     if old["kind"] == "file":
-        import hashlib
-
         blob = str(old["blob"])
-        same = hashlib.md5(files[blob], usedforsecurity=False).hexdigest() == new
+        same = hashing.md5(files[blob]) == new
         same = same and _is_program(path) == bool(int(str(old["mode"])) & 0o100)
         if same:
             del files[blob]

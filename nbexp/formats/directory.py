@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
+from nbexp import hashing
 from nbexp.errors import StoreError
 
 _MD5 = r"[0-9a-f]{32}"
@@ -47,9 +48,7 @@ def dump(items: Iterable[Item]) -> bytes:
 
 def digest(items: Iterable[Item]) -> str:
     """The hash of a directory with these files: 32 hex digits and `.dir`."""
-    import hashlib
-
-    return hashlib.md5(dump(items), usedforsecurity=False).hexdigest() + ".dir"
+    return hashing.md5(dump(items)) + ".dir"
 
 
 def parse(data: bytes) -> tuple[Item, ...]:

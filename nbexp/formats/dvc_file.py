@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Any
 
+from nbexp import hashing
 from nbexp.errors import ProjectFileError
 from nbexp.formats import dvc_lock, values
 from nbexp.formats.dvc_lock import LockedPath, LockedStage
@@ -227,11 +228,9 @@ def _with_content(old: Mapping[str, object], found: LockedPath) -> dict[str, obj
 
 def _digest(tree: Mapping[str, object]) -> str:
     """What DVC writes at the top of an import's file: a digest of the file itself."""
-    import hashlib
-
     counting = {key: tree[key] for key in tree if key not in {"md5", "meta", "desc"}}
     text = json.dumps(_digested(counting), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return hashing.md5(text.encode())
 
 
 def _digested(value: object) -> object:

@@ -9,7 +9,6 @@ counted, so the numbers of a source and of its executed copy agree.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nbexp import hashing
 from nbexp.errors import ProjectFileError
 from nbexp.frozen import frozen
 
@@ -205,7 +205,7 @@ def identity(data: bytes, path: str = "notebook") -> str:
         if cell.get("cell_type") == "code" and source:
             cells.append([source, sorted(_tags(cell) & _RUN_TAGS)])
     meaning = [_section(raw, "kernelspec").get("name"), cells]
-    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+    return hashing.sha256(json.dumps(meaning).encode())
 
 
 def syntax(source: str) -> ast.Module | None:

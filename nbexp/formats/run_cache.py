@@ -10,9 +10,10 @@ whatever is called `size` or `nfiles` is left out, a param of that name as well,
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
+
+from nbexp import hashing
 
 _NOT_COUNTED = frozenset({"size", "nfiles"})
 
@@ -47,7 +48,7 @@ def _sha256(entry: Mapping[str, object]) -> str:
     except TypeError:
         # Keys that cannot be sorted, text beside numbers: DVC stops there, so any order will do.
         text = json.dumps(_with_text_keys(counted), sort_keys=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    return hashing.sha256(text.encode("ascii"))
 
 
 def _counted(item: object) -> object:

@@ -29,19 +29,17 @@ _SECRET_PAIRS = frozenset(
 _CERTAIN = frozenset({"passphrase", "passwd", "password", "secret", "secrets"})
 _ENDS = ("password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey")
 
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+# Patterns as text, which `re` compiles when the first is asked for: most commands ask for none.
+_CAMEL = r"(?<=[a-z0-9])(?=[A-Z])"
 # Where the name ends: KEY=VALUE, KEY: VALUE, also inside of a mapping or a quoted JSON text.
-_PAIR = re.compile(
-    r"""(?P<name>[A-Za-z_][\w.\-\[\]]*)(?P<mark>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,;&}\]"']+)"""
-)
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^/\s@]+)@")
+_PAIR = r"""(?P<name>[A-Za-z_][\w.\-\[\]]*)(?P<mark>["']?\s*[=:]\s*)(?P<value>"[^"]*"|'[^']*'|[^\s,;&}\]"']+)"""
+_URL = r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*://)(?P<user>[^/\s@]+)@"
 # Behind these words, what a header has: with a digit, a capital inside or `=`, unlike `basic augmentation`.
-_BEARER = re.compile(
-    r"\b((?i:Bearer|Basic))[ \t]+(?=\S*(?:[0-9=]|[a-z][A-Z]))[A-Za-z0-9+/_.=\-]{8,}"
-)
+_BEARER = r"\b((?i:Bearer|Basic))[ \t]+(?=\S*(?:[0-9=]|[a-z][A-Z]))[A-Za-z0-9+/_.=\-]{8,}"
+_SHORTEST_FORM = 15  # letters: `xoxb-` and ten
 _KEY_BEGINS, _KEY_ENDS = r"-----BEGIN [A-Z ]*PRIVATE KEY-----", r"-----END [A-Z ]*PRIVATE KEY-----"
 _MOST_OF_A_KEY = 8_000  # letters; those of 8,192 bits have 6,400
-_FORMS = re.compile(
+_FORMS = (
     r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w\-]{20,}"
     r"|\bxox[abprs]-[A-Za-z0-9\-]{10,}|\bhf_[A-Za-z0-9]{20,}|\bsk-[\w\-]{20,}|\bAIza[\w\-]{30,}"
     r"|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*"
@@ -71,7 +69,7 @@ def _last_of(name: str) -> str:
 
 
 def _words_of(name: str) -> list[str]:
-    return [w.lower() for w in re.split(r"[_\-]+", _CAMEL.sub("_", _last_of(name))) if w]
+    return [w.lower() for w in re.split(r"[_\-]+", re.sub(_CAMEL, "_", _last_of(name))) if w]
 
 
 def _may_be_hidden(name: str, value: str) -> bool:
@@ -90,9 +88,11 @@ def without_secrets(text: str) -> str:
     >>> without_secrets("-S api.token=abc lr=0.1 https://me:pw@host/x")
     '-S api.token=*** lr=0.1 https://***@host/x'
     """
-    text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
-    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
-    return _PAIR.sub(_hidden, _FORMS.sub(HIDDEN, text))
+    if len(text) < _SHORTEST_FORM and not re.search(r"[=:\s]", text):
+        return text
+    text = re.sub(_URL, rf"\g<scheme>{HIDDEN}@", text)
+    text = re.sub(_BEARER, rf"\1 {HIDDEN}", text)
+    return re.sub(_PAIR, _hidden, re.sub(_FORMS, HIDDEN, text))
 
 
 def in_output(text: str, environment: Mapping[str, str]) -> str:
@@ -113,8 +113,8 @@ def in_output(text: str, environment: Mapping[str, str]) -> str:
     }
     for value in sorted(known, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
-    text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
-    return _FORMS.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", text))
+    text = re.sub(_URL, rf"\g<scheme>{HIDDEN}@", text)
+    return re.sub(_FORMS, HIDDEN, re.sub(_BEARER, rf"\1 {HIDDEN}", text))
 
 
 def in_prose(text: str, environment: Mapping[str, str]) -> str:
@@ -130,9 +130,9 @@ def in_prose(text: str, environment: Mapping[str, str]) -> str:
         name, value = match["name"], match["value"]
         if is_secret(name, value.strip("\"'")):
             return f"{name}{match['mark']}{HIDDEN}"
-        return name + match["mark"] + _PAIR.sub(hidden, value)
+        return name + match["mark"] + re.sub(_PAIR, hidden, value)
 
-    return _PAIR.sub(hidden, in_output(text, environment))
+    return re.sub(_PAIR, hidden, in_output(text, environment))
 
 
 def is_secret(name: str, value: object) -> bool:
@@ -187,5 +187,5 @@ def _word(word: str) -> str:
 def _hidden(match: re.Match[str]) -> str:
     if not is_secret_name(match["name"]):
         # What looks like one pair may hold others: `a={token:x}`, `stopped: token=x`.
-        return match["name"] + match["mark"] + _PAIR.sub(_hidden, match["value"])
+        return match["name"] + match["mark"] + re.sub(_PAIR, _hidden, match["value"])
     return f"{match['name']}{match['mark']}{HIDDEN}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, cast
 
+from nbexp import hashing
 from nbexp.errors import GitError
 from nbexp.git.model import CommitInfo
 from nbexp.git.process import end, run, spawn
@@ -310,6 +311,4 @@ def tree_entries(data: bytes, size: int) -> list[tuple[str, str, str]]:
 
 def blob_id(data: bytes, digest: str) -> str:
     """The id of a blob of these bytes; `digest` is the repository's object format."""
-    import hashlib
-
-    return hashlib.new(digest, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return hashing.named(digest, b"blob %d\0" % len(data) + data)

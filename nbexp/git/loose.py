@@ -11,7 +11,6 @@ ended in a slash; a ref is changed by whoever could make `<ref>.lock`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import zlib
@@ -19,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.frozen import frozen
 
 _FOLDER = "40000"
@@ -64,7 +63,7 @@ class Writer:
     def add(self, kind: str, data: bytes) -> str:
         """The id of an object with these bytes, which `flush` will write."""
         whole = b"%s %d\0%s" % (kind.encode(), len(data), data)
-        oid = hashlib.new(self._digest, whole, usedforsecurity=False).hexdigest()
+        oid = hashing.named(self._digest, whole)
         self._new.setdefault(oid, whole)
         return oid
 

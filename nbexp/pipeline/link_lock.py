@@ -7,7 +7,6 @@ nobody may break the lock: a year, in DVC 3.67.1. An nbexp that died on this mac
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nbexp import filesystem, pids
+from nbexp import filesystem, hashing, pids
 
 _LIFETIME_S = 365 * 24 * 3600
 _SLOP_S = 10  # what clocks may differ by, as others assume it
@@ -92,7 +91,7 @@ class LinkLock:
         """A file that says who asks; its name is DVC's, below the same folder."""
         number = int.from_bytes(os.urandom(8)) >> 1
         text = f"{self.path}|{_host()}|{os.getpid()}|{number}"
-        name = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        name = hashing.md5(text.encode())
         claim = self.path.parent / f"{name}.lock"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         claim.write_text(text)

@@ -9,12 +9,12 @@ come back in another, whose database is new or lost, nor be swept from there.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from nbexp import hashing
 from nbexp.experiments.place import undo_place
 from nbexp.git import Git
 
@@ -26,7 +26,7 @@ _PARTS = 4
 def mark(git: Git, root: Path) -> str:
     """What the batches of a project end with, to tell them from those of others in its repository; "" as a rule."""
     place = undo_place(git, root)
-    return "" if place == ".:" else hashlib.sha256(place.encode()).hexdigest()[:8]
+    return "" if place == ".:" else hashing.sha256(place.encode())[:8]
 
 
 def new(of: str) -> str:
@@ -45,7 +45,7 @@ def own(git: Git, of: str) -> Mapping[str, str]:
 
 def uid_of(batch: str, baseline: str, name: str) -> str:
     """Names a task; the same again where the queue is made anew from Git."""
-    return hashlib.sha256(f"{batch}:{baseline}:{name}".encode()).hexdigest()[:12]
+    return hashing.sha256(f"{batch}:{baseline}:{name}".encode())[:12]
 
 
 def _mark_of(batch: str) -> str:

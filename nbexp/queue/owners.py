@@ -17,8 +17,8 @@ from pathlib import Path
 
 from nbexp import filesystem
 
-_FATAL = re.compile(rb"Fatal Python error: ([^\n]+)")
-_ERROR = re.compile(rb"^(?:\w+\.)*(\w+(?:Error|Exception): [^\n]+)", re.MULTILINE)
+_FATAL = rb"Fatal Python error: ([^\n]+)"
+_ERROR = rb"(?m)^(?:\w+\.)*(\w+(?:Error|Exception): [^\n]+)"
 
 
 class Owner:
@@ -119,7 +119,7 @@ def how_it_died(folder: Path, id: str, what: str = "worker") -> str:
     except OSError:
         said = b""
     traceback = said.rpartition(b"Traceback (most recent call last)")
-    found = _FATAL.search(said) or (_ERROR.search(traceback[2]) if traceback[1] else None)
+    found = re.search(_FATAL, said) or (re.search(_ERROR, traceback[2]) if traceback[1] else None)
     if found is not None:
         return f"{what} died ({found[1].decode(errors='replace')})"
     return f"{what} died (signal 9)"

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.errors import NotFound, StoreError
 from nbexp.filesystem import crash_point
 from nbexp.formats import directory
@@ -51,7 +51,6 @@ from nbexp.store.reading import (
     is_settled,
     legacy_digest,
     md5_digest,
-    new_md5,
     read_steadily,
     shown,
     stamp_of,
@@ -247,7 +246,7 @@ class Cache:
 
     def put(self, data: bytes) -> Hash:
         """Store bytes that are in memory."""
-        md5 = new_md5(data).hexdigest()
+        md5 = hashing.md5(data)
         with _reported(self._objects.place_of(md5), "cannot be stored"):
             self._objects.put(md5, data)
         return Hash(md5, len(data))
@@ -259,7 +258,7 @@ class Cache:
         """
         listed = tuple(sorted(items))
         data = directory.dump(listed)
-        md5 = new_md5(data).hexdigest() + ".dir"
+        md5 = hashing.md5(data) + ".dir"
         _check_relpaths([item.relpath for item in listed], "the directory")
         if storing:
             with _reported(self._objects.place_of(md5), "cannot be stored"):
@@ -407,7 +406,7 @@ class Cache:
             data = Path(name).read_bytes()
         except OSError:
             raise self._objects.unusable(md5, "is missing") from None
-        digest = new_md5(data).hexdigest()
+        digest = hashing.md5(data)
         if digest != md5[:32] and not (
             self._objects.is_legacy(name) and read_steadily(name, legacy_digest)[0] == md5[:32]
         ):
@@ -724,7 +723,7 @@ class Cache:
             md5s = self._digests(files, rows, legacy)
         items = tuple(Item(relpath, md5) for (relpath, _), md5 in zip(found, md5s, strict=True))
         data = directory.dump(items)
-        md5 = new_md5(data).hexdigest() + ".dir"
+        md5 = hashing.md5(data) + ".dir"
         whole = Hash(md5, size, len(items))
         if storing:
             crash_point("add.listed")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from nbexp import hashing
 from nbexp.errors import StoreError
 from nbexp.store import two_processes
 
@@ -90,23 +91,17 @@ def read_steadily(name: str, digest: Digest, stop: threading.Event = never) -> t
     raise changing(name)
 
 
-def new_md5(data: bytes = b"") -> hashlib._Hash:
-    """A running MD5."""
-    global _md5
-    if _md5 is None:
-        import hashlib  # loads OpenSSL: 3 ms that a look at unchanged files need not pay
+def new_md5() -> hashlib._Hash:
+    """A running MD5, of what is read piece by piece."""
+    import hashlib
 
-        _md5 = hashlib.md5
-    return _md5(data, usedforsecurity=False)
-
-
-_md5: Callable[..., hashlib._Hash] | None = None
+    return hashlib.md5(usedforsecurity=False)
 
 
 def md5_digest(descriptor: int, size: int, stop: threading.Event) -> str:
     """The MD5 of an open file of about this size."""
     if size < CHUNK:
-        return new_md5(os.read(descriptor, size + 1)).hexdigest()
+        return hashing.md5(os.read(descriptor, size + 1))
     digest = new_md5()
     for data in chunks(descriptor, stop):
         digest.update(data)
@@ -142,16 +137,13 @@ def legacy_digest(descriptor: int, _size: int, stop: threading.Event) -> str:
 
 def digest_of_stamps(found: Sequence[tuple[str, Stamp]]) -> str:
     """One digest that stands for the stat data of a whole tree."""
-    import hashlib
     from array import array
 
     names = "\0".join([name for name, _ in found])
     numbers = array("q")
     for _, stamp in found:
         numbers.extend(stamp)
-    digest = hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=16)
-    digest.update(numbers.tobytes())
-    return digest.hexdigest()
+    return hashing.blake2b(names.encode("utf-8", "surrogateescape"), numbers.tobytes())
 
 
 def apart(sizes: Sequence[int]) -> tuple[list[int], list[int]]:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.filesystem import crash_point
 from nbexp.store.reading import (
     CHUNK,
@@ -197,7 +197,7 @@ def _copy_hashing(name: str, fresh: str, stop: threading.Event) -> tuple[str, St
         try:
             if size < CHUNK:
                 data = os.read(descriptor, size + 1)
-                digest = new_md5(data).hexdigest()
+                digest = hashing.md5(data)
                 _write(target, memoryview(data))
             else:
                 digest = _copy_beside(descriptor, target, fresh, stop)

@@ -11,13 +11,13 @@ pipeline, which must be as they were.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
 
+from nbexp import hashing
 from nbexp.errors import GitError, NotFound, ProjectFileError, UsageError, nearest
 from nbexp.experiments.spec import Spec
 from nbexp.filesystem import crash_point
@@ -140,7 +140,7 @@ def key_of(
         baseline, asked, common, sampler, dict(options), metric, direction, seed, prefix, trials,
     ]  # fmt: skip
     whole += [one for one in (start, mark) if one]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    return hashing.sha256(json.dumps(whole, sort_keys=True).encode())
 
 
 def keep(git: Git, wanted: Definition, state: str) -> Definition:

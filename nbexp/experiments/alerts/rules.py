@@ -12,14 +12,13 @@ what was agreed to is remembered in the user's state folder, which no repository
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from nbexp import filesystem, settings
+from nbexp import filesystem, hashing, settings
 from nbexp.errors import ProjectFileError, UsageError, nearest
 from nbexp.experiments import where
 from nbexp.experiments.place import home
@@ -306,7 +305,7 @@ def _digest(root: Path, rule: Rule) -> str:
     said = json.dumps(
         [os.path.realpath(root), rule.name, command, rule.webhook, rule.allow_http, rule.when]
     )
-    return hashlib.sha256(said.encode()).hexdigest()
+    return hashing.sha256(said.encode())
 
 
 def _agreed() -> tuple[str, ...]:

@@ -7,7 +7,6 @@ is kept in the folder itself, so that one that was edited since is noticed.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from nbexp import filesystem
+from nbexp import filesystem, hashing
 from nbexp.errors import StoreError, UsageError
 
 MARK = ".nbexp-site.json"
@@ -52,7 +51,7 @@ def check(target: Path, files: Mapping[str, bytes] | None = None, *, named: str)
     edited = [
         path
         for path, digest in ours.items()
-        if (target / path).is_file() and _digest((target / path).read_bytes()) != digest
+        if (target / path).is_file() and hashing.md5((target / path).read_bytes()) != digest
     ]
     if edited:
         raise StoreError(
@@ -81,7 +80,7 @@ def replace(target: Path, files: Mapping[str, bytes], *, named: str = "") -> Non
     filesystem.sweep(target.parent, 3600)
     fresh = filesystem.temporary(target.parent)
     try:
-        marks = {path: _digest(data) for path, data in files.items()}
+        marks = {path: hashing.md5(data) for path, data in files.items()}
         mark = json.dumps({"form": _FORM, "files": marks}, indent=0).encode()
         for path, data in {**files, MARK: mark}.items():
             place = fresh / path
@@ -158,7 +157,3 @@ def _exchange(fresh: Path, target: Path, kept_aside: Path) -> None:
         os.rename(kept_aside, target)
         raise
     filesystem.remove(kept_aside)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterable
 
+from nbexp import hashing
 from nbexp.frozen import frozen
 
 _ENDINGS = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "image/webp": ".webp"}
@@ -36,7 +36,7 @@ class Pictures:
         """The picture, to be shown by its `path`; None of a kind that no browser shows as a picture."""
         if mime not in _ENDINGS or not data:
             return None
-        key = hashlib.md5(data, usedforsecurity=False).hexdigest()[:12]
+        key = hashing.md5(data)[:12]
         return self._found.setdefault(key, Picture(key, mime, data))
 
     def has(self, picture: Picture) -> bool:
