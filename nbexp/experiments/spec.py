@@ -315,7 +315,7 @@ def make(
     overrides = resolved(read, here, overrides, composed)
     replaces = None
     if name is None:
-        known = {ref.name.lower() for ref in map(ref_names.parse, taken) if ref is not None}
+        known = {name.lower() for _, _, name in ref_names.experiments(taken)}
         name = ref_names.draw(known)
         named = False
     else:
@@ -465,10 +465,9 @@ def _holder(name: str, baseline: str, taken: Mapping[str, str]) -> tuple[str, st
     exact = ExpRef(baseline, name).ref
     if exact in taken:
         return name, taken[exact]
-    for ref, rev in taken.items():
-        parsed = ref_names.parse(ref)
-        if parsed and parsed.baseline == baseline and parsed.name.lower() == name.lower():
-            return parsed.name, rev
+    for ref, of, other in ref_names.experiments(taken):
+        if of == baseline and other.lower() == name.lower():
+            return other, taken[ref]
     return None
 
 
