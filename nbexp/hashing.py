@@ -1,13 +1,13 @@
 """Digests of bytes that are at hand.
 
 Loading hashlib loads OpenSSL: 4 ms, a twentieth of a command that finds nothing changed. Python's own
-implementations load in a tenth of that, and are as fast for what is small: names, signatures, a dvc.lock.
+implementations load in a tenth of that, and are as fast for what is small: names, signatures, a dvc.lock,
+small files, which are read in two processes and need no thread's help.
 Nothing here is for secrecy, so a Python that allows only approved digests computes them too.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -36,7 +36,7 @@ def sha256(data: bytes) -> str:
 
 def named(name: str, data: bytes) -> str:
     """The digest of some bytes by `md5`, `sha1` or `sha256`, as hexadecimal digits."""
-    if len(data) <= _SMALL and "hashlib" not in sys.modules:
+    if len(data) <= _SMALL:
         digest = _found.get(name) or _find(name)
         if digest is not None:
             return str(digest(data).hexdigest())
@@ -47,10 +47,8 @@ def named(name: str, data: bytes) -> str:
 
 def blake2b(*parts: bytes) -> str:
     """The 128 bits of BLAKE2b of some bytes, one part after the other, as 32 hexadecimal digits."""
-    try:
-        from _blake2 import blake2b as new  # what hashlib gives as well
-    except ImportError:
-        from hashlib import blake2b as new
+    from _blake2 import blake2b as new  # hashlib's: OpenSSL has none of this size
+
     digest = new(digest_size=16)
     for part in parts:
         digest.update(part)
