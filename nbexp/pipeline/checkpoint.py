@@ -84,12 +84,16 @@ class Requests:
         self._asked()  # of a process that outlives the stage: it is told by the lock
         self._alive.release()
 
-    def serve(self) -> None:
-        """Meet what is asked for now. Who asks at the same moment gets the same step."""
+    def serve(self, so_far: Callable[[], object]) -> None:
+        """Meet what is asked for now. Who asks at the same moment gets the same step.
+
+        Who asks waits for the answer: `so_far` is to tell what the stage had written and logged until then.
+        """
         asked = self._asked()
         has_signal = self._signal is not None and self._signal.exists()
         if not asked and not has_signal:
             return
+        so_far()
         crash_point("checkpoint.taken")
         try:
             made = self._make()

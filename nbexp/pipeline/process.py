@@ -37,6 +37,7 @@ grace_s = AFTER_INT_S
 _TICK_S = 0.05
 _BURST_S = 0.005
 _BUFFER = 1 << 18
+_PIPE = 1 << 20
 # As much of a process's environment as is read at once.
 _BUFFER_OF_PROC = 1 << 15
 
@@ -116,16 +117,24 @@ def run_process(
                 log.write(data)
                 emit(OutputWritten(job.stage, data))
 
+            running = child
+
             def between() -> None:
                 log.tick()
                 follower.poll()
                 tables.poll()
-                if job.checkpoints is not None:
-                    job.checkpoints.serve()
                 if stop is not None and stop.is_set():
                     raise KeyboardInterrupt
 
-            child.follow(heard, between)
+            def so_far() -> None:
+                between()
+                running.hand_on(heard)
+
+            def behind() -> None:
+                if job.checkpoints is not None:
+                    job.checkpoints.serve(so_far)
+
+            child.follow(heard, between, behind)
             tables.poll(at_once=True)
         except BaseException:
             # The first words of whoever is being stopped may be the last; they go to the log, but no
@@ -295,9 +304,13 @@ class _Child:
         self,
         heard: Callable[[bytes], None],
         between: Callable[[], None],
+        behind: Callable[[], None],
         until: float | None = None,
     ) -> None:
-        """Hand on the output until the command ends, or the monotonic clock shows `until`."""
+        """Hand on the output until the command ends, or the monotonic clock shows `until`.
+
+        Before each piece of it, `between` is called, and `behind` after it.
+        """
         last = 0.0
         while until is None or time.monotonic() < until:
             self._wait(_TICK_S if until is None else min(_TICK_S, until - time.monotonic()))
@@ -305,6 +318,8 @@ class _Child:
             between()  # what was told before the output was written comes first
             if data:
                 heard(data)
+            behind()
+            if data:
                 # A command that writes line by line would wake this process for each line; a pause
                 # makes it a few hundred times a second, whatever there is to read.
                 now = time.monotonic()
@@ -317,6 +332,15 @@ class _Child:
             return
         self._drain(heard)
         between()
+        behind()
+
+    def hand_on(self, heard: Callable[[bytes], None]) -> None:
+        """Hand on what the command has written by now: no more than its pipe holds."""
+        for _ in range(_PIPE // _BUFFER):
+            data = self._read()
+            if not data:
+                return
+            heard(data)
 
     def close(self) -> None:
         if self._exit is not None:
@@ -365,7 +389,7 @@ class _Child:
             import fcntl
 
             with contextlib.suppress(OSError):
-                fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, 1 << 20)
+                fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE)
 
 
 class _Log:
@@ -499,14 +523,14 @@ def _end(marker: str, child: _Child | None, heard: Callable[[bytes], None]) -> N
     try:
         family = _Family(child.pid, marker)
         family.interrupt()
-        child.follow(heard, _nothing, until=begun + grace_s)
+        child.follow(heard, _nothing, _nothing, until=begun + grace_s)
         if child.is_running or family.left():
             family.signal(signal.SIGTERM)
             # The last moment is counted from the interrupt: looking for processes adds nothing to it.
             deadline = min(time.monotonic(), begun + grace_s) + _AFTER_TERM_S
             while time.monotonic() < deadline and (child.is_running or family.left()):
                 if child.is_running:
-                    child.follow(heard, _nothing, until=time.monotonic() + 0.02)
+                    child.follow(heard, _nothing, _nothing, until=time.monotonic() + 0.02)
                 else:
                     time.sleep(0.02)
     except KeyboardInterrupt:

@@ -16,11 +16,14 @@ import pytest
 from nbexp.events import (
     CellFinished,
     CellStarted,
+    CheckpointMade,
     Event,
     MetricLogged,
     OutputWritten,
 )
+from nbexp.frozen import replace
 from nbexp.pipeline import process
+from nbexp.pipeline.checkpoint import Made, Requests
 from nbexp.pipeline.kinds import Job
 
 
@@ -434,3 +437,32 @@ def test_a_noted_process_is_ended_with_its_group_and_no_other_of_its_number(tmp_
     finally:
         spared.kill()
         spared.wait()
+
+
+def test_a_checkpoint_comes_behind_what_was_written_and_logged_before_it(tmp_path: Path) -> None:
+    """Who asks for one waits: what it had written by then was there first, whoever reads when."""
+    source = (
+        "from nbexp import live\n"
+        "for step in range(1, 151):\n"
+        "    live.log(step, acc=step / 1000)\n"
+        "    print('before', step, flush=True)\n"
+        "    live.checkpoint()\n"
+    )
+    heard = Heard()
+    steps = iter(range(1, 1000))
+    job = make_job(tmp_path)
+    requests = Requests(job.run_dir, None, "train", lambda: Made(next(steps), "0" * 40, "x"), heard)
+    with requests:
+        code = process.run_process(
+            python(source), job=replace(job, checkpoints=requests), emit=heard
+        )
+    assert (code, heard.output.count(b"\n")) == (0, 150), heard.output
+    output, logged, made = b"", [], []
+    for event in heard.events:
+        if isinstance(event, OutputWritten):
+            output += event.data
+        elif isinstance(event, MetricLogged):
+            logged.append(event.step)
+        elif isinstance(event, CheckpointMade):
+            made.append((event.step, output.count(b"\n"), len(logged)))
+    assert made == [(step, step, step) for step in range(1, 151)]

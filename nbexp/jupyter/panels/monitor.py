@@ -7,7 +7,8 @@ The view draws (`extension/src/panels/monitor`); this follows the queue in the t
     {"kind": "ack", "id": 3, "state": "taken" | "done" | "failed", "text": …}
     {"kind": "alert" | "error", "text": …}
 
-All that was sent can be sent again: whoever looks on late, or anew, says `hello` and gets it. What one asks for comes as
+All that was sent can be sent again: whoever looks on late, or anew, says `hello` and gets it, with the names of all who are
+heard (`views`); who is not among them says it again, for what a page sends before its line to the kernel stands is lost. What one asks for comes as
 `{"kind": "do", "id": 3, "what": "stop", "uid": …}`. The kernel hears it once the cell that runs is done; the view says so.
 """
 
@@ -98,7 +99,7 @@ class Monitor:
         self._lookout = Lookout(self._project.queue)
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._views = 0
+        self._views: set[str] = set()
         self._had_views = False
         self._left_s = time.monotonic()
         self._wants_all = False
@@ -120,7 +121,9 @@ class Monitor:
         self.static_id = f"nbexp-queue-{os.getpid()}-{next(_numbers)}"
         js, css = bundled.read("monitor")
         message, _ = self._all()
-        start = {key: value for key, value in message.items() if key not in ("curves", "logs")}
+        start = {
+            key: value for key, value in message.items() if key not in ("curves", "logs", "views")
+        }
         self.widget = Widget(_esm=js, _css=css, start=start, static=self.static_id)
         self.widget.on_msg(self._hear)
 
@@ -219,6 +222,7 @@ class Monitor:
             "stages": {uid: self._stages(uid) for uid in followed},
             "logs": {uid: _log(self._lookout.log_tail(uid)[-_MOST_LOG:]) for uid in followed},
             "busy": self._told_busy,
+            "views": sorted(self._views),
             **self._around(len(tasks)),
         }
         curves = [
@@ -354,10 +358,10 @@ class Monitor:
         kind = content.get("kind")
         with self._lock:
             if kind == "hello":
-                self._views += 1
+                self._views.add(str(content.get("view", "")))
                 self._had_views = self._wants_all = True
             elif kind == "bye":
-                self._views = max(0, self._views - 1)
+                self._views.discard(str(content.get("view", "")))
                 self._left_s = time.monotonic()
             elif kind == "look":
                 self._asked.append(str(content.get("uid", "")))

@@ -155,6 +155,24 @@ def test_who_comes_late_gets_all_there_is(panel: Panel) -> None:
     assert panel.sent.points[-1] == (1999.0, 1999 / 4096)
 
 
+def test_a_view_that_says_hello_again_is_one_view(panel: Panel) -> None:
+    """What a page sends before its line to the kernel stands is lost, so it asks until it is answered."""
+    panel.hear(kind="hello", view="a")
+    panel.hear(kind="hello", view="b")
+    panel.hear(kind="hello", view="a")
+    panel.monitor.pump()
+    (full,) = panel.sent.of("all")
+    assert full["views"] == ["a", "b"]
+    panel.hear(kind="bye", view="a")
+    assert panel.monitor.is_open
+    panel.hear(kind="hello", view="b")
+    panel.monitor.pump()
+    assert panel.sent.of("all")[-1]["views"] == ["b"]
+    panel.hear(kind="bye", view="b")
+    panel.monitor._left_s -= monitor._GONE_S
+    assert not panel.monitor.is_open
+
+
 def test_stages_and_rows_come_as_what_changed(panel: Panel) -> None:
     panel.hear(kind="hello")
     panel.monitor.pump()

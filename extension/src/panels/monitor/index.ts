@@ -3,6 +3,7 @@
 
 import { add, fill, framed, h } from "../shared/dom.ts";
 import { harmless } from "../shared/format.ts";
+import { greet } from "../shared/greeting.ts";
 import { chart, graph, kindOf, MAX_LINES, type Line } from "./drawing.ts";
 import { brief, clock, State, type Message, type Request, type Row } from "./model.ts";
 import "../shared/theme.css";
@@ -54,7 +55,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const { state, views } = keep(model);
   const view = new View(el, state, (content) => model.send(content));
   views.add(view.draw);
-  model.send({ kind: "hello" });
+  const id = Math.random().toString(36).slice(2);
+  const leave = greet(() => model.send({ kind: "hello", view: id }), () => state.views.includes(id));
   // The picture that stays is beside the panel; while the panel works, it would say everything twice.
   const hidden = h("style", {}, `[data-nbexp-static="${CSS.escape(String(model.get("static")))}"]{display:none}`);
   document.head.append(hidden);
@@ -62,7 +64,8 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     views.delete(view.draw);
     view.end();
     hidden.remove();
-    model.send({ kind: "bye" });
+    leave();
+    model.send({ kind: "bye", view: id });
   };
 }
 

@@ -76,6 +76,15 @@ describe("time", () => {
     expect(state.isCutOff).toBe(false);
   });
 
+  it("is told which views the kernel knows", () => {
+    const { state } = made();
+    state.take({ kind: "beat" }, []);
+    expect(state.views).toEqual([]);
+    state.take({ kind: "all", rows: {}, order: [], views: ["a"] }, []);
+    state.take({ kind: "new" }, []);
+    expect(state.views).toEqual(["a"]);
+  });
+
   it("is short", () => {
     expect([7, 750, 7500].map(clock)).toEqual(["0:07", "12:30", "2:05:00"]);
     expect([0.44, 12.2, 185].map(brief)).toEqual(["0.4 s", "12 s", "3:05"]);

@@ -76,6 +76,7 @@ export interface Message {
   readonly id?: number;
   readonly state?: Request["state"];
   readonly text?: string;
+  readonly views?: readonly string[];
 }
 
 /** How long the kernel may be silent. */
@@ -98,6 +99,8 @@ export class State {
   requests: Request[] = [];
   alerts: Alert[] = [];
   error = "";
+  /** The views of which the kernel knew when it last told all. */
+  views: readonly string[] = [];
   heardAt: number;
   private numbers = 0;
 
@@ -124,6 +127,7 @@ export class State {
       this.curves.clear();
       this.logs.clear();
       this.error = "";
+      this.views = message.views ?? [];
       this.merge(message, buffers);
     } else if (message.kind === "new") {
       this.error = "";

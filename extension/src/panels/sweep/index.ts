@@ -1,6 +1,7 @@
 // The form of a sweep. It decides nothing: what is typed goes to the kernel as `answers`, and what these come to
 // (values in words, what is to be mended, how many runs, the line) comes back as `told`.
 import { harmless } from "../shared/format.ts";
+import { greet } from "../shared/greeting.ts";
 import "./style.css";
 
 type How = "keep" | "values" | "range" | "interval" | "choices";
@@ -171,6 +172,7 @@ class View {
   private heardAt = performance.now();
   private askedAt: number | null = null;
   private readonly clock: number;
+  private readonly leave: () => void;
 
   constructor(
     private readonly model: Model,
@@ -188,7 +190,7 @@ class View {
       control.dataset["lmSuppressShortcuts"] = "true";
     }
     this.clock = window.setInterval(() => this.look(), 500);
-    this.ask({ do: "hello" });
+    this.leave = greet(() => this.ask({ do: "hello" }), () => this.askedAt === null);
     this.told();
   }
 
@@ -580,6 +582,7 @@ class View {
   }
 
   close(): void {
+    this.leave();
     window.clearTimeout(this.timer);
     window.clearInterval(this.clock);
   }
