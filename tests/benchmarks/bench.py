@@ -334,7 +334,7 @@ class Bench(Meter):
 
         def checkout(words: Sequence[str], side: Path) -> float:
             (side / "big.bin").unlink()
-            return self.time_settled([*words, "checkout"], side)
+            return self.time([*words, "checkout"], side)
 
         back = self.turns(
             {
@@ -385,14 +385,14 @@ class Bench(Meter):
 
         def checkout(tool: str, side: Path) -> float:
             shutil.rmtree(side / "many")
-            return self.time_settled([*DATA[tool], "checkout"], side)
+            return self.time([*DATA[tool], "checkout"], side)
 
         def status(tool: str, side: Path) -> float:
             words = [*NBEXP, "status"] if tool == "nbexp" else [*DATA[tool], "status"]
-            return self.time_settled(words, side)
+            return self.time(words, side)
 
         def add_again(tool: str, side: Path) -> float:
-            return self.time_settled([*DATA[tool], "add", "many"], side)
+            return self.time([*DATA[tool], "add", "many"], side)
 
         cases: dict[str, tuple[Callable[[str, Path], float], float]] = {
             "`data add` of {}": (lambda t, s: self._added([*DATA[t], "add", "many"], s), 7.0),
@@ -453,12 +453,7 @@ class Bench(Meter):
             if place.is_file():
                 place.chmod(0o644)
                 os.utime(place, (past, past))
-        return self.time_settled([*words, *names], side)
-
-    def time_settled(self, words: Sequence[str], side: Path) -> float:
-        """The time of a command that is not to flush, or to wait for, what was written before it."""
-        os.sync()
-        return self.time(words, side)
+        return self.time([*words, *names], side)
 
     def sharing(self, count: int) -> list[Row]:
         """T14 for data: `data push`, again, and `data pull` without a cache."""
@@ -827,6 +822,7 @@ class _Server:
     def ask(self, *words: str) -> float:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        os.sync()  # as `Meter.time` does
         self._process.stdin.write(" ".join(words) + "\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())

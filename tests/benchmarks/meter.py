@@ -14,7 +14,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 DVC = Path(os.environ.get("NBEXP_TEST_DVC", REPO / ".venv-dvc" / "bin" / "dvc"))
-NBEXP = (sys.executable, "-m", "nbexp.cli")
+NBEXP = (str(Path(sys.executable).with_name("nbexp")),)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Meter:
         return {name: statistics.median(times) for name, times in found.items()}
 
     def time(self, words: Sequence[str], cwd: Path) -> float:
+        """The time of a command that is not to flush, or to wait for, what was written before it."""
+        os.sync()
         start = time.perf_counter()
         done = subprocess.run(words, cwd=cwd, env=self.env, capture_output=True, check=False)
         took = time.perf_counter() - start
