@@ -97,11 +97,13 @@ def test_a_sweep_is_asked_for_by_a_form(
 def test_it_says_that_the_kernel_is_busy_and_that_it_has_gone(
     open_notebook: Any, project: Path, tmp_path: Path
 ) -> None:
-    gate = tmp_path / "gate"
+    gate, began = tmp_path / "gate", tmp_path / "began"
     cells = [
         "%load_ext nbexp",
         "%exp sweep -i",
-        f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)",
+        f"""import os, time
+open({str(began)!r}, 'w').close()
+while not os.path.exists({str(gate)!r}): time.sleep(0.05)""",
         "os.kill(os.getpid(), 9)",
     ]
     tab = open_notebook(project, cells, width=1000)
@@ -115,6 +117,8 @@ def test_it_says_that_the_kernel_is_busy_and_that_it_has_gone(
     busy.wait_for(state="hidden")
     activate(tab, 2)
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    while not began.exists():  # what is filled in before that would still be heard
+        page.wait_for_timeout(20)
     lr = row(tab, "train.lr")
     lr.get_by_label("what becomes of train.lr").select_option(label="values")
     lr.get_by_role("textbox", name="values").fill("0.2, 0.3")
