@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 
 from nbexp.errors import GitError, NotFound
 from nbexp.formats import checkpoint, ref_names
@@ -69,24 +70,27 @@ def of_baseline(git: Git, baseline: str, refs: Mapping[str, str] | None = None) 
     ]
     rows.sort(key=lambda row: row.name or "")
     rows.sort(key=lambda row: row.created_s or 0, reverse=True)
-    return as_begun(git, rows, rows[0].created_s) if rows else rows
+    return as_begun(git, rows, {rows[0].created_s}) if rows else rows
 
 
-def as_begun(git: Git, rows: Sequence[Row], second: int | None) -> list[Row]:
-    """The rows, with those of this second as their runs were begun, the last one first: Git has whole seconds."""
-    tied = [row for row in rows if row.created_s == second]
-    if len(tied) < 2:
+def as_begun(git: Git, rows: Sequence[Row], seconds: Container[int | None]) -> list[Row]:
+    """The rows, newest first, with those of one of these seconds as their runs were begun: Git has whole seconds."""
+    count = Counter(row.created_s for row in rows)
+    tied = [row for row in rows if count[row.created_s] > 1 and row.created_s in seconds]
+    if not tied:
         return [*rows]
     from nbexp.experiments import notes
 
     told = notes.read(git, [row.rev for row in tied])
 
-    def begun(row: Row) -> str:
+    def begun(row: Row) -> tuple[int, str]:
         run = told.get(row.rev, {}).get("run")
-        return str(run.get("started") or "") if isinstance(run, Mapping) else ""
+        started = str(run.get("started") or "") if isinstance(run, Mapping) else ""
+        return row.created_s or 0, started
 
     in_turn = iter(sorted(tied, key=begun, reverse=True))
-    return [next(in_turn) if row.created_s == second else row for row in rows]
+    moved = {row.rev for row in tied}
+    return [next(in_turn) if row.rev in moved else row for row in rows]
 
 
 def baseline_of(git: Git, rev: str) -> str | None:

@@ -330,7 +330,7 @@ def with_those_before(git: Git, name: str, rev: str) -> list[Commit]:
         rows = catalogue.of_baseline(git, baseline)
         mine = next((row for row in rows if row.rev == rev), None)
         if mine is not None:
-            rows = catalogue.as_begun(git, rows, mine.created_s)
+            rows = catalogue.as_begun(git, rows, {mine.created_s})
         members = [Commit(row.name or "", row.rev) for row in rows]
         revs = [one.rev for one in members]
         found += members[revs.index(rev) + 1 :] if rev in revs else members

@@ -38,6 +38,9 @@ def plot(project: Project, request: asking.Request, emit: Emit) -> Plot:
         head = project._head()
         runs = [(one.name, None) for one in going if one.baseline == head]
         recorded = catalogue.of_baseline(project.git, head)
+        # As many as may be drawn: in a sweep, hundreds are of one second.
+        seconds = {row.created_s for row in recorded[: asking.MAX_LINES]}
+        recorded = catalogue.as_begun(project.git, recorded, seconds)
         return [*runs, *((row.name or row.rev[:7], row.rev) for row in recorded)]
 
     def rows(asked: asking.Request) -> Table:

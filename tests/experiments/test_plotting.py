@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,20 @@ def test_a_param_against_the_metric(eight: Project) -> None:
 def test_experiments_named_are_those_that_are_drawn(eight: Project) -> None:
     plot = eight.plot("train.lr", "acc", "lr0.01-0", "lr0.5-1")
     assert [row["experiment"] for row in rows(plot)] == ["lr0.01-0", "lr0.5-1"]
+
+
+def test_runs_of_one_second_stand_as_they_were_begun(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, ticks = float(int(time.time())), itertools.count(1)
+    # Fewer than a thousand looks at the clock: all of the first two in one second.
+    monkeypatch.setattr("time.time", lambda: second + next(ticks) / 4000)
+    project.run(name="a-first")
+    project.run({"train.lr": 0.03}, name="z-second")
+    monkeypatch.setattr("time.time", lambda: second + 2 + next(ticks) / 4000)
+    project.run({"train.lr": 0.05}, name="m-third")
+    drawn = [one.name for one in project.plot("acc").series]
+    assert drawn == ["m-third", "z-second", "a-first"]
 
 
 def test_where_and_order_choose_the_lines(eight: Project) -> None:

@@ -120,12 +120,7 @@ def test_an_example_says_what_it_is_expected_to(
     ).execute()
     said = {cell.source: _said(cell.outputs) for cell in notebook.cells if cell.source in expected}
     for source, text in expected.items():
-        shown = said[source]
-        if (
-            source == "%exp plot accuracy"
-        ):  # the newest first; on a fast machine two are of one second
-            text, shown = ("\n".join(sorted(one.splitlines())) for one in (text, shown))
-        assert blocks.matches(text, shown), f"{source}\n{said[source]}"
+        assert blocks.matches(text, said[source]), f"{source}\n{said[source]}"
 
 
 def _said(outputs: list[nbformat.NotebookNode]) -> str:
