@@ -423,6 +423,8 @@ class Queue:
         from nbexp.experiments import dvc_queue
         from nbexp.queue.reports import QueueStatus
 
+        # Before the dead are settled: one that dies in between is not missing while its task still runs.
+        workers = self.workers()
         self.recover(emit)
         tasks = [
             task
@@ -434,7 +436,7 @@ class Queue:
         tasks.sort(key=lambda task: order.get(task.state, 2))
         return QueueStatus(
             tuple(tasks),
-            self.workers(),
+            workers,
             dvc_queue.read(self.site.git, self.site.root).open,
             bool(self.site.store.setting("paused")),
             in_detail,

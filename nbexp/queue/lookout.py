@@ -163,10 +163,10 @@ class Lookout:
         from nbexp.events import ignore
 
         self._round_s = time.monotonic()
+        before = (self.workers, self.is_paused)
+        self.workers = self._queue.workers()  # before the dead are settled, as `Queue.status` does
         if self._store.exists:
             self._queue.recover(ignore)
-        before = (self.workers, self.is_paused)
-        self.workers = self._queue.workers()
         self.is_paused = bool(self._store.setting("paused"))
         return before != (self.workers, self.is_paused)
 

@@ -603,6 +603,31 @@ class TestLooking:
         gate.unlink()
         assert finish(queue) == {"n": "done"}
 
+    def test_a_worker_that_dies_while_it_is_looked_at_is_not_missing_beside_its_task(
+        self, queue, project, gate, monkeypatch
+    ):
+        queue.add({"train.lr": 0.05}, name="n")
+        queue.start(1)
+        until(lambda: at_work(project))
+        (worker,) = queue.status().workers
+        recover = queue.recover
+
+        def recover_and_die(emit):
+            recover(emit)
+            os.kill(worker.pid, signal.SIGKILL)
+            until(lambda: not queue.workers())
+
+        monkeypatch.setattr(queue, "recover", recover_and_die)
+        seen = queue.status()
+        monkeypatch.undo()
+        assert [(task.name, task.state) for task in seen.tasks] == [("n", "running")]
+        assert [one.task for one in seen.workers] == ["n"]
+        seen = queue.status()
+        assert [(task.name, task.state) for task in seen.tasks] == [("n", "queued")]
+        assert not seen.workers
+        gate.unlink()
+        assert finish(queue) == {"n": "done"}
+
     def test_runs_of_one_second_are_listed_the_last_one_first(self, project, monkeypatch):
         second = int(time.time())
         monkeypatch.setattr("nbexp.git.time.time", lambda: float(second))
