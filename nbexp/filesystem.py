@@ -176,8 +176,7 @@ def crash_point(name: str) -> None:
     point, _, nth = _crash.partition("@")
     if point != name:
         return
-    _hits[name] = _hits.get(name, 0) + 1
-    if _hits[name] == int(nth or 1):
+    if next(_hits.setdefault(name, counting(1))) == int(nth or 1):  # no call of any thread is lost
         if sys.platform == "win32":
             os._exit(137)
         import signal
@@ -186,7 +185,7 @@ def crash_point(name: str) -> None:
 
 
 _crash = os.environ.get("NBEXP_CRASH")  # asked once: some points are passed for each of many files
-_hits: dict[str, int] = {}
+_hits: dict[str, Iterator[int]] = {}
 
 
 def make_folders(folder: str, *, is_shared: bool) -> None:
@@ -594,7 +593,7 @@ class FileLock:
             return False
         descriptor = self._open()
         try:
-            if not _try_lock(descriptor):
+            if not _try_lock(descriptor, shared=True):
                 return True
             _unlock(descriptor)
             return False
@@ -668,12 +667,18 @@ if hasattr(os, "register_at_fork"):
 
 
 def _try_patiently(descriptor: int) -> bool:
-    """`_try_lock`, again after 2 ms: `held()` of another process takes the lock for microseconds."""
-    for _ in range(3):
-        if _try_lock(descriptor):
-            return True
+    """`_try_lock`, until nobody only looks: `held()` of others takes the lock, shared, for microseconds."""
+    refused = 0
+    while not _try_lock(descriptor):
+        if _try_lock(descriptor, shared=True):
+            _unlock(descriptor)
+        else:
+            # On Windows, whoever looks has the lock for itself, too.
+            refused += 1
+        if refused > 3:
+            return False
         time.sleep(0.002)
-    return _try_lock(descriptor)
+    return True
 
 
 def _command() -> str:
@@ -683,7 +688,7 @@ def _command() -> str:
 
 if sys.platform == "win32":
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - Windows has none
         os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # past the holder's text, which others must read
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -699,9 +704,10 @@ if sys.platform == "win32":
 
 else:
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

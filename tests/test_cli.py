@@ -330,8 +330,8 @@ def test_an_interrupt_ends_with_130_and_nothing_left_running(
         pass
     began = time.monotonic()
     os.kill(child.pid, number)
-    _, err = child.communicate(timeout=60)
-    assert time.monotonic() - began < 10
+    _, err = child.communicate(timeout=120)
+    assert time.monotonic() - began < 60  # of 300
     assert child.returncode == 130
     assert err.splitlines()[-2:] == [
         "Run `stopped` was interrupted. Your workspace is as it was before it.",

@@ -147,7 +147,7 @@ def test_the_stages_of_digits_write_equal_bytes_twice(tmp_path: Path) -> None:
                 [sys.executable, "-c", script], cwd=folder, stdout=subprocess.PIPE, text=True
             )
         )
-    said = [run.communicate(timeout=60)[0] for run in runs]
+    said = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
     assert said[0] == said[1]
 

@@ -235,10 +235,15 @@ def test_a_lock_keeps_others_out_and_names_its_holder(tmp_path: Path) -> None:
 
 def test_a_wait_ends_when_the_holder_does(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    child = holding(path, 0.3)
+    child = holding(path, 60)
     waits: list[str] = []
+
+    def waiting(holder: str) -> None:
+        waits.append(holder)
+        child.kill()
+
     lock = FileLock(path)
-    lock.acquire(on_wait=waits.append)
+    lock.acquire(on_wait=waiting)
     assert len(waits) == 1
     lock.release()
     child.communicate()

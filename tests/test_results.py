@@ -8,6 +8,7 @@ import pickle
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def place(
     shutil.copytree(template, folder, symlinks=True)
     yield folder
     for pid in marked(folder):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a stage that has just ended
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,8 @@ def keep(git: Git, remote: GitRemote, refs: Mapping[str, str]) -> None:
     """Put experiments that are about to go from a remote into the trash here, but for those that are here."""
     ours = git.refs(ref_names.PREFIX) if refs else {}
     refs = {ref: rev for ref, rev in refs.items() if ours.get(ref) != rev}
-    kept = {ref: trash.ref_of(ref, rev) for ref, rev in refs.items()}
+    now_s = time.time()
+    kept = {ref: trash.ref_of(ref, rev, now_s) for ref, rev in refs.items()}
     missing = {ref: kept[ref] for ref, rev in refs.items() if git.info(f"{rev}^{{commit}}") is None}
     remote.fetch(missing)
     known = git.refs(trash.PREFIX) if refs else {}

@@ -174,10 +174,11 @@ def parse(ref: str, rev: str) -> Discarded | None:
     return Discarded(name, rev, start + rest, ref, when)
 
 
-def ref_of(ref: str, rev: str) -> str:
+def ref_of(ref: str, rev: str, now_s: float | None = None) -> str:
     """Where the experiment of a ref below `refs/exps` is kept when it is thrown away now."""
     # The rev tells apart what had the same name on the same baseline at different times.
-    return f"{PREFIX}{ref.removeprefix(ref_names.PREFIX)}/{rev[:12]}-{int(time.time())}"
+    when = int(time.time() if now_s is None else now_s)
+    return f"{PREFIX}{ref.removeprefix(ref_names.PREFIX)}/{rev[:12]}-{when}"
 
 
 def throw_away(
@@ -191,18 +192,19 @@ def throw_away(
     if not refs and not cut:
         return
     changes: list[undo.RefChange] = []
+    now_s = time.time()  # one for all: what goes together is listed together
     present = git.refs(PREFIX)
     objects = git.info_many([*refs.values()])
     lost = {ref: rev for (ref, rev), one in zip(refs.items(), objects, strict=True) if one is None}
     for ref, rev in refs.items():
         if ref in lost:
             continue
-        kept = ref_of(ref, rev)
+        kept = ref_of(ref, rev, now_s)
         if kept not in present:
             changes.append((kept, rev, None))
         changes.append((ref, None, rev))
     for one in cut:
-        kept = ref_of(one.ref, one.old)
+        kept = ref_of(one.ref, one.old, now_s)
         if kept not in present:
             changes.append((kept, one.old, None))
         changes.append((one.ref, one.new, one.old))

@@ -320,9 +320,9 @@ class Queue:
         self.recover(emit)
         if self.site.store.setting("paused"):
             self.site.store.set("paused", None)
+        waiting = self.site.store.counts().get("queued", 0)  # before a worker takes one
         started = local.Executor(self.site, workers).ensure(idle_s=idle_s)
         self.site.tell(emit)
-        waiting = self.site.store.counts().get("queued", 0)
         return WorkersStarted(started, len(self.workers()), cores, waiting)
 
     def stop(self, *, kill: bool = False, emit: Emit = ignore) -> WorkersStopped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -98,14 +99,15 @@ def test_what_takes_too_long_is_stopped_with_all_it_started(project):
     )
     (project / "step.py").write_text(code)
     started = time.monotonic()
-    with Copy(project, timeout_s=2) as copy:
+    with Copy(project, timeout_s=10) as copy:
         run = copy.run([sys.executable, "step.py"], ".")
         child = int((copy.root / "pid").read_text())
     assert run.is_late
     assert not run.is_done
     assert opened(run, "read") == {"data/a.csv"}
-    assert time.monotonic() - started < 20
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert time.monotonic() - started < 50
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(child).status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_copy_is_gone_afterwards(project):

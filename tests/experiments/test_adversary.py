@@ -273,24 +273,31 @@ def test_dvc_may_hold_its_lock_for_long_when_a_stage_ends(
     from nbexp.pipeline import locks
 
     monkeypatch.setattr(locks, "WAIT_S", 0.1)
-    append(project.root / "train.sh", "touch started; sleep 0.5\n")
+    append(project.root / "train.sh", "touch started; until [ -e held ]; do sleep 0.02; done\n")
     commit(git, project.root)
     told: list[events.Event] = []
+
+    def waited() -> bool:
+        notices = [event.message for event in [*told] if isinstance(event, events.Notice)]
+        return any(notice.startswith("Waiting for dvc (") for notice in notices)
 
     def hold() -> None:
         while not (project.root / "started").exists():
             time.sleep(0.02)
         with (project.root / ".dvc" / "tmp" / "lock").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            time.sleep(1.2)
+            (project.root / "held").touch()
+            end = time.monotonic() + 60
+            while not waited() and time.monotonic() < end:
+                time.sleep(0.02)
+            time.sleep(0.5)  # longer than `WAIT_S`
 
     other = threading.Thread(target=hold)
     other.start()
     experiment = project.run(name="first", emit=told.append)
     other.join()
     assert experiment.metrics["acc"] == 0.8633
-    notices = [event.message for event in told if isinstance(event, events.Notice)]
-    assert any(notice.startswith("Waiting for dvc (") for notice in notices)
+    assert waited()
 
 
 # --- Nothing wrong is recorded ------------------------------------------------------------------
@@ -333,13 +340,21 @@ def test_a_stage_that_dvc_runs_is_waited_for(project: Project, git: Git) -> None
     tmp = project.root / ".dvc" / "tmp"
     tmp.mkdir(parents=True, exist_ok=True)
     # A living process that is called as its entry says, as `dvc repro` is while a stage runs.
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)", "repro"])
+    words = [sys.executable, "-c", "import sys; sys.stdin.read()", "repro"]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE)
     entry = f'{{"pid": {child.pid}, "cmd": "{sys.executable} repro"}}'
     (tmp / "rwlock").write_text(
         f'{{"read": {{}}, "write": {{"{project.root}/model.txt": {entry}}}}}'
     )
     told: list[events.Event] = []
-    project.run(name="first", emit=told.append)
+
+    def hear(event: events.Event) -> None:
+        told.append(event)
+        if isinstance(event, events.Notice):
+            assert child.stdin is not None
+            child.stdin.close()
+
+    project.run(name="first", emit=hear)
     assert child.poll() is not None
     assert [event.message for event in told if isinstance(event, events.Notice)][:1] == [
         f"Waiting for a command that works on these files ({child.pid} {sys.executable} repro)."

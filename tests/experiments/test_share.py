@@ -699,7 +699,7 @@ def test_a_broken_commit_among_them_stops_nobody(mine, clone, git, nbexp_cli):
 def test_a_push_that_is_stopped_says_what_it_leaves(mine, nbexp_cli, git, tmp_path):
     hook = tmp_path / "bare.git" / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/waits\nsleep 20\n")
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/waits\nsleep 120\n")
     hook.chmod(0o755)
     running = nbexp_cli.start("push", "low", cwd=mine.root)
     end = time.monotonic() + 60
@@ -707,7 +707,7 @@ def test_a_push_that_is_stopped_says_what_it_leaves(mine, nbexp_cli, git, tmp_pa
         assert time.monotonic() < end
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=15)
+    _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert said == (
         "Stopped. What has arrived stays, and no experiment shows that is not whole.\n"

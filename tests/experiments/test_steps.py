@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -301,8 +300,8 @@ def test_any_walk_through_commands_and_undos_comes_back_to_the_same_bytes(
 
     back: list[Change] = []
     ahead: list[Change] = []
-    deadline, walked, undone, redone = time.monotonic() + 25, 0, 0, 0
-    while time.monotonic() < deadline and walked < 40:
+    walked, undone, redone = 0, 0, 0
+    while walked < 40:
         walked += 1
         before, names, count = files(root), project.names, len(project.steps().back)
         what = dice.random()
@@ -348,7 +347,6 @@ def test_any_walk_through_commands_and_undos_comes_back_to_the_same_bytes(
             ahead.clear()
         else:
             assert files(root) == before
-    assert walked > 10
     assert undone > 0
     assert redone > 0
     assert not list((root / ".dvc" / "tmp" / "nbexp").glob("pending*"))

@@ -76,7 +76,9 @@ def test_two_commands_on_one_workspace_wait_for_each_other(
     waiter = threading.Thread(target=second)
     with in_place.held(events.ignore):
         waiter.start()
-        time.sleep(0.3)
+        end = time.monotonic() + 60
+        while not told and time.monotonic() < end:
+            time.sleep(0.01)
         order.append("first")
     waiter.join()
     assert order == ["first", "second"]

@@ -199,11 +199,12 @@ def test_an_unchanged_path_is_not_read_again(
 
 
 def test_a_young_file_is_read_again_for_it_may_change_within_the_tick(
-    make: Make, project: Path
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = project / "metrics.json"
     path.write_bytes(b'{"acc": 1}')
     stamp = path.stat().st_mtime_ns
+    monkeypatch.setattr(reading.time, "time_ns", lambda: stamp + 50_000_000)
     cache = make()
     cache.hash(path)
     path.write_bytes(b'{"acc": 2}')
@@ -211,9 +212,12 @@ def test_a_young_file_is_read_again_for_it_may_change_within_the_tick(
     assert cache.hash(path) == Hash(md5(b'{"acc": 2}'), 10)
 
 
-def test_a_whole_second_is_taken_for_a_coarse_clock(make: Make, project: Path) -> None:
+def test_a_whole_second_is_taken_for_a_coarse_clock(
+    make: Make, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(project / "x", b"one")
     now = time.time_ns() // 10**9 * 10**9
+    monkeypatch.setattr(reading.time, "time_ns", lambda: now + 10**9)
     os.utime(path, ns=(now, now))
     cache = make()
     cache.hash(path)
@@ -1281,6 +1285,7 @@ class TestADirectoryOfCopies:
         added = make("copy").add(tree(project / "many", {str(n): b"%d" % n for n in range(1_100)}))
         time.sleep(0.15)
         asked = count_inspected(monkeypatch)
+        monkeypatch.setattr(objects, "_JUST_NOW_S", 600.0)
         for most in (1, 0):  # young objects may have to be looked at again
             cache = make("copy")
             asked.clear()

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
     for lock in tmp_path.rglob(".dvc/tmp/nbexp/slots/*.lock"):
         pid = leader(lock)
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just gone
+                os.kill(pid, signal.SIGTERM)
             wait_for(lambda lock=lock: leader(lock) is None)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +294,16 @@ class TestOptuna:
         assert "5 of 30 trials: 5 failed" in ran.stdout
 
 
+def hold(project: Path, gate: Path, *, but: float | None = None) -> None:
+    """Trials, but for the one of that rate, wait until the gate is there."""
+    waits = f"""\
+import os, time, yaml
+while not os.path.exists({str(gate)!r}) and yaml.safe_load(open("params.yaml"))["train"]["lr"] != {but}:
+    time.sleep(0.02)
+"""
+    (project / "train.py").write_text(waits + (project / "train.py").read_text())
+
+
 class TestGoingOn:
     LINE = ("sweep", "-S", "train.lr=0.1,0.2,0.3,0.4,0.5,0.6", "-j", "2")
 
@@ -308,9 +319,10 @@ class TestGoingOn:
         assert [(one["state"], one["counts"]) for one in said["sweeps"]] == [("done", {"done": 6})]
 
     def test_its_leader_killed_the_same_line_goes_on(
-        self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str]
+        self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str], tmp_path: Path
     ) -> None:
-        project = training(steps=3, pause_s=0.1)
+        project = training(steps=3)
+        hold(project, tmp_path / "gate")
         nbexp_cli(*self.LINE, "--detach", cwd=project)
         pid = led_by(project, "sweep-1")
         assert pid is not None
@@ -318,6 +330,7 @@ class TestGoingOn:
         wait_for(lambda: led_by(project, "sweep-1") is None)
         said = json.loads(nbexp_cli("sweep", "--json", cwd=project).stdout)["sweeps"][0]
         assert said["state"] == "waiting"
+        (tmp_path / "gate").touch()
         ran = nbexp_cli(*self.LINE, cwd=project)
         assert ran.stderr == "Going on with sweep-1, which the same line began.\n"
         assert "6 of 6 trials: 6 done" in ran.stdout
@@ -332,7 +345,8 @@ class TestGoingOn:
             wait_for(lambda: led_by(project, "sweep-1") or watching.poll() is not None)
             pid = led_by(project, "sweep-1")
             if pid is not None:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 wait_for(lambda pid=pid: led_by(project, "sweep-1") != pid)
         out, _ = watching.communicate(timeout=120)
         assert watching.returncode == 0
@@ -340,9 +354,10 @@ class TestGoingOn:
         assert len(experiments(project, git)) == 6
 
     def test_it_is_stopped_by_name_and_gone_on_with(
-        self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str]
+        self, training: Callable[..., Path], nbexp_cli: Any, git: Callable[..., str], tmp_path: Path
     ) -> None:
-        project = training(steps=4, pause_s=0.2)
+        project = training(steps=4)
+        hold(project, tmp_path / "gate", but=0.1)
         nbexp_cli(*self.LINE, "--detach", cwd=project)
         wait_for(lambda: experiments(project, git))
         stopped = nbexp_cli("stop", "sweep-1", "--json", cwd=project)
@@ -352,6 +367,7 @@ class TestGoingOn:
         assert not {"queued", "running", "committing"} & set(said["counts"])
         done = said["counts"]["done"]
         assert len(experiments(project, git)) == done < 6
+        (tmp_path / "gate").touch()
         again = json.loads(nbexp_cli("sweep", "--resume", "sweep-1", "--json", cwd=project).stdout)
         assert again["state"] == "done"
         assert again["counts"] == {"done": 6}
