@@ -226,6 +226,7 @@ def chromium() -> str:
 
 def launch(playwright: Playwright) -> Browser:
     """A browser without a window."""
+    expect.set_options(timeout=30_000)  # a slow machine is no failure
     return playwright.chromium.launch(
         executable_path=chromium(),
         args=[
@@ -250,7 +251,6 @@ def open_tab(
     path = folder / name
     if cells:
         path.write_text(json.dumps(_notebook(cells)))
-    expect.set_options(timeout=30_000)  # a slow machine is no failure
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pty
+import random
 import re
 import signal
 import subprocess
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbexp import cli, events
+from tests.terminals import on_a_terminal
 
 if TYPE_CHECKING:
     from tests.conftest import Program
@@ -322,7 +323,8 @@ def test_a_failed_stage_ends_with_1_and_its_words(project: Path, capfd: Capture)
 def test_an_interrupt_ends_with_130_and_nothing_left_running(
     project: Path, nbexp_cli: Program, git: Callable[..., str], number: signal.Signals
 ) -> None:
-    edit(project / "train.sh", "set -eu\n", "set -eu\necho started; sleep 300 & sleep 301\n")
+    nap = f"sleep 301.{random.randrange(10**8):08}"  # not that of another signal's test
+    edit(project / "train.sh", "set -eu\n", f"set -eu\necho started; sleep 300 & {nap}\n")
     before = (project / "params.yaml").read_bytes()
     child = nbexp_cli.start("run", "-n", "stopped", "-S", "train.lr=0.5", cwd=project)
     assert child.stdout is not None
@@ -339,7 +341,7 @@ def test_an_interrupt_ends_with_130_and_nothing_left_running(
     ]
     assert (project / "params.yaml").read_bytes() == before
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-    assert "sleep 301" not in listed.stdout
+    assert nap not in listed.stdout
     assert nbexp_cli("show", "--all-states", cwd=project).stdout.count("interrupted") == 1
 
 
@@ -348,12 +350,8 @@ def test_a_run_whose_terminal_is_closed_puts_the_files_back(
 ) -> None:
     edit(project / "train.sh", "set -eu\n", "set -eu\n: > ../started; sleep 302\n")
     before = (project / "params.yaml").read_bytes()
-    terminal, end = pty.openpty()
-    # What leads a session has the terminal that it opens first.
-    line = ["sh", "-c", 'exec "$@" < "$0" > "$0" 2>&1', os.ttyname(end)]
     words = [sys.executable, "-m", "nbexp.cli", "run", "-n", "closed", "-S", "train.lr=0.5"]
-    child = subprocess.Popen([*line, *words], cwd=project, start_new_session=True)
-    os.close(end)
+    child, terminal = on_a_terminal(words, project)
     wait_for(project.parent / "started")
     os.close(terminal)
     assert child.wait(60) == 130

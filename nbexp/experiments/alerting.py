@@ -21,30 +21,44 @@ def log_file(root: Path) -> Path:
     return place.own_folder(root) / "alerts.jsonl"
 
 
-def news(root: Path, since_s: float) -> tuple[str, ...]:
-    """What alerts of other processes' runs said since then, oldest first, where they are to be shown."""
-    file = log_file(root)
-    try:
-        if file.stat().st_mtime <= since_s:
-            return ()
-        lines = file.read_bytes().splitlines()[-_LAST:]
-    except OSError:
-        return ()
-    import json
-
-    said = []
-    for line in lines:
-        try:
-            told = json.loads(line)
-            if told["time"] > since_s and told["pid"] != os.getpid() and told["notebook"]:
-                said.append(str(told["message"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # a line that a full disk cut off
-    return tuple(said)
-
-
 # More came while nobody looked: `nbexp alerts` has them.
 _LAST = 20
+
+
+class News:
+    """What alerts of other processes' runs say from then on, where they are to be shown: each is told once."""
+
+    def __init__(self, since_s: float) -> None:
+        self._since_s = since_s
+        self._stamps: dict[Path, tuple[int, int, int]] = {}
+        self._told: dict[Path, frozenset[bytes]] = {}
+
+    def of(self, root: Path) -> tuple[str, ...]:
+        """What was said in a project since the last time, oldest first."""
+        file = log_file(root)
+        try:
+            stat = file.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if self._stamps.get(root) == stamp:
+                return ()
+            lines = file.read_bytes().splitlines()[-_LAST:]
+        except OSError:
+            return ()
+        import json
+
+        said = []
+        # By their text: one that was written late has an earlier time than those that were read before it.
+        known = self._told.get(root, frozenset())
+        for line in lines:
+            try:
+                told = json.loads(line)
+                is_new = line not in known and told["time"] > self._since_s
+                if is_new and told["pid"] != os.getpid() and told["notebook"]:
+                    said.append(str(told["message"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # a line that a full disk cut off
+        self._stamps[root], self._told[root] = stamp, frozenset(lines)
+        return tuple(said)
 
 
 def watched(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbexp.experiments import alerting
     from nbexp.jupyter.progress import Watcher
     from nbexp.project import Project
 
@@ -54,8 +55,9 @@ class Exp:
         # What this cell shows already, and in which cell that is.
         self._shown: tuple[int, object] = (0, None)
         self._count = 0
-        # Until when this kernel knows of alerts of runs that nobody waits for.
-        self._told_s = time.time()
+        # From when on alerts of runs that nobody waits for are told.
+        self._loaded_s = time.time()
+        self._alerts: alerting.News | None = None
         # The projects of which it was said how to keep them, where they go with the machine.
         self._kept: set[Path] = set()
 
@@ -275,10 +277,11 @@ class Exp:
 
     def _tell_alerts(self, root: Path) -> None:
         """What alerts of runs elsewhere (a queue's worker, a terminal) have said since the last command."""
-        from nbexp.experiments import alerting
+        if self._alerts is None:
+            from nbexp.experiments import alerting
 
-        since_s, self._told_s = self._told_s, time.time()
-        for message in alerting.news(root, since_s):
+            self._alerts = alerting.News(self._loaded_s)
+        for message in self._alerts.of(root):
             sys.stdout.write(f"alert: {message}\n")
 
     def _close(self) -> None:

@@ -40,6 +40,7 @@ _BUFFER = 1 << 18
 _PIPE = 1 << 20
 # As much of a process's environment as is read at once.
 _BUFFER_OF_PROC = 1 << 15
+_TRIES = 5  # how often a process that is just becoming another program is looked at
 
 
 class Running(Protocol):
@@ -376,12 +377,18 @@ class _Child:
     def _drain(self, heard: Callable[[bytes], None]) -> None:
         """What the ended command wrote; a process it left behind may write on, and is not waited for."""
         deadline = time.monotonic() + 0.1
-        while self._is_open and time.monotonic() < deadline:
+        pieces = 0
+        # However late it is: what fits the pipe may be the command's own.
+        while self._is_open and (pieces <= _PIPE // _BUFFER or time.monotonic() < deadline):
             data = self._read()
+            pieces += 1
             if data:
                 heard(data)
             elif self._is_open:
-                select.select([self._output], [], [], max(0.0, deadline - time.monotonic()))
+                rest = deadline - time.monotonic()
+                if rest <= 0:
+                    break
+                select.select([self._output], [], [], rest)
 
     def _enlarge(self) -> None:
         """Room for 1 MiB instead of 64 KiB, so that a chatty command does not wait for its reader."""
@@ -628,22 +635,37 @@ def _line_up() -> Iterator[int]:
 
 def _is_marked(pid: int, uid: str) -> bool:
     wanted = f"{MARKER}={uid}".encode()
-    try:
-        file = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        environ = b"\0"
-        while data := os.read(file, _BUFFER_OF_PROC):
-            environ += data
-    except OSError:
-        return False
-    finally:
-        os.close(file)
+    environ = _environ(pid)
     place = environ.find(b"\0" + wanted)
     # `uid` itself, an attempt of it (`uid:2`), or a command of it (`uid.1f…`); not a longer name.
     behind = (environ + b"\0")[place + 1 + len(wanted) :][:1]
     return place >= 0 and behind in {b"\0", b".", b":"}
+
+
+def _environ(pid: int) -> bytes:
+    """The variables that a process was started with, each behind a zero byte; none where they cannot be read."""
+    environ = b"\0"
+    for _ in range(_TRIES):
+        try:
+            file = os.open(f"/proc/{pid}/environ", os.O_RDONLY)
+        except OSError:
+            break
+        try:
+            while data := os.read(file, _BUFFER_OF_PROC):
+                environ += data
+        except OSError:
+            break
+        finally:
+            os.close(file)
+        if len(environ) > 1:
+            break
+        try:
+            os.readlink(f"/proc/{pid}/exe")
+        except OSError:
+            break  # of the kernel, or ended
+        # It becomes another program in this moment: shown in a moment.
+        time.sleep(0.001)
+    return environ
 
 
 def _signal(targets: Sequence[_Process], number: signal.Signals) -> None:

@@ -517,7 +517,7 @@ class Queue:
                 self.recover(ignore)
                 # A database that was made anew has no history of before.
                 gone = left - {task.uid for task in store.tasks(*LIVE)}
-                for uid in gone if not watcher.poll() else ():
+                for uid in gone if store.last_event() <= watcher.seq else ():
                     left.discard(uid)
                     found = store.task(uid)
                     if found is not None:

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -22,6 +23,7 @@ from nbexp.experiments.environment import CommandLine
 from nbexp.experiments.reading import Reader
 from nbexp.experiments.run import Ran
 from nbexp.experiments.spec import Spec
+from nbexp.experiments.workspace import uninterrupted
 from nbexp.filesystem import crash_point
 from nbexp.formats import ref_names
 from nbexp.pipeline import process, stage_lines
@@ -125,9 +127,12 @@ def carry_out(
             raise
         told.flush()
     crash_point("queue.finishing")
-    store.apply(task.uid, state.Finished(owner, attempt, ran.rev))
-    crash_point("queue.finished")
-    recovery.let_go(store, site.git, [task.batch])
+    with (
+        uninterrupted()
+    ):  # it is done: who sends the worker away, or stops what takes too long, waits for this
+        store.apply(task.uid, state.Finished(owner, attempt, ran.rev))
+        crash_point("queue.finished")
+        recovery.let_go(store, site.git, [task.batch])
     return ran
 
 
@@ -287,11 +292,9 @@ class Told:
                 return
             (kind, data), self._waiting = self._waiting, None
             self._last_s = time.monotonic()
-            live = dict(self._live)
-        try:
-            self._store.tell(self._uid, kind, data, live)
-        except QueueError:
-            pass  # what a run is at is no reason to end it
+            # Told before another thread may go on: nothing comes behind the end of the run.
+            with suppress(QueueError):  # what a run is at is no reason to end it
+                self._store.tell(self._uid, kind, data, dict(self._live))
 
     def _note(self, kind: str, data: dict[str, object]) -> None:
         # A stage may log a thousand values a second; the latest are what one looks at, the files have them all.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from nbexp.filesystem import FileLock
+from nbexp.queue import owners
 from nbexp.queue.reports import WorkerState
 from nbexp.queue.site import Site
 from nbexp.queue.state import ACTIVE
@@ -13,17 +14,19 @@ from nbexp.queue.state import ACTIVE
 def workers(
     site: Site,
 ) -> tuple[WorkerState, ...]:
-    """Those who work: whose slots are locked."""
+    """Those who work: whose slots are locked, or who own tasks still; one that dies lets go of both, one after the other."""
     store = site.store
     busy = {task.owner: task.name for task in store.tasks(*ACTIVE)}
     known = {one.slot: one for one in store.workers()}
     found = []
     for path in (site.folder / "slots").glob("*.lock"):
         lock = FileLock(path)
-        if not path.stem.isdigit() or not lock.held():
-            continue
-        word = lock.holder().partition(" ")[0]
         row = known.get(path.stem)
+        if not path.stem.isdigit():
+            continue
+        if not lock.held() and (row is None or not owners.is_alive(site.folder, row.id)):
+            continue
+        word = lock.holder().partition(" ")[0] or (str(row.pid) if row is not None else "")
         is_its = row is not None and str(row.pid) == word
         task = busy.get(row.id) if row is not None and is_its else None
         stops = row is not None and is_its and row.stops

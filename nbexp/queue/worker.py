@@ -277,12 +277,11 @@ class Worker:
         Who queues and then starts workers finds the slot taken until here; so it is looked at once more after.
         """
         assert self._lock is not None
-        store = self._site.store
-        if store.is_told_to_stop(self._site.owner.id):
-            store.sign_off(self._site.owner.id)
-            self._lock.release()
-            return True
+        store, own = self._site.store, self._site.owner.id
         self._lock.release()
+        # Asked once the slot is free: who starts workers takes the word to stop back, and finds it either taken or free.
+        if store.is_told_to_stop(own):
+            return True
         if self._leaves or store.setting("paused") or not store.has_waiting(self._batch):
             return True
         try:

@@ -359,6 +359,7 @@ class Story:
         self.turns.by_dvc("queue", "remove", "--all")
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("seed", "steps"), [pytest.param(2, 10, id="short"), pytest.param(1, 100, id="hundred")]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -222,22 +223,20 @@ def test_edits_made_after_the_kill_survive_the_rollback(ready, nbexp_cli):
 def test_processes_of_a_killed_run_are_ended_by_the_next_command(pipeline_project, nbexp_cli):
     project = pipeline_project()
     pipeline = project / "dvc.yaml"
-    pipeline.write_text(
-        "stages:\n  slow:\n    cmd: setsid sleep 300 & sleep 300\n    outs: [out.txt]\n"
-    )
+    nap = f"sleep 300.{random.randrange(10**8):08}"  # other tests sleep, too
+    pipeline.write_text(f"stages:\n  slow:\n    cmd: setsid {nap} & {nap}\n    outs: [out.txt]\n")
     running = nbexp_cli.start("run", cwd=project)
-    deadline = time.monotonic() + 20
-    while not _sleepers() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while len(_sleepers(nap)) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    started = _sleepers()
-    assert started
+    assert len(_sleepers(nap)) == 2
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     nbexp_cli("undo", cwd=project, code=None)
-    assert not (_sleepers() & started)
+    assert not _sleepers(nap)
 
 
-def _sleepers(command: str = "sleep 300") -> set[int]:
+def _sleepers(command: str) -> set[int]:
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
     lines = (line.split(None, 1) for line in listed.stdout.splitlines())
     return {int(pid) for pid, args in lines if args.strip() == command}
@@ -256,8 +255,6 @@ def test_every_crash_point_of_runs_and_applies_is_known():
 
 def test_a_hundred_kills_at_random_times_lose_nothing(ready, nbexp_cli, tmp_path):
     """Bounded: 25 runs, each killed after a random time, on one project; then it works as ever."""
-    import random
-
     random_times = random.Random(7)
     before = contents(ready)
     for number in range(25):
@@ -393,8 +390,6 @@ def test_a_killed_cache_restore_leaves_the_old_or_the_new_state(point, ready, nb
 
 
 def test_kills_at_random_times_of_several_stages_lose_nothing(wide, nbexp_cli):
-    import random
-
     random_times = random.Random(11)
     text = (wide / "dvc.yaml").read_text()
     (wide / "dvc.yaml").write_text(text.replace("sleep 0.3;", "sleep 0.3; test -e go || sleep 60;"))

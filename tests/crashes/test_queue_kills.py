@@ -10,6 +10,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def killing(pipeline_project: Callable[..., Path], git: Callable[..., str]) -> I
     yield made
     made.end()
     for pid in marked(made.project):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_every_point_of_the_queue_is_in_a_case():
@@ -253,7 +255,8 @@ def test_a_command_that_starts_workers_is_killed(point, killing, nbexp_cli):
     killing.finish()
     until(lambda: set(killing.states().values()) == {"done"})
     for pid in marked(killing.project):
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGTERM)
     until(lambda: not list(marked(killing.project)))
     killing.check()
 

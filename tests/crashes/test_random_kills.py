@@ -13,6 +13,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,7 @@ def chance() -> Iterator[random.Random]:
         print(f"seed {seed}")  # in the report of a failure
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("files", "key", "share"),
     [(shell_files, "lr", 0.7), (notebook_files, "train.lr", 0.3)],
@@ -226,7 +228,8 @@ def test_whoever_works_is_killed_at_random_times(
         killing.end()
         left = [*marked(repo)]
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
         shooting.close()
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_who_leads_it_is_killed(
     project = training(steps=8 if is_optuna else 3, pause_s=0.15 if is_optuna else 0.0)
     # Whoever asks passes none of these points; the leader, whom it starts, is killed there.
     nbexp_cli(*line, "--detach", cwd=project, env={"NBEXP_CRASH": point})
-    wait_for(lambda: led_by(project, "sweep-1") is None)
+    wait_for(lambda: led_by(project, "sweep-1") is None, 240)
     waiting = json.loads(nbexp_cli("sweep", "--json", cwd=project).stdout)["sweeps"][0]
     assert waiting["state"] == "waiting"
     trials = 12 if is_optuna else 3
@@ -123,7 +124,8 @@ def test_killed_at_random_times_it_ends_with_as_many_trials_as_were_asked_for(
         wait_for(lambda name=name: leader(slots / f"{name}.lock") or asked.poll() is not None)
         pid = leader(slots / f"{name}.lock")
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
     asked.communicate(timeout=240)
     said = json.loads(nbexp_cli(*OPTUNA, "--json", cwd=project).stdout)
     check(project, git, said, 12)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import KernelManager
+
+from tests import kernels
 
 SPAWNED: list[Kernel] = []
 
@@ -21,7 +22,7 @@ class Kernel:
     """A kernel as a front end drives it."""
 
     def __init__(self, folder: Path, notebook: str | None = None, **env: str) -> None:
-        self._manager = KernelManager(kernel_name="python3")
+        self._manager = kernels.manager()
         names = {**os.environ, **env}
         if notebook is not None:
             names["JPY_SESSION_NAME"] = str(folder / notebook)

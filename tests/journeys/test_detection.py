@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import pty
 import select
 import shutil
 import sys
@@ -16,6 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.terminals import on_a_terminal
 
 Run = Callable[..., Any]
 DETECTION = Path(__file__).parents[1] / "detection"
@@ -163,10 +164,7 @@ def test_a_script_that_fails_is_proposed_from_its_code(tmp_path, nbexp_cli):
 
 def talk(argv: list[str], folder: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
     """Run a program on a terminal, type each answer once its question is there; exit code and screen."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(folder)
-        os.execv(argv[0], argv)
+    child, terminal = on_a_terminal(argv, folder)
     screen = ""
     left = list(answers)
     asked = 0
@@ -183,10 +181,10 @@ def talk(argv: list[str], folder: Path, answers: list[tuple[str, str]]) -> tuple
         if left and left[0][0] in screen[asked:]:
             asked = len(screen)
             os.write(terminal, left.pop(0)[1].encode() + b"\n")
-    _, status = os.waitpid(pid, 0)
+    code = child.wait(60)
     os.close(terminal)
     assert left == [], screen
-    return os.waitstatus_to_exitcode(status), screen.replace("\r\n", "\n")
+    return code, screen.replace("\r\n", "\n")
 
 
 def test_on_a_terminal_both_consents_are_asked_for(tmp_path, git):

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import KernelManager
+
+from tests import kernels
 
 DVC_YAML = """\
 stages:
@@ -80,7 +81,7 @@ class Cells:
     """A kernel, and what each of its cells shows, message by message."""
 
     def __init__(self, folder: Path, **env: str) -> None:
-        self._manager = KernelManager(kernel_name="python3")
+        self._manager = kernels.manager()
         self._manager.start_kernel(
             cwd=str(folder), env={**os.environ, **env}, stderr=subprocess.DEVNULL
         )

@@ -241,7 +241,11 @@ def test_workers_go_on_when_the_kernel_is_killed_and_the_cell_shows_them_again(
     pid = int(tab.text().split("pid ")[1].split()[0])
     os.kill(pid, signal.SIGKILL)
     expect(panel.get_by_text("disconnected")).to_be_visible(timeout=60_000)
-    tab.save()
+    # The page hears of the kernel's end after the panel does; from then on the panel is not kept with the notebook.
+    end = time.monotonic() + 60
+    while '"nbexp-queue-' in json.dumps(tab.save()["metadata"].get("widgets", {})):
+        assert time.monotonic() < end
+        page.wait_for_timeout(200)
     gate.step(3)
     page.reload()
     page.wait_for_function(

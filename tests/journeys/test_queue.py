@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def project(pipeline_project: Callable[..., Path], git: Callable[..., str]) -> I
     (made.parent / "gate").write_text("")
     yield made
     for pid in marked(made):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal.SIGKILL)
 
 
 def status(nbexp_cli: Callable[..., Any], project: Path) -> dict[str, Any]:

@@ -7,14 +7,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import KernelManager
 
 import nbexp
 from nbexp.filesystem import FileLock
+from tests.kernels import manager
 
 LINE = (
     '%exp sweep --optuna "minimize loss" -S "train.lr=tag(log,interval(1e-4,10))" '
@@ -61,7 +62,7 @@ class Kernel:
     """A real kernel in the project's folder."""
 
     def __init__(self, project: Path) -> None:
-        self.manager = KernelManager(kernel_name="python3")
+        self.manager = manager()
         self.manager.start_kernel(cwd=os.fspath(project))
         self.client = self.manager.client()
         self.client.start_channels()
@@ -112,7 +113,8 @@ def kernels(tmp_path: Path) -> Iterator[Callable[[Path], Kernel]]:
     for lock in tmp_path.rglob(".dvc/tmp/nbexp/slots/*.lock"):
         pid = holder(lock)
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGTERM)
             wait_for(lambda lock=lock: holder(lock) is None)
 
 

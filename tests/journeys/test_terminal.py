@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.terminals import on_a_terminal
+
 NOTEBOOK = Path(__file__).resolve().parents[2] / "example-notebooks/first-notebook/train.ipynb"
 
 
@@ -137,12 +139,8 @@ def test_before_each_stage_a_question_is_asked_at_the_terminal(pipeline_project,
 def _at_a_terminal(folder: Path, words: list[str], answers: list[str]) -> tuple[str, int]:
     """What a command shows on a terminal of its own, each answer typed when a question is asked."""
     import os
-    import pty
 
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(folder)
-        os.execv(sys.executable, [sys.executable, "-m", "nbexp.cli", *words])
+    child, terminal = on_a_terminal([sys.executable, "-m", "nbexp.cli", *words], folder)
     said = b""
     while True:
         try:
@@ -154,4 +152,4 @@ def _at_a_terminal(folder: Path, words: list[str], answers: list[str]) -> tuple[
             os.write(terminal, f"{answers.pop(0)}\n".encode())
             said += b" "
     os.close(terminal)
-    return said.decode().replace("\r\n", "\n"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return said.decode().replace("\r\n", "\n"), child.wait()

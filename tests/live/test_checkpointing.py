@@ -70,7 +70,7 @@ def test_an_error_of_the_engine_is_one_of_the_training(folder: Path, engine: int
 
 
 def test_an_engine_that_is_gone_is_not_waited_for(folder: Path, engine: int) -> None:
-    timer = threading.Timer(0.2, lambda: fcntl.flock(engine, fcntl.LOCK_UN))
+    timer = threading.Timer(1, lambda: fcntl.flock(engine, fcntl.LOCK_UN))
     timer.start()
     with pytest.raises(live.CheckpointFailed, match="has ended, so there is nobody to record"):
         live.checkpoint()

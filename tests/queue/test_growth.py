@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -17,7 +18,8 @@ def run_all(queue: Queue, values: range) -> None:
     queue.start(1, idle_s=0.2)
     changes = list(queue.wait())
     assert [change.kind for change in changes].count("done") == len(values)
-    until(lambda: not queue.status().workers)
+    # One that leaves looks once more whether work has come.
+    until(lambda: not queue.status().workers and not queue.site.store.workers())
 
 
 @pytest.fixture
@@ -67,8 +69,9 @@ def test_a_worker_does_not_grow_with_the_experiments_it_has_run(
     run_all(queue, range(100, 130))
     is_worker, files, threads = zip(*map(str.split, told.read_text().splitlines()), strict=True)
     assert is_worker == ("1",) * 30
-    assert files[5] == files[-1], files
-    assert threads[5] == threads[-1], threads
+    # Of several: what looks for news has a file open for an instant.
+    for counts in (files, threads):
+        assert median(map(int, counts[20:])) <= median(map(int, counts[5:15])), counts
 
 
 def test_giving_a_task_out_reads_one_of_those_that_wait(

@@ -113,7 +113,7 @@ class Monitor:
         self._order: list[str] = []
         self._ids: dict[tuple[str, str, str], int] = {}
         self._laid: dict[str, int] = {}
-        self._alerts_s = time.time()
+        self._alerts = alerting.News(time.time())
         self._static_s = 0.0
         self._is_static_old = False
         self._is_ended = False
@@ -344,8 +344,7 @@ class Monitor:
         return [steps.tobytes() + values.tobytes()]
 
     def _tell_alerts(self) -> None:
-        since_s, self._alerts_s = self._alerts_s, time.time()
-        for said in alerting.news(self._root, since_s):
+        for said in self._alerts.of(self._root):
             self._send({"kind": "alert", "text": said})
 
     def _status(self) -> QueueStatus:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_client.manager import KernelManager
 
 from nbexp import events
 from nbexp.experiments import alerting
@@ -24,6 +23,7 @@ from nbexp.project import opening
 from nbexp.queue import state
 from nbexp.queue.owners import Owner
 from nbexp.queue.rows import NewTask, Task
+from tests import kernels
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -284,6 +284,14 @@ def test_an_alert_of_a_run_elsewhere_is_told_once(panel: Panel) -> None:
     alerting.log_file(panel.project).write_text(json.dumps(told) + "\n")
     panel.monitor.pump()
     assert panel.sent.of("alert") == [{"kind": "alert", "text": "`one`: acc <b> > 0.9"}]
+    # One that was due a moment before, and is written a moment later.
+    late = {**told, "time": time.time() + 0.5, "message": "`two`: acc > 0.9"}
+    with alerting.log_file(panel.project).open("a") as file:
+        file.write(json.dumps(late) + "\n")
+    panel.monitor.pump()
+    panel.monitor.pump()
+    texts = [one["text"] for one in panel.sent.of("alert")]
+    assert texts == ["`one`: acc <b> > 0.9", "`two`: acc > 0.9"]
 
 
 def test_stopping_all_leaves_what_somebody_waits_for(panel: Panel) -> None:
@@ -317,7 +325,7 @@ def cells(pipeline_project: Callable[..., Path]) -> Iterator[Callable[..., list[
 
     def run(*sources: str, **env: str) -> list[dict[str, Any]]:
         """What the cells show, in a kernel of a front end where `JPY_SESSION_NAME` is given."""
-        manager = KernelManager(kernel_name="python3")
+        manager = kernels.manager()
         manager.start_kernel(cwd=str(pipeline_project()), env={**os.environ, **env})
         client = manager.client()
         client.start_channels()

@@ -597,7 +597,7 @@ def test_an_idle_template_ends_by_itself() -> None:
         f"spec = importlib.util.spec_from_file_location('zygote', {str(ZYGOTE)!r})\n"
         "zygote = importlib.util.module_from_spec(spec)\nsys.modules['zygote'] = zygote\n"
         "spec.loader.exec_module(zygote)\n"
-        "zygote._Runners.idle_s = 0.2\n"
+        "zygote._Runners.idle_s = 2\n"
         "try:\n    zygote.serve(sys.argv[1:])\nexcept zygote._Forked as fork:\n    fork.life()\n"
     )
     with ours, theirs:
