@@ -667,7 +667,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _try_patiently(descriptor: int) -> bool:
-    """`_try_lock`, until nobody only looks: `held()` of others takes the lock, shared, for microseconds."""
+    """`_try_lock`, again while others merely look: `held()` takes the lock, shared, for microseconds."""
+    end = time.monotonic() + 1  # one that is suspended while it looks
     refused = 0
     while not _try_lock(descriptor):
         if _try_lock(descriptor, shared=True):
@@ -675,7 +676,7 @@ def _try_patiently(descriptor: int) -> bool:
         else:
             # On Windows, whoever looks has the lock for itself, too.
             refused += 1
-        if refused > 3:
+        if refused > 3 or time.monotonic() > end:
             return False
         time.sleep(0.002)
     return True

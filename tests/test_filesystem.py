@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -247,6 +248,23 @@ def test_a_wait_ends_when_the_holder_does(tmp_path: Path) -> None:
     assert len(waits) == 1
     lock.release()
     child.communicate()
+
+
+def test_one_that_looks_is_no_holder_and_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)  # what `held()` does for microseconds
+        assert not FileLock(path).held()
+        done = threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN))
+        done.start()
+        lock = FileLock(path)
+        lock.acquire(blocking=False)
+        done.join()
+        lock.release()
+        # One that was suspended while it looked is not waited for, for ever.
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        with pytest.raises(Locked):
+            lock.acquire(blocking=False)
 
 
 def test_looking_at_a_lock_never_keeps_anybody_out(tmp_path: Path) -> None:

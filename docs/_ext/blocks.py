@@ -219,10 +219,8 @@ def _session(lines: Sequence[str], start: int, end: int) -> list[Step]:
 
 _KINDS = (
     (re.compile(r"\.\.\."), r".*?"),
-    (
-        re.compile(r"\d+\.\d s\b"),
-        r"(?:\\d+(?:\\.\\d)? s|\\d+ min)",
-    ),  # from ten seconds on without tenths
+    # From ten seconds on without tenths.
+    (re.compile(r"\d+\.\d s\b"), r"(?:\\d+(?:\\.\\d)? s|\\d+ min)"),
     (re.compile(r"\b\d\d:\d\d\b"), r"\\d\\d:\\d\\d"),
     (re.compile(r"\b(?=[a-f]*\d)[0-9a-f]{7}\b"), r"[0-9a-f]{7}"),
     (re.compile(r"\b[0-9a-f]{2}/[0-9a-f]{38}\b"), r"[0-9a-f]{2}/[0-9a-f]{38}"),

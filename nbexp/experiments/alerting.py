@@ -26,7 +26,7 @@ _LAST = 20
 
 
 class News:
-    """What alerts of other processes' runs say from then on, where they are to be shown: each is told once."""
+    """What alerts of other processes' runs say after `since_s`, where they are to be shown: each is told once."""
 
     def __init__(self, since_s: float) -> None:
         self._since_s = since_s

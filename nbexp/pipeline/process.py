@@ -40,7 +40,8 @@ _BUFFER = 1 << 18
 _PIPE = 1 << 20
 # As much of a process's environment as is read at once.
 _BUFFER_OF_PROC = 1 << 15
-_TRIES = 5  # how often a process that is just becoming another program is looked at
+# How often, a millisecond apart, a process is looked at that shows none: `execve` of a Python takes less than one.
+_TRIES = 5
 
 
 class Running(Protocol):
@@ -616,8 +617,8 @@ def _marker(env: Mapping[str, str]) -> str:
 def _marked(uid: str) -> list[_Process]:
     """Every process of this user that shows the marker, but this one and those it descends from.
 
-    Nearly always there is none, and a worker asks after each run: so a process costs one read, and only what has the
-    marker is asked for more.
+    Nearly always there is none, and a worker asks after each run: so a process costs one read as a rule, and only what
+    has the marker is asked for more.
     """
     pids = [pid for pid in _pids() if _is_marked(pid, uid)]
     own = set(_line_up()) if pids else set()

@@ -423,9 +423,7 @@ class Queue:
         from nbexp.experiments import dvc_queue
         from nbexp.queue.reports import QueueStatus
 
-        # Before the dead are settled: one that dies in between is not missing while its task still runs.
-        workers = self.workers()
-        self.recover(emit)
+        workers = self.roll_call(emit)
         tasks = [
             task
             for task in self.site.store.tasks()
@@ -686,14 +684,22 @@ class Queue:
 
     # ---- inside
 
-    def recover(self, emit: Emit) -> None:
-        """See which of the tasks that run are dead, and settle them."""
+    def recover(self, emit: Emit) -> int:
+        """See which of the tasks that run are dead, and settle them; how many were."""
         from nbexp.queue import finding
 
-        finding.recover(self.site, emit)
+        return finding.recover(self.site, emit)
+
+    def roll_call(self, emit: Emit) -> tuple[WorkerState, ...]:
+        """Those who work, once the tasks of the dead are settled."""
+        # They are seen first: one that dies in between is not missing while its task still runs.
+        workers = self.workers()
+        while self.recover(emit):
+            workers = self.workers()
+        return workers
 
     def workers(self) -> tuple[WorkerState, ...]:
-        """Those who work: whose slots are locked."""
+        """Those who work; see `roster.workers`."""
         from nbexp.queue import roster
 
         return roster.workers(self.site)

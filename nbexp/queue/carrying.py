@@ -8,6 +8,7 @@ Wherever this process is killed, `recovery` goes on from what the queue and Git 
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -127,12 +128,13 @@ def carry_out(
             raise
         told.flush()
     crash_point("queue.finishing")
-    with (
-        uninterrupted()
-    ):  # it is done: who sends the worker away, or stops what takes too long, waits for this
+    # It is done: who sends the worker away, or stops what takes too long, waits for this.
+    with uninterrupted() as came:
         store.apply(task.uid, state.Finished(owner, attempt, ran.rev))
         crash_point("queue.finished")
         recovery.let_go(store, site.git, [task.batch])
+    if came:
+        signal.raise_signal(signal.SIGINT)
     return ran
 
 

@@ -10,18 +10,20 @@ from nbexp.queue.site import Site
 from nbexp.queue.state import LIVE, State
 
 
-def recover(site: Site, emit: Emit) -> None:
-    """See which of the tasks that run are dead, and settle them."""
+def recover(site: Site, emit: Emit) -> int:
+    """See which of the tasks that run are dead, and settle them; how many were."""
     if not site.store.exists:
         # One that is lost, and not only never made, is made anew of what Git has.
         if not batches.own(site.git, site.mark):
-            return
+            return 0
         site.store.set("paused", None)
-    for task in recovery.recover(site.store, lambda: site.git, site.folder):
+    settled = recovery.recover(site.store, lambda: site.git, site.folder)
+    for task in settled:
         if task.error:
             again = " It waits again." if task.state == "queued" else ""
             emit(Notice(f"{task.name}: {task.error}.{again}"))
     site.tell(emit)
+    return len(settled)
 
 
 def find(site: Site, word: str, *of_states: State) -> Task:

@@ -164,9 +164,8 @@ class Lookout:
 
         self._round_s = time.monotonic()
         before = (self.workers, self.is_paused)
-        self.workers = self._queue.workers()  # before the dead are settled, as `Queue.status` does
-        if self._store.exists:
-            self._queue.recover(ignore)
+        queue = self._queue
+        self.workers = queue.roll_call(ignore) if self._store.exists else queue.workers()
         self.is_paused = bool(self._store.setting("paused"))
         return before != (self.workers, self.is_paused)
 

@@ -14,7 +14,7 @@ from nbexp.queue.state import ACTIVE
 def workers(
     site: Site,
 ) -> tuple[WorkerState, ...]:
-    """Those who work: whose slots are locked, or who own tasks still; one that dies lets go of both, one after the other."""
+    """Those who work: whose slots are locked, or who own tasks still; one that dies lets go of one after the other."""
     store = site.store
     busy = {task.owner: task.name for task in store.tasks(*ACTIVE)}
     known = {one.slot: one for one in store.workers()}
@@ -24,7 +24,8 @@ def workers(
         row = known.get(path.stem)
         if not path.stem.isdigit():
             continue
-        if not lock.held() and (row is None or not owners.is_alive(site.folder, row.id)):
+        is_owner = row is not None and row.id in busy and owners.is_alive(site.folder, row.id)
+        if not (lock.held() or is_owner):
             continue
         word = lock.holder().partition(" ")[0] or (str(row.pid) if row is not None else "")
         is_its = row is not None and str(row.pid) == word

@@ -128,7 +128,9 @@ class Worker:
                 task = None if store.is_told_to_stop(own) else self._claim()
                 if task is not None:
                     self._carry(task)
-                elif (store.is_told_to_stop(own) or not self._wait()) and self._goes():
+                elif ((told := store.is_told_to_stop(own)) or not self._wait()) and self._goes(
+                    told
+                ):
                     break
             store.sign_off(own)
         self._end()
@@ -271,18 +273,20 @@ class Worker:
         """Whether what waits waits for room, which only the end of another task makes."""
         return bool(self._totals) and bool(self._site.store.tasks("running"))
 
-    def _goes(self) -> bool:
+    def _goes(self, was_told: bool) -> bool:
         """Give the slot up; False where work came in the last moment, and no successor has the slot.
 
-        Who queues and then starts workers finds the slot taken until here; so it is looked at once more after.
+        Who queues and then starts workers finds the slot taken until here; so it is looked at once more after. One that
+        `was_told` to stop, and is not any more, goes on.
         """
         assert self._lock is not None
         store, own = self._site.store, self._site.owner.id
         self._lock.release()
-        # Asked once the slot is free: who starts workers takes the word to stop back, and finds it either taken or free.
-        if store.is_told_to_stop(own):
+        # Who starts workers takes the word to stop back first and looks at the slot then: either that is seen here, or
+        # they see the slot free.
+        if store.is_told_to_stop(own) or self._leaves or store.setting("paused"):
             return True
-        if self._leaves or store.setting("paused") or not store.has_waiting(self._batch):
+        if not (was_told or store.has_waiting(self._batch)):
             return True
         try:
             self._lock.acquire(blocking=False)

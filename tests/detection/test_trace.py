@@ -99,7 +99,7 @@ def test_what_takes_too_long_is_stopped_with_all_it_started(project):
     )
     (project / "step.py").write_text(code)
     started = time.monotonic()
-    with Copy(project, timeout_s=10) as copy:
+    with Copy(project, timeout_s=6) as copy:
         run = copy.run([sys.executable, "step.py"], ".")
         child = int((copy.root / "pid").read_text())
     assert run.is_late

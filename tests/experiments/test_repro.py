@@ -263,7 +263,7 @@ def test_what_a_remote_holds_is_pulled_and_what_it_lacks_is_made(
 SHARED = """\
 stages:
   slow:
-    cmd: echo ran >> %s; sleep 5; cp in.txt out.txt
+    cmd: echo ran >> %s; sleep 3; cp in.txt out.txt
     deps: [in.txt]
     outs: [out.txt]
 """
@@ -303,7 +303,7 @@ def test_who_waits_for_a_process_that_is_killed_runs_the_stage(
     project: Project, git: Git, tmp_path: Path
 ) -> None:
     counter, root = tmp_path / "counter", project.root
-    slow = (SHARED % counter).replace("sleep 5", "test -e fast || sleep 60")
+    slow = (SHARED % counter).replace("sleep 3", "test -e fast || sleep 60")
     (root / "dvc.yaml").write_text(slow)
     (root / "in.txt").write_text("1\n")
     git("add", "--all", cwd=root)

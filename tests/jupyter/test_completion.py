@@ -309,10 +309,13 @@ def test_ten_thousand_experiments_are_no_wait(project: Path, git: Callable[..., 
             for number in range(5_000)
         )
     assert len(offered("apply ", project)) > 10_000
-    started_s = time.process_time()
-    assert offered("apply packed-498", project)[0] == "packed-4980"
-    assert len(answer("%exp apply l", project, 500)[0]) == 500
-    assert time.process_time() - started_s < 0.5
+    took_s = []
+    for _ in range(3):
+        started_s = time.monotonic()
+        assert offered("apply packed-498", project)[0] == "packed-4980"
+        assert len(answer("%exp apply l", project, 500)[0]) == 500
+        took_s.append(time.monotonic() - started_s)
+    assert min(took_s) < 0.5
     # What was removed and added since is seen.
     (folder / "loose-1").unlink()
     (folder / "loose-x").write_text(f"{head}\n")

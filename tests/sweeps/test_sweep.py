@@ -163,10 +163,10 @@ class TestGrid:
     ) -> None:
         project = training(steps=1)
         words = ("-S", "train.pause=0,600", "-j", "2", "--minimize", "loss")
-        ran = nbexp_cli("sweep", *words, "--timeout", "20s", "--json", cwd=project, code=1)
+        ran = nbexp_cli("sweep", *words, "--timeout", "12s", "--json", cwd=project, code=1)
         said = json.loads(ran.stdout)
         assert [one["state"] for one in said["trials"]] == ["done", "failed"]
-        assert said["trials"][1]["error"] == "it took longer than 20 s"
+        assert said["trials"][1]["error"] == "it took longer than 12 s"
         kept = nbexp_cli("sweep", "--timeout", "soon", "-S", "seed=1,2", cwd=project, code=2)
         assert "`soon` is no time" in kept.stderr
 
