@@ -150,7 +150,7 @@ def claims(folder: str, started: object, taken: object) -> None:
 def test_eight_processes_take_each_task_once(store):
     store.add([new(f"n{number}") for number in range(200)])
     store.close()
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     started, taken = context.Event(), context.Queue()
     workers = [
         context.Process(target=claims, args=(str(store.path.parent), started, taken))
@@ -177,7 +177,7 @@ def adds(folder: str, started: object, number: int, said: object) -> None:
 
 
 def test_of_several_that_queue_one_name_at_once_one_gets_it(store):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     started, said = context.Event(), context.Queue()
     them = [
         context.Process(target=adds, args=(str(store.path.parent), started, number, said))
