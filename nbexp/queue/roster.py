@@ -20,10 +20,9 @@ def workers(
     known = {one.slot: one for one in store.workers()}
     found = []
     for path in (site.folder / "slots").glob("*.lock"):
-        lock = FileLock(path)
-        row = known.get(path.stem)
         if not path.stem.isdigit():
             continue
+        lock, row = FileLock(path), known.get(path.stem)
         is_owner = row is not None and row.id in busy and owners.is_alive(site.folder, row.id)
         if not (lock.held() or is_owner):
             continue

@@ -125,12 +125,11 @@ class Worker:
             store.sign_on(WorkerRow(own, self._slot, os.getpid(), time.time(), False))
             self._recover(sweeps=True)
             while not self._leaves:
-                task = None if store.is_told_to_stop(own) else self._claim()
+                told = store.is_told_to_stop(own)
+                task = None if told else self._claim()
                 if task is not None:
                     self._carry(task)
-                elif ((told := store.is_told_to_stop(own)) or not self._wait()) and self._goes(
-                    told
-                ):
+                elif (told or not self._wait()) and self._goes(told):
                     break
             store.sign_off(own)
         self._end()

@@ -102,6 +102,11 @@ class Answer:
         return Words(self.shown["text/html"])
 
 
+def crowd() -> float:
+    """How many processes there are for each core, this one's own among them; seconds are those of a machine of one's own."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 class Kernel:
     """A kernel as a front end drives it; with `notebook`, as JupyterLab does."""
 
@@ -373,8 +378,7 @@ def test_the_workspace_equals_the_last_run(story: Story) -> None:
 
 
 def test_the_whole_story_takes_less_than_20_seconds(story: Story) -> None:
-    # Of a machine that does nothing else; a busy one is let off the rest.
-    assert story.seconds < 20 * max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert story.seconds < 20 * crowd()
 
 
 def test_real_dvc_lists_the_experiments(story: Story, dvc: Any) -> None:
@@ -573,7 +577,7 @@ def test_an_interrupt_ends_the_run_and_leaves_the_workspace_as_it_was(
     other.join()
     assert interrupted_s
 
-    assert took_s < 10  # 2 s, and the way of the messages
+    assert took_s < 2.5 * crowd()  # 2 s, and the way of the messages
     assert answer.status == "error"
     assert answer.error == (
         "Run `long` was interrupted. Your workspace is as it was before it.\n"

@@ -54,14 +54,20 @@ INDEPENDENT: dict[str, list[str]] = {name: [] for name in "abcd"}
 DIAMOND = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"], "x": []}
 
 
-def test_four_independent_stages_run_side_by_side(bench: Bench) -> None:
-    bench.write(dvc__yaml=pipeline(INDEPENDENT, rest(2)), in__txt="1")
-    outcome = bench.run(jobs=4)
-    assert sorted(told(bench)[:4]) == ["+a", "+b", "+c", "+d"]
+def test_four_independent_stages_of_two_seconds_take_less_than_three(bench: Bench) -> None:
+    bench.write(dvc__yaml=pipeline(INDEPENDENT, lambda n: f"sleep 2; echo > {n}.txt"), in__txt="1")
+    took_s = []
+    for _ in range(5):  # others may be at work on the machine
+        clock = time.monotonic()
+        outcome = bench.run(jobs=4, force=True)
+        took_s.append(time.monotonic() - clock)
+        if took_s[-1] < 3:
+            break
+    assert took_s[-1] < 3
     assert [f"{one.stage.name} {one.action}" for one in outcome.stages] == [
         "a ran", "b ran", "c ran", "d ran",
     ]  # fmt: skip
-    assert 2 <= outcome.running_s < 8, "the time that passed, not that of all together"
+    assert 2 <= outcome.running_s < 3
 
 
 def test_no_more_run_than_there_are_jobs(bench: Bench) -> None:

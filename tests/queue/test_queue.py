@@ -20,9 +20,10 @@ import nbexp
 from nbexp import render
 from nbexp.errors import NameTaken, NotFound, QueueError, StageFailed, UsageError
 from nbexp.queue import Queue, recovery
-from nbexp.queue.owners import Owner
+from nbexp.queue.owners import Owner, slot_lock
 from nbexp.queue.rows import WorkerRow
 from nbexp.queue.site import Site
+from nbexp.queue.watching import Watcher
 from nbexp.queue.worker import Worker
 from tests.crashes.queueing import marked, until
 
@@ -618,6 +619,23 @@ def test_a_worker_sent_away_behind_its_task_leaves_nothing_of_it(
     assert git("for-each-ref", "refs/nbexp/queue", cwd=project) == ""
 
 
+def test_a_worker_that_was_told_to_stop_and_then_not_to_goes_on(queue, project):
+    site = Site.at(project)
+    own, lock = site.owner.id, slot_lock(site.folder, "1")
+    lock.acquire()
+    worker = Worker(site, "1", lock)
+    site.store.sign_on(WorkerRow(own, "1", os.getpid(), time.time(), False))
+    assert not worker._goes(was_told=True), "nothing waits, but it was just asked to be there"
+    assert lock.is_mine
+    assert worker._goes(was_told=False), "nothing waits"
+    assert not lock.is_mine
+    lock.acquire()
+    site.store.stop_workers(stops=True)
+    assert worker._goes(was_told=True)
+    assert not lock.is_mine
+    site.close()
+
+
 class TestLooking:
     def test_status_is_true_after_a_worker_was_killed(self, queue, project, gate):
         queue.add({"train.lr": 0.05}, name="n")
@@ -876,7 +894,9 @@ class TestWorkers:
         assert git("for-each-ref", cwd=project) == refs
         assert names(queue) == ["before"]
 
-    def test_one_cell_waits_while_another_thread_looks(self, queue, project, gate):
+    def test_one_cell_waits_while_another_thread_looks(self, queue, project, gate, monkeypatch):
+        waits, pause = threading.Event(), Watcher.pause
+        monkeypatch.setattr(Watcher, "pause", lambda one: (waits.set(), pause(one)))
         queue.add({"train.lr": 0.05}, name="n")
         queue.start(1, idle_s=0.2)
         until(lambda: at_work(project))
@@ -886,12 +906,10 @@ class TestWorkers:
         )
         waiting.start()
         assert queue.status().counts == {"running": 1}
-        time.sleep(0.2)  # it is within the wait
+        assert waits.wait(60)
         gate.unlink()
         waiting.join(60)
-        assert not waiting.is_alive()
-        assert queue.find("n").state == "done"
-        assert seen[-1:] in (["done"], [])  # nothing, if it came too late after all
+        assert seen[-1] == "done"
 
 
 # ---- several queues in one repository

@@ -453,7 +453,6 @@ class TestTrouble:
             try:
                 if fetches:
                     transfer.fetch([data.md5], store, there, jobs=4)
-                    is_over = True
                 store.trouble = lambda _what, _key: None
                 while not set(threading.enumerate()) <= threads:
                     time.sleep(0.01)
